@@ -1,0 +1,1 @@
+"""Where the flows run and how people reach them."""

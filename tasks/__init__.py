@@ -1,0 +1,1 @@
+"""The steps of the workflow, one room a stage; see README for the map."""

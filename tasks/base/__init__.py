@@ -1,0 +1,1 @@
+"""Contracts that every room stands on: parameters, records, artifacts, steps, locks, errors, ledger."""

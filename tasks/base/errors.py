@@ -1,0 +1,59 @@
+"""The error tree.
+
+RawtuneError                exit 1, one line
+├── InputError              exit 2: what the user gave is wrong; names the field, file or object and the remedy
+├── SourceError             a repository, GitHub or a wiki could not be read
+├── RecordError             too many records of a step are unusable
+├── StoreError              the artifact store cannot be read or written
+├── LeakError               an evaluation item is contained in the training set
+├── BudgetError             the next action could exceed a stated budget
+├── TrainingError           training cannot go on
+├── ChildError              a torch child process failed
+└── GateRefused             exit 3: the gate refused the release
+"""
+
+
+class RawtuneError(Exception):
+    """Root of every error that rawtune raises on purpose; its text is one line for a person."""
+
+    exit_code = 1
+
+
+class InputError(RawtuneError):
+    """What the user gave is wrong: a parameter, a path, a repository name, a permission."""
+
+    exit_code = 2
+
+
+class SourceError(RawtuneError):
+    """A source could not be read although the parameters are well formed."""
+
+
+class RecordError(RawtuneError):
+    """More records of a step were quarantined than its limit allows."""
+
+
+class StoreError(RawtuneError):
+    """The artifact store cannot be read or written."""
+
+
+class LeakError(RawtuneError):
+    """An evaluation item is contained in the training set and the parameters ask to fail then."""
+
+
+class BudgetError(RawtuneError):
+    """The next action could exceed a stated budget."""
+
+
+class TrainingError(RawtuneError):
+    """Training cannot go on: loss is not finite, or nothing is left to train on."""
+
+
+class ChildError(RawtuneError):
+    """A torch child process ended without an answer."""
+
+
+class GateRefused(RawtuneError):
+    """The gate refused the release; the message carries its reasons."""
+
+    exit_code = 3

@@ -1,0 +1,94 @@
+"""The ledger of a run: wall-clock, dollars, GPU seconds and losses. It is written beside the artifacts and never part of a key.
+
+ledger/<run>/run.json              the JSON object that the command line prints
+ledger/<run>/<topic>/<n>.json      entries of a topic (`spend`, `training`, …), in order
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tasks.base.store import Artifact, Store
+
+State = Literal["Completed", "Cached", "Skipped", "Failed"]
+
+
+class StepOutcome(BaseModel):
+    """How one step of a run ended."""
+
+    model_config = ConfigDict(frozen=True)
+
+    step: str
+    state: State
+    seconds: float
+    artifact: dict[str, Any] | None
+    """`uri`, `sha256`, `counts`; null if the step made none."""
+
+
+class RunReport(BaseModel):
+    """The one JSON object that a run prints; see the design page's command-line section."""
+
+    run: str
+    seconds: float = 0.0
+    resolved: dict[str, Any] = Field(default_factory=dict)
+    steps: list[StepOutcome] = Field(default_factory=list)
+    decision: Literal["allow", "refuse"] | None = None
+    report: str | None = None
+    """Path or URL of the report page."""
+    release: str | None = None
+    """Path or URL of the release."""
+
+
+class Ledger:
+    """Collects what one run did and writes it beside the artifacts."""
+
+    def __init__(self, store: Store, run: str) -> None:
+        self.store = store
+        self.report = RunReport(run=run)
+        self._entries: dict[str, int] = {}
+
+    def outcome(self, step: str, state: State, seconds: float, artifact: Artifact | None = None) -> None:
+        """Notes how a step ended."""
+        reference = artifact.model_dump(include={"uri", "sha256", "counts"}) if artifact else None
+        self.report.steps.append(StepOutcome(step=step, state=state, seconds=round(seconds, 3), artifact=reference))
+
+    def add(self, topic: str, entry: Mapping[str, Any]) -> None:
+        """Writes one entry of a topic, numbered in order."""
+        number = self._entries[topic] = self._entries.get(topic, 0) + 1
+        self._write(f"{topic}/{number:06d}.json", dict(entry))
+
+    def close(self, seconds: float) -> RunReport:
+        """Writes `run.json` and returns it."""
+        self.report.seconds = round(seconds, 3)
+        self._write("run.json", self.report.model_dump(mode="json"))
+        return self.report
+
+    def _write(self, name: str, document: dict[str, Any]) -> None:
+        target = self.store.root / "ledger" / self.report.run / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+
+
+_current: ContextVar[Ledger | None] = ContextVar("rawtune_ledger", default=None)
+
+
+def current_ledger() -> Ledger | None:
+    """The ledger of the run that this code is part of, or None outside a run."""
+    return _current.get()
+
+
+@contextmanager
+def ledger(store: Store, run: str) -> Iterator[Ledger]:
+    """Opens the ledger of a run for the duration of the block."""
+    book = Ledger(store, run)
+    token = _current.set(book)
+    try:
+        yield book
+    finally:
+        _current.reset(token)

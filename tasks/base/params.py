@@ -1,0 +1,66 @@
+"""Parameters: one frozen pydantic model is the YAML preset, the UI form and the command line.
+
+Fields are declared in reading order, each with bounds and a docstring below it that names the unit and what null means. A field that says how a step
+is executed rather than what it makes (worker counts, addresses, budgets) is marked `EXECUTION` and bears no identity: changing it redoes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Self
+
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+
+class Execution:
+    """Marker type of `EXECUTION`."""
+
+
+EXECUTION: Final = Execution()
+"""`Annotated[int, EXECUTION]`: the field says how a step runs, not what it makes, so no step key bears it."""
+
+
+class Params(BaseModel):
+    """Base of every parameter model: immutable, unknown keys refused, docstrings shown in forms, declared order kept in the Prefect UI."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Stamps `position` on every property: without it the Prefect form sorts fields by name, defaults first."""
+        document = handler(schema)
+        properties = handler.resolve_ref_schema(document).get("properties", {})
+        for position, name in enumerate(name for name in cls.model_fields if name in properties):
+            properties[name]["position"] = position
+        return document
+
+    def identity(self) -> dict[str, Any]:
+        """The part of the parameters that bears identity, as JSON values; `EXECUTION` fields are left out at every depth."""
+        return {
+            name: identity_of(getattr(self, name))
+            for name, field in type(self).model_fields.items()
+            if not any(isinstance(mark, Execution) for mark in field.metadata)
+        }
+
+    @classmethod
+    def narrow(cls, wider: Params) -> Self:
+        """The fields that this model declares, taken from a model that has them all, so that a step's key bears only what the step reads.
+
+        Raises:
+            AttributeError: `wider` lacks a field.
+        """
+        return cls.model_construct(**{name: getattr(wider, name) for name in cls.model_fields})
+
+
+def identity_of(value: Any) -> Any:
+    """A parameter value as JSON values, without what bears no identity."""
+    if isinstance(value, Params):
+        return value.identity()
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, dict):
+        return {key: identity_of(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [identity_of(item) for item in value]
+    return value

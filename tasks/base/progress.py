@@ -1,0 +1,45 @@
+"""Progress events: steps emit, whoever shows them listens (the command line's bars, Prefect's progress artifacts)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something a person may want to see while a step runs."""
+
+    step: str
+    """`room/name`."""
+    kind: Literal["started", "progress", "finished"]
+    state: str = ""
+    """Of a finished step: Completed, Cached, Skipped or Failed."""
+    done: float = 0
+    total: float | None = None
+    unit: str = ""
+    facts: dict[str, float | int | str] = field(default_factory=dict)
+    """What to show beside the bar, such as loss or tokens per second."""
+
+
+Listener = Callable[[Event], None]
+
+_listeners: list[Listener] = []
+
+
+def emit(event: Event) -> None:
+    """Hands the event to every listener of this process."""
+    for listener in tuple(_listeners):
+        listener(event)
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Registers a listener for the duration of the block."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)

@@ -1,0 +1,138 @@
+"""The records that rooms exchange: JSON lines, UTF-8, sorted by id, deterministic, no wall-clock.
+
+Ids: a `Document` is `<repo>/<kind>/<path>`; anything made from one begins with the document's id, so a person can see where a row comes from.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Record(BaseModel):
+    """Base of every record: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def line(self) -> str:
+        """The record as one JSON line, keys in declared order, without the newline."""
+        return self.model_dump_json()
+
+
+class Kind(StrEnum):
+    """What a document was in its source."""
+
+    FILE = "file"
+    PULL = "pull"
+    WIKI = "wiki"
+
+
+class Split(StrEnum):
+    """Which side of the document split something is on; everything made from a document inherits its side."""
+
+    TRAIN = "train"
+    HELD_OUT = "held_out"
+
+
+class Document(Record):
+    """One file, pull request or wiki page at a revision."""
+
+    id: str
+    kind: Kind
+    repo: str
+    revision: str
+    """Commit sha of the snapshot, the pull's head, or the wiki."""
+    path: str
+    """File path, pull number as a string, or wiki page path."""
+    title: str
+    url: str | None
+    text: str
+    """A pull's text is its description; its other parts are in `meta` (see `harvest/pulls.py`)."""
+    created_at: str | None
+    """RFC 3339 with Z."""
+    updated_at: str | None
+    meta: dict[str, Any] = Field(default_factory=dict)
+
+
+class Message(Record):
+    """One turn of a dialogue."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Provenance(Record):
+    """Where a generated text comes from."""
+
+    document_id: str
+    revision: str
+    span: tuple[int, int]
+    """First and last line (1-based, inclusive) of the document's text that the answer rests on."""
+    prompt_version: str
+    model: str
+    """Name of the generating model, or `template`."""
+
+
+class Dialogue(Record):
+    """A generated conversation about one document."""
+
+    id: str
+    messages: tuple[Message, ...]
+    method: str
+    provenance: Provenance
+    split: Split
+
+
+class Item(Record):
+    """One evaluation question."""
+
+    id: str
+    suite: str
+    question: str
+    answers: tuple[str, ...]
+    """The first is canonical, the rest are aliases."""
+    document_id: str
+    span: tuple[int, int]
+    answerable: bool
+    pair_id: str | None
+    """Joins an unanswerable item to its answerable twin."""
+    provenance: Provenance
+
+
+class Chunk(Record):
+    """A piece of a rendered document that fits the token budget; the chunks of a document join to its rendered text."""
+
+    id: str
+    document_id: str
+    kind: Kind
+    index: int
+    last: bool
+    """True for the document's final chunk: only there an end token is trained."""
+    header: str
+    """Text put before `text` in the training row (repository, revision, date, or a long pull's repeated head); empty by default."""
+    text: str
+    """The chunks' texts, without their headers, join to the rendered document."""
+    tokens: int
+    """Length of header and text together in the trained model's tokenizer, without special tokens."""
+    split: Split
+
+
+class Answer(Record):
+    """What one arm answered to one item, greedy."""
+
+    item_id: str
+    text: str
+    tokens: int
+    """Generated tokens, the end token included."""
+    finished: bool
+    """False when the token limit cut the answer off."""
+
+
+class Verdict(Record):
+    """Why something was dropped, redacted or quarantined; nothing disappears without one."""
+
+    id: str
+    reason: str
+    detail: str = ""

@@ -1,0 +1,307 @@
+"""The artifact store: content-addressed blobs and the manifests that say what made them.
+
+    cas/<sha256>/…                              content files of an artifact; the hash covers sorted (relative path, sha256) pairs and nothing else
+    steps/<room>/<name>/<key>/manifest.json     what made it; written last, so its existence is the commit point
+    cache/                                      mirrors, tokenised blobs, responses, checkpoints: never authoritative, safe to delete
+    ledger/                                     dollars, seconds, loss logs of each run: never part of a key
+    locks/  tmp/  suspect/                      running steps, unfinished writes, blobs whose bytes were wrong
+
+One class serves a local path, `memory://` (one process only) and `s3://` through universal-pathlib. Moves are not atomic on object stores, which is why a
+reader believes only a manifest whose blob is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pydantic import BaseModel, ConfigDict
+from upath import UPath
+
+from tasks.base.errors import InputError, StoreError
+
+CHUNK_BYTES = 1 << 20
+"""Files are hashed and copied in pieces of this size, so memory does not grow with an artifact."""
+
+
+class Artifact(BaseModel):
+    """Reference to a finished artifact: small, frozen, all that steps pass and Prefect stores."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step: str
+    version: str
+    uri: str
+    """Where the content lies in this store; another store has the same content under another uri."""
+    sha256: str
+    counts: dict[str, int]
+
+
+class BlobFile(BaseModel):
+    """One content file of an artifact."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str
+    sha256: str
+    bytes: int
+
+
+class Manifest(BaseModel):
+    """What made an artifact. Holds no wall-clock, so that equal work gives equal manifests; times are in the ledger."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step: str
+    version: str
+    key: str
+    key_document: dict[str, Any]
+    """The JSON document whose hash is the key: step, version, parameters that bear identity, input hashes."""
+    parameters: dict[str, Any]
+    inputs: dict[str, Any]
+    counts: dict[str, int]
+    resolved: dict[str, Any]
+    """What the machine made of the request: backend, micro-batch, recompute and the like."""
+    versions: dict[str, str]
+    sha256: str
+    files: tuple[BlobFile, ...]
+
+
+class Store:
+    """An artifact store at a local path or a URL. Picklable; holds no open connection of its own."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self.root = UPath(uri)
+        if self.is_local:
+            self.root = UPath(Path(self.root.path).expanduser().absolute())
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the store is a folder of this machine."""
+        return self.root.protocol in ("", "file", "local")
+
+    def local(self, *parts: str) -> Path:
+        """A folder on this machine for caches, locks and unfinished writes, made if missing; for a remote store it lies in the user's cache folder."""
+        base = Path(self.root.path) if self.is_local else _machine_cache(self.uri)
+        folder = base.joinpath(*parts)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def check_writable(self) -> None:
+        """Writes and removes one small object.
+
+        Raises:
+            InputError: the store cannot be written.
+        """
+        probe = self.root / "tmp" / f"probe-{uuid.uuid4().hex}"
+        try:
+            probe.parent.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"rawtune")
+            probe.unlink()
+        except Exception as error:  # every filesystem has its own error types; all of them mean the same to the user
+            raise InputError(
+                f"store: {self.uri} cannot be written ({_first_line(error)}); choose another with --store or `store:`"
+            ) from error
+
+    def manifest(self, step: str, key: str) -> Manifest | None:
+        """The manifest of a step's key, or None if there is none or it is not readable as one."""
+        try:
+            return Manifest.model_validate_json((self.root / "steps" / step / key / "manifest.json").read_text("utf-8"))
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return None
+
+    def manifests(self, step: str) -> Iterator[Manifest]:
+        """Every readable manifest of a step, the most recently written first."""
+        folder = self.root / "steps" / step
+        if not folder.exists():
+            return
+        dated = sorted(((_written(entry / "manifest.json"), entry.name) for entry in folder.iterdir()), reverse=True)
+        for _, key in dated:
+            manifest = self.manifest(step, key)
+            if manifest is not None:
+                yield manifest
+
+    def steps(self) -> list[str]:
+        """Names (`room/name`) of the steps that have manifests here, sorted."""
+        rooms = self.root / "steps"
+        if not rooms.exists():
+            return []
+        return sorted(
+            f"{room.name}/{name.name}" for room in rooms.iterdir() if room.is_dir() for name in room.iterdir()
+        )
+
+    def artifact(self, manifest: Manifest) -> Artifact:
+        """The reference to a manifest's content in this store."""
+        return Artifact(
+            step=manifest.step,
+            version=manifest.version,
+            uri=str(self.blob(manifest.sha256)),
+            sha256=manifest.sha256,
+            counts=manifest.counts,
+        )
+
+    def blob(self, sha256: str) -> UPath:
+        """Folder of an artifact's content files."""
+        return self.root / "cas" / sha256
+
+    def is_whole(self, manifest: Manifest) -> bool:
+        """Whether the blob has exactly the bytes that the manifest names.
+
+        A local blob is hashed. Of a remote one only presence and sizes are compared here: its bytes are hashed when they are read.
+        """
+        folder = self.blob(manifest.sha256)
+        try:
+            for file in manifest.files:
+                if (folder / file.path).stat().st_size != file.bytes:
+                    return False
+                if self.is_local and file_sha256(Path((folder / file.path).path)) != file.sha256:
+                    return False
+        except OSError:
+            return False
+        return True
+
+    def commit(self, folder: Path, manifest: Manifest) -> Artifact:
+        """Moves a folder of finished files into place and writes its manifest last. A wrong blob under the same hash is moved aside."""
+        target = self.blob(manifest.sha256)
+        if target.exists():
+            if self.is_whole(manifest):
+                shutil.rmtree(folder)
+            else:
+                self.set_aside(manifest.sha256)
+        if folder.exists():
+            self._place(folder, target)
+        self._write_manifest(manifest)
+        return self.artifact(manifest)
+
+    def set_aside(self, sha256: str) -> None:
+        """Moves a blob whose bytes are wrong to `suspect/`, where a person can look at it; its step is then redone."""
+        source = self.blob(sha256)
+        if not source.exists():
+            return
+        target = self.root / "suspect" / f"{sha256}-{uuid.uuid4().hex[:8]}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if self.is_local:
+            os.replace(source.path, target.path)
+            return
+        source.fs.mv(source.path, target.path, recursive=True)
+
+    def open(self, artifact: Artifact, name: str) -> BinaryIO:
+        """A content file, opened for reading bytes (not hashed; see `checked`).
+
+        Raises:
+            StoreError: the file is missing.
+        """
+        try:
+            return (self.blob(artifact.sha256) / name).open("rb")
+        except OSError as error:
+            raise StoreError(
+                f"{artifact.step}: {name} of artifact {artifact.sha256[:12]} is missing from {self.uri}"
+            ) from error
+
+    def checkout(self, artifact: Artifact) -> Path:
+        """The artifact's content as a local folder: the blob itself in a local store, else a hashed copy in this machine's cache.
+
+        Raises:
+            StoreError: the bytes do not have the artifact's hash.
+        """
+        if self.is_local:
+            return Path(self.blob(artifact.sha256).path)
+        target = self.local("cache", "checkout") / artifact.sha256
+        if not target.exists():
+            partial = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}")
+            source = self.blob(artifact.sha256)
+            for file in _files(source):
+                destination = partial / str(file.relative_to(source))
+                destination.parent.mkdir(parents=True, exist_ok=True)
+                with file.open("rb") as reader, destination.open("wb") as writer:
+                    shutil.copyfileobj(reader, writer, CHUNK_BYTES)
+            if not partial.exists() or tree_sha256(describe(partial)) != artifact.sha256:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise StoreError(
+                    f"{artifact.step}: artifact {artifact.sha256[:12]} in {self.uri} is missing or has wrong bytes; run again to redo its step"
+                )
+            os.replace(partial, target)
+        return target
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A local folder for an unfinished artifact, on the store's own file system when it is local; removed at exit if still there."""
+        folder = self.local("tmp") / uuid.uuid4().hex
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _place(self, folder: Path, target: UPath) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if self.is_local:
+            os.replace(folder, target.path)
+            return
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            destination = target / file.relative_to(folder).as_posix()
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("rb") as reader, destination.open("wb") as writer:
+                shutil.copyfileobj(reader, writer, CHUNK_BYTES)
+
+    def _write_manifest(self, manifest: Manifest) -> None:
+        target = self.root / "steps" / manifest.step / manifest.key / "manifest.json"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        text = manifest.model_dump_json(indent=2) + "\n"
+        if self.is_local:
+            partial = Path(target.path).with_suffix(f".{uuid.uuid4().hex[:8]}")
+            partial.write_text(text, "utf-8")
+            os.replace(partial, target.path)
+            return
+        target.write_text(text, "utf-8")
+
+
+def file_sha256(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes, read in pieces."""
+    with path.open("rb") as reader:
+        return hashlib.file_digest(reader, "sha256").hexdigest()
+
+
+def describe(folder: Path) -> tuple[BlobFile, ...]:
+    """Every file below a folder with size and hash, sorted by relative POSIX path."""
+    paths = sorted((path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file())
+    return tuple(BlobFile(path=name, sha256=file_sha256(path), bytes=path.stat().st_size) for name, path in paths)
+
+
+def tree_sha256(files: tuple[BlobFile, ...]) -> str:
+    """Hash of an artifact: over the sorted (relative path, sha256) pairs of its content files, so equal bytes are equal whatever made them."""
+    return hashlib.sha256(
+        json.dumps([[file.path, file.sha256] for file in files], separators=(",", ":")).encode()
+    ).hexdigest()
+
+
+def _files(folder: UPath) -> Iterator[UPath]:
+    for entry in folder.iterdir() if folder.exists() else ():
+        if entry.is_dir():
+            yield from _files(entry)
+        else:
+            yield entry
+
+
+def _written(path: UPath) -> float:
+    try:
+        return float(path.stat().st_mtime)
+    except (OSError, TypeError, ValueError, AttributeError):
+        return 0.0
+
+
+def _machine_cache(uri: str) -> Path:
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "rawtune" / hashlib.sha256(uri.encode()).hexdigest()[:16]
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
