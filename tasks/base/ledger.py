@@ -1,7 +1,7 @@
-"""The ledger of a run: wall-clock, dollars, GPU seconds and losses. It is written beside the artifacts and never part of a key.
+"""The ledger of a run: wall-clock, dollars, GPU seconds and losses.
 
-ledger/<run>/run.json              the JSON object that the command line prints
-ledger/<run>/<topic>/<n>.json      entries of a topic (`spend`, `training`, …), in order
+It is written beside the artifacts, as `ledger/<run>/run.json` (the JSON object that the command line prints) and
+`ledger/<run>/<topic>/<n>.json` (entries of a topic such as `spend` or `training`, in order), and never part of a key.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Locks that die with their holder: one running step per key, one torch job per machine.
 
-A local store uses `flock`, which the kernel frees when the process dies. An object store uses a lease: an object created by conditional put, kept alive
-by a heartbeat, taken over by conditional replace once its heartbeat is older than `LEASE_SECONDS`. (Prefect's FileSystemLockManager never expires and
-fails on keys with slashes, prefect 3.8.8.)
+A local store uses `flock`, which the kernel frees when the process dies. An object store uses a lease: an object
+created by conditional put, kept alive by a heartbeat, taken over by conditional replace once its heartbeat is older
+than `LEASE_SECONDS`. (Prefect's FileSystemLockManager never expires and fails on keys with slashes, prefect 3.8.8.)
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Parameters: one frozen pydantic model is the YAML preset, the UI form and the command line.
 
-Fields are declared in reading order, each with bounds and a docstring below it that names the unit and what null means. A field that says how a step
-is executed rather than what it makes (worker counts, addresses, budgets) is marked `EXECUTION` and bears no identity: changing it redoes nothing.
+Fields are declared in reading order, each with bounds and a docstring below it that names the unit and what null
+means. A field that says how a step is executed rather than what it makes (worker counts, addresses, budgets) is
+marked `EXECUTION` and bears no identity: changing it redoes nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ EXECUTION: Final = Execution()
 
 
 class Params(BaseModel):
-    """Base of every parameter model: immutable, unknown keys refused, docstrings shown in forms, declared order kept in the Prefect UI."""
+    """Base of every parameter model.
+
+    Immutable, unknown keys refused, docstrings shown in forms, declared order kept in the Prefect UI.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -36,7 +40,7 @@ class Params(BaseModel):
         return document
 
     def identity(self) -> dict[str, Any]:
-        """The part of the parameters that bears identity, as JSON values; `EXECUTION` fields are left out at every depth."""
+        """The part of the parameters that bears identity, as JSON values: no `EXECUTION` field at any depth."""
         return {
             name: identity_of(getattr(self, name))
             for name, field in type(self).model_fields.items()
@@ -45,12 +49,14 @@ class Params(BaseModel):
 
     @classmethod
     def narrow(cls, wider: Params) -> Self:
-        """The fields that this model declares, taken from a model that has them all, so that a step's key bears only what the step reads.
+        """The fields that this model declares, taken from a model that has them all.
+
+        A step's key thereby bears only what the step reads.
 
         Raises:
             AttributeError: `wider` lacks a field.
         """
-        return cls.model_construct(**{name: getattr(wider, name) for name in cls.model_fields})
+        return cls.model_construct(None, **{name: getattr(wider, name) for name in cls.model_fields})
 
 
 def identity_of(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """The records that rooms exchange: JSON lines, UTF-8, sorted by id, deterministic, no wall-clock.
 
-Ids: a `Document` is `<repo>/<kind>/<path>`; anything made from one begins with the document's id, so a person can see where a row comes from.
+Ids: a `Document` is `<repo>/<kind>/<path>`; anything made from one begins with the document's id, so a person can see
+where a row comes from.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ class Chunk(Record):
     last: bool
     """True for the document's final chunk: only there an end token is trained."""
     header: str
-    """Text put before `text` in the training row (repository, revision, date, or a long pull's repeated head); empty by default."""
+    """Put before `text` in the training row (repository, revision, date, a long pull's head); empty by default."""
     text: str
     """The chunks' texts, without their headers, join to the rendered document."""
     tokens: int

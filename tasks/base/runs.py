@@ -1,4 +1,4 @@
-"""What a step's body works with: typed reading of inputs, streaming writing of its one artifact, verdicts, counts, progress."""
+"""What a step's body works with: typed inputs, streaming output, verdicts, counts, progress."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class StepRun:
         self.key = key
         self.folder = folder
         self.resolved: dict[str, Any] = {}
-        """What the machine made of the request (backend, micro-batch, …); goes into the manifest, never into the key."""
+        """What the machine made of the request (backend, micro-batch, …): in the manifest, never in the key."""
         self._counts: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._verdicts: list[Verdict] = []
@@ -49,7 +49,9 @@ class StepRun:
         yield from read_records(self.store, artifact, model, name)
 
     def write(self, records: Iterable[Record], name: str = RECORDS) -> int:
-        """Streams records into a content file and returns how many. Their number is counted under `records`, or under the file's stem.
+        """Streams records into a content file and returns how many.
+
+        They are counted under `records`, or under the stem of another file's name.
 
         Raises:
             RecordError: ids are not strictly ascending, so the file would not be deterministic.
@@ -76,7 +78,7 @@ class StepRun:
         self._reasons[reason] += 1
 
     def quarantine(self, identifier: str, reason: str, detail: str = "") -> None:
-        """Notes a record that the step could not use; beyond `MAX_QUARANTINED_FRACTION` of all records the step fails."""
+        """Notes a record that the step could not use; beyond `MAX_QUARANTINED_FRACTION` of all the step fails."""
         self.verdict(identifier, reason, detail)
         self._counts["quarantined"] += 1
 

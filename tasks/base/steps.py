@@ -1,9 +1,10 @@
 """Steps: cached, locked, checked units of work that read finished artifacts and write one new artifact.
 
-A step's key is the hash of its name, its VERSION, the parameters that bear identity and the sha256 of its inputs, so an early step whose output is
-byte-identical cuts off everything after it. Prefect's cache policy supplies that key, which makes hits show as *Cached* in its UI; but Prefect asks only
-whether a result record of that key exists, so before it is asked the wrapper checks the manifest and the blob's bytes, and has the step redone when they
-are not right.
+A step's key is the hash of its name, its VERSION, the parameters that bear identity and the sha256 of its inputs, so
+an early step whose output is byte-identical cuts off everything after it. Prefect's cache policy supplies that key,
+which makes hits show as *Cached* in its UI; but Prefect asks only whether a result record of that key exists, so
+before it is asked the wrapper checks the manifest and the blob's bytes, and has the step redone when they are not
+right.
 
     @step("corpus/chunk", VERSION)
     def chunk(run: StepRun, documents: Artifact, params: ChunkParams) -> None: ...
@@ -28,7 +29,8 @@ from typing import Any, Concatenate, Generic, ParamSpec
 import prefect
 from prefect.cache_policies import CachePolicy
 from prefect.context import TaskRunContext
-from prefect.states import Completed, State
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from tasks.base.ledger import current_ledger
 from tasks.base.locks import hold

@@ -1,13 +1,14 @@
 """The artifact store: content-addressed blobs and the manifests that say what made them.
 
-    cas/<sha256>/…                              content files of an artifact; the hash covers sorted (relative path, sha256) pairs and nothing else
-    steps/<room>/<name>/<key>/manifest.json     what made it; written last, so its existence is the commit point
-    cache/                                      mirrors, tokenised blobs, responses, checkpoints: never authoritative, safe to delete
-    ledger/                                     dollars, seconds, loss logs of each run: never part of a key
-    locks/  tmp/  suspect/                      running steps, unfinished writes, blobs whose bytes were wrong
+    cas/<sha256>/…             content files of an artifact; the hash covers the sorted (relative path, sha256) pairs
+    steps/<room>/<name>/<key>/manifest.json
+                               what made it; written last, so its existence is the commit point
+    cache/                     mirrors, tokenised blobs, responses, checkpoints: never authoritative, safe to delete
+    ledger/                    dollars, seconds, loss logs of each run: never part of a key
+    locks/  tmp/  suspect/     running steps, unfinished writes, blobs whose bytes were wrong
 
-One class serves a local path, `memory://` (one process only) and `s3://` through universal-pathlib. Moves are not atomic on object stores, which is why a
-reader believes only a manifest whose blob is whole.
+One class serves a local path, `memory://` (one process only) and `s3://` through universal-pathlib. Moves are not
+atomic on object stores, which is why a reader believes only a manifest whose blob is whole.
 """
 
 from __future__ import annotations
@@ -89,7 +90,10 @@ class Store:
         return self.root.protocol in ("", "file", "local")
 
     def local(self, *parts: str) -> Path:
-        """A folder on this machine for caches, locks and unfinished writes, made if missing; for a remote store it lies in the user's cache folder."""
+        """A folder on this machine for caches, locks and unfinished writes, made if missing.
+
+        For a remote store it lies in the user's cache folder.
+        """
         base = Path(self.root.path) if self.is_local else _machine_cache(self.uri)
         folder = base.joinpath(*parts)
         folder.mkdir(parents=True, exist_ok=True)
@@ -155,7 +159,8 @@ class Store:
     def is_whole(self, manifest: Manifest) -> bool:
         """Whether the blob has exactly the bytes that the manifest names.
 
-        A local blob is hashed. Of a remote one only presence and sizes are compared here: its bytes are hashed when they are read.
+        A local blob is hashed. Of a remote one only presence and sizes are compared here: its bytes are hashed when
+        they are read.
         """
         folder = self.blob(manifest.sha256)
         try:
@@ -169,7 +174,10 @@ class Store:
         return True
 
     def commit(self, folder: Path, manifest: Manifest) -> Artifact:
-        """Moves a folder of finished files into place and writes its manifest last. A wrong blob under the same hash is moved aside."""
+        """Moves a folder of finished files into place and writes its manifest last.
+
+        A wrong blob under the same hash is moved aside.
+        """
         target = self.blob(manifest.sha256)
         if target.exists():
             if self.is_whole(manifest):
@@ -189,7 +197,7 @@ class Store:
         target = self.root / "suspect" / f"{sha256}-{uuid.uuid4().hex[:8]}"
         target.parent.mkdir(parents=True, exist_ok=True)
         if self.is_local:
-            os.replace(source.path, target.path)
+            Path(source.path).replace(target.path)
             return
         source.fs.mv(source.path, target.path, recursive=True)
 
@@ -207,7 +215,9 @@ class Store:
             ) from error
 
     def checkout(self, artifact: Artifact) -> Path:
-        """The artifact's content as a local folder: the blob itself in a local store, else a hashed copy in this machine's cache.
+        """The artifact's content as a local folder, to be read only.
+
+        It is the blob itself in a local store, else a hashed copy in this machine's cache.
 
         Raises:
             StoreError: the bytes do not have the artifact's hash.
@@ -226,14 +236,18 @@ class Store:
             if not partial.exists() or tree_sha256(describe(partial)) != artifact.sha256:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise StoreError(
-                    f"{artifact.step}: artifact {artifact.sha256[:12]} in {self.uri} is missing or has wrong bytes; run again to redo its step"
+                    f"{artifact.step}: artifact {artifact.sha256[:12]} in {self.uri} is missing or has wrong bytes; "
+                    "run again to redo its step"
                 )
-            os.replace(partial, target)
+            partial.replace(target)
         return target
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A local folder for an unfinished artifact, on the store's own file system when it is local; removed at exit if still there."""
+        """A local folder for an unfinished artifact, removed at exit if it is still there.
+
+        When the store is local the folder lies on the same file system, so that moving it into place is atomic.
+        """
         folder = self.local("tmp") / uuid.uuid4().hex
         folder.mkdir()
         try:
@@ -244,7 +258,7 @@ class Store:
     def _place(self, folder: Path, target: UPath) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         if self.is_local:
-            os.replace(folder, target.path)
+            folder.replace(target.path)
             return
         for file in sorted(path for path in folder.rglob("*") if path.is_file()):
             destination = target / file.relative_to(folder).as_posix()
@@ -259,7 +273,7 @@ class Store:
         if self.is_local:
             partial = Path(target.path).with_suffix(f".{uuid.uuid4().hex[:8]}")
             partial.write_text(text, "utf-8")
-            os.replace(partial, target.path)
+            partial.replace(target.path)
             return
         target.write_text(text, "utf-8")
 
@@ -277,7 +291,10 @@ def describe(folder: Path) -> tuple[BlobFile, ...]:
 
 
 def tree_sha256(files: tuple[BlobFile, ...]) -> str:
-    """Hash of an artifact: over the sorted (relative path, sha256) pairs of its content files, so equal bytes are equal whatever made them."""
+    """Hash of an artifact, over the sorted (relative path, sha256) pairs of its content files.
+
+    Equal bytes are equal whatever made them.
+    """
     return hashlib.sha256(
         json.dumps([[file.path, file.sha256] for file in files], separators=(",", ":")).encode()
     ).hexdigest()
