@@ -56,7 +56,7 @@ class Params(BaseModel):
         Raises:
             AttributeError: `wider` lacks a field.
         """
-        return cls.model_construct(None, **{name: getattr(wider, name) for name in cls.model_fields})
+        return cls.model_validate({name: getattr(wider, name) for name in cls.model_fields})
 
 
 def identity_of(value: Any) -> Any:

@@ -28,8 +28,8 @@ from typing import Any, Concatenate, Generic, ParamSpec
 
 import prefect
 from prefect.cache_policies import CachePolicy
-from prefect.context import TaskRunContext
 from prefect.client.schemas.objects import State
+from prefect.context import TaskRunContext
 from prefect.states import Completed
 
 from tasks.base.ledger import current_ledger
