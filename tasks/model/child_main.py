@@ -1,0 +1,129 @@
+"""The child's side of `tasks/model/child.py`: `python -m tasks.model.child_main MODULE:FUNCTION`, request on stdin, events and answer on stdout.
+
+Imports nothing of a library before the machine's torch lock is held, so that a waiting child costs a few megabytes. Uses the standard library only: it
+also runs in environments (Unsloth's) that lack most of rawtune's own dependencies.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import importlib
+import json
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+PR_SET_PDEATHSIG = 1
+"""From <linux/prctl.h>."""
+
+Report = Callable[[dict[str, Any]], None]
+"""What a job calls to tell its parent something while it works."""
+
+Job = Callable[[dict[str, Any], Report], dict[str, Any]]
+"""A job takes the request and returns the answer, both JSON objects."""
+
+
+def main() -> int:
+    """Runs one job; the exit code is 0 also when the job failed in an understood way, which the answer tells."""
+    die_with_parent()
+    events = _take_stdout()
+    send_lock = threading.Lock()
+
+    def send(event: str, value: Any) -> None:
+        with send_lock:
+            events.write(json.dumps({"event": event, "value": value}) + "\n")
+            events.flush()
+
+    request = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with_stdin, name="parent-watch", daemon=True).start()
+    lock = _machine_lock() if request["exclusive"] else None
+    if lock is not None and not _try_lock(lock):
+        send("waiting", str(lock))
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        send("started", os.getpid())
+        answer = _load(sys.argv[1])(request["request"], lambda facts: send("progress", facts))
+    except BaseException as error:  # the parent names the job and turns the kind into rawtune's own error
+        _print_traceback()
+        send("error", {"kind": _kind(error), "message": _one_line(error)})
+    else:
+        send("answer", answer)
+    return 0
+
+
+def die_with_parent() -> None:
+    """Linux kills this process when the thread that started it is gone. Processes that a job starts call this too."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _end_with_stdin() -> None:
+    """The parent holds the other end of stdin for as long as it lives, so end of file means that it is gone, however it died."""
+    while sys.stdin.buffer.read(4096):
+        pass
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def _take_stdout() -> TextIO:
+    """Keeps the real stdout for events and sends whatever libraries print to stderr."""
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return events
+
+
+def _machine_lock() -> int:
+    path = Path(tempfile.gettempdir()) / "rawtune-torch.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    return descriptor
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _load(name: str) -> Job:
+    module, _, function = name.partition(":")
+    job: Job = getattr(importlib.import_module(module), function)
+    return job
+
+
+def _kind(error: BaseException) -> str:
+    """The class that the parent raises: rawtune's own error by name, or one of `memory`, `disk`, `interrupt`, `other`."""
+    if any(base.__name__ == "RawtuneError" for base in type(error).__mro__):
+        return type(error).__name__
+    text = str(error).lower()
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text:
+        return "memory"
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "no space left on device" in text:
+        return "disk"
+    return "interrupt" if isinstance(error, KeyboardInterrupt | SystemExit) else "other"
+
+
+def _one_line(error: BaseException) -> str:
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    name = type(error).__name__
+    if any(base.__name__ == "RawtuneError" for base in type(error).__mro__):
+        return text or name
+    return f"{name}: {text}" if text else name
+
+
+def _print_traceback() -> None:
+    import traceback  # here, because a job that works never needs it
+
+    traceback.print_exc()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,64 @@
+"""Child jobs that make model folders in Hugging Face's layout. Only the child imports this module's libraries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tasks.model.child_main import Report
+
+
+def stub_from_gguf(request: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Dequantises a GGUF file into a folder: config.json, generation_config.json, model.safetensors (bf16), tokenizer files, chat_template.jinja.
+
+    `GgufConfig(dequantize=True)` is needed: without it transformers 5 keeps the weights packed and refuses to save them.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, GgufConfig
+
+    source, target = Path(request["gguf"]), Path(request["target"])
+    model = AutoModelForCausalLM.from_pretrained(
+        str(source.parent),
+        gguf_file=source.name,
+        dtype=torch.bfloat16,
+        quantization_config=GgufConfig(dequantize=True),
+    )
+    model.save_pretrained(target)
+    _save_tokenizer(source, target)
+    return {"parameters": sum(parameter.numel() for parameter in model.parameters())}
+
+
+def tokenizer_from_gguf(request: dict[str, Any], report: Report) -> dict[str, Any]:
+    """The tokenizer files alone: tokenizer.json, tokenizer_config.json, chat_template.jinja."""
+    source, target = Path(request["gguf"]), Path(request["target"])
+    _save_tokenizer(source, target)
+    return {}
+
+
+def random_llama(request: dict[str, Any], report: Report) -> dict[str, Any]:
+    """A random Llama of a given shape beside a copied tokenizer; for tests and for benchmarks of shapes.
+
+    The request has `target`, `tokenizer` (folder), `seed` and `config` (fields of `LlamaConfig`).
+    """
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(request["seed"])
+    tokenizer = AutoTokenizer.from_pretrained(request["tokenizer"])
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        **request["config"],
+    )
+    model = LlamaForCausalLM(config).to(torch.bfloat16)
+    model.save_pretrained(request["target"])
+    tokenizer.save_pretrained(request["target"])
+    return {"parameters": sum(parameter.numel() for parameter in model.parameters())}
+
+
+def _save_tokenizer(source: Path, target: Path) -> None:
+    from transformers import AutoTokenizer
+
+    AutoTokenizer.from_pretrained(str(source.parent), gguf_file=source.name).save_pretrained(target)

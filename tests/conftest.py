@@ -1,0 +1,90 @@
+"""Fixtures that every room's tests share. What takes seconds to make is made once and kept below the repository's ignored .rawtune/ folder."""
+
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tasks.base.locks import flock
+from tasks.base.runs import StepRun
+from tasks.base.steps import step
+from tasks.base.store import Artifact, Store
+from tasks.model.base_model import stub_gguf
+from tasks.model.child import run_child
+
+CACHE = Path(__file__).resolve().parents[1] / ".rawtune" / "fixtures"
+EDITION = "1"
+"""Changed by hand when the making of a fixture changes."""
+
+TINY = {
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 8192,
+    "tie_word_embeddings": True,
+}
+
+
+def _made_once(name: str, make: Callable[[Path], object]) -> Path:
+    target = CACHE / f"{name}-{EDITION}"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with flock(CACHE / f"{name}.lock"):
+        if not target.exists():
+            partial = CACHE / f"{name}.{uuid.uuid4().hex[:8]}"
+            partial.mkdir()
+            try:
+                make(partial)
+                partial.rename(target)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+@step("tests/folder", "1")
+def _folder(run: StepRun, path: str) -> None:
+    shutil.copytree(path, run.folder, dirs_exist_ok=True)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A local store of this test's own."""
+    return Store(str(tmp_path / "store"))
+
+
+@pytest.fixture(scope="session")
+def tokenizer_folder() -> Path:
+    """The stub's tokenizer.json, tokenizer_config.json and chat_template.jinja, without weights."""
+    return _made_once(
+        "tokenizer",
+        lambda target: run_child(
+            "tasks.model.convert:tokenizer_from_gguf", {"gguf": str(stub_gguf()), "target": str(target)}
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tokenizer_folder: Path) -> Path:
+    """Folder of a random two-layer Llama (3.2 M parameters) with the stub's tokenizer and chat template."""
+    return _made_once(
+        "tiny-model",
+        lambda target: run_child(
+            "tasks.model.convert:random_llama",
+            {"target": str(target), "tokenizer": str(tokenizer_folder), "seed": 0, "config": TINY},
+        ),
+    )
+
+
+@pytest.fixture
+def tokenizer_artifact(store: Store, tokenizer_folder: Path) -> Artifact:
+    """`tokenizer_folder` as an artifact of `store`, for steps that read no more of a model."""
+    return _folder.direct(store, path=str(tokenizer_folder))
+
+
+@pytest.fixture
+def tiny_model_artifact(store: Store, tiny_model: Path) -> Artifact:
+    """`tiny_model` as an artifact of `store`."""
+    return _folder.direct(store, path=str(tiny_model))
