@@ -1,4 +1,6 @@
-"""Fixtures that every room's tests share. What takes seconds to make is made once and kept below the repository's ignored .rawtune/ folder."""
+"""Fixtures that every room's tests share. What takes seconds to make is made once and kept below the repository's
+ignored .rawtune/ folder.
+"""
 
 import shutil
 import uuid

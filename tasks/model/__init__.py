@@ -1,1 +1,3 @@
-"""Models and torch: the child runner, the base model, generation, merge and export. Imported by rooms; imports only `tasks.base`."""
+"""Models and torch: the child runner, the base model, generation, merge and export. Imported by rooms; imports only
+`tasks.base`.
+"""

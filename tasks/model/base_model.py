@@ -1,7 +1,8 @@
-"""The base model as an artifact: config.json, *.safetensors, tokenizer.json, tokenizer_config.json, chat_template.jinja.
+"""The base model as an artifact: config.json, *.safetensors, tokenizer.json, tokenizer_config.json,
+chat_template.jinja.
 
-Three sources: the stub (a GGUF file inside a Python package, dequantised once), a folder, the Hub. Code that a model brings is never run and pickled
-weights are never opened.
+Three sources: the stub (a GGUF file inside a Python package, dequantised once), a folder, the Hub. Code that a model
+brings is never run and pickled weights are never opened.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ def copy_folder(source: Path, target: Path, name: str) -> None:
     """Copies the wanted files of a model folder, with the chat template in a file of its own.
 
     Raises:
-        InputError: a needed file is missing, there are no safetensors weights, the model brings its own code, or there is no chat template.
+        InputError: a needed file is missing, there are no safetensors weights, the model brings its own code, or
+            there is no chat template.
     """
     missing = [file for file in NEEDED if not (source / file).exists()]
     if missing:
@@ -73,7 +75,7 @@ def copy_folder(source: Path, target: Path, name: str) -> None:
 
 
 def _separate_template(folder: Path, name: str) -> None:
-    """Older models keep the template inside tokenizer_config.json; transformers 5 and rawtune read chat_template.jinja."""
+    """Older models keep the template in tokenizer_config.json; transformers 5 and rawtune read chat_template.jinja."""
     template = folder / "chat_template.jinja"
     config_path = folder / "tokenizer_config.json"
     config = json.loads(config_path.read_text("utf-8"))
@@ -105,7 +107,7 @@ def fetch(name: str, revision: str | None) -> tuple[Path, str]:
         raise InputError(f"base_model: {name} has no revision {revision}") from error
     except RepositoryNotFoundError as error:
         raise InputError(
-            f"base_model: {name} is neither a folder nor a model on the Hub that you may read; check the name and HF_TOKEN"
+            f"base_model: {name} is no folder and no model on the Hub that you may read; check the name and HF_TOKEN"
         ) from error
     except (HfHubHTTPError, OSError, ValueError) as error:
         first = str(error).splitlines()[0]

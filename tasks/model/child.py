@@ -1,8 +1,9 @@
 """Runs torch work in a child process: JSON in, JSON out.
 
-A child is the one place where torch is imported: its memory is freed for sure, its import order is its own (`unsloth` must come first), a crash of it is an
-error with a text, and one lock per machine keeps two of them from running at once (two torch jobs on two cores are 4 to 9 times slower each). It has its
-own process group, which dies with this process, even by SIGKILL: the child ends itself when its stdin does, and Linux is asked to kill it in addition.
+A child is the one place where torch is imported: its memory is freed for sure, its import order is its own (`unsloth`
+must come first), a crash of it is an error with a text, and one lock per machine keeps two of them from running at once
+(two torch jobs on two cores are 4 to 9 times slower each). It has its own process group, which dies with this process,
+even by SIGKILL: the child ends itself when its stdin does, and Linux is asked to kill it in addition.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ def run_child(
         job: `package.module:function`, called there with the request and a function that reports progress.
         request: a JSON object. Paths as strings.
         progress: called in this thread with each JSON object that the job reports; what it raises ends the child.
-        python: the interpreter; null = this one. It must be able to import what the job imports; `tasks` it finds by itself.
+        python: the interpreter; null = this one. It must be able to import what the job imports; `tasks` it finds
+            by itself.
         environment: variables on top of this process's own, without its secrets.
         exclusive: wait for, then hold the machine's torch lock. False only for jobs that compute nothing.
 
@@ -114,7 +116,7 @@ def _converse(
     exclusive: bool,
     progress: Callable[[dict[str, Any]], None] | None,
 ) -> dict[str, Any] | None:
-    """Sends the request and follows the events; the last one (answer or error), or None if the child ended without one."""
+    """Sends the request and follows the events; the last one (answer or error), or None if there was none."""
     try:
         stdin.write(json.dumps({"exclusive": exclusive, "request": request}).encode() + b"\n")
         stdin.flush()

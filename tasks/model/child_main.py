@@ -1,7 +1,8 @@
-"""The child's side of `tasks/model/child.py`: `python -m tasks.model.child_main MODULE:FUNCTION`, request on stdin, events and answer on stdout.
+"""The child's side of `tasks/model/child.py`: `python -m tasks.model.child_main MODULE:FUNCTION`, request on stdin,
+events and answer on stdout.
 
-Imports nothing of a library before the machine's torch lock is held, so that a waiting child costs a few megabytes. Uses the standard library only: it
-also runs in environments (Unsloth's) that lack most of rawtune's own dependencies.
+Imports nothing of a library before the machine's torch lock is held, so that a waiting child costs a few megabytes.
+Uses the standard library only: it also runs in environments (Unsloth's) that lack most of rawtune's own dependencies.
 """
 
 from __future__ import annotations
@@ -65,7 +66,9 @@ def die_with_parent() -> None:
 
 
 def _end_with_stdin() -> None:
-    """The parent holds the other end of stdin for as long as it lives, so end of file means that it is gone, however it died."""
+    """The parent holds the other end of stdin for as long as it lives, so end of file means that it is gone, however it
+    died.
+    """
     while sys.stdin.buffer.read(4096):
         pass
     os.killpg(os.getpgrp(), signal.SIGKILL)
@@ -81,8 +84,7 @@ def _take_stdout() -> TextIO:
 
 def _machine_lock() -> int:
     path = Path(tempfile.gettempdir()) / "rawtune-torch.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    return descriptor
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
 
 
 def _try_lock(descriptor: int) -> bool:
@@ -100,7 +102,7 @@ def _load(name: str) -> Job:
 
 
 def _kind(error: BaseException) -> str:
-    """The class that the parent raises: rawtune's own error by name, or one of `memory`, `disk`, `interrupt`, `other`."""
+    """What the parent makes of it: rawtune's own error by name, or `memory`, `disk`, `interrupt`, `other`."""
     if any(base.__name__ == "RawtuneError" for base in type(error).__mro__):
         return type(error).__name__
     text = str(error).lower()

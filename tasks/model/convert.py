@@ -9,9 +9,11 @@ from tasks.model.child_main import Report
 
 
 def stub_from_gguf(request: dict[str, Any], report: Report) -> dict[str, Any]:
-    """Dequantises a GGUF file into a folder: config.json, generation_config.json, model.safetensors (bf16), tokenizer files, chat_template.jinja.
+    """Dequantises a GGUF file into a folder: config.json, generation_config.json, model.safetensors (bf16), tokenizer
+    files, chat_template.jinja.
 
-    `GgufConfig(dequantize=True)` is needed: without it transformers 5 keeps the weights packed and refuses to save them.
+    `GgufConfig(dequantize=True)` is needed: without it transformers 5 keeps the weights packed and refuses to save
+    them.
     """
     import torch
     from transformers import AutoModelForCausalLM, GgufConfig

