@@ -1,0 +1,1 @@
+"""Release room: gate, model card, release folder, Hub, local registry, rollback, export."""

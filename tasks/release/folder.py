@@ -1,0 +1,86 @@
+"""The release folder: what a release consists of, in the Hub's layout, without pickles and without paths of the
+machine.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+from tasks.base.errors import RawtuneError
+from tasks.base.store import file_sha256
+
+ADAPTER: Final = ("adapter_model.safetensors", "adapter_config.json")
+TOKENIZER: Final = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+TOKENIZER_OPTIONAL: Final = ("special_tokens_map.json", "tokenizer.model", "added_tokens.json")
+PUBLISHABLE: Final = frozenset({".safetensors", ".json", ".jinja", ".md", ".html", ".gguf", ".model", ".jsonl"})
+"""Suffixes that a release may hold. Everything else is refused, above all pickles (.bin, .pt, .pkl)."""
+
+
+def write_folder(folder: Path, adapter: Path, model: Path, model_id: str) -> dict[str, Any]:
+    """Copies adapter, tokenizer, chat template and generation settings into the folder.
+
+    Args:
+        folder: where the release is made.
+        adapter: PEFT adapter with safetensors weights.
+        model: base model in Hugging Face layout; its tokenizer is the trained one.
+        model_id: what the adapter's config shall name as its base, in place of a path of this machine.
+
+    Returns:
+        The adapter's config as released.
+
+    Raises:
+        RawtuneError: a file that a release needs is missing.
+    """
+    for source, names in ((adapter, ADAPTER), (model, TOKENIZER)):
+        for name in names:
+            if not (source / name).is_file():
+                raise RawtuneError(f"release/publish: {name} is missing from the {source.name[:12]} artifact")
+            shutil.copyfile(source / name, folder / name)
+    for name in TOKENIZER_OPTIONAL:
+        if (model / name).is_file():
+            shutil.copyfile(model / name, folder / name)
+    config: dict[str, Any] = json.loads((folder / "adapter_config.json").read_text("utf-8"))
+    config |= {"base_model_name_or_path": model_id, "inference_mode": True}
+    write_json(folder / "adapter_config.json", config)
+    write_json(folder / "generation_config.json", generation_config(model))
+    return config
+
+
+def generation_config(model: Path) -> dict[str, Any]:
+    """Greedy decoding, as evaluated, with the base model's special tokens.
+
+    The end-of-turn token must survive: without it servers never stop
+    (https://github.com/unslothai/unsloth/issues/5386).
+    """
+    found: dict[str, Any] = {}
+    for name in ("config.json", "generation_config.json"):
+        if (model / name).is_file():
+            document = json.loads((model / name).read_text("utf-8"))
+            found |= {key: document[key] for key in document if key in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    return {"do_sample": False, **dict(sorted(found.items()))}
+
+
+def check_publishable(folder: Path) -> list[Path]:
+    """The folder's files, sorted by relative path.
+
+    Raises:
+        RawtuneError: a file is of a kind that a release must not hold.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in files:
+        if path.suffix not in PUBLISHABLE:
+            raise RawtuneError(f"release/publish: {path.name} is not a kind of file that is released ({path.suffix})")
+    return files
+
+
+def adapter_sha256(folder: Path) -> str:
+    """Hash of the adapter's weights: two releases with equal weights are the same release."""
+    return file_sha256(folder / "adapter_model.safetensors")
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Writes JSON as everything in a release is written: UTF-8, indented, one final newline."""
+    path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")

