@@ -1,0 +1,155 @@
+"""A dialogue as token ids and loss mask, by the model's own chat template.
+
+The ids equal those of transformers' `apply_chat_template` (tests/text/test_chat.py compares them), with one
+difference that is on purpose: a message that spells a control token (`<|im_end|>` in a question about templates)
+keeps it as text, whereas transformers would let it end the turn.
+
+Loss falls on what the assistant writes and on its end-of-turn token, without which a model never learns to stop; not
+on the line break after it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+import jinja2
+from jinja2 import nodes
+from jinja2.ext import Extension, loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from tasks.base.errors import InputError
+from tasks.base.records import Message
+from tasks.text.tokenizer import TextTokenizer
+
+NO_LOSS: Final = -100
+"""Label of a token without loss, as torch's cross entropy and TRL use it."""
+
+
+def render_dialogue(tokenizer: TextTokenizer, messages: Sequence[Message]) -> tuple[list[int], list[int]]:
+    """Token ids of a dialogue and its labels.
+
+    Returns:
+        `input_ids` and `labels` of equal length; a label is the token's id where the assistant speaks (end-of-turn
+        included), else `NO_LOSS`.
+
+    Raises:
+        InputError: the model has no chat template, or the template refuses the messages.
+    """
+    text = _render(tokenizer, messages, False)
+    spans = [
+        _span(tokenizer, messages, index, text) for index, message in enumerate(messages) if message.role == "assistant"
+    ]
+    pieces: list[str] = []
+    starts: list[tuple[int, int]] = []
+    done = length = 0
+    for start, end in spans:
+        before, inside = tokenizer.unshield(text[done:start]), tokenizer.unshield(text[start:end])
+        pieces += [before, inside]
+        starts.append((length + len(before), length + len(before) + len(inside)))
+        length += len(before) + len(inside)
+        done = end
+    pieces.append(tokenizer.unshield(text[done:]))
+    ids, offsets = tokenizer.encode_controlled("".join(pieces))
+    labels = [NO_LOSS] * len(ids)
+    for start, end in starts:
+        for position, (first, last) in enumerate(offsets):
+            if start <= first and last <= end and first < last:
+                labels[position] = ids[position]
+    return ids, labels
+
+
+def prompt_ids(tokenizer: TextTokenizer, messages: Sequence[Message]) -> list[int]:
+    """Token ids that ask the assistant for its next turn (generation prompt included)."""
+    return tokenizer.encode_controlled(tokenizer.unshield(_render(tokenizer, messages, True)))[0]
+
+
+def end_of_turn(tokenizer: TextTokenizer) -> str:
+    """The control token that ends an assistant's turn; empty if the template writes none. Generation stops at it."""
+    return _end_of_turn(tokenizer)
+
+
+def stop_ids(tokenizer: TextTokenizer) -> tuple[int, ...]:
+    """Ids at which generation stops: end of turn and end of document, ascending."""
+    turn = end_of_turn(tokenizer)
+    return tuple(sorted({tokenizer.end_of_document} | ({tokenizer.control[turn]} if turn else set())))
+
+
+def render_text(tokenizer: TextTokenizer, messages: Sequence[Message]) -> str:
+    """The dialogue as the template writes it, for people."""
+    text = _render(tokenizer, messages, False)
+    ids, _ = tokenizer.encode_controlled(tokenizer.unshield(text))
+    return tokenizer.decode(ids)
+
+
+def _span(tokenizer: TextTokenizer, messages: Sequence[Message], index: int, text: str) -> tuple[int, int]:
+    """Characters of the shielded dialogue that the assistant's turn `index` writes, end-of-turn token included."""
+    head = _render(tokenizer, messages[:index], True)
+    if not text.startswith(head):
+        raise InputError(
+            f"base_model: its chat template rewrites what comes before turn {index + 1}; no loss mask can be made"
+        )
+    token = _end_of_turn(tokenizer)
+    found = text.find(token, len(head)) if token else -1
+    end = found + len(token) if found >= 0 else len(_render(tokenizer, messages[: index + 1], False))
+    return len(head), end
+
+
+@lru_cache(maxsize=16)
+def _end_of_turn(tokenizer: TextTokenizer) -> str:
+    probe = "rawtune-probe"
+    text = _render(tokenizer, (Message(role="user", content="?"), Message(role="assistant", content=probe)), False)
+    tail = text[text.index(probe) + len(probe) :]
+    found = sorted((tail.index(token), -len(token), token) for token in tokenizer.control if token in tail)
+    return found[0][2] if found else ""
+
+
+def _render(tokenizer: TextTokenizer, messages: Sequence[Message], add_generation_prompt: bool) -> str:
+    """The dialogue as text in which control tokens spelt by messages are shielded."""
+    if tokenizer.chat_template is None:
+        raise InputError("base_model: the model has no chat template; choose an instruct model")
+    roles = {role: tokenizer.named(role) for role in ("bos_token", "eos_token", "pad_token", "unk_token")}
+    try:
+        return _compiled(tokenizer.chat_template).render(
+            messages=[{"role": message.role, "content": tokenizer.shield(message.content)} for message in messages],
+            add_generation_prompt=add_generation_prompt,
+            **{role: token for role, token in roles.items() if token},
+        )
+    except jinja2.TemplateError as error:
+        raise InputError(f"base_model: its chat template refuses the dialogue ({error})") from error
+
+
+@lru_cache(maxsize=16)
+def _compiled(source: str) -> jinja2.Template:
+    """Same environment as transformers 5.17 `utils/chat_template_utils.py`, without `strftime_now`: today's date
+    would make rows differ from day to day.
+    """
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
+    )
+    environment.filters["tojson"] = _tojson
+    environment.globals["raise_exception"] = _raise
+    return environment.from_string(source)
+
+
+class _Generation(Extension):
+    """Accepts `{% generation %}…{% endgeneration %}`, the mark that transformers puts around assistant turns, and
+    keeps its body.
+    """
+
+    tags = {"generation"}  # noqa: RUF012 - jinja's own declaration
+
+    def parse(self, parser: Any) -> list[nodes.Node]:
+        next(parser.stream)
+        body: list[nodes.Node] = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return body
+
+
+def _tojson(value: Any, ensure_ascii: bool = False, indent: int | None = None) -> str:
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent)
+
+
+def _raise(message: str) -> str:
+    raise jinja2.TemplateError(message)
