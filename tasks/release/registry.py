@@ -187,11 +187,11 @@ def prune(store: Store, name: str, keep: int) -> list[Revision]:
     gone: list[Revision] = []
 
     def forget(registry: Registry) -> Registry:
-        kept = set(registry.revisions[-keep:] if keep else ()) | {registry.latest}
-        gone.extend(known for known in registry.revisions if known not in kept)
-        names = {known.revision for known in kept if known is not None}
+        recent = registry.revisions[-keep:] if keep else ()
+        names = {known.revision for known in (*recent, registry.latest) if known is not None}
+        gone.extend(known for known in registry.revisions if known.revision not in names)
         return Registry(
-            revisions=tuple(known for known in registry.revisions if known in kept),
+            revisions=tuple(known for known in registry.revisions if known.revision in names),
             promotions=tuple(promotion for promotion in registry.promotions if promotion.revision in names),
         )
 

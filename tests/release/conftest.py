@@ -1,0 +1,103 @@
+"""A tiny adapter, an evaluation report and a gate's answer as artifacts, without any torch."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from tasks.base.runs import StepRun
+from tasks.base.steps import step
+from tasks.base.store import Artifact, Store
+from tasks.release.params import CostFacts, ReleaseFacts, SourceFacts
+
+RANK = 4
+SHAPES = {"q_proj": (64, 64), "v_proj": (64, 32)}
+"""Inputs and outputs of the tiny model's adapted layers (see tests/conftest.py)."""
+
+SUMMARY: dict[str, Any] = {
+    "arms": {
+        "base": {"recall": {"estimate": 0.03, "low": 0.0, "high": 0.07, "items": 40}},
+        "tuned": {"recall": {"estimate": 0.61, "low": 0.5, "high": 0.72, "items": 40}},
+    },
+    "differences": {
+        "recall": {"estimate": 0.58, "low": 0.45, "high": 0.7, "items": 40},
+        "forgetting": {"estimate": -0.01, "low": -0.025, "high": 0.01, "items": 200},
+    },
+    "losses": {
+        "base": {"answers_held_out": {"loss": 3.21, "tokens": 900}, "raw_held_out": {"loss": 2.5, "tokens": 4000}},
+        "tuned": {"answers_held_out": {"loss": 2.1, "tokens": 900}, "raw_held_out": {"loss": 2.45, "tokens": 4000}},
+    },
+    "leaks": 0,
+}
+REPORT_HTML = "<!doctype html><title>report</title>\n"
+
+FACTS = ReleaseFacts(
+    name="hello",
+    base_model="stub",
+    sources=(SourceFacts(repo="octocat/hello", revision="7" * 40, committed_at="2023-12-31T18:04:05Z"),),
+    recipe={"rank": RANK, "alpha": 8, "learning_rate": 0.001, "epochs": 1},
+    data={"documents": 12, "dialogues": 34, "redacted_secrets": 1},
+    params={"name": "hello", "training": {"rank": RANK}},
+    cost=CostFacts(api_usd=1.25, gpu_usd=2.79, training_seconds=3600),
+)
+
+Adapter = Callable[[int], Artifact]
+
+
+@step("tests/files", "1")
+def _files(run: StepRun, texts: dict[str, str], adapter_seed: int | None, tokens: int = 0) -> None:
+    for name, text in texts.items():
+        run.path(name).write_text(text, "utf-8")
+    if adapter_seed is not None:
+        write_adapter(run.folder, adapter_seed)
+    if tokens:
+        run.count("tokens", tokens)
+
+
+def write_adapter(folder: Path, seed: int) -> None:
+    """A PEFT adapter for the tiny model; another seed makes another adapter."""
+    generator = np.random.default_rng(seed)
+    tensors = {}
+    for layer in range(2):
+        for module, (inputs, outputs) in SHAPES.items():
+            prefix = f"base_model.model.model.layers.{layer}.self_attn.{module}"
+            tensors[f"{prefix}.lora_A.weight"] = generator.normal(size=(RANK, inputs)).astype(np.float32)
+            tensors[f"{prefix}.lora_B.weight"] = generator.normal(size=(outputs, RANK)).astype(np.float32)
+    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    config = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": "/somewhere/on/this/machine",
+        "r": RANK,
+        "lora_alpha": 8,
+        "target_modules": sorted(SHAPES),
+    }
+    (folder / "adapter_config.json").write_text(json.dumps(config), "utf-8")
+
+
+@pytest.fixture
+def adapter(store: Store) -> Adapter:
+    """Makes an adapter artifact of a seed."""
+    return lambda seed: _files.direct(store, texts={}, adapter_seed=seed)
+
+
+@pytest.fixture
+def report(store: Store) -> Artifact:
+    """A good evaluation's report."""
+    return report_of(store, SUMMARY)
+
+
+def report_of(store: Store, summary: dict[str, Any]) -> Artifact:
+    """The report artifact of a summary."""
+    texts = {"summary.json": json.dumps(summary), "report.html": REPORT_HTML}
+    return _files.direct(store, texts=texts, adapter_seed=None)
+
+
+@pytest.fixture
+def table(store: Store) -> Artifact:
+    """A training table of 16,000 tokens, by its counts."""
+    return _files.direct(store, texts={"rows.jsonl": ""}, adapter_seed=None, tokens=16000)
