@@ -1,0 +1,303 @@
+"""What a source file defines, imports and calls, by its syntax tree. Deterministic; a file with syntax errors gives
+what could still be read.
+
+Lines are 1-based and inclusive. A language without a grammar here, and a text above `MAX_PARSE_BYTES`, has no
+structure: the functions return nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from tasks.text.languages import (
+    BINDINGS,
+    CALLS,
+    COMMENTS,
+    CONSTANT,
+    CONTAINERS,
+    DEFINITIONS,
+    FUNCTION,
+    FUNCTION_VALUES,
+    IMPORTS,
+    METHOD,
+    WRAPPERS,
+    language_of,
+)
+
+MAX_PARSE_BYTES: Final = 4_000_000
+"""Hand-written source is far below; above it lies data, for which a syntax tree would cost about 30 times the text in
+memory.
+"""
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A named function, method, class, interface, type, enum, constant or module."""
+
+    name: str
+    qualified: str
+    """Name with the names around it, joined by dots: `Cart.total`."""
+    kind: str
+    first_line: int
+    """First line of the definition with its decorators and `export`, without the comment above it."""
+    last_line: int
+    signature: str
+    """Text up to the body, white space collapsed."""
+    docstring: str
+    """Docstring or the comment directly above, without its markers; empty if there is none."""
+    outer_line: int
+    """First line including the comment above it."""
+    exported: bool
+    """Whether an `export` stands before it (JavaScript, TypeScript)."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported module."""
+
+    module: str
+    """As written: `./productSwitch`, `a.b.C`, `<stdio.h>`."""
+    names: tuple[str, ...]
+    """Names taken from it, as far as the language has them in the statement."""
+    line: int
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call site, constructor and JSX component included."""
+
+    name: str
+    """Last part of what is called: `total` of `cart.total()`."""
+    target: str
+    """What is called, as written."""
+    line: int
+    inside: str
+    """Qualified name of the innermost definition around it; empty at file level."""
+
+
+def definitions(path: str, text: str) -> list[Definition]:
+    """Definitions of a file in order of their first line, members after the class they are in."""
+    root = _root(path, text)
+    found = list(_definitions(root, "")) if root is not None else []
+    return sorted(found, key=lambda item: (item.first_line, -item.last_line, item.qualified))
+
+
+def imports(path: str, text: str) -> list[Import]:
+    """Imports of a file in order of their line; `require` and `export … from` included."""
+    root = _root(path, text)
+    return [found for node in _walk(root) for found in _imports(node)] if root is not None else []
+
+
+def calls(path: str, text: str) -> list[Call]:
+    """Call sites of a file in order of their position."""
+    root = _root(path, text)
+    if root is None:
+        return []
+    around = sorted(_definitions(root, ""), key=lambda item: (item.first_line, -item.last_line))
+    found = []
+    for node in _walk(root):
+        fields = CALLS.get(node.type)
+        callee = (
+            next((child for field in fields if (child := node.child_by_field_name(field))), None) if fields else None
+        )
+        if fields and callee is None and node.named_child_count:
+            callee = node.named_children[0]  # Kotlin and Swift give the callee no field
+        if callee is None or (node.type.startswith("jsx") and _text(callee)[:1].islower()):
+            continue
+        target = " ".join(_text(callee).split())
+        names = re.findall(r"\w+", target)
+        if names:
+            line = node.start_point.row + 1
+            inside = [item.qualified for item in around if item.first_line <= line <= item.last_line]
+            found.append(Call(names[-1], target[:200], line, inside[-1] if inside else ""))
+    return found
+
+
+def identifiers(path: str, text: str) -> set[str]:
+    """Every identifier of a file; words for a language without a grammar."""
+    root = _root(path, text)
+    if root is None:
+        return set(re.findall(r"[A-Za-z_]\w+", text))
+    return {_text(node) for node in _walk(root) if node.child_count == 0 and node.type.endswith("identifier")}
+
+
+def has_errors(path: str, text: str) -> bool:
+    """Whether the syntax tree has errors; False for a language without a grammar."""
+    root = _root(path, text)
+    return root is not None and bool(root.has_error)
+
+
+@lru_cache(maxsize=64)
+def _parser(language: str) -> Any:
+    from tree_sitter_language_pack import get_parser
+
+    return get_parser(language)
+
+
+def _root(path: str, text: str) -> Any | None:
+    language = language_of(path)
+    if language is None or len(text) > MAX_PARSE_BYTES:
+        return None
+    return _parser(language).parse(text.encode("utf-8", "surrogatepass")).root_node
+
+
+def _walk(root: Any) -> Iterator[Any]:
+    """All nodes in order of position; a stack instead of recursion, since generated files nest thousands deep."""
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack.extend(reversed(node.children))
+
+
+def _definitions(parent: Any, scope: str) -> Iterator[Definition]:
+    above: Any | None = None
+    for child in parent.named_children:
+        if child.type in COMMENTS:
+            joins = above is not None and above[-1].end_point.row + 1 >= child.start_point.row
+            above = [*above, child] if joins and above else [child]
+            continue
+        if child.type == "ERROR":
+            yield from _definitions(child, scope)
+        else:
+            yield from _definition(child, scope, child, above)
+        above = None
+
+
+def _definition(node: Any, scope: str, outer: Any, above: list[Any] | None) -> Iterator[Definition]:
+    kind = DEFINITIONS.get(node.type)
+    if kind is None and node.type in WRAPPERS:
+        for child in node.named_children:
+            yield from _definition(child, scope, outer, above)
+        return
+    if node.type in BINDINGS:
+        yield from _bindings(node, scope, outer, above)
+        return
+    name = _name(node) if kind else ""
+    if not kind or not name:
+        return
+    if kind == FUNCTION and scope:
+        kind = METHOD
+    body = _body(node)
+    yield _made(name, scope, kind, node, outer, above, body)
+    if kind in CONTAINERS and body is not None:
+        yield from _definitions(body, f"{scope}.{name}" if scope else name)
+
+
+def _bindings(node: Any, scope: str, outer: Any, above: list[Any] | None) -> Iterator[Definition]:
+    declarators = [
+        child for child in node.named_children if child.type in ("variable_declarator", "const_spec", "var_spec")
+    ]
+    for binding in declarators or [node]:
+        value = binding.child_by_field_name("value") or binding.child_by_field_name("right")
+        name = _name(binding)
+        if name:
+            is_function = value is not None and value.type in FUNCTION_VALUES
+            kind = (METHOD if scope else FUNCTION) if is_function else CONSTANT
+            yield _made(name, scope, kind, binding, outer, above, _body(value) if is_function else value)
+
+
+def _made(
+    name: str, scope: str, kind: str, node: Any, outer: Any, above: list[Any] | None, body: Any | None
+) -> Definition:
+    first = outer.start_point.row + 1
+    comment = above if above and above[-1].end_point.row + 2 >= first and above[0].start_point.row + 1 < first else None
+    end = outer if node is outer or outer.type in WRAPPERS or outer.type in BINDINGS else node
+    last = end.end_point.row + (1 if end.end_point.column else 0)
+    source = outer.text[: body.start_byte - outer.start_byte] if body is not None else outer.text[:400]
+    signature = " ".join(source.decode("utf-8", "replace").split())
+    return Definition(
+        name=name,
+        qualified=f"{scope}.{name}" if scope else name,
+        kind=kind,
+        first_line=first,
+        last_line=max(first, last),
+        signature=signature.removesuffix("{").removesuffix("=").removesuffix(":").rstrip()[:400],
+        docstring=_docstring(body) or _comment(comment),
+        outer_line=comment[0].start_point.row + 1 if comment else first,
+        exported=outer.type == "export_statement",
+    )
+
+
+def _name(node: Any) -> str:
+    found = node.child_by_field_name("name") or node.child_by_field_name("pattern") or node.child_by_field_name("left")
+    declarator = node.child_by_field_name("declarator")
+    while found is None and declarator is not None:  # C nests the name in declarators
+        if declarator.type.endswith("identifier"):
+            found = declarator
+        declarator = declarator.child_by_field_name("declarator")
+    if found is None and node.type == "impl_item":
+        found = node.child_by_field_name("type")
+    if found is None:
+        found = next((child for child in node.named_children if child.type.endswith("identifier")), None)
+    if found is None and node.type == "property_declaration":
+        found = next((child for child in node.named_children if child.type == "variable_declaration"), None)
+    text = _text(found) if found is not None else ""
+    return text if re.fullmatch(r"[\w$#.:~<>, ]{1,120}", text) else ""
+
+
+def _body(node: Any) -> Any | None:
+    if node is None:
+        return None
+    body = node.child_by_field_name("body") or node.child_by_field_name("value")
+    return body or next((child for child in node.named_children if child.type.endswith("_body")), None)
+
+
+def _docstring(body: Any | None) -> str:
+    """Python's docstring: a string that is the first statement of a block."""
+    if body is None or body.type != "block" or not body.named_child_count:
+        return ""
+    first = body.named_children[0]
+    if first.type == "expression_statement" and first.named_child_count:
+        first = first.named_children[0]
+    if first.type != "string":
+        return ""
+    return "\n".join(_text(child) for child in first.named_children if child.type == "string_content").strip()
+
+
+def _comment(nodes: list[Any] | None) -> str:
+    lines = "\n".join(_text(node) for node in nodes or []).splitlines()
+    bare = [re.sub(r"^\s*(/\*\*?|\*/|///?|//!|\*|#+!?)\s?|\s*\*/\s*$", "", line).rstrip() for line in lines]
+    return "\n".join(bare).strip()
+
+
+def _imports(node: Any) -> Iterator[Import]:
+    line = node.start_point.row + 1
+    if node.type == "call_expression" and _text(node)[:7] in ("require", "import("):
+        quoted = re.match(r"(?:require|import)\s*\(\s*['\"]([^'\"]+)['\"]", _text(node))
+        if quoted:
+            yield Import(quoted.group(1), (), line)
+        return
+    source = node.child_by_field_name("source") or node.child_by_field_name("module_name")
+    if node.type not in IMPORTS and not (node.type == "export_statement" and source):
+        return
+    if source is not None:
+        names = tuple(_imported_names(node, source))
+        yield Import(_text(source).strip("'\""), names, line)
+    elif node.type == "import_statement":  # Python: import a, b as c
+        for child in node.named_children:
+            inner = child.child_by_field_name("name")
+            yield Import(_text(inner or child).strip("'\""), (), line)
+    else:
+        located = node.child_by_field_name("path") if node.type in ("import_spec", "preproc_include") else None
+        text = _text(located or node).splitlines()[0]
+        if not (node.type == "import_declaration" and "(" in text):  # Go's block: its specs follow
+            yield Import(re.sub(r"^(import|use|using|#include)\s+|[;\s]+$", "", text).strip("'\""), (), line)
+
+
+def _imported_names(node: Any, source: Any) -> Iterator[str]:
+    for child in _walk(node):
+        if child.type in ("import_specifier", "export_specifier", "aliased_import"):
+            yield _text(child.child_by_field_name("name"))
+        elif (child.parent == node and child.type == "dotted_name" and child != source) or (
+            child.type == "identifier" and child.parent is not None and child.parent.type == "import_clause"
+        ):
+            yield _text(child)
+
+
+def _text(node: Any) -> str:
+    return str(node.text.decode("utf-8", "replace"))
