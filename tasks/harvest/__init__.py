@@ -1,0 +1,1 @@
+"""Harvest: what was in a repository, its pull requests and its wiki at a date."""

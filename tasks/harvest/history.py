@@ -1,0 +1,137 @@
+"""Pull requests as git alone knows them: heads under `refs/pull`, and the commits on the trunk that merged them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from tasks.harvest.dates import day_start
+from tasks.harvest.params import PullReference, PullsParams
+from tasks.harvest.repository import Repository
+
+if TYPE_CHECKING:
+    import pygit2
+
+_MERGE_SUBJECT: Final = re.compile(r"^Merge pull request #(\d+) from ")
+_SQUASH_SUBJECT: Final = re.compile(r" \(#(\d+)\)$")
+
+MAX_COMMITS: Final = 250
+"""GitHub lists no more commits of a pull request than this either."""
+
+
+@dataclass(frozen=True)
+class Merge:
+    """A commit that brought a pull request into the trunk, by its subject."""
+
+    number: int
+    commit: str
+    parents: tuple[str, ...]
+    committed: int
+    title: str
+    body: str
+
+    @property
+    def squashed(self) -> bool:
+        """Whether the pull request became one ordinary commit."""
+        return len(self.parents) < 2
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One commit of a pull request."""
+
+    sha: str
+    author: str
+    committed: int
+    message: str
+
+
+def merges(repository: Repository, head: str) -> dict[int, Merge]:
+    """Merge and squash commits reachable from `head`, as GitHub words their subjects, by pull number; the earliest of several."""
+    log = repository.run("log", "-z", "--format=%H%n%P%n%ct%n%B", head, "--")
+    found: dict[int, Merge] = {}
+    for entry in log.decode("utf-8", "replace").split("\0"):
+        if not entry:
+            continue
+        sha, parents, committed, message = (*entry.split("\n", 3), "")[:4]
+        merge = _merge(sha, tuple(parents.split()), int(committed), message)
+        if merge is not None:  # the log runs from new to old
+            found[merge.number] = merge
+    return found
+
+
+def own_commits(repository: pygit2.Repository, base: str | None, head: str) -> list[Commit]:
+    """Commits of a pull request, the oldest first: what `head` has and `base` has not, at most `MAX_COMMITS` of the newest."""
+    import pygit2
+
+    walker = repository.walk(head, pygit2.enums.SortMode.TOPOLOGICAL)
+    if base is not None:
+        walker.hide(base)
+    commits = []
+    for commit in walker:
+        commits.append(Commit(str(commit.id), commit.author.name, commit.commit_time, commit.message))
+        if len(commits) == MAX_COMMITS:
+            break
+    return commits[::-1]
+
+
+def fork_point(
+    repository: pygit2.Repository, reference: PullReference, trunk: str | None, merge_parent: str | None
+) -> str | None:
+    """The commit from which GitHub compares a pull request: its merge base with the base branch as that was before the merge.
+
+    Args:
+        repository: holds the head and, where it is known, the merge commit.
+        reference: the pull request; its head is known.
+        trunk: head of the default branch.
+        merge_parent: first parent of the merge or squash commit.
+    """
+    for candidate in (merge_parent, None if reference.merge else reference.base, trunk):
+        if candidate is not None and reference.head is not None and candidate in repository:
+            found = repository.merge_base(candidate, reference.head)
+            if found is not None:
+                return str(found)
+    return None
+
+
+def select(
+    repository: Repository, heads: dict[int, str], trunk: str, params: PullsParams, until: int
+) -> Iterator[PullReference]:
+    """The pull requests that the parameters ask for, the highest number first.
+
+    Git does not know when one was opened: the date of its first own commit stands for that, and `until` (seconds since
+    1970) bounds it.
+    """
+    from pygit2 import Repository as ObjectReader
+
+    reader = ObjectReader(str(repository.folder))
+    merged = merges(repository, trunk)
+    since = day_start(params.since) if params.since else 0
+    chosen = 0
+    for number in sorted(heads.keys() | merged.keys(), reverse=True):
+        if params.limit is not None and chosen == params.limit:
+            return
+        merge = merged.get(number)
+        head = heads.get(number) or (merge.commit if merge and merge.squashed else merge.parents[1] if merge else None)
+        if head is None or head not in reader or (params.state == "merged" and merge is None):
+            continue
+        reference = PullReference(number=number, updated_at=None, head=head, merge=merge.commit if merge else None)
+        base = fork_point(reader, reference, trunk, merge.parents[0] if merge and merge.parents else None)
+        commits = own_commits(reader, base, head)
+        opened = commits[0].committed if commits else reader[head].commit_time
+        if since <= opened <= until:
+            chosen += 1
+            yield reference
+
+
+def _merge(sha: str, parents: Sequence[str], committed: int, message: str) -> Merge | None:
+    subject, _, rest = message.partition("\n")
+    body = rest.strip("\n")
+    if len(parents) > 1 and (named := _MERGE_SUBJECT.match(subject)):
+        title, _, description = body.partition("\n")
+        return Merge(int(named.group(1)), sha, tuple(parents), committed, title or subject, description.strip("\n"))
+    if len(parents) == 1 and (named := _SQUASH_SUBJECT.search(subject)):
+        return Merge(int(named.group(1)), sha, tuple(parents), committed, subject[: named.start()], body)
+    return None

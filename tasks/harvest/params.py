@@ -1,0 +1,148 @@
+"""Parameters of the harvest: what a person fills in, and what `resolve` makes of it for the three steps."""
+
+from __future__ import annotations
+
+import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tasks.base.params import EXECUTION, Params
+
+
+class FileKind(StrEnum):
+    """Kinds of files that are text but teach a model nothing about the repository; a dropped file's verdict names its kind."""
+
+    LOCK = "lock-file"
+    SNAPSHOT = "test-snapshot"
+    GENERATED = "generated"
+    VENDORED = "vendored"
+    MINIFIED = "minified"
+    DATA = "data"
+
+
+class SnapshotParams(Params):
+    """Which files of the snapshot become documents; every other file gets a verdict."""
+
+    drop: tuple[FileKind, ...] = tuple(FileKind)
+    """Kinds of files left out. Lock files and test snapshots alone are 39% of guardian/manage-frontend's tokens."""
+    max_bytes: int = Field(1_000_000, ge=1)
+    """Larger files are left out (verdict `too-large`)."""
+    max_data_bytes: int = Field(32_768, ge=0)
+    """JSON, XML, YAML, CSV and SVG files above this size count as `data`."""
+    duplicates: Literal["once", "all"] = "once"
+    """`once` keeps one of several byte-identical files, the first by path."""
+
+
+class PullsParams(Params):
+    """Which pull requests are harvested."""
+
+    limit: int | None = Field(100, ge=1)
+    """The last this many by creation; null = all."""
+    since: datetime.date | None = None
+    """Only those created on this day (UTC) or later; null = no bound."""
+    state: Literal["all", "open", "closed", "merged"] = "all"
+    """State as found at harvest; a plain git repository can tell only `all` and `merged`."""
+    bots: Literal["keep", "drop"] = "keep"
+    """Whether pull requests opened by bots (dependabot and the like) are harvested."""
+
+
+class GithubParams(Params):
+    """How GitHub is reached. The token comes from `GITHUB_TOKEN` or a Prefect Secret block, never from here."""
+
+    api_url: Annotated[str, EXECUTION] = Field("https://api.github.com", pattern=r"^https?://")
+    """Base URL of the REST API; GitHub Enterprise has `https://HOST/api/v3`."""
+    token_block: Annotated[str | None, EXECUTION] = None
+    """Name of a Prefect Secret block that holds the token; null = `GITHUB_TOKEN`, or no token where that is unset."""
+    threads: Annotated[Literal["auto", "graphql", "rest"], EXECUTION] = "auto"
+    """How comments and reviews are read; `auto` is GraphQL with a token, REST without one or where GraphQL fails."""
+    diffs: Annotated[Literal["auto", "git", "rest"], EXECUTION] = "auto"
+    """Where patches come from; `auto` is git, and the files API where git is refused."""
+    max_wait: Annotated[float, EXECUTION] = Field(3_900, ge=0)
+    """Seconds that one wait for a rate limit may last; GitHub's primary limit resets hourly."""
+
+
+class SourceParams(Params):
+    """One repository at a date, with its pull requests and wiki."""
+
+    repo: str = Field(min_length=1)
+    """OWNER/NAME on GitHub, or a path (relative to the working directory) or URL of any git repository, bare too."""
+    as_of: datetime.date | None = None
+    """Last day of the snapshot, UTC: the first-parent head of the default branch at its end; null = the run's scheduled start."""
+    pulls: PullsParams | None = PullsParams()
+    """Which pull requests; null = none."""
+    wiki: str | None = "auto"
+    """`auto` = the repository's own wiki if it has one, or a path or URL of one (a git repository or a folder of pages); null = none."""
+    files: SnapshotParams = SnapshotParams()
+    """Which files."""
+
+
+class ResolvedSnapshot(Params):
+    """The commit whose files are read."""
+
+    repo: str
+    """OWNER/NAME on GitHub, else the folder's base name without `.git`; the first part of every document id."""
+    revision: str
+    """Commit sha."""
+    committed_at: str
+    """Committer date of the revision, RFC 3339 with Z."""
+    web_url: str | None
+    """Where the repository is shown to people; null for plain git."""
+    location: Annotated[str, EXECUTION]
+    """Git directory or bundle to read from: the source itself where it is local, else its mirror in the store's cache."""
+    remote: Annotated[str | None, EXECUTION] = None
+    """Where the mirror gets blobs that it lacks; null = it lacks none."""
+
+
+class PullReference(Params):
+    """One selected pull request, before its thread and diff are read."""
+
+    number: int
+    updated_at: str | None
+    """When GitHub last changed it; null from plain git."""
+    head: str | None
+    """Commit sha of the head; null where git has none."""
+    merge: str | None = None
+    """Commit that merged it, where known."""
+    base: str | None = None
+    """Tip of the base branch as GitHub has it; null from plain git."""
+
+
+class ResolvedPulls(Params):
+    """The selected pull requests. The key bears their digest, so it changes only when one of them did."""
+
+    repo: str
+    digest: str
+    """SHA-256 over number, update time, head, merge and base of every selected pull request."""
+    count: int
+    web_url: str | None
+    source: Annotated[Literal["git", "github"], EXECUTION] = "git"
+    location: Annotated[str | None, EXECUTION] = None
+    """Git directory to read diffs from; null = the files API."""
+    remote: Annotated[str | None, EXECUTION] = None
+    trunk: Annotated[str | None, EXECUTION] = None
+    """Head of the default branch, from which an unmerged pull request's base is found."""
+    github: Annotated[GithubParams, EXECUTION] = GithubParams()
+    selection: Annotated[tuple[PullReference, ...], EXECUTION] = Field(default=(), exclude=True, repr=False)
+    """What the digest stands for, newest first; not dumped into reports."""
+
+
+class ResolvedWiki(Params):
+    """The wiki's commit, or none."""
+
+    repo: str
+    revision: str | None
+    """Commit (or, for a plain folder, tree) sha; null = the repository has no wiki."""
+    web_url: str | None
+    location: Annotated[str | None, EXECUTION] = None
+
+
+class ResolvedSource(Params):
+    """What one source came to at its date; parameters of the three harvest steps and part of the run's JSON."""
+
+    snapshot: ResolvedSnapshot
+    pulls: ResolvedPulls | None
+    """Null = switched off."""
+    wiki: ResolvedWiki | None
+    """Null = switched off."""

@@ -1,0 +1,184 @@
+"""Reading a git repository without touching it.
+
+Every repository is read through a *view*: a bare repository in the store's cache that has no refs and no remotes, only
+the source's object folder as an alternate. So nothing is written to the source, its configuration (external diff
+drivers, hooks, lazy fetching of a partial clone) has no effect, and a blob that is absent reads as absent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.base.errors import InputError, SourceError
+from tasks.harvest.drivers import DIFF_ATTRIBUTES
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A view of a git repository's objects. All methods read; revisions are object ids."""
+
+    folder: Path
+    """The view's git directory."""
+
+    def run(self, *arguments: str, stdin: bytes | None = None) -> bytes:
+        """Output of a git command.
+
+        Raises:
+            SourceError: git failed.
+        """
+        return git("--git-dir", str(self.folder), *arguments, stdin=stdin)
+
+    def first_parent_head(self, head: str, until: int) -> str | None:
+        """The first commit on the first-parent line from `head` that was committed at `until` (seconds since 1970) or before."""
+        found = self.run("rev-list", "--first-parent", "-1", f"--before=@{until} +0000", head).decode().strip()
+        return found or None
+
+    def committed(self, revision: str) -> int:
+        """Committer date of a commit, seconds since 1970."""
+        return int(self.run("show", "-s", "--format=%ct", revision).split()[-1])
+
+    def has(self, object_id: str) -> bool:
+        """Whether the object is there."""
+        command = _command("--git-dir", str(self.folder), "cat-file", "-e", object_id)
+        return subprocess.run(command, env=clean_environment(), capture_output=True, check=False).returncode == 0
+
+    def blobs(self, object_ids: Sequence[str]) -> Iterator[bytes | None]:
+        """Contents of blobs in the order asked, None for an absent one; streams, holding one blob at a time."""
+        with tempfile.TemporaryFile() as wanted:
+            wanted.writelines(f"{object_id}\n".encode() for object_id in object_ids)
+            wanted.seek(0)
+            command = _command("--git-dir", str(self.folder), "cat-file", "--batch", "--buffer")
+            with subprocess.Popen(
+                command, stdin=wanted, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=clean_environment()
+            ) as process:
+                assert process.stdout is not None
+                for object_id in object_ids:
+                    header = process.stdout.readline().split()
+                    if len(header) == 2:  # "<id> missing"
+                        yield None
+                        continue
+                    if len(header) != 3:
+                        raise SourceError(f"git cat-file stopped at object {object_id}; the repository may be damaged")
+                    yield process.stdout.read(int(header[2]))
+                    process.stdout.read(1)
+
+
+def git(*arguments: str, stdin: bytes | None = None, environment: dict[str, str] | None = None) -> bytes:
+    """Output of a git command, without any configuration of this machine or its user.
+
+    Raises:
+        InputError: git is not installed.
+        SourceError: git failed; the message is the last line that git wrote.
+    """
+    try:
+        done = subprocess.run(
+            _command(*arguments),
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            env=clean_environment() | (environment or {}),
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise InputError("git is not installed or not on PATH; install git 2.30 or newer") from error
+    if done.returncode:
+        complaint = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no message"]
+        raise SourceError(f"git {_verb(arguments)}: {complaint[-1]}")
+    return done.stdout
+
+
+def git_folder(path: Path) -> Path | None:
+    """The git directory (shared by its work trees) of the repository at exactly this path, or None."""
+    try:
+        answer = git(
+            *("-C", str(path), "rev-parse", "--git-common-dir"),
+            environment={"GIT_CEILING_DIRECTORIES": str(path.absolute().parent)},
+        )
+    except SourceError:
+        return None
+    return (path / os.fsdecode(answer.rstrip(b"\n"))).resolve()
+
+
+def head_commit(folder: Path) -> str | None:
+    """The commit that HEAD of a git directory names; where HEAD names nothing, that of main, master or the only branch; else None."""
+    branches = dict(_refs(folder, "refs/heads"))
+    for name in ("HEAD", "refs/heads/main", "refs/heads/master"):
+        try:
+            return (
+                git("--git-dir", str(folder), "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").decode().strip()
+            )
+        except SourceError:
+            continue
+    return next(iter(branches.values())) if len(branches) == 1 else None
+
+
+def pull_heads(folder: Path) -> dict[int, str]:
+    """Heads under `refs/pull/N/head` of a git directory, by pull number."""
+    found = {}
+    for name, object_id in _refs(folder, "refs/pull"):
+        parts = name.split("/")
+        if len(parts) == 4 and parts[3] == "head" and parts[2].isdigit():
+            found[int(parts[2])] = object_id
+    return found
+
+
+def open_view(folder: Path, cache: Path) -> Repository:
+    """The view of a git directory, made in `cache` if missing."""
+    view = cache / (hashlib.sha256(os.fsencode(folder)).hexdigest()[:20] + ".git")
+    if not view.exists():
+        kind = git("--git-dir", str(folder), "rev-parse", "--show-object-format").decode().strip()
+        fresh = view.with_name(f"{view.name}.{uuid.uuid4().hex[:8]}")
+        git("init", "--quiet", "--bare", "--template=", f"--object-format={kind}", str(fresh))
+        (fresh / "info").mkdir(exist_ok=True)
+        (fresh / "info" / "attributes").write_text(DIFF_ATTRIBUTES, "utf-8")
+        (fresh / "objects" / "info" / "alternates").write_bytes(os.fsencode(folder / "objects") + b"\n")
+        try:
+            fresh.rename(view)
+        except OSError:  # another process made it first
+            shutil.rmtree(fresh)
+    shallow = folder / "shallow"
+    if shallow.exists():
+        shutil.copyfile(shallow, view / "shallow")
+    else:
+        (view / "shallow").unlink(missing_ok=True)
+    return Repository(view)
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without git's own variables and without anything that could prompt."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return kept | {
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "LC_ALL": "C",
+    }
+
+
+def _command(*arguments: str) -> list[str]:
+    # `safe.directory` is honoured from the command line only; a repository of another user is read all the same.
+    return ["git", "-c", "safe.directory=*", "-c", "core.quotePath=true", *arguments]
+
+
+def _verb(arguments: Sequence[str]) -> str:
+    rest = list(arguments)
+    while rest and rest[0].startswith("-"):
+        rest = rest[2 if rest[0] in ("-C", "--git-dir", "-c") else 1 :]
+    return rest[0] if rest else ""
+
+
+def _refs(folder: Path, prefix: str) -> list[tuple[str, str]]:
+    listing = git("--git-dir", str(folder), "for-each-ref", "--format=%(objectname) %(refname)", prefix)
+    pairs = (line.split(" ", 1) for line in listing.decode("utf-8", "replace").splitlines())
+    return [(name, object_id) for object_id, name in pairs]

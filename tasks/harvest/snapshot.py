@@ -1,0 +1,174 @@
+"""harvest/snapshot: every file of a commit becomes a document or a verdict, without a checkout.
+
+In: a resolved commit. Out: `records.jsonl` of documents, kind `file`, sorted by id; a verdict for each other entry of
+`git ls-tree -r`. One `ls-tree` and one `cat-file --batch` process; one blob in memory at a time.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+from tasks.base.records import Document, Kind
+from tasks.base.runs import StepRun
+from tasks.base.steps import step
+from tasks.harvest.decoding import LFS_POINTER, decode
+from tasks.harvest.file_kinds import Finding, attribute_kinds, content_kind, path_kind
+from tasks.harvest.mirror import open_source
+from tasks.harvest.params import FileKind, ResolvedSnapshot, SnapshotParams
+from tasks.harvest.paths import display_path
+from tasks.harvest.repository import Repository, git
+
+VERSION: Final = "2026.11.24"
+
+_UNREADABLE: Final = {"120000": "symlink", "160000": "submodule"}
+_ATTRIBUTES: Final = ("linguist-generated", "linguist-vendored")
+
+Stated = dict[FileKind, bool]
+"""What `.gitattributes` say of one file."""
+
+
+class Entry(NamedTuple):
+    """One entry of a commit's tree."""
+
+    path: str
+    raw_path: bytes
+    mode: str
+    object_id: str
+    bytes: int | None
+    """Null for a submodule and for a blob that the repository lacks."""
+
+
+class Dropped(NamedTuple):
+    """Why an entry is no document."""
+
+    path: str
+    reason: str
+    detail: str
+
+
+def tree_entries(repository: Repository, revision: str) -> list[Entry]:
+    """All entries of a commit's tree, recursively, sorted by path as text."""
+    entries = []
+    for line in repository.run("ls-tree", "-r", "-z", "-l", "--full-tree", revision).split(b"\0")[:-1]:
+        facts, path = line.split(b"\t", 1)
+        mode, _, object_id, size = facts.decode().split()
+        entries.append(Entry(display_path(path), path, mode, object_id, int(size) if size.isdigit() else None))
+    return sorted(entries)
+
+
+def stated_kinds(repository: Repository, revision: str, entries: Sequence[Entry]) -> dict[bytes, Stated]:
+    """What the commit's own `.gitattributes` files say, by path; empty where it has none.
+
+    Goes through a temporary index, because `git check-attr --source` needs git 2.40.
+    """
+    if not any(entry.path.rsplit("/", 1)[-1] == ".gitattributes" for entry in entries):
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
+        index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        base = ("--git-dir", str(repository.folder))
+        git(*base, "read-tree", revision, environment=index)
+        names = b"".join(entry.raw_path + b"\0" for entry in entries)
+        answer = git(*base, "check-attr", "--cached", "-z", "--stdin", *_ATTRIBUTES, stdin=names, environment=index)
+    fields = answer.split(b"\0")[:-1]
+    values: dict[bytes, dict[str, str]] = {}
+    for path, attribute, value in zip(fields[::3], fields[1::3], fields[2::3], strict=True):
+        if value != b"unspecified":
+            values.setdefault(path, {})[attribute.decode()] = value.decode("utf-8", "replace")
+    return {path: attribute_kinds(found) for path, found in values.items()}
+
+
+def read_files(
+    repository: Repository, source: ResolvedSnapshot, params: SnapshotParams
+) -> Iterator[Document | Dropped]:
+    """Every entry of the tree, in order of path, as a document or as the reason why it is none."""
+    entries = tree_entries(repository, source.revision)
+    stated = stated_kinds(repository, source.revision, entries)
+    unread = [_dropped_unread(entry, params, stated.get(entry.raw_path, {})) for entry in entries]
+    contents = repository.blobs([entry.object_id for entry, drop in zip(entries, unread, strict=True) if drop is None])
+    kept: dict[str, str] = {}
+    for entry, drop in zip(entries, unread, strict=True):
+        found = drop or _judge(entry, next(contents), source, params, stated.get(entry.raw_path, {}))
+        if isinstance(found, Document) and params.duplicates == "once":
+            twin = kept.setdefault(entry.object_id, entry.path)
+            if twin != entry.path:
+                found = Dropped(entry.path, "duplicate", twin)
+        yield found
+
+
+@step("harvest/snapshot", VERSION)
+def snapshot(run: StepRun, source: ResolvedSnapshot, params: SnapshotParams) -> None:
+    """Writes the documents of one commit and a verdict for everything else in its tree."""
+    repository = open_source(source.location, run.store)
+
+    def documents() -> Iterator[Document]:
+        for found in read_files(repository, source, params):
+            if isinstance(found, Document):
+                if encoding := found.meta.get("encoding"):
+                    run.count(f"encoding:{encoding}")
+                yield found
+            else:
+                note = run.quarantine if found.reason == "absent-blob" else run.verdict
+                note(f"{source.repo}/file/{found.path}", found.reason, found.detail)
+
+    run.write(documents())
+
+
+def _dropped_unread(entry: Entry, params: SnapshotParams, stated: Stated) -> Dropped | None:
+    if reason := _UNREADABLE.get(entry.mode):
+        return Dropped(entry.path, reason, entry.object_id)
+    if drop := _drop(entry, path_kind(entry.path), params, stated):
+        return drop
+    if entry.bytes is None:
+        return Dropped(entry.path, "absent-blob", entry.object_id)
+    if entry.bytes == 0:
+        return Dropped(entry.path, "empty", "")
+    if entry.bytes > params.max_bytes:
+        return Dropped(entry.path, "too-large", f"{entry.bytes} bytes")
+    return None
+
+
+def _judge(
+    entry: Entry, data: bytes | None, source: ResolvedSnapshot, params: SnapshotParams, stated: Stated
+) -> Document | Dropped:
+    if data is None:
+        return Dropped(entry.path, "absent-blob", entry.object_id)
+    if data.startswith(LFS_POINTER):
+        return Dropped(entry.path, "lfs-pointer", "")
+    decoded = decode(data)
+    if decoded is None:
+        return Dropped(entry.path, "binary", f"{len(data)} bytes")
+    finding = content_kind(entry.path, decoded.text, len(data), params.max_data_bytes)
+    if drop := _drop(entry, finding, params, stated):
+        return drop
+    meta = {"committed_at": source.committed_at, "blob": entry.object_id, "bytes": len(data)}
+    if decoded.encoding != "utf-8":
+        meta["encoding"] = decoded.encoding
+    if decoded.mark:
+        meta["byte_order_mark"] = True
+    return Document(
+        id=f"{source.repo}/file/{entry.path}",
+        kind=Kind.FILE,
+        repo=source.repo,
+        revision=source.revision,
+        path=entry.path,
+        title=entry.path.rsplit("/", 1)[-1],
+        url=f"{source.web_url}/blob/{source.revision}/{quote(entry.raw_path)}" if source.web_url else None,
+        text=decoded.text,
+        created_at=None,
+        updated_at=None,
+        meta=meta,
+    )
+
+
+def _drop(entry: Entry, finding: Finding | None, params: SnapshotParams, stated: Stated) -> Dropped | None:
+    """The verdict of a kind that the parameters drop; what `.gitattributes` state goes before what the tables find."""
+    for kind, is_so in stated.items():
+        if is_so and kind in params.drop:
+            return Dropped(entry.path, kind.value, ".gitattributes")
+    if finding is None or finding.kind not in params.drop or stated.get(finding.kind) is False:
+        return None
+    return Dropped(entry.path, finding.kind.value, finding.by)

@@ -1,0 +1,124 @@
+"""harvest/wiki: every page of the wiki becomes a document.
+
+In: the wiki's commit, or none (then no records). Out: `records.jsonl` of documents, kind `wiki`, sorted by id;
+`created_at` and `updated_at` are the dates of a page's first and last edit; a verdict for every other file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import quote
+
+from tasks.base.records import Document, Kind
+from tasks.base.runs import StepRun
+from tasks.base.steps import step
+from tasks.harvest.dates import rfc3339
+from tasks.harvest.decoding import decode
+from tasks.harvest.mirror import open_source
+from tasks.harvest.params import ResolvedWiki
+from tasks.harvest.paths import display_path
+from tasks.harvest.repository import Repository
+from tasks.harvest.snapshot import Dropped, Entry, tree_entries
+
+VERSION: Final = "2026.11.24"
+
+MARKUPS: Final = {
+    "md": "markdown", "markdown": "markdown", "mdown": "markdown", "mkdn": "markdown", "mkd": "markdown",
+    "asciidoc": "asciidoc", "adoc": "asciidoc", "asc": "asciidoc",
+    "rst": "rst", "rest": "rst",
+    "mediawiki": "mediawiki", "wiki": "mediawiki",
+    "org": "org", "textile": "textile", "creole": "creole", "rdoc": "rdoc", "pod": "pod", "txt": "text",
+}  # fmt: skip
+"""Page formats by extension: those of GitHub's wikis (github/markup), and plain text for pages copied by hand."""
+
+NAVIGATION: Final = frozenset({"_sidebar", "_footer", "_header"})
+"""Parts shown around every page of a wiki."""
+
+
+def page_dates(repository: Repository, revision: str) -> dict[str, tuple[int, int]]:
+    """Committer dates of each path's first and last change on the first-parent line, seconds since 1970; empty for a bare tree."""
+    if repository.run("cat-file", "-t", revision).strip() == b"tree":
+        return {}
+    log = repository.run(
+        "log", "-m", "--first-parent", "--no-renames", "--name-only", "-z", "--format=%x01%ct", revision
+    )
+    dates: dict[str, tuple[int, int]] = {}
+    committed = 0
+    for field in log.split(b"\0"):
+        for part in field.split(b"\n"):
+            if part.startswith(b"\x01"):
+                committed = int(part[1:])
+            elif part:
+                path = display_path(part)
+                dates[path] = (committed, dates.get(path, (0, committed))[1])
+    return dates
+
+
+def read_pages(repository: Repository, source: ResolvedWiki) -> Iterator[Document | Dropped]:
+    """Every file of the wiki's tree, in order of path, as a document or as the reason why it is none."""
+    assert source.revision is not None
+    dates = page_dates(repository, source.revision)
+    entries = tree_entries(repository, source.revision)
+    pages = [entry for entry in entries if _reason(entry) is None]
+    contents = repository.blobs([entry.object_id for entry in pages])
+    for entry in entries:
+        reason = _reason(entry)
+        if reason is not None:
+            yield Dropped(entry.path, reason, "")
+            continue
+        data = next(contents)
+        decoded = decode(data) if data is not None else None
+        if data is None or decoded is None:
+            yield Dropped(entry.path, "absent-blob" if data is None else "binary", "")
+        elif not decoded.text.strip():
+            yield Dropped(entry.path, "empty", "")
+        else:
+            yield _document(entry, decoded.text, source, dates.get(entry.path))
+
+
+@step("harvest/wiki", VERSION)
+def wiki(run: StepRun, source: ResolvedWiki) -> None:
+    """Writes the documents of the wiki's pages; none where there is no wiki."""
+    if source.revision is None or source.location is None:
+        run.write([])
+        return
+    repository = open_source(source.location, run.store)
+
+    def documents() -> Iterator[Document]:
+        for found in read_pages(repository, source):
+            if isinstance(found, Document):
+                yield found
+            else:
+                note = run.quarantine if found.reason == "absent-blob" else run.verdict
+                note(f"{source.repo}/wiki/{found.path}", found.reason, found.detail)
+
+    run.write(documents())
+
+
+def _reason(entry: Entry) -> str | None:
+    name = entry.path.rsplit("/", 1)[-1]
+    stem, _, extension = name.rpartition(".")
+    if entry.mode in ("120000", "160000"):
+        return "symlink" if entry.mode == "120000" else "submodule"
+    if extension.lower() not in MARKUPS:
+        return "not-a-page"
+    return "navigation" if stem.lower() in NAVIGATION else None
+
+
+def _document(entry: Entry, text: str, source: ResolvedWiki, dates: tuple[int, int] | None) -> Document:
+    name = entry.path.rsplit("/", 1)[-1]
+    stem, _, extension = name.rpartition(".")
+    return Document(
+        id=f"{source.repo}/wiki/{entry.path}",
+        kind=Kind.WIKI,
+        repo=source.repo,
+        revision=source.revision or "",
+        path=entry.path,
+        title=stem.replace("-", " "),
+        url=f"{source.web_url}/wiki/{quote(stem, safe='')}" if source.web_url else None,
+        text=text,
+        created_at=rfc3339(dates[0]) if dates else None,
+        updated_at=rfc3339(dates[1]) if dates else None,
+        meta={"format": MARKUPS[extension.lower()], "blob": entry.object_id},
+    )
