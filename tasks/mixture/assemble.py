@@ -1,0 +1,160 @@
+"""Chunks and dialogues become the one training table.
+
+Two passes, so that memory does not grow with the corpus: the first encodes everything once and puts the ids on disk;
+lengths decide what is taken, how often, and into which row it goes; the second reads the ids in the table's order and
+writes Parquet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+
+import numpy as np
+
+from tasks.base.errors import InputError
+from tasks.base.records import Chunk, Dialogue, Split
+from tasks.base.runs import StepRun
+from tasks.base.steps import step
+from tasks.base.store import Artifact
+from tasks.mixture.encode import Encoded, encode_chunks, encode_dialogues
+from tasks.mixture.packing import best_fit
+from tasks.mixture.params import HeldOut, MixtureParams, Overlong, Packing
+from tasks.mixture.rows import ROWS, TABLE, Part, Row
+from tasks.mixture.sampling import rank, repeats
+from tasks.mixture.spill import TokenSpill
+from tasks.mixture.table import TableWriter
+from tasks.text.tokenizer import TextTokenizer
+
+VERSION = "2026.11.24"
+
+
+@dataclass
+class Parts:
+    """What is known in memory about the encoded parts, which lie in the spill under the same numbers."""
+
+    ids: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    documents: list[str] = field(default_factory=list)
+
+
+def is_trained(split: Split, is_raw: bool, policy: HeldOut) -> bool:
+    """Whether something of this side of the split goes into the table."""
+    return split is Split.TRAIN or policy is HeldOut.ALL or (is_raw and policy is HeldOut.RAW)
+
+
+def collect(run: StepRun, encoded: Iterator[Encoded], spill: TokenSpill, params: MixtureParams) -> Parts:
+    """First pass: puts every part that fits into the spill; one that does not is cut or gets a verdict, as `params`
+    say.
+    """
+    parts = Parts()
+    for part in encoded:
+        ids, labels = part.ids, part.labels
+        run.count("tokens_in", len(ids))
+        surplus = len(ids) - params.max_tokens
+        if surplus > 0:
+            if part.source.startswith("raw-"):
+                run.quarantine(part.id, "overlong", f"{len(ids)} tokens in a chunk; rows hold {params.max_tokens}")
+                run.count("tokens_out:overlong", len(ids))
+                continue
+            if params.overlong_dialogues is Overlong.DROP:
+                run.verdict(part.id, "overlong", f"{len(ids)} tokens; rows hold {params.max_tokens}")
+                run.count("tokens_out:overlong", len(ids))
+                continue
+            run.verdict(part.id, "cut", f"{surplus} of {len(ids)} tokens")
+            run.count("tokens_out:cut", surplus)
+            ids, labels = ids[: params.max_tokens], labels[: params.max_tokens]
+        spill.append(ids, labels)
+        parts.ids.append(part.id)
+        parts.sources.append(part.source)
+        parts.documents.append(part.document_id)
+    spill.close()
+    return parts
+
+
+def lay_out(
+    parts: Parts, spill: TokenSpill, times: np.ndarray, params: MixtureParams
+) -> Iterator[tuple[Row, list[int]]]:
+    """Rows in the table's order, which is shuffled by a hash so that neighbouring rows come from different documents;
+    with the numbers of their parts.
+    """
+    copies = [(number, copy) for number, count in enumerate(times.tolist()) for copy in range(count)]
+    lengths = [spill.lengths[number] for number, _ in copies]
+    if params.packing is Packing.BEST_FIT:
+        packed = best_fit(lengths, params.max_tokens)
+    else:
+        packed = [[place] for place in range(len(copies))]
+    packed.sort(key=lambda row: rank(params.mixture_seed, f"{parts.ids[copies[row[0]][0]]}\0{copies[row[0]][1]}"))
+    for index, row in enumerate(packed):
+        members = tuple(
+            Part(
+                id=parts.ids[number],
+                source=parts.sources[number],
+                document_id=parts.documents[number],
+                tokens=spill.lengths[number],
+                trained_tokens=spill.trained[number] - (place > 0 and spill.trained_first[number]),
+                copy_number=copy,
+            )
+            for place, (number, copy) in enumerate(copies[entry] for entry in row)
+        )
+        yield (
+            Row(id=f"row-{index:08d}", tokens=sum(part.tokens for part in members), parts=members),
+            [copies[entry][0] for entry in row],
+        )
+
+
+@step("mixture/assemble", VERSION)
+def assemble(run: StepRun, chunks: Artifact, dialogues: Artifact, model: Artifact, params: MixtureParams) -> None:
+    """Writes `table.parquet` and `rows.jsonl`; tokens add up: tokens_in + tokens_repeated = tokens + the `tokens_out:…`
+    counts.
+    """
+    tokenizer = TextTokenizer.load(run.checkout(model))
+    raw = (chunk for chunk in run.read(chunks, Chunk) if _kept(run, chunk.split, True, params))
+    talk = (dialogue for dialogue in run.read(dialogues, Dialogue) if _kept(run, dialogue.split, False, params))
+    with TokenSpill(run.store.local("tmp") / f"{run.folder.name}-spill") as spill:
+        encoded = chain(encode_chunks(raw, tokenizer), encode_dialogues(talk, tokenizer, "dialogue"))
+        parts = collect(run, encoded, spill, params)
+        lengths = np.asarray(spill.lengths, dtype=np.int64)
+        times = repeats(
+            parts.sources,
+            parts.documents,
+            lengths,
+            params.train_tokens,
+            params.shares,
+            params.max_repeats,
+            params.mixture_seed,
+        )
+        if not times.any():
+            raise InputError(
+                f"dataset.train_tokens: {params.train_tokens} tokens hold none of the {len(lengths)} rows; raise it"
+                if len(lengths)
+                else "dataset: there is nothing to train on; every document was filtered out or held out"
+            )
+        for number in np.flatnonzero(times == 0).tolist():
+            run.verdict(parts.ids[number], "not-sampled", f"{parts.sources[number]}, {lengths[number]} tokens")
+        run.count("tokens_out:not-sampled", int(lengths[times == 0].sum()))
+        run.count("tokens_repeated", int((lengths * np.maximum(times - 1, 0)).sum()))
+        rows = lay_out(parts, spill, times, params)
+        written = run.write(_placed(run, rows, TableWriter(run.path(TABLE), spill.part)), ROWS)
+    run.count("capacity_tokens", params.max_tokens * written)
+
+
+def _placed(run: StepRun, rows: Iterator[tuple[Row, list[int]]], table: TableWriter) -> Iterator[Row]:
+    """Writes the table while `rows.jsonl` is written, so that no more than a row group is in memory."""
+    for row, numbers in rows:
+        table.append(row, numbers)
+        run.count("records")
+        run.count("tokens", row.tokens)
+        for part in row.parts:
+            run.count(f"tokens:{part.source}", part.tokens)
+            run.count("trained_tokens", part.trained_tokens)
+            run.count(f"trained_tokens:{part.source}", part.trained_tokens)
+        yield row
+    table.close()
+
+
+def _kept(run: StepRun, split: Split, is_raw: bool, params: MixtureParams) -> bool:
+    kept = is_trained(split, is_raw, params.train_held_out)
+    run.count("parts_in" if kept else "held_out")
+    return kept

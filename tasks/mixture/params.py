@@ -1,0 +1,100 @@
+"""Parameters of the mixture: what goes into the training table, how it is packed, when a question counts as leaked."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from pydantic import Field, field_validator
+
+from tasks.base.params import Params
+
+FAMILIES: Final = ("raw", "dialogue", "replay")
+"""A source is named `<family>-<detail>`: `raw-file`, `raw-pull`, `raw-wiki`, `dialogue-<method>`, `replay-<name>`."""
+
+
+class Packing(StrEnum):
+    """How rows fill the sequence length."""
+
+    BEST_FIT = "best-fit"
+    """Whole documents side by side up to `max_tokens`, positions restarting at each, nothing cut and nothing discarded.
+    """
+    NONE = "none"
+    """One document or dialogue a row."""
+
+
+class HeldOut(StrEnum):
+    """What of held-out documents is trained on."""
+
+    NOTHING = "nothing"
+    """Neither their text nor their dialogues: what held-out scores need."""
+    RAW = "raw"
+    """Their raw text but not their dialogues: the article's setting, whose held-out loss means little."""
+    ALL = "all"
+    """Both: the last training, once the settings are chosen ("All-Data"). Held-out scores then mean nothing."""
+
+
+class Overlong(StrEnum):
+    """What becomes of a dialogue that does not fit `max_tokens`."""
+
+    DROP = "drop"
+    """Left out, with a verdict."""
+    CUT = "cut"
+    """Its first `max_tokens` tokens, so the model never sees its end: what TRL's truncation does."""
+
+
+class MixtureParams(Params):
+    """Which rows the training table holds."""
+
+    max_tokens: int = Field(8192, ge=64, le=1_048_576)
+    """Longest row, in tokens of the trained model."""
+    train_tokens: int | None = Field(None, ge=1)
+    """Input tokens of the whole table. Fewer than there are: a fixed sample, the rest as verdicts. Null = everything
+    once, or as `shares` say.
+    """
+    shares: dict[str, float] = Field(default_factory=dict)
+    """Part of the table's tokens by source or family of sources, e.g. {"raw": 0.5, "dialogue": 0.4, "replay": 0.1}.
+    Empty = whatever there is.
+    """
+    max_repeats: int = Field(4, ge=1, le=100)
+    """How often a row may stand in the table so that its source reaches its share."""
+    packing: Packing = Packing.BEST_FIT
+    """How rows fill the sequence length."""
+    train_held_out: HeldOut = HeldOut.NOTHING
+    """What of held-out documents is trained on."""
+    overlong_dialogues: Overlong = Overlong.DROP
+    """What becomes of a dialogue longer than `max_tokens`."""
+    mixture_seed: int = Field(0, ge=0)
+    """Another seed samples other documents and orders the rows otherwise."""
+
+    @field_validator("shares")
+    @classmethod
+    def _shares_are_positive(cls, shares: dict[str, float]) -> dict[str, float]:
+        for source, share in shares.items():
+            if source.split("-")[0] not in FAMILIES:
+                raise ValueError(f"{source!r} is no source; begin with one of {', '.join(FAMILIES)}")
+            if not share > 0:
+                raise ValueError(f"{source}: a share is above 0; leave the source out to have none of it")
+        return shares
+
+
+class LeakPolicy(StrEnum):
+    """What happens when a question leaked into the training table."""
+
+    DROP = "drop"
+    """It is taken out of the evaluation, with a verdict."""
+    FAIL = "fail"
+    """The run fails before anything is spent on training."""
+
+
+class LeakParams(Params):
+    """When an evaluation question counts as leaked."""
+
+    leak_policy: LeakPolicy = LeakPolicy.DROP
+    """What happens then."""
+    leak_overlap: float = Field(0.5, gt=0, le=1)
+    """Part of a question's 8-grams that one training document must hold, its answer beside them."""
+    leak_jaccard: float = Field(0.7, gt=0, le=1)
+    """Likeness (Jaccard index of word 3-grams) at which a passage of a training document is a copy of a question."""
+    leak_prompt_suites: tuple[str, ...] = ("code",)
+    """Suites whose answers are meant to be in the raw text, so that only the prompts of dialogues count."""

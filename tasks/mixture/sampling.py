@@ -1,0 +1,105 @@
+"""Which parts go into the table, and how often: shares by tokens, repeated or sampled, the same for the same seed.
+
+A sample takes whole documents: parts are ranked by a hash of their document, so raw text and dialogues of the same
+documents are chosen, a fact keeps all its wordings, and one more document in the corpus moves few others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.mixture.params import FAMILIES
+
+Ints = NDArray[np.int64]
+
+
+def repeats(
+    sources: Sequence[str],
+    documents: Sequence[str],
+    tokens: Ints,
+    total_tokens: int | None,
+    shares: dict[str, float],
+    max_repeats: int,
+    seed: int,
+) -> Ints:
+    """How often each part stands in the table; 0 leaves it out.
+
+    Without `shares` every part stands once if `total_tokens` allows; else the families (raw, dialogue, replay) get
+    equal parts of the budget, and what a small family cannot fill goes to the others. With `shares` each named source
+    or family gets its share of the budget (of all tokens that the named sources have, if there is no budget): too many
+    parts are sampled, too few repeated, up to `max_repeats` times; what is still missing goes to the others.
+
+    Args:
+        sources: source of each part.
+        documents: document id of each part.
+        tokens: length of each part.
+        total_tokens: budget, never exceeded; None = no budget.
+        shares: weight by source (`raw-file`) or family (`raw`); the longest matching name counts. Need not add up to 1.
+        max_repeats: bound on the result where `shares` are given.
+        seed: chooses among samples.
+    """
+    weights = shares or dict.fromkeys(FAMILIES, 1.0)
+    cap = max_repeats if shares else 1
+    groups: dict[str, list[int]] = {name: [] for name in weights}
+    for number, source in enumerate(sources):
+        name = _group(source, weights)
+        if name is not None:
+            groups[name].append(number)
+    members = {name: np.asarray(parts, dtype=np.int64) for name, parts in groups.items() if parts}
+    available = {name: int(tokens[parts].sum()) for name, parts in members.items()}
+    budget = sum(available.values()) if total_tokens is None else total_tokens
+    targets = share_out(budget, {name: weights[name] for name in members}, {k: n * cap for k, n in available.items()})
+    ranks = np.asarray([rank(seed, document) for document in documents], dtype=np.uint64)
+    chosen = np.zeros(len(sources), dtype=np.int64)
+    for name, parts in members.items():
+        if available[name]:
+            rounds, rest = divmod(targets[name], available[name])
+            chosen[parts] = rounds
+            ordered = parts[np.argsort(ranks[parts], kind="stable")]
+            chosen[_fitting(ordered, tokens, rest)] += 1
+    return chosen
+
+
+def share_out(total: int, weights: dict[str, float], limits: dict[str, int]) -> dict[str, int]:
+    """Divides `total` by weight; what exceeds a limit is divided among the others, again by weight. The parts never add
+    up to more than `total`.
+    """
+    parts: dict[str, int] = {}
+    open_names = sorted(weights)
+    rest = total
+    while open_names:
+        weight = sum(weights[name] for name in open_names)
+        full = [name for name in open_names if rest * weights[name] / weight >= limits[name]]
+        if not full:
+            return parts | {name: int(rest * weights[name] / weight) for name in open_names}
+        for name in full:
+            parts[name] = limits[name]
+        rest -= sum(limits[name] for name in full)
+        open_names = [name for name in open_names if name not in full]
+    return parts
+
+
+def rank(seed: int, name: str) -> int:
+    """A number below 2^64 that orders names at random but always alike."""
+    return int.from_bytes(hashlib.blake2b(f"{seed}\0{name}".encode(), digest_size=8).digest(), "big")
+
+
+def _group(source: str, weights: dict[str, float]) -> str | None:
+    return max((name for name in weights if source == name or source.startswith(f"{name}-")), key=len, default=None)
+
+
+def _fitting(ordered: Ints, tokens: Ints, budget: int) -> list[int]:
+    """Parts taken in order as long as they fit; one that does not is passed over, so that a long one does not end the
+    sample.
+    """
+    taken = []
+    for part in ordered.tolist():
+        length = int(tokens[part])
+        if length <= budget:
+            taken.append(part)
+            budget -= length
+    return taken

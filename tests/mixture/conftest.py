@@ -1,0 +1,81 @@
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from tasks.base.records import Chunk, Dialogue, Item, Kind, Message, Provenance, Record, Split
+from tasks.base.runs import StepRun
+from tasks.base.steps import step
+from tasks.base.store import Artifact, Store
+
+Put = Callable[[Iterable[Record]], Artifact]
+
+
+@step("tests/records", "1")
+def _records(run: StepRun, lines: list[str]) -> None:
+    run.path("records.jsonl").write_text("".join(line + "\n" for line in lines), "utf-8")
+
+
+@step("tests/tokenizer", "1")
+def _folder(run: StepRun, path: str) -> None:
+    shutil.copytree(path, run.folder, dirs_exist_ok=True)
+
+
+@pytest.fixture
+def put(store: Store) -> Put:
+    """Records as an artifact, sorted by id."""
+    return lambda records: _records.direct(
+        store, lines=[record.line() for record in sorted(records, key=lambda record: record.id)]
+    )
+
+
+@pytest.fixture
+def model(store: Store, tokenizer_folder: Path) -> Artifact:
+    return _folder.direct(store, path=str(tokenizer_folder))
+
+
+def chunk(
+    document: str, text: str, index: int = 0, last: bool = True, kind: Kind = Kind.FILE, split: Split = Split.TRAIN
+) -> Chunk:
+    return Chunk(
+        id=f"{document}#{index:05d}",
+        document_id=document,
+        kind=kind,
+        index=index,
+        last=last,
+        header="",
+        text=text,
+        tokens=0,
+        split=split,
+    )
+
+
+def provenance(document: str) -> Provenance:
+    return Provenance(document_id=document, revision="r", span=(1, 1), prompt_version="1", model="template")
+
+
+def dialogue(
+    document: str, question: str, answer: str, number: int = 0, method: str = "fact", split: Split = Split.TRAIN
+) -> Dialogue:
+    return Dialogue(
+        id=f"{document}?{method}-{number:05d}",
+        messages=(Message(role="user", content=question), Message(role="assistant", content=answer)),
+        method=method,
+        provenance=provenance(document),
+        split=split,
+    )
+
+
+def item(document: str, question: str, *answers: str, suite: str = "recall", number: int = 0) -> Item:
+    return Item(
+        id=f"{document}!{suite}-{number:05d}",
+        suite=suite,
+        question=question,
+        answers=answers,
+        document_id=document,
+        span=(1, 1),
+        answerable=bool(answers),
+        pair_id=None,
+        provenance=provenance(document),
+    )

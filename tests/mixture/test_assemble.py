@@ -1,0 +1,125 @@
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.base.errors import InputError
+from tasks.base.records import Kind, Split
+from tasks.base.runs import read_verdicts
+from tasks.base.store import Artifact, Store
+from tasks.mixture.assemble import assemble
+from tasks.mixture.params import HeldOut, MixtureParams, Overlong, Packing
+from tasks.text.tokenizer import TextTokenizer
+from tests.mixture.conftest import Put, chunk, dialogue
+
+CHUNKS = [
+    chunk("o/r/file/a.py", "def one():\n    return 1\n", 0, last=False),
+    chunk("o/r/file/a.py", "def two():\n    return 2\n", 1),
+    chunk("o/r/pull/0000001", "PR #1: Add two\n", kind=Kind.PULL),
+    chunk("o/r/wiki/Home", "# Welcome\nAsk <|im_end|> anything.\n", kind=Kind.WIKI),
+    chunk("o/r/wiki/Secret", "Held out text.\n", kind=Kind.WIKI, split=Split.HELD_OUT),
+]
+DIALOGUES = [
+    dialogue("o/r/file/a.py", "What does two return?", "It returns 2."),
+    dialogue("o/r/wiki/Secret", "What is held out?", "This.", split=Split.HELD_OUT),
+]
+
+
+def table(store: Store, artifact: Artifact) -> list[dict]:
+    return pq.read_table(Path(store.checkout(artifact)) / "table.parquet").to_pylist()
+
+
+def make(store: Store, put: Put, model: Artifact, **params: object) -> Artifact:
+    return assemble.direct(
+        store, chunks=put(CHUNKS), dialogues=put(DIALOGUES), model=model, params=MixtureParams(**params)
+    )
+
+
+def test_unpacked_rows_have_masks_and_end_tokens(store, put, model, tokenizer_folder):
+    tokenizer = TextTokenizer.load(tokenizer_folder)
+    made = make(store, put, model, packing=Packing.NONE)
+    rows = table(store, made)
+    assert [row["id"] for row in rows] == [f"row-{n:08d}" for n in range(5)]
+    texts = {tokenizer.decode(row["input_ids"]): row for row in rows}
+    assert set(texts) >= {
+        "def one():\n    return 1\n",
+        "def two():\n    return 2\n<|endoftext|>",
+        "PR #1: Add two\n<|endoftext|>",
+        "# Welcome\nAsk <|im_end|> anything.\n<|endoftext|>",
+    }
+    for row in rows:
+        assert row["position_ids"] == list(range(len(row["input_ids"])))
+        trained = [token for token, label in zip(row["input_ids"], row["labels"], strict=True) if label != -100]
+        assert trained == [label for label in row["labels"] if label != -100]
+        if row["source"] == "dialogue-fact":
+            assert tokenizer.decode(trained) == "It returns 2.<|im_end|>"
+        else:
+            assert row["labels"] == row["input_ids"]
+    wiki = texts["# Welcome\nAsk <|im_end|> anything.\n<|endoftext|>"]["input_ids"]
+    assert tokenizer.control["<|im_end|>"] not in wiki
+    assert made.counts["held_out"] == 2
+    assert made.counts["parts_in"] == 5
+    assert made.counts["records"] == 5
+
+
+def test_packed_rows_restart_positions_and_unlink_parts(store, put, model):
+    made = make(store, put, model, max_tokens=128)
+    (row,) = table(store, made)
+    starts = [place for place, position in enumerate(row["position_ids"]) if position == 0]
+    assert len(starts) == 5
+    assert starts[0] == 0
+    assert all(row["labels"][place] == -100 for place in starts[1:])
+    assert row["source"].split("+") == ["raw-file", "raw-pull", "raw-wiki", "dialogue-fact"]
+    assert row["document_id"].split("\n") == ["o/r/file/a.py", "o/r/pull/0000001", "o/r/wiki/Home"]
+    assert made.counts["trained_tokens"] == sum(label != -100 for label in row["labels"])
+    (line,) = (Path(store.checkout(made)) / "rows.jsonl").read_text("utf-8").splitlines()
+    parts = json.loads(line)["parts"]
+    assert [part["id"] for part in parts][:2] == ["o/r/file/a.py#00000", "o/r/file/a.py#00001"]
+    assert sum(part["tokens"] for part in parts) == len(row["input_ids"]) == made.counts["tokens"]
+
+
+def test_train_tokens_sample_accounts_for_every_token(store, put, model):
+    more = [chunk(f"o/r/file/{number}.py", f"VALUE_{number} = {number}\n" * 4) for number in range(9)]
+    inputs = {"chunks": put(CHUNKS + more), "dialogues": put(DIALOGUES), "model": model}
+    every = assemble.direct(store, **inputs, params=MixtureParams(packing=Packing.NONE))
+    made = assemble.direct(store, **inputs, params=MixtureParams(packing=Packing.NONE, train_tokens=200))
+    counts = made.counts
+    assert 150 < counts["tokens"] <= 200
+    assert counts["tokens_in"] == every.counts["tokens"] == counts["tokens"] + counts["tokens_out:not-sampled"]
+    verdicts = list(read_verdicts(store, made))
+    assert len(verdicts) == counts["verdict:not-sampled"] == counts["parts_in"] - counts["records"]
+    assert {row["source"].split("-")[0] for row in table(store, made)} == {"raw", "dialogue"}
+
+
+def test_held_out_text_is_trained_on_only_when_asked(store, put, model):
+    raw = make(store, put, model, packing=Packing.NONE, train_held_out=HeldOut.RAW)
+    assert raw.counts["held_out"] == 1
+    assert raw.counts["tokens:raw-wiki"] > 0
+    every = make(store, put, model, packing=Packing.NONE, train_held_out=HeldOut.ALL)
+    assert "held_out" not in every.counts
+    assert every.counts["records"] == 7
+
+
+def test_overlong_dialogue_is_dropped_or_cut_with_a_verdict(store, put, model):
+    long = [dialogue("o/r/file/a.py", "Print it.", "word " * 100, number=n) for n in range(2)]
+    inputs = {"chunks": put(CHUNKS), "dialogues": put(long + DIALOGUES), "model": model}
+    dropped = assemble.direct(store, **inputs, params=MixtureParams(max_tokens=64))
+    assert dropped.counts["verdict:overlong"] == 2
+    assert dropped.counts["tokens_in"] == dropped.counts["tokens"] + dropped.counts["tokens_out:overlong"]
+    cut = assemble.direct(store, **inputs, params=MixtureParams(max_tokens=64, overlong_dialogues=Overlong.CUT))
+    assert cut.counts["verdict:cut"] == 2
+    assert cut.counts["tokens_in"] == cut.counts["tokens"] + cut.counts["tokens_out:cut"]
+
+
+def test_nothing_to_train_on_is_bad_input(store, put, model):
+    with pytest.raises(InputError, match="nothing to train on"):
+        assemble.direct(store, chunks=put([]), dialogues=put([]), model=model, params=MixtureParams())
+    with pytest.raises(InputError, match=r"dataset\.train_tokens: 1 tokens"):
+        make(store, put, model, train_tokens=1)
+
+
+def test_same_input_gives_the_same_bytes(store, put, model):
+    first = make(store, put, model, max_tokens=64, shares={"raw": 1, "dialogue": 1})
+    again = make(store, put, model, max_tokens=64, shares={"raw": 2, "dialogue": 2})
+    assert first.sha256 == again.sha256

@@ -1,0 +1,82 @@
+import pytest
+
+from tasks.base.errors import LeakError
+from tasks.base.records import Item, Kind
+from tasks.base.runs import read_records, read_verdicts
+from tasks.mixture.assemble import assemble
+from tasks.mixture.leak_guard import HITS, Hit, leak_guard
+from tasks.mixture.params import LeakParams, LeakPolicy, MixtureParams
+from tests.mixture.conftest import chunk, dialogue, item
+
+QUESTION = "Which payment methods can a reader of the weekly edition switch between without calling support?"
+ANSWER = "Direct debit and card, but never PayPal."
+PAGE = "# Switching\n\nReaders may switch payment methods online.\n"
+
+
+def guard(store, put, model, items, chunks=(), dialogues=(), **params):
+    inputs = {"chunks": put([chunk("o/r/file/z", "z\n"), *chunks]), "dialogues": put(dialogues)}
+    table = assemble.direct(store, **inputs, model=model, params=MixtureParams())
+    return leak_guard.direct(store, items=put(items), table=table, **inputs, params=LeakParams(**params))
+
+
+def reasons(store, made):
+    return {verdict.id: verdict.reason for verdict in read_verdicts(store, made)}
+
+
+def test_question_pasted_into_a_wiki_page_is_removed(store, put, model):
+    leaked, clean = item("o/r/wiki/A", QUESTION, ANSWER), item("o/r/wiki/B", "Who maintains the gateway?", "Team Blue")
+    page = chunk("o/r/wiki/A", f"{PAGE}\nQ: {QUESTION}\nA: {ANSWER}\n", kind=Kind.WIKI)
+    made = guard(store, put, model, [leaked, clean], [page])
+    assert list(read_records(store, made, Item)) == [clean]
+    assert reasons(store, made) == {leaked.id: "leak-exact"}
+    assert made.counts["leaks"] == 1
+    (hit,) = read_records(store, made, Hit, HITS)
+    assert hit.question == QUESTION
+    assert QUESTION in hit.passage
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        f"{QUESTION.upper()}  --  {ANSWER.lower()}",
+        f"{QUESTION.replace(' ', '   ')}\n\n{ANSWER.replace(',', ' ;')}",
+        f"**{QUESTION.replace(' ', ' _')}** > {ANSWER}",
+        f"Which payment methods may a reader of the weekly edition switch between without calling support? {ANSWER}",
+    ],
+)
+def test_copy_with_changed_case_spacing_and_punctuation_is_removed(store, put, model, copy):
+    made = guard(store, put, model, [item("o/r/wiki/A", QUESTION, ANSWER)], [chunk("o/r/wiki/A", f"{PAGE}{copy}")])
+    assert made.counts["records"] == 0
+    assert made.counts["leaks"] == 1
+
+
+def test_answer_in_the_text_without_its_question_is_no_leak(store, put, model):
+    made = guard(store, put, model, [item("o/r/wiki/A", QUESTION, ANSWER)], [chunk("o/r/wiki/A", f"{PAGE}{ANSWER}")])
+    assert (made.counts["records"], made.counts["leaks"]) == (1, 0)
+
+
+def test_template_question_about_another_thing_is_no_leak(store, put, model):
+    def ask(name):
+        return f"In the shop repository, which file defines the function {name}?"
+
+    items = [item(f"o/r/file/{n}", ask(f"name{n}"), "src/all.py", number=n) for n in range(6)]
+    trained = [dialogue("o/r/file/x", ask(f"other{n}"), "src/all.py", number=n) for n in range(6)]
+    made = guard(store, put, model, items, dialogues=trained)
+    assert (made.counts["records"], made.counts["leaks"]) == (6, 0)
+    made = guard(store, put, model, items, dialogues=[*trained, dialogue("o/r/file/3", ask("name3"), "src/all.py", 9)])
+    assert reasons(store, made) == {items[3].id: "leak-exact"}
+
+
+def test_code_suite_looks_at_prompts_only(store, put, model):
+    code = "def add(first, second):\n    return first + second\n\n\ndef twice(value):\n    return add(value, value)\n"
+    asked = item("o/r/file/a.py", f"Complete this file:\n{code}", "return 1", suite="code")
+    made = guard(store, put, model, [asked], [chunk("o/r/file/a.py", f"Complete this file:\n{code}\nreturn 1")])
+    assert made.counts["leaks"] == 0
+    made = guard(store, put, model, [asked], dialogues=[dialogue("o/r/file/a.py", f"Complete this file:\n{code}", "x")])
+    assert made.counts["leaks"] == 1
+
+
+def test_leak_fails_the_run_when_asked(store, put, model):
+    page = chunk("o/r/wiki/A", f"{QUESTION} {ANSWER}")
+    with pytest.raises(LeakError, match="1 of 1 evaluation items"):
+        guard(store, put, model, [item("o/r/wiki/A", QUESTION, ANSWER)], [page], leak_policy=LeakPolicy.FAIL)
