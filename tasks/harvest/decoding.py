@@ -34,8 +34,8 @@ class Decoded:
 def decode(data: bytes) -> Decoded | None:
     """The text of a file's bytes, line ends as they are; None for a binary file.
 
-    UTF-8, UTF-16 and UTF-32 with a byte order mark, and, where that fails, Windows-1252 or Latin-1, provided that hardly
-    any control characters come out.
+    UTF-8, UTF-16 and UTF-32 with a byte order mark, and, where that fails, Windows-1252 or Latin-1, provided that
+    hardly any control characters come out.
     """
     for mark, encoding in _MARKS:
         if data.startswith(mark):

@@ -1,7 +1,7 @@
 """Changed files of a pull request with patches, byte for byte as GitHub's files API gives them.
 
-`git diff-tree` with GitHub's rename detection, built-in drivers (`drivers.py`) and `--inter-hunk-context=1` gives 286 of
-314 recorded patches exactly; 27 of the others were edited by hand in the recording.
+`git diff-tree` with GitHub's rename detection, built-in drivers (`drivers.py`) and `--inter-hunk-context=1` gives 286
+of 314 recorded patches exactly; 27 of the others were edited by hand in the recording.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Change(NamedTuple):
     status: str
     previous_path: str | None
     patch: str | None
-    """From the first `@@`, without the final newline; null for binary files, mere renames and mode changes, and absent blobs."""
+    """From the first `@@`, without the final newline; null for binary files, renames, mode changes, absent blobs."""
 
     def meta(self) -> dict[str, Any]:
         """The change as a document's `meta` bears it."""

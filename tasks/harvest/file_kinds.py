@@ -1,4 +1,4 @@
-"""What kind of file a path and its text are: lock, test snapshot, generated, vendored, minified, data, or none of these.
+"""What kind of file a path and its text are: lock, test snapshot, generated, vendored, minified, data, or none.
 
 The tables are a selection from GitHub's linguist (MIT; lib/linguist/generated.rb and lib/linguist/vendor.yml at 9.x):
 what in real repositories is large and teaches nothing. Each rule looks only at the extensions it is meant for, so a
@@ -21,44 +21,65 @@ class Finding(NamedTuple):
 
 
 LOCK_NAMES: Final = frozenset(
-    [".terraform.lock.hcl", "bun.lock", "cabal.project.freeze", "Cargo.lock", "Cartfile.resolved", "composer.lock", "conan.lock", "deno.lock", "esy.lock", "flake.lock", "Gemfile.lock", "glide.lock", "go.sum", "Gopkg.lock", "gradle.lockfile", "mix.lock", "MODULE.bazel.lock", "npm-shrinkwrap.json", "package-lock.json", "Package.resolved", "packages.lock.json", "paket.lock", "pdm.lock", "Pipfile.lock", "pixi.lock", "pnpm-lock.yaml", "Podfile.lock", "poetry.lock", "pubspec.lock", "renv.lock", "uv.lock", "yarn.lock"]
+    [
+        ".terraform.lock.hcl",
+        "bun.lock",
+        "cabal.project.freeze",
+        "Cargo.lock",
+        "Cartfile.resolved",
+        "composer.lock",
+        "conan.lock",
+        "deno.lock",
+        "esy.lock",
+        "flake.lock",
+        "Gemfile.lock",
+        "glide.lock",
+        "go.sum",
+        "Gopkg.lock",
+        "gradle.lockfile",
+        "mix.lock",
+        "MODULE.bazel.lock",
+        "npm-shrinkwrap.json",
+        "package-lock.json",
+        "Package.resolved",
+        "packages.lock.json",
+        "paket.lock",
+        "pdm.lock",
+        "Pipfile.lock",
+        "pixi.lock",
+        "pnpm-lock.yaml",
+        "Podfile.lock",
+        "poetry.lock",
+        "pubspec.lock",
+        "renv.lock",
+        "uv.lock",
+        "yarn.lock",
+    ]
 )
 
+_RULES: Final = {
+    FileKind.SNAPSHOT: {"snapshot of a test": r"(^|/)__snapshots__/|\.(snap|ambr)$"},
+    FileKind.MINIFIED: {"named minified": r"[.-]min\.(js|mjs|cjs|css)$"},
+    FileKind.VENDORED: {
+        "installed packages": r"(^|/)(node_modules|bower_components|jspm_packages)/",
+        "Yarn's own code": r"(^|/)(\.yarn/(releases|plugins|sdks|unplugged)/|\.pnp\.(c?js|loader\.mjs|data\.json)$)",
+        "folder of others' code": r"(^|/)(vendors?|Pods|Carthage/Build|Godeps|(3rd|[Tt]hird)[-_]?[Pp]arty)/",
+        "build tool wrapper": r"(^|/)(gradlew|mvnw)(\.bat|\.cmd)?$",
+        "well-known library": r"(^|/)(jquery(-\d[\d.]*)?|bootstrap[^/.]*)\.(js|css)$",
+    },
+    FileKind.GENERATED: {
+        "protocol buffers": r"_pb2(_grpc)?\.pyi?$|\.pb(\.gw|\.validate)?\.(go|cc|h|rb|swift)$|_pb\.(js|d\.ts)$",
+        "source map": r"\.(js|mjs|cjs|css|ts)\.map$",
+        "named generated": r"\.(g|freezed|[Dd]esigner|[Gg]enerated|gen)\.(dart|cs|ts|tsx|js|go|py|java|kt)$",
+        "output of a tool": r"(^|/)(__generated__|\.mypy_cache|\.next|\.nuxt)/|\.(xcuserstate|pbxproj|nib|xib)$",
+    },
+    FileKind.DATA: {
+        "vector image": r"\.svg$",
+        "fixture": r"(^|/)([Ff]ixtures|testdata|cassettes)/.*\.(json|jsonl|xml|ya?ml|csv|tsv|html?|txt|har)$",
+    },
+}
 _PATH_RULES: Final = tuple(
-    (kind, re.compile(pattern), by)
-    for kind, pattern, by in (
-        (FileKind.SNAPSHOT, r"(^|/)__snapshots__/|\.(snap|ambr)$", "snapshot of a test"),
-        (FileKind.MINIFIED, r"[.-]min\.(js|mjs|cjs|css)$", "named minified"),
-        (FileKind.VENDORED, r"(^|/)(node_modules|bower_components|jspm_packages)/", "installed packages"),
-        (FileKind.VENDORED, r"(^|/)\.yarn/(releases|plugins|sdks|versions|unplugged)/", "Yarn's own code"),
-        (FileKind.VENDORED, r"(^|/)\.pnp\.(c?js|loader\.mjs|data\.json)$", "Yarn's own code"),
-        (FileKind.VENDORED, r"(^|/)(vendors?|Pods|Carthage/Build|Godeps)/", "folder of others' code"),
-        (FileKind.VENDORED, r"(^|/)(3rd|[Tt]hird)[-_]?[Pp]arty/", "folder of others' code"),
-        (FileKind.VENDORED, r"(^|/)[Ff]ixtures/", "fixtures"),
-        (FileKind.VENDORED, r"(^|/)(gradlew|mvnw)(\.bat|\.cmd)?$", "build tool wrapper"),
-        (
-            FileKind.VENDORED,
-            r"(^|/)jquery([^/.]*|-\d[\d.]*)\.js$|(^|/)bootstrap([^/.]*)\.(js|css)$",
-            "well-known library",
-        ),
-        (
-            FileKind.GENERATED,
-            r"_pb2(_grpc)?\.pyi?$|\.pb(\.gw|\.validate)?\.(go|cc|h|rb|swift)$|_pb\.(js|d\.ts)$",
-            "protocol buffers",
-        ),
-        (FileKind.GENERATED, r"\.(js|mjs|cjs|css|ts)\.map$", "source map"),
-        (
-            FileKind.GENERATED,
-            r"\.(g|freezed|designer|Designer|generated|Generated|gen)\.(dart|cs|ts|tsx|js|go|py|java|kt)$",
-            "named generated",
-        ),
-        (
-            FileKind.GENERATED,
-            r"(^|/)(__generated__|\.mypy_cache|\.next|\.nuxt)/|\.(xcuserstate|pbxproj|nib|xib)$",
-            "output of a tool",
-        ),
-        (FileKind.DATA, r"\.svg$", "vector image"),
-    )
+    (kind, by, re.compile(pattern)) for kind, rules in _RULES.items() for by, pattern in rules.items()
 )
 
 _DATA: Final = re.compile(
@@ -66,11 +87,11 @@ _DATA: Final = re.compile(
 )
 _SCRIPT: Final = re.compile(r"\.(js|mjs|cjs|css)$", re.IGNORECASE)
 _PROSE: Final = re.compile(r"\.(md|markdown|mdx|rst|txt|adoc|asciidoc|org|tex|html?)$|(^|/)[A-Z]+$", re.IGNORECASE)
+_SAYS_GENERATED: Final = r"(?i:\bauto-?generated\b|\bcode generated\b|\bgenerated (by|from|using|automatically)\b)"
+_SAYS_HANDS_OFF: Final = r"(?i:\bdo not (edit|modify|change)\b)"
+_NEAR: Final = r"[^\n]*(\n[^\n]*){0,2}"
 _MARKER: Final = re.compile(
-    r"(?<![\w.])@generated\b"
-    r"|(?i:code generated\b[^\n]*\bdo not (edit|modify))"
-    r"|(?i:\bauto-?generated\b|\bgenerated (by|from|using|automatically)\b)[^\n]*(\n[^\n]*){0,2}(?i:\bdo not (edit|modify|change))"
-    r"|(?i:\bdo not (edit|modify|change)\b)[^\n]*(\n[^\n]*){0,2}(?i:\bauto-?generated\b|\bgenerated (by|from|using|automatically)\b)"
+    rf"(?<![\w.])@generated\b|{_SAYS_GENERATED}{_NEAR}{_SAYS_HANDS_OFF}|{_SAYS_HANDS_OFF}{_NEAR}{_SAYS_GENERATED}"
 )
 _VECTOR_PATH: Final = re.compile(r"\bd=[\"'{`]+[MmLlHhVvCcSsQqTtAaZz0-9\s.,eE+-]+")
 
@@ -81,7 +102,7 @@ MINIFIED_LINE_CHARACTERS: Final = 110
 """Script and style files whose lines are longer on average are minified (linguist's `minified_files?`)."""
 
 VECTOR_FRACTION: Final = 0.4
-"""A source file with more of its characters in vector paths is an icon (22 such files hold 60,562 tokens in manage-frontend)."""
+"""A source file with more of its characters in vector paths is an icon (22 in manage-frontend, 60,562 tokens)."""
 
 
 def path_kind(path: str) -> Finding | None:
@@ -89,7 +110,7 @@ def path_kind(path: str) -> Finding | None:
     name = path.rsplit("/", 1)[-1]
     if name in LOCK_NAMES:
         return Finding(FileKind.LOCK, name)
-    for kind, pattern, by in _PATH_RULES:
+    for kind, by, pattern in _PATH_RULES:
         if pattern.search(path):
             return Finding(kind, by)
     return None

@@ -49,7 +49,7 @@ class Commit:
 
 
 def merges(repository: Repository, head: str) -> dict[int, Merge]:
-    """Merge and squash commits reachable from `head`, as GitHub words their subjects, by pull number; the earliest of several."""
+    """Merge and squash commits reachable from `head`, as GitHub words their subjects, by pull number (the earliest)."""
     log = repository.run("log", "-z", "--format=%H%n%P%n%ct%n%B", head, "--")
     found: dict[int, Merge] = {}
     for entry in log.decode("utf-8", "replace").split("\0"):
@@ -63,7 +63,7 @@ def merges(repository: Repository, head: str) -> dict[int, Merge]:
 
 
 def own_commits(repository: pygit2.Repository, base: str | None, head: str) -> list[Commit]:
-    """Commits of a pull request, the oldest first: what `head` has and `base` has not, at most `MAX_COMMITS` of the newest."""
+    """Commits of a pull request, oldest first: what `head` has and `base` has not, at most the newest `MAX_COMMITS`."""
     import pygit2
 
     walker = repository.walk(head, pygit2.enums.SortMode.TOPOLOGICAL)
@@ -80,7 +80,7 @@ def own_commits(repository: pygit2.Repository, base: str | None, head: str) -> l
 def fork_point(
     repository: pygit2.Repository, reference: PullReference, trunk: str | None, merge_parent: str | None
 ) -> str | None:
-    """The commit from which GitHub compares a pull request: its merge base with the base branch as that was before the merge.
+    """The commit from which GitHub compares: the head's merge base with the base branch as that was before the merge.
 
     Args:
         repository: holds the head and, where it is known, the merge commit.
@@ -120,7 +120,7 @@ def select(
         reference = PullReference(number=number, updated_at=None, head=head, merge=merge.commit if merge else None)
         base = fork_point(reader, reference, trunk, merge.parents[0] if merge and merge.parents else None)
         commits = own_commits(reader, base, head)
-        opened = commits[0].committed if commits else reader[head].commit_time
+        opened = commits[0].committed if commits else repository.committed(head)
         if since <= opened <= until:
             chosen += 1
             yield reference

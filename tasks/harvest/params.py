@@ -12,7 +12,7 @@ from tasks.base.params import EXECUTION, Params
 
 
 class FileKind(StrEnum):
-    """Kinds of files that are text but teach a model nothing about the repository; a dropped file's verdict names its kind."""
+    """Kinds of text files that teach a model nothing about the repository; a dropped file's verdict names its kind."""
 
     LOCK = "lock-file"
     SNAPSHOT = "test-snapshot"
@@ -69,11 +69,11 @@ class SourceParams(Params):
     repo: str = Field(min_length=1)
     """OWNER/NAME on GitHub, or a path (relative to the working directory) or URL of any git repository, bare too."""
     as_of: datetime.date | None = None
-    """Last day of the snapshot, UTC: the first-parent head of the default branch at its end; null = the run's scheduled start."""
+    """Last day, UTC: the default branch's first-parent head at its end is read; null = the run's scheduled start."""
     pulls: PullsParams | None = PullsParams()
     """Which pull requests; null = none."""
     wiki: str | None = "auto"
-    """`auto` = the repository's own wiki if it has one, or a path or URL of one (a git repository or a folder of pages); null = none."""
+    """`auto` = the repository's own if it has one; or path or URL of a git repository or folder of pages; null = none."""
     files: SnapshotParams = SnapshotParams()
     """Which files."""
 
@@ -90,7 +90,7 @@ class ResolvedSnapshot(Params):
     web_url: str | None
     """Where the repository is shown to people; null for plain git."""
     location: Annotated[str, EXECUTION]
-    """Git directory or bundle to read from: the source itself where it is local, else its mirror in the store's cache."""
+    """Git directory to read from: the source itself where it is local, else its mirror in the store's cache."""
     remote: Annotated[str | None, EXECUTION] = None
     """Where the mirror gets blobs that it lacks; null = it lacks none."""
 

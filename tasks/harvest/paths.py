@@ -10,7 +10,7 @@ _ESCAPE: Final = re.compile(rb'\\([0-7]{3}|[abtnvfr"\\])')
 
 
 def display_path(path: bytes) -> str:
-    r"""A path as text. Not UTF-8, or beginning with a double quote: quoted as git does (`"caf\351.txt"`); distinct bytes stay distinct."""
+    r"""A path as text: quoted as git does (`"caf\351.txt"`) where not UTF-8 or beginning with a quote; unique."""
     try:
         text = path.decode("utf-8")
     except UnicodeDecodeError:
@@ -19,7 +19,7 @@ def display_path(path: bytes) -> str:
 
 
 def quote_path(path: bytes) -> str:
-    """A path in double quotes, everything but printable ASCII as an octal escape, as git quotes with `core.quotePath`."""
+    """A path in double quotes, all but printable ASCII as octal escapes, as git quotes with `core.quotePath`."""
     names = {value: name for name, value in _ESCAPES.items()}
     parts = [
         f"\\{names[byte]}" if byte in names else chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}" for byte in path

@@ -1,7 +1,7 @@
 """harvest/pulls: each selected pull request becomes one document with its thread and its changes.
 
-In: the selection that `resolve` made. Out: `records.jsonl` of documents, kind `pull`, sorted by id. A document's text is
-the description; `meta` has number, state, merged_at, author, labels, commits (sha, message), comments, reviews,
+In: the selection that `resolve` made. Out: `records.jsonl` of documents, kind `pull`, sorted by id. A document's text
+is the description; `meta` has number, state, merged_at, author, labels, commits (sha, message), comments, reviews,
 review_comments and files (path, status, previous_path, patch).
 """
 
@@ -38,7 +38,7 @@ def pulls_from_git(repository: Repository, source: ResolvedPulls) -> Iterator[Do
         bases.append(fork_point(reader, reference, source.trunk, merge.parents[0] if merge and merge.parents else None))
     empty = repository.run("hash-object", "-t", "tree", "--stdin", stdin=b"").decode().strip()
     trees = [
-        (str(reader[base].tree_id) if base else empty, str(reader[reference.head].tree_id))
+        (_tree(reader, base) if base else empty, _tree(reader, reference.head))
         for reference, base in zip(references, bases, strict=True)
     ]
     for reference, base, changes in zip(references, bases, changed_files(repository, trees), strict=True):
@@ -98,3 +98,7 @@ def _words(reference: PullReference, merge: Merge | None, commits: list[Commit])
         return f"Pull request {reference.number}", ""
     subject, _, body = commits[0].message.partition("\n")
     return subject, body.strip("\n") if len(commits) == 1 else ""
+
+
+def _tree(reader: Any, commit: str | None) -> str:
+    return str(reader[commit].tree_id)

@@ -37,7 +37,7 @@ class Repository:
         return git("--git-dir", str(self.folder), *arguments, stdin=stdin)
 
     def first_parent_head(self, head: str, until: int) -> str | None:
-        """The first commit on the first-parent line from `head` that was committed at `until` (seconds since 1970) or before."""
+        """The first commit on the first-parent line from `head` that was committed by `until` (seconds since 1970)."""
         found = self.run("rev-list", "--first-parent", "-1", f"--before=@{until} +0000", head).decode().strip()
         return found or None
 
@@ -108,7 +108,7 @@ def git_folder(path: Path) -> Path | None:
 
 
 def head_commit(folder: Path) -> str | None:
-    """The commit that HEAD of a git directory names; where HEAD names nothing, that of main, master or the only branch; else None."""
+    """The commit that HEAD names, or, where it names nothing, main, master or the only branch; else None."""
     branches = dict(_refs(folder, "refs/heads"))
     for name in ("HEAD", "refs/heads/main", "refs/heads/master"):
         try:

@@ -45,7 +45,7 @@ def resolve_source(
         store: its cache holds mirrors and threads.
 
     Raises:
-        InputError: there is no such repository, it is empty, `as_of` lies before its first commit, or access is refused.
+        InputError: no such repository, it is empty, `as_of` lies before its first commit, or access is refused.
         SourceError: the repository is there but cannot be read.
     """
     until = day_end(source.as_of) if source.as_of else int(scheduled.timestamp())
@@ -105,7 +105,8 @@ def _pulls(
         return None
     if source.pulls.state in ("open", "closed"):
         raise InputError(
-            f"sources.pulls.state: {source.pulls.state} needs GitHub's API; a plain git repository like {source.repo} can tell only all or merged"
+            f"sources.pulls.state: {source.pulls.state} needs GitHub's API;"
+            f" a plain git repository like {source.repo} can tell only all or merged"
         )
     selection = tuple(select(repository, pull_heads(folder), head, source.pulls, until))
     return ResolvedPulls(

@@ -37,7 +37,7 @@ NAVIGATION: Final = frozenset({"_sidebar", "_footer", "_header"})
 
 
 def page_dates(repository: Repository, revision: str) -> dict[str, tuple[int, int]]:
-    """Committer dates of each path's first and last change on the first-parent line, seconds since 1970; empty for a bare tree."""
+    """Dates of each path's first and last change on the first-parent line, in seconds since 1970; empty for a tree."""
     if repository.run("cat-file", "-t", revision).strip() == b"tree":
         return {}
     log = repository.run(

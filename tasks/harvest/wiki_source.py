@@ -32,7 +32,8 @@ def resolve_wiki(source: SourceParams, name: str, folder: Path, until: int, stor
         return _at(name, update_mirror(source.wiki, store), until, store)
     except SourceError as error:
         raise InputError(
-            f"sources.wiki: {source.wiki} is neither a folder nor a git repository that can be read; use auto or null for none"
+            f"sources.wiki: {source.wiki} is neither a folder nor a git repository that can be read;"
+            " use auto, or null for none"
         ) from error
 
 
