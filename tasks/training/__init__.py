@@ -1,0 +1,1 @@
+"""From a labelled table to an adapter: planner, backends, checkpoints, search."""

@@ -1,0 +1,44 @@
+"""The adapter's files, in PEFT's own format whatever made them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from tasks.training.params import TrainingParams
+
+CONFIG: Final = "adapter_config.json"
+WEIGHTS: Final = "adapter_model.safetensors"
+
+
+def lora_config(params: TrainingParams) -> Any:
+    """PEFT's configuration of the adapter that `params` ask for."""
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=params.rank,
+        lora_alpha=int(params.alpha) if float(params.alpha).is_integer() else params.alpha,
+        lora_dropout=params.dropout,
+        use_rslora=params.rslora,
+        target_modules=list(params.targets),
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+
+
+def tidy(folder: Path, base_name: str, revision: str | None) -> None:
+    """Makes the folder's bytes depend on the run alone: no path of this machine, lists sorted, nothing but
+    configuration and weights.
+
+    PEFT writes the path that the base model was loaded from, and its sets in an order that changes between processes.
+    """
+    config = json.loads((folder / CONFIG).read_text("utf-8"))
+    config |= {"base_model_name_or_path": base_name, "revision": revision, "inference_mode": True}
+    for name, value in config.items():
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            config[name] = sorted(value)
+    (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
+    for path in folder.iterdir():
+        if path.name not in (CONFIG, WEIGHTS):
+            path.unlink()

@@ -1,0 +1,119 @@
+"""Checkpoints of a run: a folder per saved step, visible only when whole.
+
+    <root>/step-00000040/…          written under another name first, renamed when complete
+    <root>/step-00000040/complete.json   names and sizes of the files, seconds spent; written last
+
+The root is `cache/training/<step key>` of the store. In an object store the parent uploads a finished checkpoint
+file by file, `complete.json` last, so that another machine can go on with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from upath import UPath
+
+from tasks.base.store import CHUNK_BYTES
+
+COMPLETE: Final = "complete.json"
+KEPT: Final = 2
+"""Checkpoints kept: the newest, and one before it in case the newest cannot be read."""
+SHORT_RUN_CHECKPOINTS: Final = 8
+"""A run has about this many at least, however short it is."""
+
+
+class Checkpoints:
+    """Saves and finds the checkpoints of one run on this machine."""
+
+    def __init__(self, root: Path, minutes: float, steps: int) -> None:
+        self.root = root
+        self._seconds = minutes * 60
+        self._every = max(1, steps // SHORT_RUN_CHECKPOINTS)
+        self._last_time = time.monotonic()
+        self._last_step = 0
+        root.mkdir(parents=True, exist_ok=True)
+
+    def due(self, step: int) -> bool:
+        """Whether the run should save after this step."""
+        return step - self._last_step >= self._every or time.monotonic() - self._last_time >= self._seconds
+
+    def save(self, step: int, seconds: float, write: Callable[[Path], None]) -> Path:
+        """Saves one checkpoint atomically and removes all but the newest.
+
+        Args:
+            step: optimizer steps done.
+            seconds: time that the run has taken.
+            write: fills the folder it is given.
+        """
+        target = self.root / f"step-{step:08d}"
+        partial = self.root / f"partial-{os.getpid()}"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        write(partial)
+        files = {str(path.relative_to(partial)): path.stat().st_size for path in partial.rglob("*") if path.is_file()}
+        (partial / COMPLETE).write_text(json.dumps({"step": step, "seconds": seconds, "files": files}), "utf-8")
+        shutil.rmtree(target, ignore_errors=True)
+        partial.rename(target)
+        self.resumed(step)
+        for old in whole(self.root)[:-KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+        return target
+
+    def resumed(self, step: int) -> None:
+        """Counts the time to the next checkpoint from here."""
+        self._last_step, self._last_time = step, time.monotonic()
+
+    def latest(self) -> tuple[Path, dict[str, Any]] | None:
+        """The newest whole checkpoint and its `complete.json`; leftovers of interrupted writes are removed."""
+        for partial in self.root.glob("partial-*"):
+            shutil.rmtree(partial, ignore_errors=True)
+        found = whole(self.root)
+        return (found[-1], json.loads((found[-1] / COMPLETE).read_text("utf-8"))) if found else None
+
+
+def whole(root: Path) -> list[Path]:
+    """Folders of complete checkpoints whose files have the sizes that they were saved with, oldest first."""
+    return [folder for folder in sorted(root.glob("step-*")) if _is_whole(folder)]
+
+
+def upload(folder: Path, remote: UPath) -> None:
+    """Copies a checkpoint to an object store, `complete.json` last, and removes older ones there."""
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    for name in [name for name in names if name != COMPLETE] + [COMPLETE]:
+        target = remote / folder.name / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with (folder / name).open("rb") as reader, target.open("wb") as writer:
+            shutil.copyfileobj(reader, writer, CHUNK_BYTES)
+    for old in sorted(entry.name for entry in remote.iterdir())[:-KEPT]:
+        (remote / old).fs.rm(str((remote / old).path), recursive=True)
+
+
+def download(remote: UPath, root: Path) -> None:
+    """Brings the newest complete checkpoint of an object store to this machine unless it has one as new."""
+    if not remote.exists():
+        return
+    names = sorted((entry.name for entry in remote.iterdir() if (entry / COMPLETE).exists()), reverse=True)
+    if not names or any(folder.name >= names[0] for folder in whole(root)):
+        return
+    source = remote / names[0]
+    partial = root / "partial-download"
+    document = json.loads((source / COMPLETE).read_text("utf-8"))
+    for name in [*document["files"], COMPLETE]:
+        (partial / name).parent.mkdir(parents=True, exist_ok=True)
+        with (source / name).open("rb") as reader, (partial / name).open("wb") as writer:
+            shutil.copyfileobj(reader, writer, CHUNK_BYTES)
+    partial.rename(root / names[0])
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        document = json.loads((folder / COMPLETE).read_text("utf-8"))
+        return all((folder / name).stat().st_size == size for name, size in document["files"].items())
+    except (OSError, ValueError, KeyError):
+        return False

@@ -1,0 +1,44 @@
+"""What the machine has; only children call this, since it asks torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tasks.training.params import Precision
+
+
+def base_dtype(precision: Precision) -> Any:
+    """The torch dtype that frozen weights are kept and multiplied in where they are not quantised.
+
+    bfloat16 on a GPU that has it, and on a CPU that multiplies it (avx512_bf16 or AMX: 2.1 times float32 there);
+    elsewhere bfloat16 would be emulated.
+    """
+    import torch
+
+    if precision is Precision.FLOAT32:
+        return torch.float32
+    if precision in (Precision.BFLOAT16, Precision.FP8):
+        return torch.bfloat16
+    if torch.cuda.is_available():
+        return torch.bfloat16 if torch.cuda.get_device_capability() >= (8, 0) else torch.float16
+    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def device_facts() -> dict[str, Any]:
+    """Name of the device, its free and total memory in bytes, its compute capability (null for a CPU)."""
+    import os
+
+    import torch
+
+    if not torch.cuda.is_available():
+        page = os.sysconf("SC_PAGE_SIZE")
+        free, total = os.sysconf("SC_AVPHYS_PAGES") * page, os.sysconf("SC_PHYS_PAGES") * page
+        return {"device": "cpu", "free_bytes": free, "total_bytes": total, "capability": None}
+    free_cuda, total_cuda = torch.cuda.mem_get_info()
+    return {
+        "device": torch.cuda.get_device_name(),
+        "free_bytes": free_cuda,
+        "total_bytes": total_cuda,
+        "capability": list(torch.cuda.get_device_capability()),
+    }

@@ -1,0 +1,66 @@
+"""The training job: runs in the child process, chooses the backend, checks that what was planned was trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tasks.base.errors import TrainingError
+from tasks.model.child_main import Report
+from tasks.training.adapter import tidy
+from tasks.training.checkpoints import Checkpoints
+from tasks.training.journal import Journal, write_lines
+from tasks.training.params import Backend, TrainingParams
+from tasks.training.table import Table, optimizer_steps
+
+
+def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Trains an adapter.
+
+    The request has `table` and `model` (folders), `params`, `base_name` (what the adapter says its base is),
+    `checkpoints` and `out` (folders). `out` gets adapter_model.safetensors, adapter_config.json and loss.jsonl.
+
+    Returns:
+        `resolved` (what the machine made of the request), `steps`, `targets`, `tokens`, `seconds`.
+
+    Raises:
+        TrainingError: the loss is not finite or diverges, or other tokens were trained on than planned.
+        BudgetError: time or money is used up.
+    """
+    params = TrainingParams.model_validate(request["params"])
+    backend = choose(params)
+    table = Table(Path(request["table"]))
+    out = Path(request["out"])
+    steps = optimizer_steps(len(table), params.epochs, params.batch_size)
+    journal = Journal(table.sources, steps, params, report)
+    checkpoints = Checkpoints(Path(request["checkpoints"]), params.checkpoint_minutes, steps)
+    try:
+        resolved = backend_function(backend)(table, Path(request["model"]), params, journal, checkpoints, out)
+    except TrainingError as error:
+        found = checkpoints.latest()
+        kept = f"; the last good checkpoint is step {found[1]['step']} in {found[0]}" if found else ""
+        raise TrainingError(f"{error}{kept}") from error
+    tidy(out, request["base_name"], params.revision)
+    write_lines(out / "loss.jsonl", journal.lines)
+    trained, planned = sum(line["targets"] for line in journal.lines), table.targets() * params.epochs
+    if trained != planned:
+        raise TrainingError(f"{backend.value} trained on {trained} target tokens where {planned} were planned")
+    return {
+        "resolved": resolved,
+        "steps": steps,
+        "targets": trained,
+        "tokens": sum(line["tokens"] for line in journal.lines),
+        "seconds": journal.seconds(),
+    }
+
+
+def choose(params: TrainingParams) -> Backend:
+    """The backend to use: what `params` name, else TRL's."""
+    return Backend.TRL if params.backend is Backend.AUTO else params.backend
+
+
+def backend_function(backend: Backend) -> Any:
+    """The `train` function of a backend's module, imported only when used."""
+    from tasks.training import trl_backend
+
+    return trl_backend.train

@@ -1,0 +1,159 @@
+"""What a run writes down about itself: a line per optimizer step, and whether it should go on.
+
+`loss.jsonl` holds facts that a repeated run has again bit for bit (on a CPU): `step`, `loss` (nats per target
+token), `losses` and `targets_by_source` (per source), `learning_rate`, `grad_norm`, `targets`, `tokens`. Times and
+rates go to the progress events.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from tasks.base.errors import BudgetError, TrainingError
+from tasks.model.child_main import Report
+from tasks.training.params import TrainingParams
+
+SMOOTHING: Final = 0.9
+DIVERGED_NATS: Final = 3.0
+"""A smoothed loss this far above its best is divergence: sources of one run differ by up to about 2 nats, so less
+would stop healthy runs.
+"""
+
+
+class Journal:
+    """Collects the facts of micro-batches into a line per step; keeps the lines so that a checkpoint can hold them."""
+
+    def __init__(
+        self, sources: tuple[str, ...], steps: int, params: TrainingParams, report: Report, flops_per_token: float = 0.0
+    ) -> None:
+        self.sources, self.steps, self.params, self.report = sources, steps, params, report
+        self.lines: list[dict[str, Any]] = []
+        self.spent_before = 0.0
+        """Seconds that earlier, interrupted attempts took."""
+        self._flops_per_token = flops_per_token
+        self._sums = [0.0] * len(sources)
+        self._counts = [0] * len(sources)
+        self._tokens = 0
+        self._started = time.monotonic()
+        self._first: tuple[float, int] | None = None
+
+    def add(self, sums: list[float], counts: list[int], tokens: int) -> None:
+        """Notes a micro-batch: per source the sum of its targets' losses and their number, and the tokens computed."""
+        self._sums = [old + new for old, new in zip(self._sums, sums, strict=True)]
+        self._counts = [old + new for old, new in zip(self._counts, counts, strict=True)]
+        self._tokens += tokens
+
+    def close_step(self, learning_rate: float, grad_norm: float, peak_bytes: int = 0) -> dict[str, Any]:
+        """Ends an optimizer step: its line, also sent to the parent with rates and remaining time.
+
+        Raises:
+            TrainingError: the loss is not finite or has diverged.
+            BudgetError: time or money is used up.
+        """
+        targets = sum(self._counts)
+        line: dict[str, Any] = {
+            "step": len(self.lines) + 1,
+            "loss": sum(self._sums) / max(targets, 1),
+            "losses": {
+                name: total / count
+                for name, total, count in zip(self.sources, self._sums, self._counts, strict=True)
+                if count
+            },
+            "targets_by_source": {name: count for name, count in zip(self.sources, self._counts, strict=True) if count},
+            "learning_rate": learning_rate,
+            "grad_norm": grad_norm,
+            "targets": targets,
+            "tokens": self._tokens,
+        }
+        self.lines.append(line)
+        self._sums, self._counts, self._tokens = [0.0] * len(self.sources), [0] * len(self.sources), 0
+        self._tell(line, peak_bytes)
+        reason = trouble([entry["loss"] for entry in self.lines]) or _not_finite("gradient", grad_norm, line["step"])
+        if reason:
+            raise TrainingError(reason)
+        self._check_budget()
+        return line
+
+    def seconds(self) -> float:
+        """Time that this run has taken, interrupted attempts included."""
+        return self.spent_before + time.monotonic() - self._started
+
+    def resume(self, lines: list[dict[str, Any]], seconds: float) -> None:
+        """Takes over what a checkpoint holds."""
+        self.lines, self.spent_before = list(lines), seconds
+
+    def _tell(self, line: dict[str, Any], peak_bytes: int) -> None:
+        now = time.monotonic()
+        if self._first is None:  # the first step compiles and warms up, so rates are measured from its end
+            self._first = (now, line["step"])
+        since, first = self._first
+        done = line["step"] - first
+        facts: dict[str, float | int | str] = {
+            "loss": round(line["loss"], 4),
+            "learning_rate": line["learning_rate"],
+            "grad_norm": round(line["grad_norm"], 4),
+        }
+        facts |= {f"loss {name}": round(value, 4) for name, value in line["losses"].items()}
+        if done:
+            rate = sum(entry["tokens"] for entry in self.lines[first:]) / (now - since)
+            facts["tokens_per_second"] = round(rate, 1)
+            facts["eta"] = round((self.steps - line["step"]) * (now - since) / done, 1)
+            if self._flops_per_token:
+                facts["tflops"] = round(rate * self._flops_per_token / 1e12, 2)
+        if self.params.usd_per_hour:
+            facts["usd"] = round(self.seconds() / 3600 * self.params.usd_per_hour, 4)
+        if peak_bytes:
+            facts["peak_gib"] = round(peak_bytes / 2**30, 2)
+        self.report({"kind": "step", "done": line["step"], "total": self.steps, "facts": facts})
+
+    def _check_budget(self) -> None:
+        hours = self.seconds() / 3600
+        usd = hours * self.params.usd_per_hour
+        for name, used, limit in (("max_hours", hours, self.params.max_hours), ("max_usd", usd, self.params.max_usd)):
+            if limit is not None and used > limit and len(self.lines) < self.steps:
+                raise BudgetError(
+                    f"training.{name}: {used:.2f} used of {limit:g} at step {len(self.lines)} of {self.steps}; "
+                    "raise the limit and run again to go on from the last checkpoint"
+                )
+
+
+def trouble(losses: list[float]) -> str | None:
+    """Why training must stop after these losses, or None.
+
+    Not finite, or an exponential mean (factor 0.9) more than `DIVERGED_NATS` above the lowest it has been.
+    """
+    if not losses:
+        return None
+    reason = _not_finite("loss", losses[-1], len(losses))
+    if reason:
+        return reason
+    mean = lowest = losses[0]
+    for loss in losses:
+        mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
+        lowest = min(lowest, mean)
+    if mean > lowest + DIVERGED_NATS:
+        return (
+            f"the loss diverges at step {len(losses)} (mean {mean:.2f}, lowest {lowest:.2f}); "
+            "lower training.learning_rate"
+        )
+    return None
+
+
+def write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
+    """Writes the step lines as JSON lines."""
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Reads them back."""
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def _not_finite(what: str, value: float, step: int) -> str | None:
+    if math.isfinite(value):
+        return None
+    return f"the {what} is not finite at step {step}; lower training.learning_rate or look at the rows of that step"

@@ -1,0 +1,57 @@
+"""Trains an adapter on the table, in a child process, and goes on where an interrupted attempt left off.
+
+Writes adapter_model.safetensors and adapter_config.json (PEFT's format) and loss.jsonl (a line per optimizer step;
+see `journal.py`).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from tasks.base.runs import StepRun
+from tasks.base.steps import step
+from tasks.base.store import Artifact
+from tasks.model.child import run_child
+from tasks.training.checkpoints import download, upload
+from tasks.training.params import TrainingParams
+
+VERSION = "2026.11.24"
+
+LEDGER_ENTRIES: Final = 100
+"""About so many entries of a run go to the ledger; every step is in loss.jsonl."""
+
+
+@step("training/train", VERSION)
+def train(run: StepRun, table: Artifact, model: Artifact, params: TrainingParams) -> None:
+    """Runs the job and passes its progress on; uploads checkpoints when the store is not of this machine."""
+    checkpoints = run.cache("training", run.key)
+    remote = run.store.root / "cache" / "training" / run.key
+    if not run.store.is_local:
+        download(remote, checkpoints)
+
+    def follow(event: dict[str, Any]) -> None:
+        if event["kind"] == "step":
+            run.progress(event["done"], event["total"], "steps", **event["facts"])
+            if event["done"] % max(1, event["total"] // LEDGER_ENTRIES) == 0:
+                run.ledger("training", at=event["done"], **event["facts"])
+        elif event["kind"] == "checkpoint" and not run.store.is_local:
+            upload(Path(event["path"]), remote)
+
+    answer = run_child(
+        "tasks.training.job:run",
+        {
+            "table": str(run.checkout(table)),
+            "model": str(run.checkout(model)),
+            "params": json.loads(params.model_dump_json()),
+            "base_name": params.public_name,
+            "checkpoints": str(checkpoints),
+            "out": str(run.folder),
+        },
+        follow,
+    )
+    run.resolved.update(answer["resolved"])
+    run.ledger("training", seconds=answer["seconds"], usd=answer["seconds"] / 3600 * params.usd_per_hour)
+    for name in ("steps", "targets", "tokens"):
+        run.count(name, answer[name])

@@ -1,0 +1,208 @@
+"""Training by TRL's SFTTrainer with PEFT. Runs in the child only.
+
+The table goes in as it is: rows are looked up by number, so TRL neither tokenises, packs nor truncates. What is
+added to the trainer: the order of the rows, losses per source, and checkpoints that are whole or absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tasks.training.adapter import lora_config
+from tasks.training.checkpoints import Checkpoints
+from tasks.training.hardware import base_dtype
+from tasks.training.journal import Journal, read_lines, write_lines
+from tasks.training.params import TrainingParams
+from tasks.training.schedule import factor
+from tasks.training.table import IGNORED, Table, row_order
+
+
+def train(
+    table: Table, model_folder: Path, params: TrainingParams, journal: Journal, checkpoints: Checkpoints, out: Path
+) -> dict[str, Any]:
+    """Trains from the newest checkpoint, or from the start, to the end, and writes the adapter to `out`.
+
+    Returns:
+        What the machine made of the request: backend, precision, micro-batch, recompute.
+    """
+    import torch
+    from datasets import Dataset
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from trl import SFTConfig
+
+    on_cpu = not torch.cuda.is_available()
+    dtype = base_dtype(params.precision)
+    model = AutoModelForCausalLM.from_pretrained(model_folder, dtype=dtype, attn_implementation="sdpa")
+    order = row_order(len(table), params.epochs, params.seed)
+    recompute = not on_cpu  # on a CPU memory is not what runs out, and recomputing costs a fifth of the speed
+    world = int(torch.distributed.get_world_size()) if torch.distributed.is_initialized() else 1
+    config = SFTConfig(
+        output_dir=str(checkpoints.root),
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=max(1, params.batch_size // world),
+        learning_rate=params.learning_rate,
+        weight_decay=params.weight_decay,
+        max_grad_norm=params.max_grad_norm,
+        num_train_epochs=1,
+        seed=params.seed,
+        bf16=False,
+        use_cpu=on_cpu,
+        gradient_checkpointing=recompute,
+        optim="adamw_torch_fused",
+        logging_steps=1,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_num_workers=0,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        max_length=None,
+        packing=False,
+    )
+    trainer = _trainer_class()(
+        model=model,
+        args=config,
+        train_dataset=Dataset.from_dict({"row": order}),
+        data_collator=lambda items: collate(table, [item["row"] for item in items]),
+        processing_class=AutoTokenizer.from_pretrained(model_folder),
+        peft_config=lora_config(params),
+    )
+    trainer.prepare(params, journal, checkpoints)
+    found = checkpoints.latest()
+    if found:
+        journal.resume(read_lines(found[0] / "loss.jsonl"), found[1]["seconds"])
+        checkpoints.resumed(found[1]["step"])
+    trainer.train(resume_from_checkpoint=str(found[0]) if found else None)
+    trainer.model.save_pretrained(out)
+    return {
+        "backend": "trl",
+        "base_precision": str(dtype).removeprefix("torch."),
+        "micro_batch_rows": 1,
+        "recompute": "full" if recompute else "none",
+        "attention": "sdpa",
+        "resumed_at": found[1]["step"] if found else 0,
+    }
+
+
+def collate(table: Table, indices: list[int]) -> dict[str, Any]:
+    """Rows side by side as one batch of one: `input_ids`, `labels`, `position_ids`, `sources`, each int64 `[1, T]`.
+
+    No attention mask: transformers then keeps the documents apart by their positions, while a mask of ones would let
+    them see each other.
+    """
+    import torch
+
+    rows = table.side_by_side(indices)
+    return {
+        name: torch.from_numpy(getattr(rows, name))[None] for name in ("input_ids", "labels", "position_ids", "sources")
+    }
+
+
+def _has_plain_head(config: Any) -> bool:
+    """Whether logits are the hidden state times a matrix and nothing more (Gemma caps them, Granite scales them)."""
+    names = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier", "output_multiplier")
+    return all(getattr(config.get_text_config(), name, None) in (None, 1, 1.0) for name in names)
+
+
+@contextmanager
+def _hidden_states_only(model: Any) -> Iterator[None]:
+    """Inside the block the model returns its last hidden state where it would return logits."""
+    import torch
+
+    head = model.get_output_embeddings()
+    model.set_output_embeddings(torch.nn.Identity())
+    try:
+        yield
+    finally:
+        model.set_output_embeddings(head)
+
+
+def _trainer_class() -> type[Any]:
+    """SFTTrainer with our own order, losses and checkpoints; made in a function because trl is imported late."""
+    import torch
+    from transformers import TrainerCallback
+    from trl import SFTTrainer
+
+    from tasks.training.losses import target_losses
+
+    class Callback(TrainerCallback):  # type: ignore[misc]  # trl and transformers are untyped here
+        def __init__(self, trainer: Any) -> None:
+            self.trainer = trainer
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any) -> None:
+            if "grad_norm" in logs:
+                self.trainer.close_step(float(logs["grad_norm"]))
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            self.trainer.due = self.trainer.checkpoints.due(state.global_step)
+            control.should_save = self.trainer.due or state.global_step >= state.max_steps
+
+    class Trainer(SFTTrainer):  # type: ignore[misc]
+        def prepare(self, params: TrainingParams, journal: Journal, checkpoints: Checkpoints) -> None:
+            self.params, self.journal, self.checkpoints = params, journal, checkpoints
+            self.add_callback(Callback(self))
+
+        def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+            return torch.utils.data.SequentialSampler(self.train_dataset)  # the order is in the rows already
+
+        def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
+                optimizer or self.optimizer,
+                lambda step: factor(step, num_training_steps, self.params.warmup_fraction, self.params.schedule),
+            )
+            return self.lr_scheduler
+
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
+            sources, labels = inputs.pop("sources"), inputs.pop("labels")
+            aim = labels[:, 1:] != IGNORED
+            losses = self._losses(model, inputs, labels, aim)
+            self._note(losses.detach(), sources[:, 1:], aim, labels.shape[1])
+            loss = losses.sum() / num_items_in_batch
+            return loss * self.accelerator.num_processes if self.args.average_tokens_across_devices else loss
+
+        def _losses(self, model: Any, inputs: Any, labels: Any, aim: Any) -> Any:
+            """Losses of the targets; TRL's own fused output layer needs triton, which a CPU has not."""
+            if not self.model.get_output_embeddings().weight.requires_grad and _has_plain_head(self.model.config):
+                # called through the wrapped model, so that DDP and FSDP see the forward pass
+                with _hidden_states_only(self.model.get_base_model()):
+                    hidden = model(**inputs, use_cache=False).logits
+                return target_losses(hidden[:, :-1][aim], self.model.get_output_embeddings().weight, labels[:, 1:][aim])
+            logits = model(**inputs, use_cache=False).logits[:, :-1][aim].float()
+            return torch.nn.functional.cross_entropy(logits, labels[:, 1:][aim], reduction="none")
+
+        def _note(self, losses: Any, sources: Any, aim: Any, tokens: int) -> None:
+            names = len(self.journal.sources)
+            sums = torch.zeros(names, dtype=torch.float64).index_add_(0, sources[aim].cpu(), losses.double().cpu())
+            counts = torch.bincount(sources[aim].cpu(), minlength=names)
+            facts = torch.cat([sums, counts.double(), torch.tensor([float(tokens)], dtype=torch.float64)])
+            if torch.distributed.is_initialized():
+                torch.distributed.all_reduce(facts)
+            values = facts.tolist()
+            self.journal.add(values[:names], [int(count) for count in values[names:-1]], int(values[-1]))
+
+        def close_step(self, grad_norm: float) -> None:
+            done = len(self.journal.lines)
+            rate = self.params.learning_rate * factor(
+                done, self.state.max_steps, self.params.warmup_fraction, self.params.schedule
+            )
+            peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+            self.journal.close_step(rate, grad_norm, peak)
+
+        def _save_checkpoint(self, model: Any, trial: Any) -> None:
+            if self.accelerator.is_main_process:
+                path = self.checkpoints.save(self.state.global_step, self.journal.seconds(), self._write)
+                self.journal.report({"kind": "checkpoint", "path": str(path)})
+
+        def _write(self, folder: Path) -> None:
+            self.save_model(str(folder), _internal_call=True)
+            self._save_optimizer_and_scheduler(str(folder))
+            self._save_rng_state(str(folder))
+            self.state.save_to_json(str(folder / "trainer_state.json"))
+            write_lines(folder / "loss.jsonl", self.journal.lines)
+
+    return Trainer
