@@ -1,0 +1,1 @@
+"""What the model learned, what it forgot, and how sure we are."""

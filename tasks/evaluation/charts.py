@@ -1,0 +1,112 @@
+"""Charts as inline SVG: no script, no network, colours from the page's custom properties, so that they follow light
+and dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, floor, log10
+
+from markupsafe import Markup, escape
+
+WIDTH = 640
+"""View box; the page scales it to its column."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """One row of a forest plot; without bounds only the point is drawn."""
+
+    label: str
+    estimate: float
+    low: float | None
+    high: float | None
+    note: str
+
+
+def forest(rows: Sequence[Interval], caption: str) -> Markup:
+    """Point estimates with intervals around a line at zero, in percentage points."""
+    left, right, row_height, top = 150, 110, 30, 8
+    values = [100 * value for row in rows for value in (row.estimate, row.low, row.high) if value is not None]
+    low, high = min([*values, -5.0]), max([*values, 5.0])
+    margin = 0.05 * (high - low)
+    low, high = low - margin, high + margin
+
+    def x(value: float) -> float:
+        return left + (100 * value - low) / (high - low) * (WIDTH - left - right)
+
+    height = top + row_height * len(rows) + 28
+    parts = [_opening(height, caption)]
+    for tick in _ticks(low, high):
+        position, zero = x(tick / 100), tick == 0
+        parts.append(_line(position, top, position, height - 24, "zero" if zero else "grid"))
+        parts.append(_text(position, height - 8, f"{tick:+g}" if tick else "0", "tick", "middle"))
+    for index, row in enumerate(rows):
+        y = top + row_height * index + row_height / 2
+        parts.append(_text(0, y + 4, row.label, "label", "start"))
+        tone = "none"
+        if row.low is not None and row.high is not None:
+            tone = "good" if row.low > 0 else "bad" if row.high < 0 else "none"
+            parts.append(_line(x(row.low), y, x(row.high), y, f"interval {tone}"))
+            parts += [_line(x(end), y - 4, x(end), y + 4, f"interval {tone}") for end in (row.low, row.high)]
+        parts.append(
+            Markup('<circle class="point {}" cx="{:.1f}" cy="{:.1f}" r="4.5"/>').format(tone, x(row.estimate), y)
+        )
+        parts.append(_text(WIDTH, y + 4, row.note, "note", "end"))
+    return Markup("").join([*parts, Markup("</svg>")])
+
+
+def curve(points: Sequence[tuple[float, float]], caption: str) -> Markup:
+    """A line through (step, loss) points, a fine line for the values and a bold one for their running mean."""
+    left, bottom, top, height = 44, 26, 10, 220
+    xs, ys = [point[0] for point in points], [point[1] for point in points]
+    low, high = min(ys), max(ys)
+    low, high = low - 0.05 * (high - low or 1), high + 0.05 * (high - low or 1)
+
+    def place(step: float, loss: float) -> tuple[float, float]:
+        span = max(xs) - min(xs) or 1
+        return left + (step - min(xs)) / span * (WIDTH - left - 8), top + (high - loss) / (high - low) * (
+            height - top - bottom
+        )
+
+    parts = [_opening(height, caption)]
+    for tick in _ticks(low, high):
+        y = place(xs[0], tick)[1]
+        parts += [_line(left, y, WIDTH - 8, y, "grid"), _text(left - 6, y + 4, f"{tick:g}", "tick", "end")]
+    for tick in _ticks(min(xs), max(xs)):
+        if tick == int(tick):
+            parts.append(_text(place(tick, low)[0], height - 8, f"{tick:g}", "tick", "middle"))
+    window = max(1, len(points) // 20)
+    around = [ys[max(0, index - window) : index + window + 1] for index in range(len(ys))]
+    smooth = [sum(values) / len(values) for values in around]
+    for values, name in ((ys, "fine"), (smooth, "bold")):
+        path = " ".join("{:.1f},{:.1f}".format(*place(step, loss)) for step, loss in zip(xs, values, strict=True))
+        parts.append(Markup('<polyline class="curve {}" points="{}"/>').format(name, path))
+    return Markup("").join([*parts, Markup("</svg>")])
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """About five round values within the range (steps of 1, 2 or 5 times a power of ten)."""
+    if high <= low:
+        return [low]
+    raw = (high - low) / 5
+    power = 10.0 ** floor(log10(raw))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw)
+    return [round(index * step, 10) for index in range(ceil(low / step), floor(high / step) + 1)]
+
+
+def _opening(height: float, caption: str) -> Markup:
+    return Markup('<svg class="chart" viewBox="0 0 {} {:.0f}" role="img" aria-label="{}">').format(
+        WIDTH, height, caption
+    )
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, name: str) -> Markup:
+    return Markup('<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>').format(name, x1, y1, x2, y2)
+
+
+def _text(x: float, y: float, text: str, name: str, anchor: str) -> Markup:
+    return Markup('<text class="{}" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
+        name, x, y, anchor, escape(text)
+    )

@@ -1,0 +1,171 @@
+"""The evaluation's figures: means per arm and suite, paired differences, abstention, the verdict in one sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from tasks.base.records import Item
+from tasks.evaluation import statistics
+from tasks.evaluation.params import Arm, ReportParams, Suite
+from tasks.evaluation.scoring import BINARY, Score
+
+FORGETTING: Final = "forgetting"
+"""All general suites together; their names begin with `general-`."""
+
+GUESS: Final = "guess"
+"""The control that answers with what holds for the most similar trained name; it asks no model."""
+
+Scores = Mapping[str, Sequence[Score]]
+
+
+def suite_names(scores: Scores) -> list[str]:
+    """Suites that were scored, in reading order: sources first, general ones last, their sum at the end."""
+    found = {one.suite for arm in scores.values() for one in arm}
+    known = [suite.value for suite in Suite if suite in found]
+    general = sorted(found - set(known))
+    return [*known, *general, *([FORGETTING] if general else [])]
+
+
+def of_suite(scores: Sequence[Score], suite: str) -> list[Score]:
+    """Scores of a suite; `forgetting` holds those of every general suite."""
+    known = {member.value for member in Suite}
+    return [one for one in scores if one.suite == suite or (suite == FORGETTING and one.suite not in known)]
+
+
+def arm_figures(scores: Scores, params: ReportParams) -> dict[str, dict[str, dict[str, Any]]]:
+    """Arm → suite → mean score with its clustered interval."""
+    figures: dict[str, dict[str, dict[str, Any]]] = {}
+    for arm, all_scores in scores.items():
+        for suite in suite_names(scores):
+            chosen = of_suite(all_scores, suite)
+            if chosen:
+                estimate = statistics.clustered_mean(
+                    [one.score for one in chosen],
+                    [one.document_id for one in chosen],
+                    params.confidence,
+                    params.resamples,
+                )
+                figures.setdefault(arm, {})[suite] = _figure(estimate)
+    return figures
+
+
+def differences(scores: Scores, second: str, first: str, params: ReportParams) -> dict[str, dict[str, Any]]:
+    """Suite → `second` minus `first`, paired over the items that both answered, with p-values adjusted over the
+    suites (Holm).
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    for suite in suite_names(scores):
+        pairs = paired(of_suite(scores.get(first, ()), suite), of_suite(scores.get(second, ()), suite))
+        if not pairs:
+            continue
+        gains = [after.score - before.score for before, after in pairs]
+        clusters = [before.document_id for before, _ in pairs]
+        estimate = statistics.clustered_mean(gains, clusters, params.confidence, params.resamples)
+        rows[suite] = _figure(estimate) | {
+            "wins": sum(gain > 0 for gain in gains),
+            "losses": sum(gain < 0 for gain in gains),
+            "p": statistics.clustered_p(gains, clusters),
+            "mcnemar": _mcnemar(pairs),
+            "minimum_detectable_effect": _finite(
+                statistics.minimum_detectable_effect(estimate.standard_error, params.confidence)
+            ),
+        }
+    tested = [suite for suite in rows if suite != FORGETTING]  # a sum of suites is not another test
+    for suite, adjusted in zip(tested, statistics.holm([rows[suite]["p"] for suite in tested]), strict=True):
+        rows[suite]["p_holm"] = adjusted
+    return rows
+
+
+def paired(first: Sequence[Score], second: Sequence[Score]) -> list[tuple[Score, Score]]:
+    """Scores of the items that both have, in the order of the first."""
+    other = {one.item_id: one for one in second}
+    return [(one, other[one.item_id]) for one in first if one.item_id in other]
+
+
+def abstention(items: Sequence[Item], scores: Scores) -> dict[str, dict[str, float]]:
+    """Arm → `recall` (share of unanswerable questions declined) and `false_refusals` (share of their answerable
+    twins declined).
+    """
+    asked = {item.id: item for item in items if item.suite == Suite.UNANSWERABLE}
+    result: dict[str, dict[str, float]] = {}
+    for arm, all_scores in scores.items():
+        rates = {}
+        for name, answerable in (("recall", False), ("false_refusals", True)):
+            chosen = [
+                one.abstained
+                for one in all_scores
+                if one.item_id in asked and asked[one.item_id].answerable is answerable
+            ]
+            if chosen:
+                rates[name] = sum(chosen) / len(chosen)
+        if rates and arm != GUESS:
+            result[arm] = rates
+    return result
+
+
+def verdict(arms: Mapping[str, Mapping[str, Any]], gains: Mapping[str, Mapping[str, Any]]) -> str:
+    """One sentence for a person who reads nothing else."""
+    recall = gains.get(Suite.RECALL)
+    if recall is None:
+        return (
+            "Nothing was measured about trained facts: no question was answered by both the base and the tuned model."
+        )
+    base, tuned = (arms[arm][Suite.RECALL]["estimate"] for arm in (Arm.BASE, Arm.TUNED))
+    sentence = (
+        f"The tuned model answers {tuned:.0%} of the questions about trained facts, the base model {base:.0%} "
+        f"({_claim(recall)})"
+    )
+    retrieval = arms.get(Arm.BASE_RETRIEVAL, {}).get(Suite.RECALL)
+    if retrieval:
+        sentence += f", the base model with retrieval {retrieval['estimate']:.0%}"
+    forgetting = gains.get(FORGETTING)
+    if forgetting is None:
+        return f"{sentence}; what it forgot was not measured."
+    return f"{sentence}; in general tasks it {_change(forgetting)}."
+
+
+def _claim(gain: Mapping[str, Any]) -> str:
+    if gain["low"] is None:
+        return "from a single document, so without an interval"
+    points = f"{100 * gain['estimate']:+.0f} points, between {100 * gain['low']:+.0f} and {100 * gain['high']:+.0f}"
+    if gain["low"] > 0:
+        return points
+    return (
+        f"{points}: worse" if gain["high"] < 0 else f"{points}: no difference that {gain['items']} questions can show"
+    )
+
+
+def _change(gain: Mapping[str, Any]) -> str:
+    if gain["low"] is None:
+        return "was asked too little to say"
+    interval = f"{100 * gain['estimate']:+.1f} points, between {100 * gain['low']:+.1f} and {100 * gain['high']:+.1f}"
+    if gain["high"] < 0:
+        return f"lost measurably ({interval})"
+    return f"gained measurably ({interval})" if gain["low"] > 0 else f"changed by nothing measurable ({interval})"
+
+
+def _mcnemar(pairs: Sequence[tuple[Score, Score]]) -> float | None:
+    """Over the items with 0/1 scores, where there are any."""
+    binary = [
+        (before.score == 1, after.score == 1)
+        for before, after in pairs
+        if before.kind in BINARY or before.suite == Suite.UNANSWERABLE
+    ]
+    return statistics.mcnemar([before for before, _ in binary], [after for _, after in binary]) if binary else None
+
+
+def _figure(estimate: statistics.Estimate) -> dict[str, Any]:
+    return {
+        "estimate": round(estimate.mean, 6),
+        "low": _finite(estimate.low),
+        "high": _finite(estimate.high),
+        "items": estimate.items,
+        "documents": estimate.clusters,
+    }
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no infinity: an interval without information is null."""
+    return round(value, 6) if math.isfinite(value) else None

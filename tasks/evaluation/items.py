@@ -1,0 +1,250 @@
+"""Questions about the sources, made from the split before any training row exists, so that the leak guard can look
+for them there.
+
+A fact is one checkable thing that a document says (`facts.py`). Facts are asked in words of their own
+(`questions.py`), chosen in the order of a hash so that documents take turns, and every item says which lines of
+which document its answer rests on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from tasks.base.records import Dialogue, Document, Item, Provenance
+from tasks.base.runs import StepRun
+from tasks.base.steps import step
+from tasks.base.store import Artifact
+from tasks.evaluation.facts import Fact, document_facts, unique
+from tasks.evaluation.params import ItemsParams, Suite
+from tasks.evaluation.paraphrase import dialogue_facts
+from tasks.evaluation.questions import AFTER, DATED, OR_UNKNOWN, QUESTIONS
+from tasks.evaluation.questions import VERSION as WORDING
+
+VERSION = "2026.11.24"
+
+SHARES: Final = {
+    Suite.RECALL: 0.40,
+    Suite.PARAPHRASE: 0.12,
+    Suite.HELD_OUT: 0.16,
+    Suite.CODE: 0.10,
+    Suite.DATED: 0.06,
+    Suite.PULL: 0.06,
+    Suite.UNANSWERABLE: 0.10,
+}
+"""Share of each suite; what a suite cannot fill goes to the others in this order. Recall decides, so it gets most."""
+
+RECALL_KINDS: Final = ("location", "arguments", "purpose", "heading")
+PULL_KINDS: Final = ("pull-why", "pull-file")
+CODE_KINDS: Final = ("code", "opening")
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Everything that can be asked, by suite, in the order in which it is to be taken; a group is taken whole (a
+    pair) or not at all.
+    """
+
+    groups: dict[Suite, list[tuple[Item, ...]]]
+
+
+def make_items(
+    train: Sequence[Document], held_out: Sequence[Document], dialogues: Iterable[Dialogue], params: ItemsParams
+) -> list[Item]:
+    """The questions, sorted by id. Deterministic in its arguments; another `item_seed` draws others from the same
+    facts.
+    """
+    groups = _groups(train, held_out, dialogues, params)
+    wanted = _shared_out(params, {suite: sum(map(len, found)) for suite, found in groups.items()})
+    items: list[Item] = []
+    for suite, found in groups.items():
+        taken: list[Item] = []
+        for group in found:
+            if len(taken) + len(group) > wanted[suite]:
+                break
+            taken += group
+        items += taken
+    return sorted(items, key=lambda item: item.id)
+
+
+@step("evaluation/items", VERSION)
+def items(run: StepRun, documents: Artifact, dialogues: Artifact, params: ItemsParams) -> None:
+    """Writes the questions and counts them by suite."""
+    train = list(run.read(documents, Document, "train.jsonl"))
+    held_out = list(run.read(documents, Document, "held_out.jsonl"))
+    made = make_items(train, held_out, run.read(dialogues, Dialogue), params)
+    run.write(made)
+    for suite in params.suites:
+        run.count(suite.value, sum(item.suite == suite for item in made))
+
+
+def _groups(
+    train: Sequence[Document], held_out: Sequence[Document], dialogues: Iterable[Dialogue], params: ItemsParams
+) -> dict[Suite, list[tuple[Item, ...]]]:
+    """Candidate items per suite, in the order of taking. No fact is asked in two suites."""
+    facts = unique([(document, fact) for document in (*train, *held_out) for fact in document_facts(document)])
+    trained = {document.id for document in train}
+    known = [pair for pair in facts if pair[0].id in trained]
+    plain = _in_turn([pair for pair in known if pair[1].kind in RECALL_KINDS], params.item_seed)
+    # every tenth fact is kept for the dated suite and every fifth for the unanswerable pairs, so that suites do not
+    # share facts
+    dated = [pair for index, pair in enumerate(plain) if index % 10 == 9]
+    paired = [pair for index, pair in enumerate(plain) if index % 5 == 2 and pair[1].kind != "heading"]
+    used = {id(pair[1]) for pair in (*dated, *paired)}
+    groups: dict[Suite, list[tuple[Item, ...]]] = {}
+    for suite in params.suites:
+        if suite is Suite.RECALL:
+            groups[suite] = [(_item(suite, *pair),) for pair in plain if id(pair[1]) not in used]
+        elif suite is Suite.HELD_OUT:
+            unseen = [pair for pair in facts if pair[0].id not in trained and pair[1].kind in RECALL_KINDS]
+            groups[suite] = [(_item(suite, *pair),) for pair in _in_turn(unseen, params.item_seed)]
+        elif suite is Suite.PARAPHRASE:
+            by_id = {document.id: document for document in train}
+            asked = [pair for pair in dialogue_facts(dialogues, by_id) if pair[0].id in trained]
+            groups[suite] = [(_item(suite, *pair),) for pair in _in_turn(asked, params.item_seed)]
+        elif suite is Suite.DATED:
+            groups[suite] = [(_item(suite, *pair, before=DATED),) for pair in dated if snapshot_date(pair[0])]
+        elif suite is Suite.UNANSWERABLE:
+            groups[suite] = list(_pairs(paired, [*train, *held_out], known))
+        else:
+            kinds = PULL_KINDS if suite is Suite.PULL else CODE_KINDS
+            chosen = _in_turn([pair for pair in known if pair[1].kind in kinds], params.item_seed)
+            groups[suite] = [(_item(suite, *pair),) for pair in chosen]
+    return groups
+
+
+def _item(
+    suite: Suite, document: Document, fact: Fact, before: str = "", after: str = "", pair_id: str | None = None
+) -> Item:
+    words = {
+        "repo": repo_name(document),
+        "name": fact.name,
+        "path": document.path,
+        "date": snapshot_date(document),
+    } | fact.words
+    question = before.format(**words) + QUESTIONS[fact.kind].format(**words) + after.format(**words)
+    return Item(
+        id=f"{document.id}#{suite}/{fact.kind}/{_digest(fact.name + question)[:10]}",
+        suite=suite,
+        question=question,
+        answers=fact.answers,
+        document_id=document.id,
+        span=fact.span,
+        answerable=True,
+        pair_id=pair_id,
+        provenance=_provenance(document, fact.kind, fact.span),
+    )
+
+
+def _pairs(
+    facts: list[tuple[Document, Fact]], documents: Sequence[Document], known: list[tuple[Document, Fact]]
+) -> Iterator[tuple[Item, ...]]:
+    """Answerable items beside twins that nobody can answer: a near-miss of the name, or for every sixth a month
+    after the snapshot.
+    """
+    text = "\n".join(document.text for document in documents)
+    vocabulary = sorted({part for _, fact in known for part in _parts(fact.name) if len(part) > 2})
+    for index, (document, fact) in enumerate(facts):
+        pair_id = f"{document.id}#{_digest(fact.kind + fact.name)[:10]}"
+        twin = _item(Suite.UNANSWERABLE, document, fact, after=OR_UNKNOWN, pair_id=pair_id)
+        later = _later(document) if index % 6 == 5 else ""
+        if later:
+            question, kind = AFTER.format(repo=repo_name(document), later=later), "after"
+        else:
+            name = near_miss(fact.name, vocabulary, text)
+            if name is None:
+                continue
+            question, kind = twin.question.replace(f"`{fact.name}`", f"`{name}`"), f"near-miss-{fact.kind}"
+        lost = Item(
+            id=f"{document.id}#{Suite.UNANSWERABLE}/{kind}/{_digest(question)[:10]}",
+            suite=Suite.UNANSWERABLE,
+            question=question,
+            answers=("I do not know",),
+            document_id=document.id,
+            span=fact.span,
+            answerable=False,
+            pair_id=pair_id,
+            provenance=_provenance(document, kind, fact.span),
+        )
+        yield (twin, lost)
+
+
+def near_miss(name: str, vocabulary: Sequence[str], text: str) -> str | None:
+    """A plausible name that occurs nowhere in the text: one part of the name replaced by a part of another name;
+    None if no replacement is free.
+    """
+    parts = [part for part in _parts(name) if len(part) > 2]
+    if not parts or not vocabulary:
+        return None
+    start = int(_digest(name)[:8], 16)
+    for offset in range(len(vocabulary)):
+        other = vocabulary[(start + offset) % len(vocabulary)]
+        old = parts[(start + offset) % len(parts)]
+        made = name.replace(old, other.capitalize() if old[0].isupper() else other, 1)
+        if made != name and made not in text and other.casefold() not in name.casefold():
+            return made
+    return None
+
+
+def repo_name(document: Document) -> str:
+    """The repository's name without its owner."""
+    return document.repo.rsplit("/", 1)[-1]
+
+
+def snapshot_date(document: Document) -> str:
+    """The snapshot's day, such as `31 December 2023`; empty if the document does not say."""
+    date = document.meta.get("committed_at") or document.updated_at
+    return f"{datetime.fromisoformat(date):%-d %B %Y}" if date else ""
+
+
+def _later(document: Document) -> str:
+    date = document.meta.get("committed_at") or document.updated_at
+    return f"{datetime.fromisoformat(date) + timedelta(days=400):%B %Y}" if date else ""
+
+
+def _provenance(document: Document, kind: str, span: tuple[int, int]) -> Provenance:
+    return Provenance(
+        document_id=document.id,
+        revision=document.revision,
+        span=span,
+        prompt_version=f"{kind}/{WORDING}",
+        model="template",
+    )
+
+
+def _in_turn(pairs: list[tuple[Document, Fact]], seed: int) -> list[tuple[Document, Fact]]:
+    """Facts in hash order, documents taking turns, so that a short list still covers many documents."""
+    by_document: dict[str, list[tuple[Document, Fact]]] = defaultdict(list)
+    for document, fact in sorted(pairs, key=lambda pair: _digest(f"{seed} {pair[0].id} {pair[1].kind} {pair[1].name}")):
+        by_document[document.id].append((document, fact))
+    ranked = [
+        (turn, _digest(f"{seed} {name} {turn}"), pair)
+        for name, found in by_document.items()
+        for turn, pair in enumerate(found)
+    ]
+    return [pair for _, _, pair in sorted(ranked, key=lambda entry: entry[:2])]
+
+
+def _shared_out(params: ItemsParams, available: dict[Suite, int]) -> dict[Suite, int]:
+    """Items per suite: its share, at most what there is; what is left over goes round again."""
+    total = min(params.items, sum(available.values()))
+    shares = sum(SHARES[suite] for suite in available)
+    wanted = {suite: min(available[suite], int(params.items * SHARES[suite] / shares)) for suite in available}
+    for suite in SHARES:
+        if suite in wanted:
+            wanted[suite] += min(available[suite] - wanted[suite], total - sum(wanted.values()))
+    return wanted
+
+
+def _parts(name: str) -> list[str]:
+    """Words of an identifier: `readHTTPBody` and `read_http_body` have three."""
+    return re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+", name)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

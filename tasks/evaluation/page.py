@@ -1,0 +1,126 @@
+"""The report page: one HTML file without scripts or network, readable in light and dark and on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any, Final
+
+from jinja2 import Environment
+
+from tasks.base.records import Answer, Item
+from tasks.evaluation.charts import Interval, curve, forest
+from tasks.evaluation.comparison import GUESS
+from tasks.evaluation.display import shown
+from tasks.evaluation.params import Arm, Suite
+from tasks.evaluation.scoring import Score
+
+EXAMPLES: Final = 6
+"""Examples per section of the page."""
+
+Answers = Mapping[str, Mapping[str, Answer]]
+"""Arm → item id → answer."""
+
+
+def render_page(
+    summary: Mapping[str, Any],
+    items: Sequence[Item],
+    answers: Answers,
+    scores: Mapping[str, Sequence[Score]],
+    loss_log: Sequence[Mapping[str, Any]],
+    lineage: Sequence[tuple[str, str]],
+) -> str:
+    """The page as HTML. Deterministic; everything that a model or a source wrote is escaped and made visible."""
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"percent": percent, "points": points, "interval": interval, "pvalue": pvalue, "nats": nats}
+    template = environment.from_string((resources.files("tasks.evaluation") / "report.html.jinja").read_text("utf-8"))
+    losses: Mapping[str, Mapping[str, Any]] = summary["losses"]
+    streams = sorted({stream for arm in losses.values() for stream in arm})
+    rows = [
+        Interval(suite, row["estimate"], row["low"], row["high"], f"{points(row['estimate'])} (n={row['items']})")
+        for suite, row in summary["differences"].items()
+    ]
+    steps = [(float(entry["step"]), float(entry["loss"])) for entry in loss_log if entry.get("loss") is not None]
+    return template.render(
+        summary=summary,
+        arms=list(summary["arms"]),
+        suites=list(summary["suites"]),
+        streams=streams,
+        tokens={name: f"{max(arm.get(name, {}).get('tokens', 0) for arm in losses.values()):,}" for name in streams},
+        forest=forest(rows, "Differences between tuned and base model by suite") if rows else "",
+        curve=curve(steps, "Training loss by step") if len(steps) > 1 else "",
+        examples=examples(items, answers, scores),
+        lineage=lineage,
+    )
+
+
+def examples(
+    items: Sequence[Item], answers: Answers, scores: Mapping[str, Sequence[Score]]
+) -> list[tuple[str, str, list[dict[str, Any]]]]:
+    """Sections of examples: where the tuned model wins, loses, and answers what nobody can know; in the order of the
+    items' ids.
+    """
+    by_arm = {arm: {one.item_id: one for one in found} for arm, found in scores.items() if arm != GUESS}
+    before, after = by_arm.get(Arm.BASE, {}), by_arm.get(Arm.TUNED, {})
+    both = [item for item in items if item.id in before and item.id in after]
+    gain = {item.id: after[item.id].score - before[item.id].score for item in both}
+    wins = sorted((item for item in both if gain[item.id] > 0), key=lambda item: (-gain[item.id], item.id))
+    losses = sorted((item for item in both if gain[item.id] < 0), key=lambda item: (gain[item.id], item.id))
+    invented = [
+        item
+        for item in both
+        if item.suite == Suite.UNANSWERABLE and not item.answerable and not after[item.id].abstained
+    ]
+    rest = [item for item in both if gain[item.id] == 0 and item.suite != Suite.UNANSWERABLE]
+    sections = (
+        ("Where tuning helped", "The largest gains.", wins),
+        ("Where tuning hurt", "The largest losses.", losses),
+        ("Invented answers", "Questions that nobody can answer, and what the tuned model says.", invented),
+        ("No difference", "Base and tuned score alike.", rest),
+    )
+    return [
+        (title, note, [_example(item, answers, by_arm) for item in found[:EXAMPLES]]) for title, note, found in sections
+    ]
+
+
+def _example(item: Item, answers: Answers, scores: Mapping[str, Mapping[str, Score]]) -> dict[str, Any]:
+    return {
+        "suite": item.suite,
+        "source": shown(f"{item.document_id}, lines {item.span[0]}–{item.span[1]}"),
+        "question": shown(item.question),
+        "reference": shown(item.answers[0]),
+        "answers": [
+            (arm, {"text": shown(answers[arm][item.id].text) or "(nothing)", "score": found[item.id].score})
+            for arm, found in scores.items()
+            if item.id in found
+        ],
+    }
+
+
+def percent(value: float | None) -> str:
+    """`0.613` → `61%`; a dash for nothing."""
+    return "–" if not isinstance(value, int | float) else f"{100 * value:.0f}%"
+
+
+def points(value: float | None) -> str:
+    """`0.613` → `+61.3`, percentage points."""
+    return "–" if value is None else f"{100 * value:+.1f}"
+
+
+def interval(figure: Mapping[str, Any]) -> str:
+    """`[55, 67]`, in percent."""
+    if figure["low"] is None or figure["high"] is None:
+        return "one document"
+    return f"[{100 * figure['low']:.0f}, {100 * figure['high']:.0f}]"
+
+
+def pvalue(value: float | None) -> str:
+    """Two significant digits, `<0.001` below that; a dash for nothing."""
+    if not isinstance(value, int | float):
+        return "–"
+    return "<0.001" if value < 0.001 else f"{value:.2g}"
+
+
+def nats(value: float | None) -> str:
+    """Three decimals; a dash for nothing."""
+    return f"{value:.3f}" if isinstance(value, int | float) else "–"

@@ -1,0 +1,99 @@
+"""Parameters of the evaluation: question sets, arms, answering, statistics."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from tasks.base.params import EXECUTION, Params
+
+
+class Arm(StrEnum):
+    """Who answers. Every arm gets the same questions, template and greedy decoding."""
+
+    BASE = "base"
+    """The base model, closed book."""
+    BASE_RETRIEVAL = "base-retrieval"
+    """The base model with passages found by BM25 in the trained and held-out documents."""
+    BASE_ORACLE = "base-oracle"
+    """The base model with the passage that holds the answer: a ceiling for retrieval."""
+    TUNED = "tuned"
+    """The base model with the adapter, closed book."""
+    TUNED_RETRIEVAL = "tuned-retrieval"
+    """The base model with the adapter and the passages of `base-retrieval`."""
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether the arm answers with the adapter."""
+        return self in (Arm.TUNED, Arm.TUNED_RETRIEVAL)
+
+    @property
+    def is_closed_book(self) -> bool:
+        """Whether the arm sees nothing but the question."""
+        return self in (Arm.BASE, Arm.TUNED)
+
+
+class Suite(StrEnum):
+    """A set of questions that is scored and reported on its own."""
+
+    RECALL = "recall"
+    """Facts of trained documents, asked in words that no training method uses."""
+    PARAPHRASE = "paraphrase"
+    """Questions of training dialogues, re-worded."""
+    HELD_OUT = "held-out"
+    """Facts of documents that were not trained on: a control, which should stay near the guess."""
+    CODE = "code"
+    """Complete the body of a definition or the first lines of a file."""
+    DATED = "dated"
+    """Facts asked "as of" the snapshot's date."""
+    PULL = "pull"
+    """Why a pull request was made and what it changed."""
+    UNANSWERABLE = "unanswerable"
+    """Near-miss names, invented pull requests, what happened after the snapshot; each paired with an answerable item.
+    """
+
+
+class ItemsParams(Params):
+    """Which questions are asked."""
+
+    items: int = Field(500, ge=1)
+    """Questions about the sources, shared out over the suites; fewer where the documents do not hold as many facts."""
+    suites: tuple[Suite, ...] = tuple(Suite)
+    """Question sets to draw from."""
+    item_seed: int = Field(0, ge=0)
+    """Another seed draws other questions from the same facts."""
+
+
+class AnswerParams(Params):
+    """How an arm answers."""
+
+    max_new_tokens: int = Field(64, ge=1, le=2048)
+    """Longest answer, in tokens."""
+    retrieved_passages: int = Field(3, ge=1, le=20)
+    """Passages put before the question in the retrieval arms."""
+    passage_tokens: int = Field(300, ge=32)
+    """Longest passage, in tokens of the model."""
+    loss_tokens: int = Field(20_000, ge=0)
+    """Tokens per stream (answers and raw text, trained and held out) whose loss is measured; a fixed sample. 0 = no
+    losses.
+    """
+    answer_batch_tokens: Annotated[int, EXECUTION] = Field(4096, ge=64)
+    """Prompt and answer tokens of one batch, so that memory is bounded."""
+
+
+class ReportParams(Params):
+    """How sure the report has to be."""
+
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    """Coverage of every interval."""
+    resamples: int = Field(5_000, ge=200)
+    """Bootstrap resamples of documents."""
+
+
+class EvaluationParams(ItemsParams, AnswerParams, ReportParams):
+    """What the model learned and forgot."""
+
+    arms: tuple[Arm, ...] = (Arm.BASE, Arm.TUNED)
+    """Who answers, in the report's order; base and tuned are needed for a comparison."""

@@ -1,0 +1,130 @@
+"""The evaluation report: scores of every answer, the summary that gate and model card read, and the page that people
+read.
+
+summary.json:
+    verdict, items, confidence, leaks (null if the items were not guarded), kl_to_base
+    arms        arm → suite → {estimate, low, high, items, documents}; `guess` is the control without a model
+    suites      suite → {metric, items, documents}
+    differences suite → tuned minus base {estimate, low, high, items, documents, wins, losses, p, p_holm, mcnemar,
+    minimum_detectable_effect} abstention  arm → {recall, false_refusals}
+    losses      arm → stream → {loss, tokens}, nats per token
+Shares are between 0 and 1. `low` and `high` are null where a single document gives no interval. `forgetting` is the
+sum of the general suites.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from tasks.base.records import Answer, Item
+from tasks.base.runs import StepRun, read_json
+from tasks.base.steps import step
+from tasks.base.store import Artifact
+from tasks.evaluation import comparison
+from tasks.evaluation.page import render_page
+from tasks.evaluation.params import Arm, ReportParams
+from tasks.evaluation.scoring import SCORERS, Score, kind_of, score_arm
+
+VERSION = "2026.11.24"
+
+
+def summarise(
+    items: Sequence[Item],
+    scores: comparison.Scores,
+    losses: dict[str, dict[str, Any]],
+    kl_to_base: float | None,
+    leaks: int | None,
+    params: ReportParams,
+) -> dict[str, Any]:
+    """The content of summary.json, in the order of the docstring above."""
+    arms = comparison.arm_figures(scores, params)
+    gains = comparison.differences(scores, Arm.TUNED, Arm.BASE, params)
+    return {
+        "verdict": comparison.verdict(arms, gains),
+        "items": len(items),
+        "confidence": params.confidence,
+        "leaks": leaks,
+        "kl_to_base": kl_to_base,
+        "arms": arms,
+        "suites": {suite: _suite(suite, items, scores) for suite in comparison.suite_names(scores)},
+        "differences": gains,
+        "abstention": comparison.abstention(items, scores),
+        "losses": losses,
+    }
+
+
+@step("evaluation/report", VERSION)
+def report(
+    run: StepRun,
+    items: Artifact,
+    answers: list[Artifact],
+    adapter: Artifact | None,
+    table: Artifact | None,
+    params: ReportParams,
+) -> None:
+    """Scores the answers and writes scores.jsonl, summary.json and report.html."""
+    asked = list(run.read(items, Item))
+    scores: dict[str, list[Score]] = {}
+    texts: dict[str, dict[str, Answer]] = {}
+    losses: dict[str, dict[str, Any]] = {}
+    divergence: float | None = None
+    for artifact in answers:
+        measured = read_json(run.store, artifact, "losses.json")
+        arm = str(measured["arm"])
+        if arm == Arm.BASE:
+            scores[comparison.GUESS] = score_arm(comparison.GUESS, asked, run.read(artifact, Answer, "guesses.jsonl"))
+        texts[arm] = {answer.item_id: answer for answer in run.read(artifact, Answer)}
+        scores[arm] = score_arm(arm, asked, texts[arm].values())
+        if measured["streams"]:
+            losses[arm] = {
+                name: {"loss": stream["loss"], "tokens": stream["tokens"]}
+                for name, stream in measured["streams"].items()
+            }
+        divergence = measured["kl_to_base"] if arm == Arm.TUNED else divergence
+    leaks = items.counts.get("leaks")
+    summary = summarise(asked, scores, losses, divergence, leaks, params)
+    run.path("summary.json").write_text(
+        json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8"
+    )
+    every = [one for found in scores.values() for one in found]
+    every.sort(key=lambda one: one.id)
+    run.write(every, "scores.jsonl")
+    page = render_page(summary, asked, texts, scores, _loss_log(run, adapter), _lineage(items, answers, adapter, table))
+    run.path("report.html").write_text(page, "utf-8")
+
+
+def _suite(suite: str, items: Sequence[Item], scores: comparison.Scores) -> dict[str, Any]:
+    found = {one.item_id: one for arm in scores.values() for one in comparison.of_suite(arm, suite)}
+    metrics = {_metric(item) for item in items if item.id in found}
+    return {
+        "metric": ", ".join(sorted(metrics)),
+        "items": len(found),
+        "documents": len({one.document_id for one in found.values()}),
+    }
+
+
+def _metric(item: Item) -> str:
+    if item.suite == "unanswerable":
+        return "right to decline or answer"
+    return SCORERS[kind_of(item)].__name__.replace("_", " ")
+
+
+def _loss_log(run: StepRun, adapter: Artifact | None) -> list[dict[str, Any]]:
+    if adapter is None:
+        return []
+    with run.store.open(adapter, "loss.jsonl") as reader:
+        return [json.loads(line) for line in reader]
+
+
+def _lineage(
+    items: Artifact, answers: Sequence[Artifact], adapter: Artifact | None, table: Artifact | None
+) -> list[tuple[str, str]]:
+    """What the figures rest on, by content hash."""
+    sources = [("questions", items), *((artifact.step.split("/")[1], artifact) for artifact in answers)]
+    sources += [(name, artifact) for name, artifact in (("adapter", adapter), ("training table", table)) if artifact]
+    lines = [(name, f"{artifact.step} {artifact.version} · sha256 {artifact.sha256}") for name, artifact in sources]
+    if table is not None:
+        lines += [(f"table {name}", f"{count:,}") for name, count in sorted(table.counts.items()) if "token" in name]
+    return lines

@@ -1,0 +1,171 @@
+"""Scorers: small pure functions from an answer and its references to a number between 0 and 1.
+
+`Scorer = (answer, references) -> float`; the best of several references counts. An empty answer scores 0 everywhere;
+an empty reference never matches. Normalisation follows SQuAD's evaluation script (Rajpurkar et al. 2016: lower case,
+no punctuation, no articles, single spaces), except that the characters of identifiers and paths (`_ . / - $ @ #`)
+are kept, because in code they are the answer.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from rapidfuzz.distance import LCSseq, Levenshtein
+
+Scorer = Callable[[str, Sequence[str]], float]
+
+MAX_SCORED_CHARACTERS: Final = 20_000
+"""Longer answers are cut here before scoring: a runaway answer must not cost quadratic time."""
+
+_ARTICLES = frozenset({"a", "an", "the"})
+_WORD = re.compile(r"[\w./\-$@#]+")
+_IDENTIFIER = re.compile(r"[^\W\d]\w*")
+_NUMBER = re.compile(r"[-+]?\d[\d,_]*(?:\.\d+)?%?")
+_PATH = re.compile(r"[\w@.+\-\[\]()$]+(?:/[\w@.+\-\[\]()$]+)*")
+_FENCE = re.compile(r"```[\w+-]*\n(.*?)(?:```|\Z)", re.DOTALL)
+
+
+def words(text: str) -> list[str]:
+    """Normalised words: NFKC, lower case, no articles, no punctuation at a word's ends."""
+    folded = unicodedata.normalize("NFKC", text[:MAX_SCORED_CHARACTERS]).casefold()
+    stripped = (word.strip("./-#@") for word in _WORD.findall(folded))
+    return [word for word in stripped if word and word not in _ARTICLES]
+
+
+def exact_match(answer: str, references: Sequence[str]) -> float:
+    """1 if the normalised answer equals a normalised reference. Word order matters, punctuation and articles do not."""
+    given = words(answer)
+    return float(bool(given) and any(given == words(reference) for reference in references))
+
+
+def contains(answer: str, references: Sequence[str]) -> float:
+    """1 if the normalised words of a reference occur in the answer, in order and adjacent. A long answer that lists
+    everything also scores.
+    """
+    given = f" {' '.join(words(answer))} "
+    return float(any(f" {' '.join(target)} " in given for reference in references if (target := words(reference))))
+
+
+def token_f1(answer: str, references: Sequence[str]) -> float:
+    """Harmonic mean of precision and recall over the multiset of normalised words (SQuAD F1), the best reference
+    counts.
+    """
+    return max((_multiset_f1(words(answer), words(reference)) for reference in references), default=0.0)
+
+
+def identifier_f1(answer: str, references: Sequence[str]) -> float:
+    """F1 over the set of identifiers (case matters), as CrossCodeEval scores identifiers (arXiv 2310.11248). No
+    identifier on a side: 0.
+    """
+    given = set(_IDENTIFIER.findall(code_of(answer)))
+    best = 0.0
+    for reference in references:
+        wanted = set(_IDENTIFIER.findall(reference))
+        shared = len(given & wanted)
+        if shared:
+            best = max(best, 2 * shared / (len(given) + len(wanted)))
+    return best
+
+
+def arguments_match(answer: str, references: Sequence[str]) -> float:
+    """1 if the answer's identifiers are exactly the reference's, in order; a reference of no identifier ("no
+    parameters") is met by `none`, `no …` or `()`.
+    """
+    given = _IDENTIFIER.findall(code_of(answer))
+    for reference in references:
+        wanted = _IDENTIFIER.findall(reference)
+        if wanted and given == wanted:
+            return 1.0
+    return 0.0
+
+
+def path_match(answer: str, references: Sequence[str]) -> float:
+    """1 if the answer names the reference path, whole or by a unique-looking tail of it: the first thing that looks
+    like a path counts.
+
+    `src/a/b.py` is met by itself, `./src/a/b.py` and `the-repo/src/a/b.py`; `b.py` alone meets only a reference
+    `b.py`. An answer that names several different paths is judged by its first, so listing every file does not help.
+    """
+    first = next((path for path in _paths(answer)), None)
+    if first is None:
+        return 0.0
+    return float(
+        any(first == wanted or first.endswith(f"/{wanted}") for wanted in map(_clean_path, references) if wanted)
+    )
+
+
+def number_match(answer: str, references: Sequence[str]) -> float:
+    """1 if the answer's last number equals a reference's, as values: `1,000` = `1000`, `50%` = `0.5`. Chains of
+    reasoning end with their result.
+    """
+    given = _numbers(answer)
+    return float(bool(given) and any(values and values[-1] == given[-1] for values in map(_numbers, references)))
+
+
+def edit_similarity(answer: str, references: Sequence[str]) -> float:
+    """1 minus the Levenshtein distance over the longer length, on code with trailing spaces removed; the best
+    reference counts.
+    """
+    given = _trimmed(code_of(answer))
+    if not given:
+        return 0.0
+    return max(
+        (Levenshtein.normalized_similarity(given, _trimmed(reference)) for reference in references if reference),
+        default=0.0,
+    )
+
+
+def longest_verbatim_run(answer: str, reference: str) -> int:
+    """Most whitespace-separated words in a row that the answer has in common with the reference."""
+    given, wanted = answer[:MAX_SCORED_CHARACTERS].split(), reference.split()
+    best = 0
+    row = [0] * (len(wanted) + 1)
+    for word in given:
+        previous = 0
+        for index, other in enumerate(wanted, 1):
+            diagonal, previous = previous, row[index]
+            row[index] = diagonal + 1 if word == other else 0
+            best = max(best, row[index])
+    return best
+
+
+def common_subsequence(answer: str, reference: str) -> float:
+    """Share of the reference's words that the answer has in the same order (not necessarily adjacent)."""
+    wanted = words(reference)
+    return LCSseq.similarity(words(answer), wanted) / len(wanted) if wanted else 0.0
+
+
+def code_of(answer: str) -> str:
+    """The first fenced block of an answer, or the whole answer if it has none; an unclosed fence runs to the end."""
+    match = _FENCE.search(answer)
+    return (match.group(1) if match else answer)[:MAX_SCORED_CHARACTERS]
+
+
+def _multiset_f1(given: list[str], wanted: list[str]) -> float:
+    shared = sum((Counter(given) & Counter(wanted)).values())
+    return 2 * shared / (len(given) + len(wanted)) if shared else 0.0
+
+
+def _paths(answer: str) -> list[str]:
+    found = (_clean_path(match) for match in _PATH.findall(answer[:MAX_SCORED_CHARACTERS]))
+    return [path for path in found if "/" in path or re.search(r"\w\.\w", path)]
+
+
+def _clean_path(path: str) -> str:
+    return path.strip("`'\"() \n").removeprefix("./").strip("/").rstrip(".").casefold()
+
+
+def _numbers(text: str) -> list[float]:
+    values = []
+    for match in _NUMBER.findall(text[:MAX_SCORED_CHARACTERS]):
+        value = float(match.rstrip("%").replace(",", "").replace("_", ""))
+        values.append(value / 100 if match.endswith("%") else value)
+    return values
+
+
+def _trimmed(code: str) -> str:
+    return "\n".join(line.rstrip() for line in code.strip().splitlines())
