@@ -4,7 +4,7 @@ ignored .rawtune/ folder.
 
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -90,3 +90,38 @@ def tokenizer_artifact(store: Store, tokenizer_folder: Path) -> Artifact:
 def tiny_model_artifact(store: Store, tiny_model: Path) -> Artifact:
     """`tiny_model` as an artifact of `store`."""
     return _folder.direct(store, path=str(tiny_model))
+
+
+@pytest.fixture(scope="session")
+def s3_bucket() -> Iterator[str]:
+    """`s3://` address of a bucket on moto's own server, reached by s3fs and botocore through their usual settings."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in {
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }.items():
+            environment.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket="rawtune-tests")
+        yield "s3://rawtune-tests"
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def prefect_harness() -> Iterator[None]:
+    """One Prefect server with an empty database for the whole session; heartbeats off, which cost a second per flow."""
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    from prefect.testing.utilities import prefect_test_harness
+
+    with (
+        prefect_test_harness(server_startup_timeout=120),
+        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+    ):
+        yield

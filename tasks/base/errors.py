@@ -9,6 +9,7 @@ RawtuneError                exit 1, one line
 ├── BudgetError             the next action could exceed a stated budget
 ├── TrainingError           training cannot go on
 ├── ChildError              a torch child process failed
+├── ReleaseError            a release could not be made, published or verified
 └── GateRefused             exit 3: the gate refused the release
 """
 
@@ -51,6 +52,10 @@ class TrainingError(RawtuneError):
 
 class ChildError(RawtuneError):
     """A torch child process ended without an answer."""
+
+
+class ReleaseError(RawtuneError):
+    """A release could not be made, published or verified; what was the latest before still is."""
 
 
 class GateRefused(RawtuneError):

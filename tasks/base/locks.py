@@ -7,6 +7,7 @@ than `LEASE_SECONDS`. (Prefect's FileSystemLockManager never expires and fails o
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import logging
@@ -19,7 +20,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
 from upath import UPath
 
 from tasks.base.errors import StoreError
@@ -129,22 +129,22 @@ def _acquire(path: UPath, holder: str) -> str | None:
         return tag
     try:
         head = path.fs.call_s3("head_object", **_address(path))
-    except (ClientError, OSError):
+    except OSError:
         return None
     age = time.time() - head["LastModified"].timestamp()
     return _put(path, holder, IfMatch=head["ETag"]) if age > LEASE_SECONDS else None
 
 
 def _put(path: UPath, holder: str, **condition: str) -> str | None:
+    body = json.dumps({"holder": holder}).encode()
     try:
-        answer = path.fs.call_s3(
-            "put_object", **_address(path), Body=json.dumps({"holder": holder}).encode(), **condition
-        )
-        return str(answer["ETag"])
-    except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] in (404, 409, 412):
+        return str(path.fs.call_s3("put_object", **_address(path), Body=body, **condition)["ETag"])
+    except (FileExistsError, FileNotFoundError):  # s3fs's names for "precondition failed" and "replaced object is gone"
+        return None
+    except OSError as error:
+        if error.errno == errno.EBUSY:  # two conditional writes at the same moment
             return None
-        raise StoreError(f"lease {path.name}: {error}") from error
+        raise StoreError(f"lease {path.name} cannot be written ({error})") from error
 
 
 def _holder(path: UPath) -> str | None:

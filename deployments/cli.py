@@ -1,0 +1,133 @@
+"""The command line `rawtune`.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or input, 3 refused by the gate. With `--json` standard output carries
+exactly one JSON object, also on 1 and 3; everything else goes to standard error.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+import yaml
+
+from deployments import console
+from deployments.running import RunFailed
+from flows.phases import Phase
+from tasks.base.errors import RawtuneError
+
+if TYPE_CHECKING:
+    from flows.params import RetrainParams
+
+app = typer.Typer(
+    name="rawtune",
+    help="Turns repositories, pull requests and wikis into a fine-tuned model, measured and published.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Preset = Annotated[str, typer.Argument(help="A YAML file, or the name of a preset that comes with rawtune.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="key.path=value; may be repeated.")]
+StoreOption = Annotated[str | None, typer.Option("--store", help="Artifact store: a folder or s3://bucket/prefix.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+DEFAULT_STORE = "./.rawtune"
+
+
+@app.command("dry-run")
+def dry_run(
+    repo: Annotated[
+        str | None, typer.Option(help="Path, URL or OWNER/NAME of a git repository; this directory's if left out.")
+    ] = None,
+    store: StoreOption = None,
+    json: Json = False,
+) -> None:
+    """Run every step on a CPU with a small model, in minutes, on a real repository."""
+    changes = [f"sources.0.repo={_quoted(repo)}"] if repo else []
+    _run("dry-run", changes, store, Phase.PUBLISH, json)
+
+
+@app.command()
+def retrain(
+    preset: Preset,
+    changes: Set = None,
+    until: Annotated[Phase, typer.Option(help="The phase after which the run stops.")] = Phase.PUBLISH,
+    store: StoreOption = None,
+    json: Json = False,
+) -> None:
+    """Run the workflow of a preset."""
+    _run(preset, changes or [], store, until, json)
+
+
+@app.command()
+def explain(preset: Preset, changes: Set = None, store: StoreOption = None, json: Json = False) -> None:
+    """Say for each step whether its artifact is there, and if not which part of its key differs."""
+    from deployments.explaining import explain_preset
+
+    params = _load(preset, changes or [], store)
+    explain_preset(params, json)
+
+
+@app.command()
+def show(
+    what: Annotated[str, typer.Argument(help="ROOM, ROOM/NAME, or the uri of an artifact.")],
+    records: Annotated[int, typer.Option(help="How many records to print.", min=0)] = 3,
+    store: StoreOption = None,
+    json: Json = False,
+) -> None:
+    """Show what a step made last: counts, inputs, files and its first records."""
+    from deployments.showing import show_artifact
+    from tasks.base.store import Store
+
+    show_artifact(Store(store or DEFAULT_STORE), what, records, json)
+
+
+@app.command()
+def up(store: StoreOption = None) -> None:
+    """Start a Prefect server for this folder's runs and print its address; Ctrl-C ends it."""
+    from deployments.running import serve_until_interrupted
+    from tasks.base.store import Store
+
+    serve_until_interrupted(Store(store or DEFAULT_STORE))
+
+
+def _load(preset: str, changes: list[str], store: str | None) -> RetrainParams:
+    from deployments.presets import load_preset
+
+    return load_preset(preset, [*changes, *([f"store={_quoted(store)}"] if store else [])])
+
+
+def _run(preset: str, changes: list[str], store: str | None, until: Phase, json: bool) -> None:
+    from deployments.running import prefect_server, run_retrain
+    from deployments.summary import print_summary
+    from tasks.base.store import Store
+
+    params = _load(preset, changes, store)
+    place = Store(params.store)
+    place.check_writable()
+    with console.step_progress(), prefect_server(place):
+        report = run_retrain(params, until)
+    if json:
+        console.print_json(report)
+    else:
+        print_summary(place, report)
+
+
+def _quoted(text: str) -> str:
+    return yaml.safe_dump(text, default_style='"').strip()
+
+
+def main() -> None:
+    """Runs the command and turns our own errors into one line and an exit code."""
+    try:
+        app()
+    except RunFailed as error:
+        if "--json" in sys.argv:
+            console.print_json(error.report)
+        console.fail(str(error))
+        raise SystemExit(error.exit_code) from None
+    except RawtuneError as error:
+        console.fail(str(error))
+        raise SystemExit(error.exit_code) from None

@@ -1,0 +1,96 @@
+"""What a person sees on a terminal: a line per finished step, a bar for the running one, a table at the end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from tasks.base.ledger import RunReport
+from tasks.base.progress import Event, listening
+
+SYMBOLS = {"Completed": "[green]✔[/]", "Cached": "[blue]●[/]", "Skipped": "[dim]○[/]", "Failed": "[red]✘[/]"}
+
+errors = Console(stderr=True, soft_wrap=True)
+"""Progress and messages; standard output carries results only."""
+
+output = Console(soft_wrap=not sys.stdout.isatty())
+
+
+@contextmanager
+def step_progress() -> Iterator[None]:
+    """Shows the steps of this process while the block runs; silent where standard error is no terminal."""
+    if not errors.is_terminal:
+        yield
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[facts]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=errors, transient=True) as bars, listening(_View(bars)):
+        yield
+
+
+class _View:
+    """Listens to step events and keeps one bar for each running step."""
+
+    def __init__(self, bars: Progress) -> None:
+        self.bars = bars
+        self.running: dict[str, TaskID] = {}
+
+    def __call__(self, event: Event) -> None:
+        if event.kind == "finished":
+            bar = self.running.pop(event.step, None)
+            if bar is not None:
+                self.bars.remove_task(bar)
+            symbol = SYMBOLS.get(event.state, " ")
+            self.bars.console.print(f"{symbol} {event.step:<28}{event.state:<10} {event.done:7.1f} s", highlight=False)
+            return
+        bar = self.running.setdefault(event.step, self.bars.add_task(event.step, total=None, facts=""))
+        if event.kind == "progress":
+            self.bars.update(bar, completed=event.done, total=event.total, facts=_facts(event))
+
+
+def _facts(event: Event) -> str:
+    amount = (
+        f"{event.done:,.0f}"
+        + (f"/{event.total:,.0f}" if event.total else "")
+        + (f" {event.unit}" if event.unit else "")
+    )
+    return escape("  ".join([amount, *(f"{name} {_short(value)}" for name, value in event.facts.items())]))
+
+
+def _short(value: float | int | str) -> str:
+    return f"{value:,.4g}" if isinstance(value, float) else str(value)
+
+
+def fail(message: str) -> None:
+    """One line on standard error."""
+    errors.print(f"[bold red]rawtune:[/] {escape(' '.join(message.split()))}", highlight=False)
+
+
+def print_json(report: RunReport) -> None:
+    """The run's one JSON object on standard output."""
+    sys.stdout.write(report.model_dump_json() + "\n")
+
+
+def print_steps(report: RunReport) -> None:
+    """How the steps ended, in one line."""
+    states: dict[str, int] = {}
+    for outcome in report.steps:
+        states[outcome.state] = states.get(outcome.state, 0) + 1
+    parts = ", ".join(f"{number} {state.lower()}" for state, number in sorted(states.items()))
+    output.print(f"\n{len(report.steps)} steps in {report.seconds:.0f} s: {parts}", highlight=False)
+
+
+def print_places(places: Mapping[str, str]) -> None:
+    """Where things lie, one per line."""
+    for label, place in places.items():
+        output.print(f"  {label:<10}{escape(place)}", highlight=False)

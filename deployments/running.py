@@ -1,0 +1,86 @@
+"""Runs the flow for the command line: a Prefect server if there is none, the flow, its report and its exit code."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deployments import console
+from deployments.local_server import local_server
+from tasks.base.errors import InputError, RawtuneError
+from tasks.base.ledger import RunReport
+from tasks.base.store import Store
+
+if TYPE_CHECKING:
+    from flows.params import RetrainParams
+    from flows.phases import Phase
+
+
+class RunFailed(RawtuneError):
+    """A run that began and did not succeed; carries its report for `--json`."""
+
+    def __init__(self, message: str, report: RunReport, exit_code: int) -> None:
+        super().__init__(message)
+        self.report = report
+        self.exit_code = exit_code
+
+
+def prefect_home(store: Store) -> Path:
+    """Where a laptop's own Prefect server keeps its database: in a local store, else in the working directory."""
+    return store.local("prefect") if store.is_local else Path(".rawtune/prefect").absolute()
+
+
+@contextmanager
+def prefect_server(store: Store) -> Iterator[None]:
+    """An always-on server if PREFECT_API_URL names one, else one of our own for the duration of the block."""
+    if os.environ.get("PREFECT_API_URL"):
+        yield
+        return
+    with local_server(prefect_home(store)):
+        yield
+
+
+def run_retrain(params: RetrainParams, until: Phase) -> RunReport:
+    """Runs the whole flow in this process.
+
+    Raises:
+        InputError: what the user gave is wrong.
+        RunFailed: a step failed, or the gate refused.
+    """
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    from flows.retrain import retrain
+
+    # A heartbeat thread costs a second per flow (prefect 3.8.8); it serves workers, whose death nobody watches here.
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        state = retrain(params, until, return_state=True)
+    report = _report(Store(params.store), str(state.state_details.flow_run_id))
+    if state.is_completed():
+        return report
+    if state.name == "Refused":
+        raise RunFailed(f"the gate refused: {state.message}", report, 3)
+    error = state.result(raise_on_failure=False)
+    if isinstance(error, InputError):
+        raise error
+    if isinstance(error, RawtuneError):
+        raise RunFailed(str(error), report, error.exit_code) from error
+    if isinstance(error, Exception):
+        raise RunFailed(f"{type(error).__name__}: {error}", report, 1) from error
+    raise RunFailed(f"the run ended as {state.name}: {state.message}", report, 1)
+
+
+def _report(store: Store, run: str) -> RunReport:
+    path = store.root / "ledger" / run / "run.json"
+    return RunReport.model_validate_json(path.read_text("utf-8")) if path.exists() else RunReport(run=run)
+
+
+def serve_until_interrupted(store: Store) -> None:
+    """Keeps the store's own Prefect server up and prints its address until Ctrl-C."""
+    with local_server(prefect_home(store)) as url:
+        console.print_places({"Prefect UI": url.removesuffix("/api"), "runs of": store.uri})
+        with suppress(KeyboardInterrupt):
+            threading.Event().wait()

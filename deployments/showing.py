@@ -1,0 +1,81 @@
+"""`rawtune show`: what a step made last, or what one artifact holds."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from typing import Any
+
+from rich.markup import escape
+
+from deployments import console
+from tasks.base.errors import InputError
+from tasks.base.store import Manifest, Store
+
+
+def show_artifact(store: Store, what: str, records: int, as_json: bool) -> None:
+    """Prints the newest artifact of a step, of every step of a room, or the artifact with a uri or hash.
+
+    Raises:
+        InputError: the store has no such thing.
+    """
+    found = list(_find(store, what))
+    if as_json:
+        sys.stdout.write(json.dumps([_document(store, manifest, records) for manifest in found]) + "\n")
+        return
+    for manifest in found:
+        _print(store, manifest, records)
+
+
+def _find(store: Store, what: str) -> list[Manifest]:
+    names = [name for name in store.steps() if what in (name, name.split("/")[0])]
+    newest = [manifest for name in names for manifest in itertools.islice(store.manifests(name), 1)]
+    if newest:
+        return newest
+    digest = what.rstrip("/").rsplit("/", 1)[-1]
+    made = [
+        m for name in store.steps() for m in store.manifests(name) if len(digest) >= 8 and m.sha256.startswith(digest)
+    ]
+    if made:
+        return made[:1]
+    raise InputError(
+        f"{what}: nothing of that name in {store.uri}; it has {', '.join(store.steps()) or 'no artifacts'}"
+    )
+
+
+def _document(store: Store, manifest: Manifest, records: int) -> dict[str, Any]:
+    first = [json.loads(line) for line in _first_records(store, manifest, records)]
+    return manifest.model_dump(mode="json") | {"uri": str(store.blob(manifest.sha256)), "first_records": first}
+
+
+def _print(store: Store, manifest: Manifest, records: int) -> None:
+    say = console.output.print
+    say(f"[bold]{manifest.step}[/]  version {manifest.version}", highlight=False)
+    say(f"  {escape(str(store.blob(manifest.sha256)))}", highlight=False)
+    for title, facts in (("counts", manifest.counts), ("resolved", manifest.resolved)):
+        for name, value in facts.items():
+            say(f"  {title:<9}{escape(name)}: {escape(_plain(value))}", highlight=False)
+    for name, value in manifest.inputs.items():
+        for reference in value if isinstance(value, list) else [value]:
+            say(f"  input    {name}: {reference['step']} {reference['sha256'][:12]}", highlight=False)
+    for file in manifest.files:
+        say(f"  file     {escape(file.path)}: {file.bytes:,} bytes", highlight=False)
+    for line in _first_records(store, manifest, records):
+        say(escape(_plain(json.loads(line))), highlight=False)
+
+
+def _first_records(store: Store, manifest: Manifest, number: int) -> list[str]:
+    name = next(
+        (file.path for file in manifest.files if file.path.endswith(".jsonl") and file.path != "verdicts.jsonl"), None
+    )
+    if name is None or number == 0:
+        return []
+    with (store.blob(manifest.sha256) / name).open("r", encoding="utf-8") as reader:
+        return list(itertools.islice(reader, number))
+
+
+def _plain(value: Any) -> str:
+    """JSON on one line with control characters escaped, so that hostile text cannot drive the terminal."""
+    text = json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)

@@ -1,0 +1,61 @@
+"""The phase before the first step, never cached: what the sources are at the run's date.
+
+What it finds becomes parameters of the steps, so that they depend on commits and not on the clock.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from prefect.runtime import flow_run
+from tasks.harvest.resolve import resolve_source
+
+from flows.params import RetrainParams
+from tasks.base.params import Params
+from tasks.base.store import Store
+from tasks.harvest.params import ResolvedSource
+from tasks.release.params import ReleaseFacts, SourceFacts
+
+
+class Resolved(Params):
+    """What a run's sources came to."""
+
+    scheduled: str
+    """The run's scheduled start, RFC 3339: what `as_of: null` stands for, so that a late run gives the same answer."""
+    sources: tuple[ResolvedSource, ...]
+    """One per source of the parameters, in their order."""
+
+
+def resolve(store: Store, params: RetrainParams, scheduled: datetime) -> Resolved:
+    """Finds the commits, pull requests and wiki of every source.
+
+    Raises:
+        InputError: a repository, date or permission is wrong; nothing has been spent by then.
+    """
+    sources = tuple(resolve_source(source, params.github, scheduled, store) for source in params.sources)
+    return Resolved(scheduled=scheduled.astimezone(UTC).isoformat().replace("+00:00", "Z"), sources=sources)
+
+
+def scheduled_start() -> datetime:
+    """When the surrounding flow run was to start; now, outside a flow run."""
+    return flow_run.scheduled_start_time or datetime.now(UTC)
+
+
+def release_facts(params: RetrainParams, resolved: Resolved) -> ReleaseFacts:
+    """What the model card says about the run; sources under their public names, never under paths of this machine."""
+    document = params.identity()
+    for source, facts in zip(document["sources"], resolved.sources, strict=True):
+        source["repo"] = facts.snapshot.repo
+    return ReleaseFacts(
+        name=params.name,
+        base_model=params.training.public_name,
+        base_revision=params.training.revision,
+        sources=tuple(
+            SourceFacts(
+                repo=facts.snapshot.repo, revision=facts.snapshot.revision, committed_at=facts.snapshot.committed_at
+            )
+            for facts in resolved.sources
+        ),
+        recipe=document["training"],
+        params=document,
+    )

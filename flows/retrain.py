@@ -1,0 +1,181 @@
+"""The whole workflow: resolve ▶ harvest ▶ corpus ▶ synthesise ▶ mixture ▶ train ▶ answer ▶ evaluate ▶ gate ▶ release.
+
+Everything after `resolve` is a cached step (see `tasks/base/steps.py`), so a second run of the same text does no work.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+from tasks.corpus.chunk import chunk
+from tasks.corpus.deduplicate import deduplicate
+from tasks.corpus.filters import filter_documents
+from tasks.corpus.redact import redact
+from tasks.corpus.split import split
+from tasks.evaluation.report import report
+from tasks.harvest.pulls import pulls
+from tasks.harvest.wiki import wiki
+from tasks.training.train import train
+
+from flows.params import RetrainParams
+from flows.phases import Phase
+from flows.resolve import Resolved, release_facts, resolve, scheduled_start
+from tasks.base.ledger import RunReport, ledger
+from tasks.base.runs import read_json
+from tasks.base.store import Artifact, Store
+from tasks.evaluation.answer import answer
+from tasks.evaluation.items import items
+from tasks.harvest.snapshot import snapshot
+from tasks.mixture.assemble import assemble
+from tasks.mixture.leak_guard import leak_guard
+from tasks.model.base_model import base_model
+from tasks.release.gate import gate
+from tasks.release.publish import ensure_published, publish
+from tasks.synthesis.dialogues import dialogues
+
+
+@flow(name="retrain")
+def retrain(params: RetrainParams, until: Phase = Phase.PUBLISH) -> State[Any]:
+    """Makes, measures and publishes a model of an organisation's own text.
+
+    A refusing gate ends the run as *Failed* with the name `Refused`; everything it rests on stays in the store.
+    """
+    started = time.monotonic()
+    store = Store(params.store)
+    store.check_writable()
+    with ledger(store, str(flow_run.id)) as book:
+        try:
+            resolved = resolve(store, params, scheduled_start())
+            book.report.resolved = resolved.model_dump(mode="json")
+            outcome = workflow(store, params, resolved, until)
+            reasons = conclude(store, params, resolved, outcome, book.report)
+        finally:
+            book.close(time.monotonic() - started)
+    if reasons:
+        return Failed(name="Refused", message="; ".join(reasons))
+    return Completed(message=book.report.release or f"done until {until}")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The artifacts that a run's conclusion rests on; null where the run did not come that far."""
+
+    report: Artifact | None = None
+    verdict: Artifact | None = None
+    release: Artifact | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Everything that training and evaluation read."""
+
+    documents: Artifact
+    model: Artifact
+    chunks: Artifact
+    dialogues: Artifact
+    table: Artifact
+    items: Artifact
+
+
+def workflow(store: Store, params: RetrainParams, resolved: Resolved, until: Phase = Phase.PUBLISH) -> Outcome:
+    """Calls the steps in order; each takes references to finished artifacts and gives one back."""
+    harvested = harvest(store, params, resolved)
+    if until is Phase.HARVEST:
+        return Outcome()
+    data = build_dataset(store, params, harvested)
+    if until is Phase.DATASET:
+        return Outcome()
+    adapter = train(store, table=data.table, model=data.model, params=params.training)
+    if until is Phase.TRAIN:
+        return Outcome()
+    findings = evaluate(store, params, data, adapter)
+    if until is Phase.EVALUATE:
+        return Outcome(findings)
+    verdict = gate(store, report=findings, params=params.gate)
+    if not verdict.counts.get("allowed", 1):
+        publish.skip()
+        return Outcome(findings, verdict)
+    release = publish(
+        store,
+        adapter=adapter,
+        model=data.model,
+        report=findings,
+        gate=verdict,
+        table=data.table,
+        params=params.release,
+        facts=release_facts(params, resolved),
+    )
+    return Outcome(findings, verdict, release)
+
+
+def harvest(store: Store, params: RetrainParams, resolved: Resolved) -> list[Artifact]:
+    """Files, pull requests and wiki of every source."""
+    found: list[Artifact] = []
+    for source, facts in zip(params.sources, resolved.sources, strict=True):
+        found.append(snapshot(store, source=facts.snapshot, params=source.files))
+        if facts.pulls:
+            found.append(pulls(store, source=facts.pulls))
+        else:
+            pulls.skip()
+        if facts.wiki:
+            found.append(wiki(store, source=facts.wiki))
+        else:
+            wiki.skip()
+    return found
+
+
+def build_dataset(store: Store, params: RetrainParams, harvested: list[Artifact]) -> Dataset:
+    """From documents to the training table and the questions that it does not contain."""
+    kept = filter_documents(store, documents=harvested, params=params.dataset)
+    redacted = redact(store, documents=kept, params=params.dataset)
+    unique = deduplicate(store, documents=redacted, params=params.dataset)
+    documents = split(store, documents=unique, params=params.dataset)
+    model = base_model(store, params=params.training)
+    chunks = chunk(store, documents=documents, model=model, params=params.dataset)
+    pairs = dialogues(store, documents=documents, params=params.synthesis)
+    drafts = items(store, documents=documents, dialogues=pairs, params=params.evaluation)
+    table = assemble(store, chunks=chunks, dialogues=pairs, model=model, params=params.dataset)
+    guarded = leak_guard(store, items=drafts, table=table, chunks=chunks, dialogues=pairs, params=params.dataset)
+    return Dataset(documents, model, chunks, pairs, table, guarded)
+
+
+def evaluate(store: Store, params: RetrainParams, data: Dataset, adapter: Artifact) -> Artifact:
+    """Every arm's answers, then the report that compares them."""
+    answers = [
+        answer.named(f"answer-{arm}")(
+            store,
+            arm=arm,
+            items=data.items,
+            chunks=data.chunks,
+            dialogues=data.dialogues,
+            documents=data.documents,
+            model=data.model,
+            adapter=adapter if arm.is_tuned else None,
+            params=params.evaluation,
+        )
+        for arm in params.evaluation.arms
+    ]
+    return report(store, items=data.items, answers=answers, adapter=adapter, table=data.table, params=params.evaluation)
+
+
+def conclude(
+    store: Store, params: RetrainParams, resolved: Resolved, outcome: Outcome, page: RunReport
+) -> tuple[str, ...]:
+    """Publishes an allowed release, fills in the run's report and returns the gate's reasons if it refused."""
+    if outcome.report:
+        page.report = f"{outcome.report.uri}/report.html"
+    if outcome.release:
+        page.release = ensure_published(
+            store, outcome.release, params.release, release_facts(params, resolved)
+        ).location
+    if outcome.verdict is None:
+        return ()
+    decision = read_json(store, outcome.verdict, "decision.json")
+    page.decision = decision["decision"]
+    return tuple(decision["reasons"]) if page.decision == "refuse" else ()
