@@ -4,13 +4,14 @@ machine.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
 from typing import Any, Final
 
-from tasks.base.errors import RawtuneError
-from tasks.base.store import file_sha256
+from tasks.base.errors import ReleaseError
+from tasks.base.store import CHUNK_BYTES, file_sha256
 
 ADAPTER: Final = ("adapter_model.safetensors", "adapter_config.json")
 TOKENIZER: Final = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
@@ -32,12 +33,12 @@ def write_folder(folder: Path, adapter: Path, model: Path, model_id: str) -> dic
         The adapter's config as released.
 
     Raises:
-        RawtuneError: a file that a release needs is missing.
+        ReleaseError: a file that a release needs is missing.
     """
     for source, names in ((adapter, ADAPTER), (model, TOKENIZER)):
         for name in names:
             if not (source / name).is_file():
-                raise RawtuneError(f"release/publish: {name} is missing from the {source.name[:12]} artifact")
+                raise ReleaseError(f"release/publish: {name} is missing from the {source.name[:12]} artifact")
             shutil.copyfile(source / name, folder / name)
     for name in TOKENIZER_OPTIONAL:
         if (model / name).is_file():
@@ -67,12 +68,12 @@ def check_publishable(folder: Path) -> list[Path]:
     """The folder's files, sorted by relative path.
 
     Raises:
-        RawtuneError: a file is of a kind that a release must not hold.
+        ReleaseError: a file is of a kind that a release must not hold.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     for path in files:
         if path.suffix not in PUBLISHABLE:
-            raise RawtuneError(f"release/publish: {path.name} is not a kind of file that is released ({path.suffix})")
+            raise ReleaseError(f"release/publish: {path.name} is not a kind of file that is released ({path.suffix})")
     return files
 
 
@@ -84,3 +85,12 @@ def adapter_sha256(folder: Path) -> str:
 def write_json(path: Path, document: Any) -> None:
     """Writes JSON as everything in a release is written: UTF-8, indented, one final newline."""
     path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def git_blob_sha1(path: Path) -> str:
+    """Git's id of a file's content."""
+    digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
+    with path.open("rb") as reader:
+        while piece := reader.read(CHUNK_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()

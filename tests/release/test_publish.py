@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.base.errors import GateRefused, InputError, RawtuneError
+from tasks.base.errors import GateRefused, InputError, ReleaseError
 from tasks.base.store import Artifact, Store, describe
 from tasks.release.folder import check_publishable
 from tasks.release.gate import gate
@@ -72,7 +72,7 @@ def test_publish_refused_by_the_gate_raises(
 
 def test_folder_with_a_pickle_is_not_publishable(tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
-    with pytest.raises(RawtuneError, match=r"pytorch_model\.bin"):
+    with pytest.raises(ReleaseError, match=r"pytorch_model\.bin"):
         check_publishable(tmp_path)
 
 

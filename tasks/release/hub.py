@@ -1,0 +1,216 @@
+"""Publishing on the Hub (HF_ENDPOINT).
+
+A release is one commit on a branch named after it, read back and verified, then one commit on `main`, which is
+"latest". Every call looks at what is there and does what is missing, so an interrupted push is finished by the next
+one, a repeated one does nothing, and `main` always holds one whole release. Large files go up before the commit that
+names them and are not sent again once they are there.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from tasks.base.errors import InputError, ReleaseError
+from tasks.base.store import file_sha256
+from tasks.release.folder import check_publishable, git_blob_sha1
+from tasks.release.hub_access import connect, endpoint, is_final, speaking
+
+MAIN: Final = "main"
+RETRY_SECONDS: Final = (0.5, 2.0, 8.0)
+"""Pauses before a commit is tried again. The client itself retries uploads, and not commits, because the answer to one
+that took effect may be lost; here the branch is looked at first."""
+
+KEPT: Final = frozenset({".gitattributes"})
+"""Files of a repository that belong to the Hub, not to a release."""
+
+TITLE: Final = re.compile(r"(Publish|Promote|Roll back to) (snapshot/\S+)")
+"""Titles of the commits on `main` that change the latest release; their sequence is its history."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file on the Hub: its LFS object's SHA-256, or git's id of its blob."""
+
+    digest: str
+    lfs: bool
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """One file of a release folder, hashed as the Hub hashes it."""
+
+    path: Path
+
+    @cached_property
+    def sha256(self) -> str:
+        """Id as an LFS object."""
+        return file_sha256(self.path)
+
+    @cached_property
+    def blob(self) -> str:
+        """Id as a git blob."""
+        return git_blob_sha1(self.path)
+
+    def equals(self, entry: Entry | None) -> bool:
+        """Whether the Hub has these bytes."""
+        return entry is not None and entry.digest == (self.sha256 if entry.lfs else self.blob)
+
+
+Tree = Mapping[str, Entry]
+
+
+def address(repo_id: str, revision: str = MAIN) -> str:
+    """Where people look at a release."""
+    return f"{endpoint()}/{repo_id}/tree/{revision}"
+
+
+def push(folder: Path, repo_id: str, revision: str, private: bool) -> str:
+    """Publishes a release folder and makes it the latest.
+
+    Args:
+        folder: the release; every file of it, and no other file, is on `main` afterwards.
+        repo_id: model repository; created if missing.
+        revision: name of the release's branch.
+        private: whether a repository that is created becomes private.
+
+    Returns:
+        The commit of `main` that holds the release.
+
+    Raises:
+        InputError: the token may not write there.
+        ReleaseError: the Hub failed, or what it has is not what was sent; `main` then is what it was.
+    """
+    api = connect()
+    files = {path.relative_to(folder).as_posix(): LocalFile(path) for path in check_publishable(folder)}
+    with speaking(f"publishing {revision} to {repo_id}"):
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        if revision not in branches(api, repo_id):
+            api.create_branch(repo_id, branch=revision, exist_ok=True)
+        for branch in (revision, MAIN):
+            head = _bring(api, repo_id, branch, f"Publish {revision}", *_from_folder(files))
+    return head
+
+
+def make_latest(repo_id: str, revision: str, action: str = "Promote") -> str:
+    """Makes an earlier release the latest by one commit on `main`, copying its files on the Hub; returns that commit.
+
+    Raises:
+        InputError: there is no such release, or the token may not write there.
+        ReleaseError: the Hub failed; `main` then is what it was.
+    """
+    api = connect()
+    with speaking(f"making {revision} the latest of {repo_id}"):
+        known = branches(api, repo_id)
+        if revision not in known:
+            raise InputError(f"release: {repo_id} has no branch {revision}; `rawtune release list` shows what there is")
+        return _bring(api, repo_id, MAIN, f"{action} {revision}", *_from_commit(api, repo_id, known[revision]))
+
+
+def promotions(repo_id: str) -> list[str]:
+    """Names of the releases that `main` held, in order; the last is the latest."""
+    api = connect()
+    with speaking(f"reading the history of {repo_id}"):
+        found = [TITLE.fullmatch(commit.title) for commit in api.list_repo_commits(repo_id, revision=MAIN)]
+    return [match[2] for match in reversed(found) if match is not None]
+
+
+def forget(repo_id: str, revision: str) -> None:
+    """Deletes a release's branch; nothing happens if it has none."""
+    api = connect()
+    with speaking(f"deleting {revision} of {repo_id}"):
+        if revision in branches(api, repo_id):
+            api.delete_branch(repo_id, branch=revision)
+
+
+def branches(api: Any, repo_id: str) -> dict[str, str]:
+    """Branch → commit."""
+    return {branch.name: branch.target_commit for branch in api.list_repo_refs(repo_id).branches}
+
+
+def _from_folder(files: Mapping[str, LocalFile]) -> tuple[Callable[[Tree], bool], Callable[[Tree], list[Any]]]:
+    from huggingface_hub import CommitOperationAdd
+
+    def is_there(tree: Tree) -> bool:
+        return tree.keys() == files.keys() and all(file.equals(tree[name]) for name, file in files.items())
+
+    def additions(tree: Tree) -> list[Any]:
+        return [
+            CommitOperationAdd(path_in_repo=name, path_or_fileobj=str(file.path))
+            for name, file in files.items()
+            if not file.equals(tree.get(name))
+        ] + _deletions(tree, files)
+
+    return is_there, additions
+
+
+def _from_commit(api: Any, repo_id: str, commit: str) -> tuple[Callable[[Tree], bool], Callable[[Tree], list[Any]]]:
+    from huggingface_hub import CommitOperationCopy
+
+    source = _tree(api, repo_id, commit)
+
+    def is_there(tree: Tree) -> bool:
+        return tree == source
+
+    def copies(tree: Tree) -> list[Any]:
+        return [
+            CommitOperationCopy(src_path_in_repo=name, path_in_repo=name, src_revision=commit)
+            for name, entry in source.items()
+            if tree.get(name) != entry
+        ] + _deletions(tree, source)
+
+    return is_there, copies
+
+
+def _deletions(tree: Tree, wanted: Mapping[str, object]) -> list[Any]:
+    from huggingface_hub import CommitOperationDelete
+
+    return [CommitOperationDelete(path_in_repo=name, is_folder=False) for name in tree if name not in wanted]
+
+
+def _bring(
+    api: Any,
+    repo_id: str,
+    branch: str,
+    title: str,
+    is_there: Callable[[Tree], bool],
+    operations: Callable[[Tree], list[Any]],
+) -> str:
+    """Commits until a branch, read back, holds what it should; the commit that does."""
+    failure: Exception | None = None
+    for pause in (0.0, *RETRY_SECONDS, None):
+        head = branches(api, repo_id)[branch]
+        tree = _tree(api, repo_id, head)
+        if is_there(tree):
+            return head
+        if pause is None:
+            break
+        time.sleep(pause if failure else 0.0)
+        try:
+            api.create_commit(
+                repo_id, operations(tree), commit_message=title, revision=branch, parent_commit=head, num_threads=2
+            )
+            failure = ReleaseError(f"{branch} of {repo_id} has other hashes than what was sent")
+        except Exception as error:  # a commit may have taken effect although its answer is lost: look, then try again
+            if is_final(error):
+                raise
+            logger.warning("commit on %s of %s: %s; looking again", branch, repo_id, type(error).__name__)
+            failure = error
+    assert failure is not None
+    raise failure
+
+
+def _tree(api: Any, repo_id: str, commit: str) -> dict[str, Entry]:
+    found: dict[str, Entry] = {}
+    for entry in api.list_repo_tree(repo_id, revision=commit, recursive=True):
+        if hasattr(entry, "blob_id") and entry.path not in KEPT:  # else a folder
+            found[entry.path] = Entry(entry.lfs.sha256 if entry.lfs else entry.blob_id, lfs=entry.lfs is not None)
+    return found
