@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -55,10 +55,27 @@ def document_facts(document: Document) -> Iterator[Fact]:
         yield from _code_facts(document)
 
 
-def unique(pairs: Sequence[tuple[Document, Fact]]) -> list[tuple[Document, Fact]]:
-    """Facts whose name has one answer in all documents: what two files define or two pages head is left out."""
+def askable(documents: Iterable[Document]) -> list[tuple[Document, Fact]]:
+    """Facts that can be asked, in document order: those whose name has one answer in all documents of the repository.
+
+    A file may be named by its base name alone where no other file has it; raw text in the article's format has no more.
+    """
+    pairs = [(document, fact) for document in documents for fact in document_facts(document)]
     seen = Counter((fact.kind, document.repo, fact.name.casefold()) for document, fact in pairs)
-    return [(document, fact) for document, fact in pairs if seen[fact.kind, document.repo, fact.name.casefold()] == 1]
+    files = {(document.repo, document.path) for document, _ in pairs}
+    bases = Counter((repo, PurePosixPath(path).name) for repo, path in files)
+    return [
+        (document, _with_base_name(document, fact, bases))
+        for document, fact in pairs
+        if seen[fact.kind, document.repo, fact.name.casefold()] == 1
+    ]
+
+
+def _with_base_name(document: Document, fact: Fact, bases: Counter[tuple[str, str]]) -> Fact:
+    base = PurePosixPath(document.path).name
+    if fact.kind not in ("location", "heading") or bases[document.repo, base] > 1 or base in fact.answers:
+        return fact
+    return replace(fact, answers=(*fact.answers, base))
 
 
 def _code_facts(document: Document) -> Iterator[Fact]:
@@ -99,7 +116,7 @@ def _page_facts(document: Document) -> Iterator[Fact]:
     for section in sections(document.text):
         title = re.sub(r"[`*_]", "", section.titles[-1]) if section.titles else ""
         if len(section.titles) > 1 and MIN_NAME_CHARACTERS <= len(title) <= 80:
-            aliases = tuple(dict.fromkeys((document.path, PurePosixPath(document.path).name, document.title)))
+            aliases = tuple(dict.fromkeys((document.path, document.title)))
             yield Fact("heading", title, aliases, (section.first_line, section.first_line))
 
 

@@ -20,7 +20,7 @@ from tasks.base.records import Dialogue, Document, Item, Provenance
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Artifact
-from tasks.evaluation.facts import Fact, document_facts, unique
+from tasks.evaluation.facts import Fact, askable
 from tasks.evaluation.params import ItemsParams, Suite
 from tasks.evaluation.paraphrase import dialogue_facts
 from tasks.evaluation.questions import AFTER, DATED, OR_UNKNOWN, QUESTIONS
@@ -87,7 +87,7 @@ def _groups(
     train: Sequence[Document], held_out: Sequence[Document], dialogues: Iterable[Dialogue], params: ItemsParams
 ) -> dict[Suite, list[tuple[Item, ...]]]:
     """Candidate items per suite, in the order of taking. No fact is asked in two suites."""
-    facts = unique([(document, fact) for document in (*train, *held_out) for fact in document_facts(document)])
+    facts = askable((*train, *held_out))
     trained = {document.id for document in train}
     known = [pair for pair in facts if pair[0].id in trained]
     plain = _in_turn([pair for pair in known if pair[1].kind in RECALL_KINDS], params.item_seed)

@@ -84,18 +84,18 @@ def arguments_match(answer: str, references: Sequence[str]) -> float:
 
 
 def path_match(answer: str, references: Sequence[str]) -> float:
-    """1 if the answer names the reference path, whole or by a unique-looking tail of it: the first thing that looks
-    like a path counts.
+    """1 if the first path that the answer names is a reference.
 
-    `src/a/b.py` is met by itself, `./src/a/b.py` and `the-repo/src/a/b.py`; `b.py` alone meets only a reference
-    `b.py`. An answer that names several different paths is judged by its first, so listing every file does not help.
+    `src/a/b.py` is met by itself, by `./src/a/b.py` and by `the-repo/src/a/b.py`; `b.py` is met by `b.py` alone, so a
+    wrong folder is wrong. An answer that names several paths is judged by its first: listing every file does not help.
+    A name counts as a path if it has a slash or a dot inside; wiki titles are compared as words.
     """
-    first = next((path for path in _paths(answer)), None)
-    if first is None:
-        return 0.0
-    return float(
-        any(first == wanted or first.endswith(f"/{wanted}") for wanted in map(_clean_path, references) if wanted)
-    )
+    first = next(iter(_paths(answer)), "")
+    for reference in references:
+        wanted = _clean_path(reference)
+        if first and (first == wanted or ("/" in wanted and first.endswith(f"/{wanted}"))):
+            return 1.0
+    return exact_match(answer, references)
 
 
 def number_match(answer: str, references: Sequence[str]) -> float:
