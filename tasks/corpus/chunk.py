@@ -1,0 +1,148 @@
+"""corpus/chunk: both sides of the split, rendered and cut to the token budget of a training row.
+
+In: the split and the model folder. Out: `records.jsonl` of chunks of both sides, sorted by id (`<document>#<index>`).
+The chunks of a document, without their headers, join to its rendering; `tokens` is counted by encoding header and
+text. Room is kept for the model's beginning token and an end token.
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from functools import cache, partial
+from itertools import accumulate
+from typing import Final, NamedTuple
+
+from tasks.base.records import Chunk, Document, Split
+from tasks.base.runs import StepRun
+from tasks.base.steps import step
+from tasks.base.store import Artifact
+from tasks.corpus.boundaries import find_boundaries
+from tasks.corpus.cut import CHARACTERS_PER_TOKEN, Count, Work, cut_all
+from tasks.corpus.params import ChunkParams
+from tasks.corpus.render import Part, render_parts, source_header
+from tasks.text.token_cache import TokenCache
+from tasks.text.tokenizer import TextTokenizer
+
+VERSION: Final = "2026.11.24"
+
+BATCH_CHARACTERS: Final = 8_000_000
+"""Documents are cut in batches of this size: enough for all cores, little enough for memory."""
+SAMPLED_CHARACTERS: Final = 20_000
+"""Of longer texts three samples are encoded first, so that dense data is not planned like prose."""
+SAMPLE_CHARACTERS: Final = 600
+MAX_HEADER_FRACTION: Final = 0.25
+"""A header that would take more of the budget is left out."""
+
+
+class Sided(NamedTuple):
+    """A document and its side."""
+
+    document: Document
+    split: Split
+
+
+def chunk_documents(documents: Iterable[Sided], count: Count, budget: int, params: ChunkParams) -> Iterator[Chunk]:
+    """Chunks of documents, in the documents' order.
+
+    Args:
+        documents: in ascending order of id.
+        count: number of tokens per text, in order.
+        budget: most tokens of a chunk with its header.
+        params: how documents are rendered.
+    """
+    for batch in _batches(documents, params):
+        works = [_work(document.document, parts, params, budget) for document, parts in batch]
+        _measure(works, count)
+        for (sided, _), work, pieces in zip(batch, works, cut_all(works, budget, count), strict=True):
+            for index, piece in enumerate(pieces):
+                yield Chunk(
+                    id=f"{sided.document.id}#{index:05d}",
+                    document_id=sided.document.id,
+                    kind=sided.document.kind,
+                    index=index,
+                    last=index == len(pieces) - 1,
+                    header=work.header(piece.start),
+                    text=work.text[piece.start : piece.end],
+                    tokens=piece.tokens,
+                    split=sided.split,
+                )
+
+
+def in_order(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+    """Sorts by id what is sorted by document: `a#00000` sorts after `a!b#00000`, though `a` sorts before `a!b`."""
+    waiting: list[tuple[str, Chunk]] = []
+    for chunk in chunks:
+        while waiting and waiting[0][0] < chunk.document_id:
+            yield heapq.heappop(waiting)[1]
+        heapq.heappush(waiting, (chunk.id, chunk))
+    while waiting:
+        yield heapq.heappop(waiting)[1]
+
+
+@step("corpus/chunk", VERSION)
+def chunk(run: StepRun, documents: Artifact, model: Artifact, params: ChunkParams) -> None:
+    """Writes the chunks of both sides."""
+    tokenizer = TextTokenizer.load(run.checkout(model))
+    budget = params.max_tokens - len(tokenizer.prefix_ids) - 1
+    total = sum(documents.counts.get(split.value, 0) for split in Split)
+    sides = [
+        (Sided(document, split) for document in run.read(documents, Document, f"{split.value}.jsonl"))
+        for split in Split
+    ]
+
+    def watched() -> Iterator[Sided]:
+        for number, sided in enumerate(heapq.merge(*sides, key=lambda sided: sided.document.id), 1):
+            run.count("documents")
+            run.progress(number, total, "documents")
+            yield sided
+
+    def counted(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        for made in chunks:
+            run.count("tokens", made.tokens)
+            run.count(f"tokens:{made.kind}:{made.split}", made.tokens)
+            yield made
+
+    with TokenCache(run.cache("tokens"), tokenizer) as remembered:
+        run.write(in_order(counted(chunk_documents(watched(), remembered.count_batch, budget, params))))
+        run.ledger("tokens", hits=remembered.hits, misses=remembered.misses)
+
+
+def _work(document: Document, parts: list[Part], params: ChunkParams, budget: int) -> Work:
+    text = "".join(part.text for part in parts)
+    starts = [0, *accumulate(len(part.text) for part in parts)][:-1]
+    line = source_header(document, params)
+    longest = int(MAX_HEADER_FRACTION * budget)  # characters: no token has less than one
+
+    def header(start: int) -> str:
+        number = bisect_right(starts, start) - 1
+        part = parts[number]
+        repeated = part.opening if starts[number] == start else part.context
+        return next((head for head in (line + repeated, repeated, line) if len(head) <= longest), "")
+
+    return Work(text, cache(partial(find_boundaries, document, parts)), header, CHARACTERS_PER_TOKEN)
+
+
+def _measure(works: list[Work], count: Count) -> None:
+    """Sets the characters per token of long texts by three samples of each."""
+    long = [work for work in works if len(work.text) > SAMPLED_CHARACTERS]
+    places = [(work, int(len(work.text) * share)) for work in long for share in (0.2, 0.5, 0.8)]
+    samples = [work.text[place : place + SAMPLE_CHARACTERS] for work, place in places]
+    counts = iter(count(samples))
+    for work in long:
+        work.ratio = 3 * SAMPLE_CHARACTERS / max(1, next(counts) + next(counts) + next(counts))
+
+
+def _batches(documents: Iterable[Sided], params: ChunkParams) -> Iterator[list[tuple[Sided, list[Part]]]]:
+    batch: list[tuple[Sided, list[Part]]] = []
+    size = 0
+    for sided in documents:
+        parts = render_parts(sided.document, params)
+        batch.append((sided, parts))
+        size += sum(len(part.text) for part in parts)
+        if size >= BATCH_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

@@ -1,0 +1,100 @@
+"""corpus/deduplicate: one of several copies, exact or near, across all sources.
+
+In: documents. Out: the documents that are no copy of one that is kept. A copy is a verdict `duplicate` or
+`near-duplicate` whose detail names the document that is kept and, for near copies, the estimated similarity.
+`documents` = `records` + verdicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from tasks.base.records import Document, Kind
+from tasks.base.runs import StepRun
+from tasks.base.steps import step
+from tasks.base.store import Artifact
+from tasks.corpus.likeness import Groups, content, document_signatures
+from tasks.corpus.params import DeduplicateParams
+from tasks.text.ngrams import jaccard, similar_pairs, words
+
+VERSION: Final = "2026.11.24"
+
+PRECEDENCE: Final = {Kind.FILE: 0, Kind.WIKI: 1, Kind.PULL: 2}
+"""Which of two copies is kept: the file is the truth, a page quotes it, a pull request once made it."""
+
+
+class Outline(NamedTuple):
+    """What is kept in memory of a document."""
+
+    id: str
+    kind: Kind
+    digest: bytes
+    is_long: bool
+    """Whether it has enough words to be compared by likeness."""
+
+
+def outline(document: Document, params: DeduplicateParams) -> Outline:
+    """The facts of a document that deduplication needs."""
+    text = content(document)
+    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return Outline(
+        document.id, document.kind, digest, len(text) >= 2 * params.min_words and len(words(text)) >= params.min_words
+    )
+
+
+def find_copies(
+    outlines: list[Outline], matrix: np.ndarray[Any, np.dtype[np.uint32]], params: DeduplicateParams
+) -> dict[str, tuple[str, str]]:
+    """Reason and detail per id of each document that is a copy of one that is kept.
+
+    Args:
+        outlines: of all documents.
+        matrix: their signatures, uint32, shape [documents, PERMUTATIONS].
+        params: thresholds.
+    """
+    order = sorted(range(len(outlines)), key=lambda row: (PRECEDENCE[outlines[row].kind], outlines[row].id))
+    copies: dict[str, tuple[str, str]] = {}
+    first: dict[bytes, int] = {}
+    for row in order:
+        kept = first.setdefault(outlines[row].digest, row)
+        if kept != row:
+            copies[outlines[row].id] = ("duplicate", outlines[kept].id)
+    if params.near_threshold is None:
+        return copies
+    candidates = [row for row in order if outlines[row].is_long and outlines[row].id not in copies]
+    groups = Groups(len(candidates))
+    for left, right, _ in similar_pairs(matrix[candidates], params.near_threshold):
+        groups.join(left, right)
+    for members in groups.groups().values():
+        kept_rows: list[int] = []
+        for row in (candidates[member] for member in members):  # candidates are in order of precedence
+            likeness, kept = max(
+                ((jaccard(matrix[row], matrix[other]), other) for other in kept_rows), default=(0.0, -1)
+            )
+            if likeness >= params.near_threshold:
+                copies[outlines[row].id] = ("near-duplicate", f"{outlines[kept].id} ({likeness:.2f})")
+            else:
+                kept_rows.append(row)
+    return copies
+
+
+@step("corpus/deduplicate", VERSION)
+def deduplicate(run: StepRun, documents: Artifact, params: DeduplicateParams) -> None:
+    """Writes the documents that are kept and a verdict per copy."""
+    outlines: list[Outline] = []
+
+    def noted(stream: Iterable[Document]) -> Iterator[Document]:
+        for document in stream:
+            outlines.append(outline(document, params))
+            yield document
+
+    matrix = document_signatures(noted(run.read(documents, Document)))
+    copies = find_copies(outlines, matrix, params)
+    run.count("documents", len(outlines))
+    for identifier, (reason, detail) in sorted(copies.items()):
+        run.verdict(identifier, reason, detail)
+    run.write(document for document in run.read(documents, Document) if document.id not in copies)

@@ -1,0 +1,167 @@
+"""corpus/filter: all sources merged, sorted by id, without what should not be trained on.
+
+In: the documents of every source. Out: `records.jsonl` of documents. A dropped document is a verdict under its id; a
+dropped diff of a pull request is a verdict `diff-…` under `<id>#<path>`, and the pull request stays. `documents` =
+`records` + verdicts that do not begin with `diff-`.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
+
+from tasks.base.records import Document, Kind
+from tasks.base.runs import StepRun
+from tasks.base.steps import step
+from tasks.base.store import Artifact
+from tasks.corpus.params import BudgetParams, FilterParams
+from tasks.text.paths import generated_kind, matches
+
+VERSION: Final = "2026.11.24"
+
+BYTES_PER_TOKEN: Final = 3.6
+"""Of source code and prose in SmolLM2's tokenizer (3.64 over 10 MB of Python, research/cpu.md section 8)."""
+
+
+class Drop(NamedTuple):
+    """Why a document, or a diff in one, is left out."""
+
+    reason: str
+    detail: str = ""
+
+
+def estimated_tokens(text: str) -> int:
+    """Tokens of a text before its tokenizer is known."""
+    return round(len(text.encode("utf-8", "surrogatepass")) / BYTES_PER_TOKEN)
+
+
+def document_tokens(document: Document) -> int:
+    """Estimated tokens of a document with everything that may be rendered of it."""
+    meta = document.meta
+    spoken = [
+        entry.get("body") or "" for part in ("comments", "reviews", "review_comments") for entry in meta.get(part) or ()
+    ]
+    diffs = [file.get("patch") or "" for file in meta.get("files") or ()]
+    return sum(map(estimated_tokens, (document.title, document.text, *spoken, *diffs)))
+
+
+def judge(document: Document, params: FilterParams) -> Drop | None:
+    """Why a document is left out, or None. Pull requests are judged by their diffs instead."""
+    if document.kind is Kind.PULL:
+        return None
+    if params.include and not matches(document.path, params.include):
+        return Drop("not-included")
+    if matches(document.path, params.exclude):
+        return Drop("excluded")
+    if not document.text.strip():
+        return Drop("empty")
+    if params.max_line_characters is not None and len(document.text) > params.max_line_characters:
+        longest = max(map(len, document.text.split("\n")))
+        if longest > params.max_line_characters:
+            return Drop("long-line", f"{longest} characters")
+    if params.max_file_tokens is not None:
+        tokens = estimated_tokens(document.text)
+        if tokens > params.max_file_tokens:
+            return Drop("too-large", f"about {tokens} tokens")
+    return None
+
+
+def filter_diffs(document: Document, params: FilterParams) -> tuple[Document, list[tuple[str, Drop]]]:
+    """A pull request without the diffs that are left out, and those with their reasons, in order."""
+    kept: list[dict[str, Any]] = []
+    dropped: list[tuple[str, Drop]] = []
+    total = 0
+    for file in document.meta.get("files") or ():
+        drop = _judge_diff(file, params)
+        if drop is None:
+            tokens = estimated_tokens(file.get("patch") or "")
+            if params.max_pull_tokens is not None and total + tokens > params.max_pull_tokens:
+                drop = Drop("diff-beyond-cap", f"about {tokens} tokens")
+            else:
+                total += tokens
+        if drop is None:
+            kept.append(file)
+        else:
+            dropped.append((file["path"], drop))
+    return (document.model_copy(update={"meta": document.meta | {"files": kept}}) if dropped else document), dropped
+
+
+def over_budget(sizes: Iterable[tuple[Document, int]], budgets: tuple[BudgetParams, ...]) -> set[str]:
+    """Ids beyond the token budgets: per budget the newest pull requests, or files and pages by hash of their id, are
+    kept while they fit.
+    """
+    queues: dict[int, list[tuple[Any, str, int]]] = {}
+    for document, tokens in sizes:
+        budget = next((number for number, entry in enumerate(budgets) if _covers(entry, document)), None)
+        if budget is not None:
+            order = (
+                -int(document.path) if document.kind is Kind.PULL else int(sha256(document.id.encode()).hexdigest(), 16)
+            )
+            queues.setdefault(budget, []).append((order, document.id, tokens))
+    beyond = set()
+    for budget, queue in queues.items():
+        left = budgets[budget].tokens
+        for _, identifier, tokens in sorted(queue):
+            if tokens <= left:
+                left -= tokens
+            else:
+                beyond.add(identifier)
+    return beyond
+
+
+@step("corpus/filter", VERSION)
+def filter_documents(run: StepRun, documents: list[Artifact], params: FilterParams) -> None:
+    """Writes the documents that are kept, and a verdict for whatever is not."""
+    beyond = (
+        over_budget(
+            ((document, document_tokens(document)) for document in _kept(run, documents, params, report=False)),
+            params.budgets,
+        )
+        if params.budgets
+        else set()
+    )
+
+    def within() -> Iterator[Document]:
+        for document in _kept(run, documents, params, report=True):
+            if document.id in beyond:
+                run.verdict(document.id, "over-budget")
+            else:
+                yield document
+
+    run.write(within())
+
+
+def _kept(run: StepRun, documents: list[Artifact], params: FilterParams, report: bool) -> Iterator[Document]:
+    sources = [run.read(artifact, Document) for artifact in documents]
+    for document in heapq.merge(*sources, key=lambda document: document.id):
+        drop = judge(document, params)
+        kept, diffs = filter_diffs(document, params) if drop is None else (document, [])
+        if report:
+            run.count("documents")
+            run.count("diffs", len(document.meta.get("files") or ()))
+            for path, reason in diffs:
+                run.verdict(f"{document.id}#{path}", *reason)
+            if drop is not None:
+                run.verdict(document.id, *drop)
+        if drop is None:
+            yield kept
+
+
+def _judge_diff(file: dict[str, Any], params: FilterParams) -> Drop | None:
+    path = file["path"]
+    kind = generated_kind(path) if params.generated_diffs == "drop" else None
+    if kind is not None:
+        return Drop(f"diff-{kind}")
+    if matches(path, params.exclude):
+        return Drop("diff-excluded")
+    tokens = estimated_tokens(file.get("patch") or "")
+    if params.max_file_tokens is not None and tokens > params.max_file_tokens:
+        return Drop("diff-too-large", f"about {tokens} tokens")
+    return None
+
+
+def _covers(budget: BudgetParams, document: Document) -> bool:
+    return budget.kind is document.kind and fnmatchcase(document.repo, budget.repo)

@@ -1,0 +1,105 @@
+"""Parameters of the corpus: what is left out, what is hidden, what counts as a copy, what is held out, how text looks
+and how it is cut.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from tasks.base.params import Params
+from tasks.base.records import Kind
+
+
+class BudgetParams(Params):
+    """A cap on the tokens of one kind from one source."""
+
+    repo: str = "*"
+    """Repository, with `*` as wildcard."""
+    kind: Kind
+    """`file`, `pull` or `wiki`."""
+    tokens: int = Field(ge=0)
+    """Estimated at 3.6 bytes a token, since the model is chosen later; the newest pull requests are kept, files and
+    pages by hash of their id.
+    """
+
+
+class FilterParams(Params):
+    """Which harvested documents, and which files of pull requests, are trained on. Every drop is a verdict."""
+
+    include: tuple[str, ...] = ()
+    """Path patterns (`src/**`); if any are given, other files and pages are left out."""
+    exclude: tuple[str, ...] = ()
+    """Path patterns left out, in files, pages and the diffs of pull requests."""
+    generated_diffs: Literal["drop", "keep"] = "drop"
+    """Whether lock files, test snapshots, generated, minified and vendored files leave the diffs of pull requests
+    (78% of manage-frontend's diff tokens are lock files).
+    """
+    max_file_tokens: int | None = Field(100_000, ge=1)
+    """Larger files, pages and single diffs are left out; estimated at 3.6 bytes a token; null = no cap."""
+    max_pull_tokens: int | None = Field(200_000, ge=1)
+    """A pull request's diffs are left out from the first that would exceed this; null = no cap."""
+    max_line_characters: int | None = Field(100_000, ge=1)
+    """Files with a longer line are data and left out; null = no cap."""
+    budgets: tuple[BudgetParams, ...] = ()
+    """Token budgets per source and kind; the first that matches a document counts."""
+
+
+class RedactParams(Params):
+    """What is replaced by a typed marker such as `[redacted:github-pat]`, in files, diffs, comments and wiki."""
+
+    secrets: Literal["redact", "fail", "keep"] = "redact"
+    """`fail` ends the run at the first secret and names rule, document and line."""
+    personal: tuple[Literal["email", "ip"], ...] = ()
+    """Personal data hidden as well; addresses of examples (example.com, 127.0.0.1, 0.0.0.0) stay."""
+    ignore_rules: tuple[str, ...] = ()
+    """Names of secret rules that are not applied, such as `generic-password` for a repository full of test
+    passwords.
+    """
+
+
+class DeduplicateParams(Params):
+    """What counts as a copy. Of copies the file goes before the wiki page, that before the pull request, then the
+    first by id.
+    """
+
+    near_threshold: float | None = Field(0.85, gt=0, le=1)
+    """Estimated Jaccard similarity of 5-word shingles from which a document is a copy; null = exact copies only."""
+    min_words: int = Field(30, ge=1)
+    """Shorter documents are compared exactly: a re-export of one line is like every other."""
+
+
+class SplitParams(Params):
+    """Which documents are held out, before anything is made from them."""
+
+    validation_fraction: float = Field(0.1, ge=0, lt=1)
+    """Share of the documents of each kind to hold out; whole clusters only, so the true share may be lower."""
+    cluster_threshold: float = Field(0.5, gt=0, le=1)
+    """Similarity from which two documents stay on the same side."""
+    hub_pulls: int = Field(5, ge=1)
+    """A file touched by more pull requests than this joins none of them: everybody touches `package.json`."""
+    max_cluster_fraction: float = Field(0.1, gt=0, le=1)
+    """A cluster with more than this share of the documents is never held out."""
+    seed: int = Field(20240326, ge=0)
+    """Changes which clusters are held out."""
+
+
+class RenderParams(Params):
+    """How a document looks as text. The defaults are the article's formats."""
+
+    paths: Literal["name", "full"] = "name"
+    """Whether a file is named by its base name, as the article has it, or by its path (34 of manage-frontend's 738
+    files share a base name).
+    """
+    header: Literal["none", "source"] = "none"
+    """`source` puts a line naming repository, path, revision and date before every chunk."""
+    threads: Literal["none", "comments", "all"] = "none"
+    """Whether a pull request's comments, or comments, reviews and review comments, follow its diff."""
+
+
+class ChunkParams(RenderParams):
+    """How rendered text is cut."""
+
+    max_tokens: int = Field(8192, ge=64)
+    """Most tokens of a training row in the trained model's tokenizer, header and special tokens included."""
