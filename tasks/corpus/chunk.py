@@ -87,13 +87,12 @@ def chunk(run: StepRun, documents: Artifact, model: Artifact, params: ChunkParam
     tokenizer = TextTokenizer.load(run.checkout(model))
     budget = params.max_tokens - len(tokenizer.prefix_ids) - 1
     total = sum(documents.counts.get(split.value, 0) for split in Split)
-    sides = [
-        (Sided(document, split) for document in run.read(documents, Document, f"{split.value}.jsonl"))
-        for split in Split
-    ]
+
+    def side(split: Split) -> Iterator[Sided]:
+        return (Sided(document, split) for document in run.read(documents, Document, f"{split.value}.jsonl"))
 
     def watched() -> Iterator[Sided]:
-        for number, sided in enumerate(heapq.merge(*sides, key=lambda sided: sided.document.id), 1):
+        for number, sided in enumerate(heapq.merge(*map(side, Split), key=lambda sided: sided.document.id), 1):
             run.count("documents")
             run.progress(number, total, "documents")
             yield sided

@@ -77,7 +77,7 @@ class SplitParams(Params):
     """Share of the documents of each kind to hold out; whole clusters only, so the true share may be lower."""
     cluster_threshold: float = Field(0.5, gt=0, le=1)
     """Similarity from which two documents stay on the same side."""
-    hub_pulls: int = Field(5, ge=1)
+    hub_pulls: int = Field(3, ge=1)
     """A file touched by more pull requests than this joins none of them: everybody touches `package.json`."""
     max_cluster_fraction: float = Field(0.1, gt=0, le=1)
     """A cluster with more than this share of the documents is never held out."""
