@@ -15,7 +15,7 @@ CHUNK_LOGITS: Final = 1 << 26
 """Logits in memory at a time: 256 MB in float32."""
 
 
-class FrozenHeadLoss(torch.autograd.Function):
+class FrozenHeadLoss(torch.autograd.Function):  # type: ignore[misc]  # torch is untyped here
     """`losses[i] = -log softmax(hidden[i] @ weight.T)[targets[i]]` for a weight that gets no gradient."""
 
     @staticmethod

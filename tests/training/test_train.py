@@ -1,9 +1,15 @@
+import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from tasks.base.errors import BudgetError, TrainingError
 from tasks.base.progress import Event, listening
 from tasks.base.store import Artifact, Store
+from tasks.training.checkpoints import whole
 from tasks.training.params import TrainingParams
 from tasks.training.train import train
 
@@ -40,3 +46,65 @@ def test_train_trl_backend_sees_exactly_the_planned_targets(
     steps = [event for event in events if event.kind == "progress"]
     assert steps[-1].done == 5
     assert {"loss", "learning_rate", "grad_norm", "tokens_per_second", "eta"} <= steps[-1].facts.keys()
+
+
+class Killed(Exception):
+    pass
+
+
+def test_train_killed_after_a_checkpoint_resumes_to_a_bit_equal_loss_curve(
+    store: Store, tmp_path: Path, tiny_model_artifact: Artifact, table_artifact: Callable[..., Artifact]
+) -> None:
+    arguments = {"table": table_artifact(), "model": tiny_model_artifact, "params": QUICK}
+    interrupted = Store(store.uri)
+
+    def kill(event: Event) -> None:
+        if event.kind == "progress" and event.done == 4:
+            raise Killed  # run_child answers any exception by SIGKILL of the child's whole group
+
+    with listening(kill), pytest.raises(Killed):
+        train.direct(interrupted, **arguments)
+    key = _key(arguments)
+    assert store.manifest("training/train", key) is None
+    assert [folder.name for folder in whole(store.local("cache", "training", key))] == [
+        "step-00000002",
+        "step-00000003",
+    ]
+    resumed = train.direct(interrupted, **arguments)
+    shutil.rmtree(store.local("cache", "training"))
+    shutil.rmtree(store.local("steps", "training"))
+    uninterrupted = train.direct(store, **arguments)
+
+    assert resumed.sha256 == uninterrupted.sha256  # adapter and loss.jsonl, byte for byte
+    assert store.manifest("training/train", key).resolved["resumed_at"] == 0
+
+
+def test_train_diverging_run_stops_and_names_its_last_good_checkpoint(
+    store: Store, tiny_model_artifact: Artifact, table_artifact: Callable[..., Artifact]
+) -> None:
+    wild = QUICK.model_copy(update={"learning_rate": 1.0, "max_grad_norm": 1e9, "alpha": 1e38})
+
+    with pytest.raises(
+        TrainingError, match=r"(diverges|not finite) at step \d+.*learning_rate.*last good checkpoint is step \d+"
+    ):
+        train.direct(store, table=table_artifact(), model=tiny_model_artifact, params=wild)
+
+
+def test_train_over_its_time_budget_stops_and_keeps_its_checkpoint(
+    store: Store, tiny_model_artifact: Artifact, table_artifact: Callable[..., Artifact]
+) -> None:
+    hurried = QUICK.model_copy(update={"max_hours": 1e-9})
+    arguments = {"table": table_artifact(), "model": tiny_model_artifact}
+
+    with pytest.raises(BudgetError, match="training.max_hours"):
+        train.direct(store, params=hurried, **arguments)
+    patient = train.direct(store, params=QUICK, **arguments)  # a budget bears no identity: the same run goes on
+
+    assert patient.counts["steps"] == 5
+
+
+def _key(arguments: dict) -> str:
+    document = train.key_document(**arguments)
+    return hashlib.sha256(
+        json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    ).hexdigest()
