@@ -7,7 +7,7 @@ writes Parquet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -22,9 +22,10 @@ from tasks.mixture.encode import Encoded, encode_chunks, encode_dialogues
 from tasks.mixture.packing import best_fit
 from tasks.mixture.params import HeldOut, MixtureParams, Overlong, Packing
 from tasks.mixture.rows import ROWS, TABLE, Part, Row
-from tasks.mixture.sampling import rank, repeats
-from tasks.mixture.spill import TokenSpill
+from tasks.mixture.sampling import Ints, rank, repeats
+from tasks.mixture.spill import IGNORED, TokenSpill
 from tasks.mixture.table import TableWriter
+from tasks.text.token_cache import TokenCache
 from tasks.text.tokenizer import TextTokenizer
 
 VERSION = "2026.11.24"
@@ -44,38 +45,39 @@ def is_trained(split: Split, is_raw: bool, policy: HeldOut) -> bool:
     return split is Split.TRAIN or policy is HeldOut.ALL or (is_raw and policy is HeldOut.RAW)
 
 
-def collect(run: StepRun, encoded: Iterator[Encoded], spill: TokenSpill, params: MixtureParams) -> Parts:
-    """First pass: puts every part that fits into the spill; one that does not is cut or gets a verdict, as `params`
-    say.
+def fit(part: Encoded, params: MixtureParams) -> tuple[int, str]:
+    """How many of a part's tokens, from its first on, can be trained on, and why not all: `overlong`, `cut` or
+    `no-loss` (nothing would be learned from it); an empty reason if all.
     """
+    kept, reason = len(part.ids), ""
+    if kept > params.max_tokens:
+        if params.overlong_dialogues is Overlong.DROP and not part.source.startswith("raw-"):
+            return 0, "overlong"
+        kept, reason = params.max_tokens, "cut"
+    return (0, "no-loss") if (part.labels[1:kept] == IGNORED).all() else (kept, reason)
+
+
+def collect(run: StepRun, encoded: Iterable[Encoded], spill: TokenSpill, params: MixtureParams) -> Parts:
+    """First pass: puts what can be trained on into the spill; every token that is left out is counted."""
     parts = Parts()
     for part in encoded:
-        ids, labels = part.ids, part.labels
-        run.count("tokens_in", len(ids))
-        surplus = len(ids) - params.max_tokens
-        if surplus > 0:
-            if part.source.startswith("raw-"):
-                run.quarantine(part.id, "overlong", f"{len(ids)} tokens in a chunk; rows hold {params.max_tokens}")
-                run.count("tokens_out:overlong", len(ids))
-                continue
-            if params.overlong_dialogues is Overlong.DROP:
-                run.verdict(part.id, "overlong", f"{len(ids)} tokens; rows hold {params.max_tokens}")
-                run.count("tokens_out:overlong", len(ids))
-                continue
-            run.verdict(part.id, "cut", f"{surplus} of {len(ids)} tokens")
-            run.count("tokens_out:cut", surplus)
-            ids, labels = ids[: params.max_tokens], labels[: params.max_tokens]
-        spill.append(ids, labels)
-        parts.ids.append(part.id)
-        parts.sources.append(part.source)
-        parts.documents.append(part.document_id)
+        length = len(part.ids)
+        run.count("parts_in")
+        run.count("tokens_in", length)
+        kept, reason = fit(part, params)
+        if reason:
+            run.verdict(part.id, reason, f"{kept} of {length} tokens stay; a row holds {params.max_tokens}")
+            run.count(f"tokens_out:{reason}", length - kept)
+        if kept:
+            spill.append(part.ids[:kept], part.labels[:kept])
+            parts.ids.append(part.id)
+            parts.sources.append(part.source)
+            parts.documents.append(part.document_id)
     spill.close()
     return parts
 
 
-def lay_out(
-    parts: Parts, spill: TokenSpill, times: np.ndarray, params: MixtureParams
-) -> Iterator[tuple[Row, list[int]]]:
+def lay_out(parts: Parts, spill: TokenSpill, times: Ints, params: MixtureParams) -> Iterator[tuple[Row, list[int]]]:
     """Rows in the table's order, which is shuffled by a hash so that neighbouring rows come from different documents;
     with the numbers of their parts.
     """
@@ -93,10 +95,10 @@ def lay_out(
                 source=parts.sources[number],
                 document_id=parts.documents[number],
                 tokens=spill.lengths[number],
-                trained_tokens=spill.trained[number] - (place > 0 and spill.trained_first[number]),
+                trained_tokens=spill.trained[number],
                 copy_number=copy,
             )
-            for place, (number, copy) in enumerate(copies[entry] for entry in row)
+            for number, copy in (copies[entry] for entry in row)
         )
         yield (
             Row(id=f"row-{index:08d}", tokens=sum(part.tokens for part in members), parts=members),
@@ -105,15 +107,31 @@ def lay_out(
 
 
 @step("mixture/assemble", VERSION)
-def assemble(run: StepRun, chunks: Artifact, dialogues: Artifact, model: Artifact, params: MixtureParams) -> None:
+def assemble(
+    run: StepRun,
+    chunks: Artifact,
+    dialogues: Artifact,
+    model: Artifact,
+    params: MixtureParams,
+    replay: Artifact | None = None,
+) -> None:
     """Writes `table.parquet` and `rows.jsonl`; tokens add up: tokens_in + tokens_repeated = tokens + the `tokens_out:…`
     counts.
     """
     tokenizer = TextTokenizer.load(run.checkout(model))
     raw = (chunk for chunk in run.read(chunks, Chunk) if _kept(run, chunk.split, True, params))
     talk = (dialogue for dialogue in run.read(dialogues, Dialogue) if _kept(run, dialogue.split, False, params))
-    with TokenSpill(run.store.local("tmp") / f"{run.folder.name}-spill") as spill:
-        encoded = chain(encode_chunks(raw, tokenizer), encode_dialogues(talk, tokenizer, "dialogue"))
+    general = run.read(replay, Dialogue) if replay else iter(())
+    with (
+        run.store.scratch() as folder,
+        TokenSpill(folder) as spill,
+        TokenCache(run.cache("tokens"), tokenizer) as tokens,
+    ):
+        encoded = chain(
+            encode_chunks(raw, tokens),
+            encode_dialogues(talk, tokenizer, "dialogue", params.system_prompt),
+            encode_dialogues(general, tokenizer, "replay", params.system_prompt),
+        )
         parts = collect(run, encoded, spill, params)
         lengths = np.asarray(spill.lengths, dtype=np.int64)
         times = repeats(
@@ -156,5 +174,8 @@ def _placed(run: StepRun, rows: Iterator[tuple[Row, list[int]]], table: TableWri
 
 def _kept(run: StepRun, split: Split, is_raw: bool, params: MixtureParams) -> bool:
     kept = is_trained(split, is_raw, params.train_held_out)
-    run.count("parts_in" if kept else "held_out")
+    if not kept:
+        run.count("held_out")
+    elif split is Split.HELD_OUT:
+        run.count("held_out_trained")
     return kept

@@ -11,13 +11,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from tasks.base.records import Chunk, Dialogue
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.base.records import Chunk, Dialogue, Message
 from tasks.mixture.spill import IGNORED
 from tasks.text.chat import render_dialogue
+from tasks.text.token_cache import TokenCache
 from tasks.text.tokenizer import TextTokenizer
 
 BATCH_CHARACTERS: Final = 4_000_000
 """Raw text is encoded in batches of this size: enough for all cores, little enough for memory."""
+
+Ids = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -27,26 +33,33 @@ class Encoded:
     id: str
     source: str
     document_id: str
-    ids: list[int]
-    labels: list[int]
+    ids: Ids
+    labels: Ids
+    """The id where the token is under the loss, else `IGNORED`."""
 
 
-def encode_chunks(chunks: Iterable[Chunk], tokenizer: TextTokenizer) -> Iterator[Encoded]:
-    """Encodes raw text, in order."""
-    prefix = list(tokenizer.prefix_ids)
+def encode_chunks(chunks: Iterable[Chunk], tokens: TokenCache) -> Iterator[Encoded]:
+    """Encodes raw text, in order. What the model expects before every text (a beginning token) bears no loss."""
+    prefix = np.asarray(tokens.tokenizer.prefix_ids, dtype=np.int32)
+    end = np.asarray([tokens.tokenizer.end_of_document], dtype=np.int32)
     for batch in _batches(chunks):
-        for chunk, text_ids in zip(
-            batch, tokenizer.encode_batch([chunk.header + chunk.text for chunk in batch]), strict=True
-        ):
-            trained = [*text_ids, tokenizer.end_of_document] if chunk.last else text_ids
-            labels = [IGNORED] * len(prefix) + trained
-            yield Encoded(chunk.id, f"raw-{chunk.kind}", chunk.document_id, prefix + trained, labels)
+        encoded = tokens.encode_batch([chunk.header + chunk.text for chunk in batch])
+        for chunk, found in zip(batch, encoded, strict=True):
+            text = found.astype(np.int32)
+            ids = np.concatenate([prefix, text, end] if chunk.last else [prefix, text])
+            labels = ids.copy()
+            labels[: len(prefix)] = IGNORED
+            yield Encoded(chunk.id, f"raw-{chunk.kind}", chunk.document_id, ids, labels)
 
 
-def encode_dialogues(dialogues: Iterable[Dialogue], tokenizer: TextTokenizer, family: str) -> Iterator[Encoded]:
-    """Encodes dialogues by the model's own chat template, in order."""
+def encode_dialogues(
+    dialogues: Iterable[Dialogue], tokenizer: TextTokenizer, family: str, system_prompt: str | None
+) -> Iterator[Encoded]:
+    """Encodes dialogues by the model's own chat template, in order; `system_prompt` goes before those without one."""
+    system = (Message(role="system", content=system_prompt),) if system_prompt else ()
     for dialogue in dialogues:
-        ids, labels = render_dialogue(tokenizer, dialogue.messages)
+        messages = dialogue.messages if dialogue.messages[0].role == "system" else (*system, *dialogue.messages)
+        ids, labels = (np.asarray(found, dtype=np.int32) for found in render_dialogue(tokenizer, messages))
         yield Encoded(dialogue.id, f"{family}-{dialogue.method}", dialogue.provenance.document_id, ids, labels)
 
 

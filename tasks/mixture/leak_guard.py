@@ -2,29 +2,36 @@
 training.
 
 The rule is per suite. For most a leak is question and answer in one training text. For suites whose answers are in the
-raw text on purpose (code recall) only the prompts of training dialogues are looked at.
+raw text on purpose (code recall) only the prompts of training dialogues are looked at. The split is checked too:
+nothing of a held-out document may be in the table unless the parameters say so, and a document is on one side only.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from tasks.base.errors import LeakError
-from tasks.base.records import Chunk, Dialogue, Item, Record
+from tasks.base.records import Chunk, Dialogue, Item, Record, Split
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Artifact
-from tasks.mixture.leaks import Match, QuestionIndex, words
-from tasks.mixture.params import LeakParams, LeakPolicy
+from tasks.mixture.leaks import WORD, Match, QuestionIndex, fold, words
+from tasks.mixture.params import HeldOut, LeakParams, LeakPolicy
 from tasks.mixture.rows import ROWS, Row
 
 VERSION = "2026.11.24"
 
-HITS = "hits.jsonl"
-HITS_PER_ITEM = 3
+HITS: Final = "hits.jsonl"
+HITS_PER_ITEM: Final = 3
 """Training texts listed for an item; all are counted."""
+SEAM_CHARACTERS: Final = 2_000
+"""End of the chunk before that is read together with a chunk, so that a cut between question and answer hides nothing.
+"""
+CONTEXT_CHARACTERS: Final = 200
+"""Shown on either side of a passage."""
 
 
 class Hit(Record):
@@ -39,7 +46,7 @@ class Hit(Record):
     question: str
     answer: str
     passage: str
-    """The training text, cut to the passage and what stands around it."""
+    """The training text around the question."""
 
 
 @dataclass(frozen=True)
@@ -52,70 +59,144 @@ class TrainingText:
     """What the user says in it; empty for raw text."""
 
 
-def trained_texts(run: StepRun, table: Artifact, chunks: Artifact, dialogues: Artifact) -> Iterator[TrainingText]:
-    """Every chunk and dialogue that the table holds, once."""
-    trained = {part.id for row in run.read(table, Row, ROWS) for part in row.parts}
-    for chunk in run.read(chunks, Chunk):
-        if chunk.id in trained:
-            yield TrainingText(chunk.id, chunk.header + chunk.text, "")
-    for dialogue in run.read(dialogues, Dialogue):
-        if dialogue.id in trained:
+class Sides:
+    """Which side of the split every document is on, and which documents the table holds."""
+
+    def __init__(self) -> None:
+        self._split: dict[str, Split] = {}
+        self._trained: set[str] = set()
+
+    def note(self, document_id: str, split: Split, is_trained: bool, is_allowed: bool) -> None:
+        """Takes in one chunk or dialogue.
+
+        Raises:
+            LeakError: its document is on both sides, or it is trained although it is held out.
+        """
+        if self._split.setdefault(document_id, split) is not split:
+            raise LeakError(f"{document_id} is on both sides of the split, so nothing held out can be trusted")
+        if is_trained:
+            self._trained.add(document_id)
+            if split is Split.HELD_OUT and not is_allowed:
+                raise LeakError(f"{document_id} is held out but stands in the training table")
+
+    def is_left_out(self, document_id: str) -> bool:
+        """Whether the document is on the training side but nothing of it is in the table."""
+        return self._split.get(document_id) is Split.TRAIN and document_id not in self._trained
+
+
+def trained_texts(
+    chunks: Iterable[Chunk], dialogues: Iterable[Dialogue], trained: set[str], policy: HeldOut, sides: Sides
+) -> Iterator[TrainingText]:
+    """The text of every chunk and dialogue that the table holds, once, while `sides` learns which documents those are.
+
+    Args:
+        chunks: all, sorted by id.
+        dialogues: all of the sources', and those of a replay stream.
+        trained: ids of what the table holds.
+        policy: what of held-out documents may be trained on.
+        sides: filled on the way.
+
+    Raises:
+        LeakError: see `Sides.note`.
+    """
+    before = None
+    for chunk in chunks:
+        is_trained = chunk.id in trained
+        sides.note(chunk.document_id, chunk.split, is_trained, policy is not HeldOut.NOTHING)
+        if is_trained:
+            seam = before.text[-SEAM_CHARACTERS:] if before and before.document_id == chunk.document_id else ""
+            yield TrainingText(chunk.id, chunk.header + seam + chunk.text, "")
+            before = chunk
+    for dialogue in dialogues:
+        is_trained = dialogue.id in trained
+        sides.note(dialogue.provenance.document_id, dialogue.split, is_trained, policy is HeldOut.ALL)
+        if is_trained:
             text = "\n".join(message.content for message in dialogue.messages)
             prompts = "\n".join(message.content for message in dialogue.messages if message.role == "user")
             yield TrainingText(dialogue.id, text, prompts)
 
 
-def find_hits(items: list[Item], texts: Iterator[TrainingText], params: LeakParams) -> Iterator[Hit]:
+def find_hits(items: Iterable[Item], texts: Iterable[TrainingText], params: LeakParams) -> Iterator[Hit]:
     """Every leak, in the order of the texts."""
-    prompt_only = [item for item in items if item.suite in params.leak_prompt_suites]
-    others = [item for item in items if item.suite not in params.leak_prompt_suites]
-    for_text = QuestionIndex(others, params.leak_overlap, params.leak_jaccard)
-    for_prompts = QuestionIndex(prompt_only, params.leak_overlap, params.leak_jaccard)
+    by_rule: dict[bool, list[Item]] = {True: [], False: []}
+    for item in items:
+        by_rule[item.suite in params.leak_prompt_suites].append(item)
+    indexes = {
+        prompts_only: QuestionIndex(found, params.leak_overlap, params.leak_jaccard)
+        for prompts_only, found in by_rule.items()
+        if found
+    }
     for text in texts:
-        for match in for_text.search(words(text.text), need_answer=True):
-            yield _hit(others[match.item], text, text.text, match)
-        if text.prompts and prompt_only:
-            for match in for_prompts.search(words(text.prompts), need_answer=False):
-                yield _hit(prompt_only[match.item], text, text.prompts, match)
+        for prompts_only, index in indexes.items():
+            where = text.prompts if prompts_only else text.text
+            for match in index.search(words(where), need_answer=not prompts_only):
+                yield _hit(by_rule[prompts_only][match.item], text.part_id, where, match)
 
 
-def _hit(item: Item, text: TrainingText, where: str, match: Match) -> Hit:
+def _hit(item: Item, part_id: str, text: str, match: Match) -> Hit:
+    folded = fold(text)
+    shown = text if len(folded) == len(text) else folded
+    spans = [found.span() for found in WORD.finditer(folded)]
+    start, end = spans[match.start][0], spans[match.end - 1][1]
     return Hit(
         item_id=item.id,
         suite=item.suite,
-        part_id=text.part_id,
+        part_id=part_id,
         rule=match.rule,
         score=round(match.score, 4),
         question=item.question,
         answer=item.answers[0] if item.answers else "",
-        passage=where[:2000],
+        passage=shown[max(0, start - CONTEXT_CHARACTERS) : end + CONTEXT_CHARACTERS],
     )
 
 
 @step("mixture/leak-guard", VERSION)
 def leak_guard(
-    run: StepRun, items: Artifact, table: Artifact, chunks: Artifact, dialogues: Artifact, params: LeakParams
+    run: StepRun,
+    items: Artifact,
+    table: Artifact,
+    chunks: Artifact,
+    dialogues: Artifact,
+    params: LeakParams,
+    replay: Artifact | None = None,
 ) -> None:
-    """Writes the items that did not leak, `hits.jsonl` and a verdict per item that did.
+    """Writes the items that may be asked, and `hits.jsonl`. A verdict says why an item may not: `leak-<rule>`, the
+    twin of a pair leaked (`pair-leaked`), or the table's sample left its document out (`not-trained`).
 
     Raises:
-        LeakError: an item leaked and `leak_policy` is `fail`.
+        LeakError: an item leaked and `leak_policy` is `fail`, or the split is broken.
     """
     asked = list(run.read(items, Item))
-    found: dict[str, list[Hit]] = {}
-    texts: Counter[str] = Counter()
-    for hit in find_hits(asked, trained_texts(run, table, chunks, dialogues), params):
-        texts[hit.item_id] += 1
-        if texts[hit.item_id] <= HITS_PER_ITEM:
-            found.setdefault(hit.item_id, []).append(hit)
-    if found and params.leak_policy is LeakPolicy.FAIL:
-        first = next(iter(found.values()))[0]
+    trained = {part.id for row in run.read(table, Row, ROWS) for part in row.parts}
+    talk = [run.read(artifact, Dialogue) for artifact in (dialogues, replay) if artifact]
+    sides = Sides()
+    texts = trained_texts(
+        run.read(chunks, Chunk), (one for some in talk for one in some), trained, params.train_held_out, sides
+    )
+    listed: dict[str, list[Hit]] = {}
+    found: Counter[str] = Counter()
+    for hit in find_hits(asked, texts, params):
+        found[hit.item_id] += 1
+        if found[hit.item_id] <= HITS_PER_ITEM:
+            listed.setdefault(hit.item_id, []).append(hit)
+    if listed and params.leak_policy is LeakPolicy.FAIL:
+        first = next(iter(listed.values()))[0]
         raise LeakError(
-            f"{len(found)} of {len(asked)} evaluation items are in the training table, such as {first.item_id} in "
+            f"{len(listed)} of {len(asked)} evaluation items are in the training table, such as {first.item_id} in "
             f"{first.part_id}; set dataset.leak_policy to drop, or take the text out of the sources"
         )
-    for identifier, hits in sorted(found.items()):
-        run.verdict(identifier, f"leak-{hits[0].rule}", f"{hits[0].part_id} and {texts[identifier] - 1} more")
-    run.write((hit for _, hits in sorted(found.items()) for hit in hits), HITS)
-    run.write(item for item in asked if item.id not in found)
-    run.count("leaks", len(found))
+    broken = {item.pair_id for item in asked if item.pair_id and item.id in listed}
+    kept = []
+    for item in asked:
+        if item.id in listed:
+            first = listed[item.id][0]
+            run.verdict(item.id, f"leak-{first.rule}", f"{first.part_id}; {found[item.id]} training texts in all")
+        elif item.pair_id in broken:
+            run.verdict(item.id, "pair-leaked", str(item.pair_id))
+        elif sides.is_left_out(item.document_id):
+            run.verdict(item.id, "not-trained", item.document_id)
+        else:
+            kept.append(item)
+    run.write((hit for _, hits in sorted(listed.items()) for hit in hits), HITS)
+    run.write(kept)
+    run.count("leaks", len(listed))

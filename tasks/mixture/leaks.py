@@ -4,24 +4,24 @@ Texts are compared as words: case, spacing, punctuation and markup do not count.
 index in memory; the training texts stream past it, so memory does not depend on them. A question is found in a text
 when
 
-- `exact`: all its words stand there in a row;
-- `13-gram`: 13 of its words stand there in a row that no other document's question has (the length that GPT-3 and
-  lm-evaluation-harness decontaminate by);
-- `8-gram`: at least `overlap` of its 8-grams stand there (the length of PaLM's and Llama 2's contamination checks);
+- `exact`: all its words stand there one after the other;
+- `13-gram`: 13 of its words do (the length by which GPT-3 and lm-evaluation-harness decontaminate);
+- `8-gram`: at least `overlap` of its 8-grams stand there (the length of PaLM's contamination check);
 - `near-copy`: some passage of its length has a Jaccard index of word 3-grams of at least `jaccard` with it. MinHash
-  estimates this number; here it is computed, because the index leaves few passages to compare.
+  estimates this number for whole texts; here it is computed, for the passage, because the index leaves few to compare
+  (`tests/benchmarks/leaks.py`).
 
-It leaked when the answer stands in the same text: a question about something is no leak, and neither is an answer,
-which recall expects to be in the training text. Wording that questions of many documents share is template, not
-evidence.
+It leaked when its answer stands in the same text: an answer alone is no leak, since recall expects it to be trained.
+Grams that questions about several documents share are template wording and prove nothing.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -29,16 +29,14 @@ from numpy.typing import NDArray
 
 from tasks.base.records import Item
 
-_WORD: Final = re.compile(r"[^\W_]+")
-_SHINGLE: Final = 3
-_SHARED: Final = 3
+WORD: Final = re.compile(r"[^\W_]+")
+"""Unlike `tasks.text.ngrams` this splits at underscores, which are Markdown's emphasis."""
+SHINGLE_WORDS: Final = 3
+SHARED_DOCUMENTS: Final = 3
 """A gram in questions about more documents than this is template wording."""
 _MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)
 
-
-def words(text: str) -> list[str]:
-    """The words of a text, in compatibility form and lower case; underscores separate."""
-    return _WORD.findall(text.casefold() if text.isascii() else unicodedata.normalize("NFKC", text).casefold())
+Gram = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -50,143 +48,143 @@ class Match:
     rule: str
     """`exact`, `13-gram`, `8-gram` or `near-copy`."""
     score: float
-    """Part of the question's 8-grams found, or Jaccard index of a near copy; 1 for `exact`."""
+    """Part of the question's 8-grams that was found, or Jaccard index of a near copy; 1 for `exact` and `13-gram`."""
     start: int
-    """First word of the passage in the text's words."""
+    """First word of the passage, counted in the text's words."""
     end: int
     """Word after the passage."""
 
 
+def fold(text: str) -> str:
+    """Compatibility form and lower case."""
+    return text.casefold() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, folded, in order."""
+    return WORD.findall(fold(text))
+
+
 class QuestionIndex:
-    """The questions of an evaluation, ready to be looked up in texts."""
+    """The questions of an evaluation, to be looked for in texts."""
 
     def __init__(self, items: Sequence[Item], overlap: float, jaccard: float) -> None:
         self.overlap, self.jaccard = overlap, jaccard
-        self.questions = [words(item.question) for item in items]
-        self.answers = [[found for answer in item.answers if (found := words(answer))] for item in items]
-        self._numbers: dict[str, int] = {}
-        for question in self.questions:
-            for word in question:
-                self._numbers.setdefault(word, len(self._numbers) + 1)
-        documents: dict[tuple[str, ...], set[str]] = {}
-        for item, question in zip(items, self.questions, strict=True):
-            for size in (_SHINGLE, 13):
-                for gram in _grams(question, size):
-                    documents.setdefault(gram, set()).add(item.document_id)
-        self._template = {gram for gram, where in documents.items() if len(where) > _SHARED}
+        self._questions = [words(item.question) for item in items]
+        # nobody can answer an unanswerable question, so the question alone is what could have leaked
+        answers = [item.answers if item.answerable else () for item in items]
+        self._answers = [[found for answer in known if (found := words(answer))] for known in answers]
+        self._vocabulary: dict[str, int] = {}
+        for word in chain.from_iterable(self._questions):
+            self._vocabulary.setdefault(word, len(self._vocabulary) + 1)
+        documents: dict[Gram, set[str]] = {}
+        for item, question in zip(items, self._questions, strict=True):
+            for gram in chain.from_iterable(_grams(question, size) for size in (SHINGLE_WORDS, 8, 13)):
+                documents.setdefault(gram, set()).add(item.document_id)
+        self._template = {gram for gram, where in documents.items() if len(where) > SHARED_DOCUMENTS}
+        self._shingles = [self._telling(question, SHINGLE_WORDS) for question in self._questions]
         pairs = sorted(
-            (self._hash_of(gram), number)
-            for number, question in enumerate(self.questions)
-            for gram in self._telling(question)
+            (self._hash(gram), number) for number, shingles in enumerate(self._shingles) for gram in shingles
         )
-        self._grams: NDArray[np.uint64] = np.asarray([gram for gram, _ in pairs], dtype=np.uint64)
-        self._items: NDArray[np.int64] = np.asarray([number for _, number in pairs], dtype=np.int64)
-        self._needed = np.asarray([len(self._telling(question)) for question in self.questions], dtype=np.int64)
+        self._hashes: NDArray[np.uint64] = np.asarray([found for found, _ in pairs], dtype=np.uint64)
+        self._owners: NDArray[np.int64] = np.asarray([number for _, number in pairs], dtype=np.int64)
+        self._needed = np.asarray([len(shingles) for shingles in self._shingles], dtype=np.int64)
+        self._sizes = sorted({len(gram) for shingles in self._shingles for gram in shingles})
 
-    def search(self, text: Sequence[str], need_answer: bool) -> list[Match]:
-        """Every question that leaked into the text.
-
-        Args:
-            text: its `words`.
-            need_answer: whether the answer must stand in it too.
-        """
-        matches = []
+    def search(self, text: Sequence[str], need_answer: bool) -> Iterator[Match]:
+        """Every question that leaked into a text, given as its `words`, with its answer in the same text if needed."""
         joined = ""
         for item, place in self._candidates(text):
             joined = joined or f" {' '.join(text)} "
             match = self._compare(item, place, text, joined)
             if match and (not need_answer or self._has_answer(item, joined)):
-                matches.append(match)
-        return matches
+                yield match
 
-    def _candidates(self, text: Sequence[str]) -> list[tuple[int, int]]:
-        """Items that have half of their telling shingles in the text, with the place where most of them are."""
-        numbers = np.fromiter((self._numbers.get(word, 0) for word in text), dtype=np.uint64, count=len(text))
-        if not numbers.any():
-            return []
-        found_items, found_places = [], []
-        for size in (1, 2, _SHINGLE):
+    def _candidates(self, text: Sequence[str]) -> Iterator[tuple[int, int]]:
+        """Items of which the text has at least half of the telling shingles, with the place where most of them are."""
+        numbers = np.fromiter((self._vocabulary.get(word, 0) for word in text), dtype=np.uint64, count=len(text))
+        owners, places = [], []
+        for size in self._sizes:
             hashes, known = _rolling(numbers, size)
-            places = np.flatnonzero(known)
-            left = np.searchsorted(self._grams, hashes[places], "left")
-            counts = np.searchsorted(self._grams, hashes[places], "right") - left
-            if counts.sum():
-                runs = np.repeat(left - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts)
-                found_items.append(self._items[runs + np.arange(counts.sum())])
-                found_places.append(np.repeat(places, counts))
-        if not found_items:
-            return []
-        items, places = np.concatenate(found_items), np.concatenate(found_places)
-        enough = np.bincount(items, minlength=len(self._needed)) * 2 >= self._needed
-        result = []
-        for item in np.unique(items):
-            if enough[item]:
-                result.append((int(item), self._densest(np.sort(places[items == item]), len(self.questions[item]))))
-        return result
-
-    @staticmethod
-    def _densest(places: NDArray[np.int64], width: int) -> int:
-        ends = np.searchsorted(places, places + width, "left")
-        return int(places[int(np.argmax(ends - np.arange(len(places))))])
+            found = np.flatnonzero(known)
+            first = np.searchsorted(self._hashes, hashes[found], "left")
+            counts = np.searchsorted(self._hashes, hashes[found], "right") - first
+            steps = np.arange(counts.sum()) + np.repeat(first - np.cumsum(counts) + counts, counts)
+            owners.append(self._owners[steps])
+            places.append(np.repeat(found, counts))
+        if not owners:
+            return
+        owner, place = np.concatenate(owners), np.concatenate(places)
+        enough = np.bincount(owner, minlength=len(self._needed)) * 2 >= self._needed
+        for item in np.unique(owner[enough[owner]]).tolist():
+            yield item, _densest(np.sort(place[owner == item]), len(self._questions[item]))
 
     def _compare(self, item: int, place: int, text: Sequence[str], joined: str) -> Match | None:
-        question = self.questions[item]
+        question = self._questions[item]
         size = len(question)
-        if f" {' '.join(question)} " in joined:
-            start = joined[: joined.index(f" {' '.join(question)} ")].count(" ")
+        whole = joined.find(f" {' '.join(question)} ")
+        if whole >= 0:
+            start = joined.count(" ", 0, whole)
             return Match(item, "exact", 1.0, start, start + size)
         first, last = max(0, place - size), min(len(text), place + 2 * size)
         near = f" {' '.join(text[first:last])} "
-        grams = [gram for gram in _grams(question, 13) if gram not in self._template] if size >= 13 else []
-        if any(f" {' '.join(gram)} " in near for gram in grams):
+        if any(f" {' '.join(gram)} " in near for gram in self._telling(question, 13) if len(gram) == 13):
             return Match(item, "13-gram", 1.0, first, last)
         if size >= 8:
-            eights = _grams(question, 8)
-            share = sum(f" {' '.join(gram)} " in near for gram in eights) / len(eights)
+            share = _share(self._telling(question, 8), near)
             if share >= self.overlap:
                 return Match(item, "8-gram", share, first, last)
         return self._near_copy(item, first, last, text)
 
     def _near_copy(self, item: int, first: int, last: int, text: Sequence[str]) -> Match | None:
-        question = self.questions[item]
-        size = min(_SHINGLE, len(question))
-        wanted = set(_grams(question, size))
+        size = len(self._questions[item])
+        wanted = set(_grams(self._questions[item], min(SHINGLE_WORDS, size)))
+        telling = set(self._shingles[item])
         best, where = 0.0, first
-        for start in range(first, max(first, last - len(question)) + 1):
-            passage = set(_grams(text[start : start + len(question)], size))
-            likeness = len(wanted & passage) / len(wanted | passage) if passage else 0.0
-            if likeness > best:
+        for start in range(first, max(first, last - size) + 1, max(1, size // 16)):
+            passage = set(_grams(text[start : start + size], min(SHINGLE_WORDS, size)))
+            likeness = len(wanted & passage) / len(wanted | passage)
+            if likeness > best and len(telling & passage) >= self.jaccard * len(telling):
                 best, where = likeness, start
-        if best < self.jaccard:
-            return None
-        return Match(item, "near-copy", best, where, min(len(text), where + len(question)))
+        found = best >= self.jaccard
+        return Match(item, "near-copy", best, where, min(len(text), where + size)) if found else None
 
     def _has_answer(self, item: int, joined: str) -> bool:
-        answers = self.answers[item]
-        return not answers or any(_share(answer, joined) >= self.overlap for answer in answers)
+        answers = self._answers[item]
+        return not answers or any(
+            _share(_grams(answer, min(8, len(answer))), joined) >= self.overlap for answer in answers
+        )
 
-    def _telling(self, question: Sequence[str]) -> list[tuple[str, ...]]:
-        grams = list(dict.fromkeys(_grams(question, min(_SHINGLE, len(question)))))
+    def _telling(self, question: Sequence[str], size: int) -> list[Gram]:
+        """Distinct grams of that size (or the whole of a shorter question) that are not template wording; all of them
+        if every one is.
+        """
+        grams = list(dict.fromkeys(_grams(question, min(size, len(question)))))
         return [gram for gram in grams if gram not in self._template] or grams
 
-    def _hash_of(self, gram: tuple[str, ...]) -> int:
-        numbers = np.asarray([self._numbers[word] for word in gram], dtype=np.uint64)
+    def _hash(self, gram: Gram) -> int:
+        numbers = np.asarray([self._vocabulary[word] for word in gram], dtype=np.uint64)
         return int(_rolling(numbers, len(gram))[0][0])
 
 
-def _grams(text: Sequence[str], size: int) -> list[tuple[str, ...]]:
+def _grams(text: Sequence[str], size: int) -> list[Gram]:
     return [tuple(text[start : start + size]) for start in range(len(text) - size + 1)] if size else []
 
 
-def _share(answer: Sequence[str], joined: str) -> float:
-    grams = _grams(answer, min(8, len(answer)))
+def _share(grams: Sequence[Gram], joined: str) -> float:
     return sum(f" {' '.join(gram)} " in joined for gram in grams) / len(grams)
+
+
+def _densest(places: NDArray[np.int64], width: int) -> int:
+    """The place from which a window of that width holds most places."""
+    ends = np.searchsorted(places, places + width, "left")
+    return int(places[int(np.argmax(ends - np.arange(len(places))))])
 
 
 def _rolling(numbers: NDArray[np.uint64], size: int) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
     """Hash of every gram of that size, and whether all its words are words of some question."""
     count = max(0, len(numbers) - size + 1)
-    hashes = np.full(count, np.uint64(size), dtype=np.uint64)
+    hashes = np.full(count, size, dtype=np.uint64)
     known = np.ones(count, dtype=np.bool_)
     for offset in range(size):
         piece = numbers[offset : offset + count]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 from pydantic import Field, field_validator
 
 from tasks.base.params import Params
+from tasks.base.store import file_sha256
 
 FAMILIES: Final = ("raw", "dialogue", "replay")
 """A source is named `<family>-<detail>`: `raw-file`, `raw-pull`, `raw-wiki`, `dialogue-<method>`, `replay-<name>`."""
@@ -43,7 +45,64 @@ class Overlong(StrEnum):
     """Its first `max_tokens` tokens, so the model never sees its end: what TRL's truncation does."""
 
 
-class MixtureParams(Params):
+class HeldOutParams(Params):
+    """What table and leak guard both have to know."""
+
+    train_held_out: HeldOut = HeldOut.NOTHING
+    """What of held-out documents is trained on."""
+
+
+class ReplayAnswers(StrEnum):
+    """Whose answers a replay stream trains."""
+
+    GIVEN = "given"
+    """Those of the file or dataset."""
+    BASE_MODEL = "base-model"
+    """The base model's own answers to the same questions, so that what it can already do stays as it is."""
+
+
+class Replay(Params):
+    """General dialogues that are trained on beside the sources, against forgetting."""
+
+    source: str = Field(min_length=1)
+    """A file of JSON lines, or OWNER/NAME of a dataset on the Hub. A record has `messages` or `conversations`, or a
+    pair
+    such as `prompt` and `completion`, `instruction` and `output`, `question` and `answer`."""
+    revision: str | None = None
+    """Commit, tag or branch of the dataset; null = the newest when it is first fetched into the store."""
+    split: str = "train"
+    """Split of the dataset."""
+    records: int = Field(1_000, ge=1)
+    """Dialogues taken, a fixed sample of the first `scanned_records`."""
+    scanned_records: int = Field(50_000, ge=1)
+    """Records of the source that are looked at."""
+    answers: ReplayAnswers = ReplayAnswers.GIVEN
+    """Whose answers are trained."""
+    answer_tokens: int = Field(256, ge=1, le=8192)
+    """Longest answer of the base model."""
+    seed: int = Field(0, ge=0)
+    """Another seed takes other dialogues."""
+
+    @property
+    def file(self) -> Path | None:
+        """The local file that `source` names, or None."""
+        path = Path(self.source).expanduser()
+        return path if path.is_file() else None
+
+    @property
+    def name(self) -> str:
+        """Name of the stream, without a path of this machine."""
+        return self.file.stem if self.file else self.source
+
+    def identity(self) -> dict[str, Any]:
+        """As for every parameter model, but a local file is known by its name and bytes."""
+        document = super().identity()
+        if self.file:
+            document |= {"source": self.name, "revision": file_sha256(self.file)}
+        return document
+
+
+class MixtureParams(HeldOutParams):
     """Which rows the training table holds."""
 
     max_tokens: int = Field(8192, ge=64, le=1_048_576)
@@ -58,10 +117,12 @@ class MixtureParams(Params):
     """
     max_repeats: int = Field(4, ge=1, le=100)
     """How often a row may stand in the table so that its source reaches its share."""
+    replay: Replay | None = None
+    """General dialogues against forgetting; null = none."""
     packing: Packing = Packing.BEST_FIT
     """How rows fill the sequence length."""
-    train_held_out: HeldOut = HeldOut.NOTHING
-    """What of held-out documents is trained on."""
+    system_prompt: str | None = Field(None, min_length=1)
+    """Put before every dialogue that has none of its own; null = what the model's chat template does by itself."""
     overlong_dialogues: Overlong = Overlong.DROP
     """What becomes of a dialogue longer than `max_tokens`."""
     mixture_seed: int = Field(0, ge=0)
@@ -87,7 +148,7 @@ class LeakPolicy(StrEnum):
     """The run fails before anything is spent on training."""
 
 
-class LeakParams(Params):
+class LeakParams(HeldOutParams):
     """When an evaluation question counts as leaked."""
 
     leak_policy: LeakPolicy = LeakPolicy.DROP
