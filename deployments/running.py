@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from flows.phases import Phase
 
 
+SEND_SECONDS = 10.0
+"""How long the end of a run waits for its last logs to reach the server."""
+
+
 class RunFailed(RawtuneError):
     """A run that began and did not succeed; carries its report for `--json`."""
 
@@ -58,6 +62,7 @@ def run_retrain(params: RetrainParams, until: Phase) -> RunReport:
     # A heartbeat thread costs a second per flow (prefect 3.8.8); it serves workers, whose death nobody watches here.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         state = retrain(params, until, return_state=True)
+    _send_pending()
     report = _report(Store(params.store), str(state.state_details.flow_run_id))
     if state.is_completed():
         return report
@@ -71,6 +76,15 @@ def run_retrain(params: RetrainParams, until: Phase) -> RunReport:
     if isinstance(error, Exception):
         raise RunFailed(f"{type(error).__name__}: {error}", report, 1) from error
     raise RunFailed(f"the run ended as {state.name}: {state.message}", report, 1)
+
+
+def _send_pending() -> None:
+    """Sends queued logs and events while the server is still there; at exit Prefect would wait for one that is gone."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    EventsWorker.drain_all(timeout=SEND_SECONDS)
+    APILogWorker.drain_all(timeout=SEND_SECONDS)
 
 
 def _report(store: Store, run: str) -> RunReport:

@@ -1,0 +1,67 @@
+"""What a finished run prints: what was learned, base against tuned, and where to look further."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from deployments import console
+from tasks.base.ledger import RunReport
+from tasks.base.runs import read_json
+from tasks.base.store import Artifact, Store
+
+STREAMS = {
+    "answers_held_out": "answers about held-out documents",
+    "answers_train": "answers about trained documents",
+    "raw_held_out": "raw text of held-out documents",
+    "raw_train": "raw text of trained documents",
+}
+"""Loss streams of the evaluation, in the order of the table."""
+
+
+def print_summary(store: Store, report: RunReport) -> None:
+    """Prints the table of the run's evaluation, if it came that far, and the places of report and release."""
+    findings = next((step.artifact for step in report.steps if step.step == "evaluation/report"), None)
+    if findings is not None:
+        artifact = Artifact(step="evaluation/report", version="", **findings)
+        summary = read_json(store, artifact, "summary.json")
+        console.output.print(f"\n[bold]{escape(summary['verdict'])}[/]", highlight=False)
+        console.output.print(what_was_learned(summary))
+    console.print_steps(report)
+    places = {"report": report.report, "release": report.release}
+    console.print_places({label: place for label, place in places.items() if place})
+    console.print_places({"details": f"rawtune up --store {store.uri}   (the run in the Prefect UI)"})
+
+
+def what_was_learned(summary: dict[str, Any]) -> Table:
+    """The base-versus-tuned table of an evaluation's summary.json: shares of right answers, then losses."""
+    table = Table(box=None, pad_edge=False, title="What was learned", title_justify="left", title_style="")
+    for column in ("", "base", "tuned", "difference"):
+        table.add_column(column, justify="left" if column == "" else "right")
+    arms, differences, losses = summary["arms"], summary["differences"], summary["losses"]
+    for suite, gain in differences.items():
+        table.add_row(
+            f"{suite} ({gain['items']} questions)",
+            _share(arms["base"].get(suite)),
+            _share(arms["tuned"].get(suite)),
+            _gain(gain),
+        )
+    for stream, label in STREAMS.items():
+        base, tuned = (losses.get(arm, {}).get(stream) for arm in ("base", "tuned"))
+        if base and tuned:
+            change = tuned["loss"] - base["loss"]
+            table.add_row(
+                f"loss on {label}", f"{base['loss']:.3f}", f"{tuned['loss']:.3f}", f"{change:+.3f} nats/token"
+            )
+    return table
+
+
+def _share(figure: dict[str, Any] | None) -> str:
+    return "–" if figure is None else f"{100 * figure['estimate']:.0f}%"
+
+
+def _gain(figure: dict[str, Any]) -> str:
+    interval = "" if figure["low"] is None else f"  [{100 * figure['low']:+.0f}, {100 * figure['high']:+.0f}]"
+    return f"{100 * figure['estimate']:+.0f} points{escape(interval)}"
