@@ -1,0 +1,69 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.text.ngrams import (
+    PERMUTATIONS,
+    jaccard,
+    ngram_hashes,
+    normalise,
+    signatures,
+    similar_pairs,
+    text_digest,
+    window_hashes,
+    words,
+)
+
+SENTENCE = (
+    "Products may be switched from a recurring contribution to digital plus supporter "
+    "while the account is not in payment failure"
+)
+
+
+def test_copy_with_other_case_spacing_and_punctuation_is_equal() -> None:
+    copy = (
+        "  PRODUCTS may,be switched\nfrom a “recurring” contribution - to digital plus supporter;"
+        "while the account IS not in payment failure!"
+    )
+    assert normalise(copy) == normalise(SENTENCE)
+    assert text_digest(copy) == text_digest(SENTENCE)
+    assert ngram_hashes(copy, 8) == ngram_hashes(SENTENCE, 8)
+    assert jaccard(*signatures([SENTENCE, copy])) == 1.0
+
+
+def test_ngram_hashes_count_windows_and_need_enough_words() -> None:
+    assert len(ngram_hashes(SENTENCE, 13)) == len(words(SENTENCE)) - 12
+    assert ngram_hashes("one two three", 8) == set()
+
+
+def test_hashes_are_the_same_in_every_process() -> None:
+    assert window_hashes(["a", "b", "c"], 2).tolist() == [12108274463293437693, 399965937876855113]
+
+
+@given(st.lists(st.sampled_from("abcde"), max_size=30), st.integers(1, 8))
+def test_equal_windows_have_equal_hashes(tokens: list[str], length: int) -> None:
+    hashes = window_hashes(tokens, length).tolist()
+    windows = [tuple(tokens[start : start + length]) for start in range(len(tokens) - length + 1)]
+    assert len(set(hashes)) == len(set(windows))
+    assert len(hashes) == len(windows)
+
+
+def test_signature_estimates_jaccard() -> None:
+    numbers = [f"w{number}" for number in range(400)]
+    matrix = signatures([" ".join(numbers), " ".join(numbers[:380]), " ".join(numbers[200:])])
+    assert matrix.shape == (3, PERMUTATIONS)
+    assert matrix.dtype == np.uint32
+    assert 0.85 <= jaccard(matrix[0], matrix[1]) <= 1.0
+    assert 0.3 <= jaccard(matrix[0], matrix[2]) <= 0.7
+
+
+def test_similar_pairs_connect_many_copies_with_few_comparisons() -> None:
+    matrix = signatures([SENTENCE + " " + SENTENCE[::-1]] * 500 + ["something else altogether " * 5])
+    pairs = list(similar_pairs(matrix, 0.9))
+    assert {row for pair in pairs for row in pair[:2]} == set(range(500))
+    assert len(pairs) < 1_000
+
+
+def test_no_texts_have_no_signatures() -> None:
+    assert signatures([]).shape == (0, PERMUTATIONS)
+    assert list(similar_pairs(signatures([]), 0.5)) == []
