@@ -43,11 +43,26 @@ def write_folder(folder: Path, adapter: Path, model: Path, model_id: str) -> dic
     for name in TOKENIZER_OPTIONAL:
         if (model / name).is_file():
             shutil.copyfile(model / name, folder / name)
-    config: dict[str, Any] = json.loads((folder / "adapter_config.json").read_text("utf-8"))
-    config |= {"base_model_name_or_path": model_id, "inference_mode": True}
+    config = released_config(adapter, model_id)
     write_json(folder / "adapter_config.json", config)
     write_json(folder / "generation_config.json", generation_config(model))
     return config
+
+
+def released_config(adapter: Path, model_id: str) -> dict[str, Any]:
+    """The adapter's configuration as released: its base model by name, not by a path of the training machine."""
+    config: dict[str, Any] = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
+    return config | {"base_model_name_or_path": model_id, "inference_mode": True}
+
+
+def adapter_identity(config: dict[str, Any], weights: str) -> str:
+    """Hash of an adapter's weights and released configuration: two releases with equal adapters are the same."""
+    return hashlib.sha256(json.dumps([weights, config], sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def weights_sha256(folder: Path) -> str:
+    """Hash of an adapter's weights."""
+    return file_sha256(folder / "adapter_model.safetensors")
 
 
 def generation_config(model: Path) -> dict[str, Any]:
@@ -75,11 +90,6 @@ def check_publishable(folder: Path) -> list[Path]:
         if path.suffix not in PUBLISHABLE:
             raise ReleaseError(f"release/publish: {path.name} is not a kind of file that is released ({path.suffix})")
     return files
-
-
-def adapter_sha256(folder: Path) -> str:
-    """Hash of the adapter's weights: two releases with equal weights are the same release."""
-    return file_sha256(folder / "adapter_model.safetensors")
 
 
 def write_json(path: Path, document: Any) -> None:

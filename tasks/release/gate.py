@@ -8,22 +8,28 @@ release harder, not easier.
 
 from __future__ import annotations
 
+import itertools
 import json
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.base.records import Chunk, Dialogue
 from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
 from tasks.base.store import Artifact
-from tasks.release.measures import Figure, Measures, read_measures
+from tasks.release.measures import Figure, Measures, change_since, read_measures
 from tasks.release.params import GateParams
+from tasks.text.secrets import find_secrets
 
 VERSION = "2026.11.24"
 
 RECALL = "recall"
 FORGETTING = "forgetting"
 HELD_OUT = "answers_held_out"
+
+BATCH_CHARACTERS: Final = 1_000_000
 
 
 class Check(BaseModel):
@@ -54,22 +60,22 @@ class Decision(BaseModel):
 
 
 def decide(
-    measures: Measures, params: GateParams, previous: Measures | None = None, secrets: int = 0, budget_kept: bool = True
+    measures: Measures, params: GateParams, change: Figure | None = None, secrets: int = 0, budget_kept: bool = True
 ) -> Decision:
     """Compares figures with bounds; pure.
 
     Args:
         measures: this run's figures.
         params: the bounds.
-        previous: figures of the last promoted release whose adapter differs, if there is one.
-        secrets: unredacted secrets found in training or published text; one is too many.
+        change: recall against the last promoted release on the same questions; null if there is nothing to compare.
+        secrets: unredacted secrets found in training text; one is too many.
         budget_kept: whether the run stayed within its stated budgets.
     """
     checks = [
         *_recall_gain(measures, params),
         *_forgetting(measures, params),
         *_held_out_loss(measures, params),
-        *_regression(measures, params, previous),
+        *_regression(change, params),
         *_leaks(measures, params),
         Check(
             name="secrets", passed=secrets == 0, measured=secrets, bound=0, detail=f"{secrets} unredacted secrets found"
@@ -88,6 +94,24 @@ def decide(
         reasons=tuple(check.detail for check in failed or checks),
         checks=tuple(checks),
     )
+
+
+def count_secrets(texts: Iterable[str]) -> int:
+    """Secrets that the redaction left in text, found by the scanner that redacts."""
+    return sum(len(find_secrets(batch)) for batch in _batches(texts))
+
+
+def _batches(texts: Iterable[str]) -> Iterator[str]:
+    """Texts joined to about a megabyte, because every call of the scanner costs about a millisecond."""
+    held: list[str] = []
+    length = 0
+    for text in texts:
+        held.append(text)
+        length += len(text)
+        if length > BATCH_CHARACTERS:
+            yield "\n\n".join(held)
+            held, length = [], 0
+    yield "\n\n".join(held)
 
 
 def _recall_gain(measures: Measures, params: GateParams) -> list[Check]:
@@ -120,30 +144,10 @@ def _held_out_loss(measures: Measures, params: GateParams) -> list[Check]:
     ]
 
 
-def _regression(measures: Measures, params: GateParams, previous: Measures | None) -> list[Check]:
-    """Against the released adapter on the same items where it was answered as an arm, else against its own
-    published figures.
-    """
-    if params.max_regression is None:
+def _regression(change: Figure | None, params: GateParams) -> list[Check]:
+    if params.max_regression is None or change is None:
         return []
-    if RECALL in measures.regressions:
-        figure = measures.regressions[RECALL]
-        return [_at_least("regression", "recall against the released model", figure, -params.max_regression, params)]
-    if previous is None:
-        return []
-    ours, theirs = (found.scores.get(RECALL, {}).get("tuned") for found in (measures, previous))
-    if theirs is None:
-        return []
-    difference = None if ours is None else Figure(estimate=ours.estimate - theirs.estimate)
-    return [
-        _at_least(
-            "regression",
-            "recall against the released model's own questions",
-            difference,
-            -params.max_regression,
-            params,
-        )
-    ]
+    return [_at_least("regression", "recall against the released model", change, -params.max_regression, params)]
 
 
 def _leaks(measures: Measures, params: GateParams) -> list[Check]:
@@ -166,28 +170,56 @@ def _at_least(name: str, label: str, figure: Figure | None, bound: float, params
         return Check(
             name=name, passed=False, measured=None, bound=bound, detail=f"{label}: not measured, {bound:+.2f} needed"
         )
-    measured = figure.low if params.judge == "interval" and figure.low is not None else figure.estimate
+    measured = figure.low if params.judge == "interval" else figure.estimate
+    missing = " (the questions give no interval)" if measured is None else ""
     return Check(
         name=name,
-        passed=measured >= bound,
+        passed=measured is not None and measured >= bound,
         measured=measured,
         bound=bound,
-        detail=f"{label}: {figure.text}, {bound:+.2f} needed",
+        detail=f"{label}: {figure.text}{missing}, {bound:+.2f} needed",
     )
 
 
 @step("release/gate", VERSION)
 def gate(
-    run: StepRun, report: Artifact, params: GateParams, previous: Artifact | None = None, budget_kept: bool = True
+    run: StepRun,
+    report: Artifact,
+    params: GateParams,
+    previous: Artifact | None = None,
+    chunks: Artifact | None = None,
+    dialogues: Artifact | None = None,
+    budget_kept: bool = True,
 ) -> None:
-    """Decides from the evaluation's report; `previous` is the last promoted release whose adapter differs."""
-    before = None if previous is None else read_measures(read_json(run.store, previous, "summary.json"))
+    """Decides from the evaluation's report.
+
+    Args:
+        run: this step's run.
+        report: the evaluation.
+        params: the bounds.
+        previous: the last promoted release whose adapter differs.
+        chunks: raw training text, to be searched for secrets.
+        dialogues: training dialogues, to be searched for secrets.
+        budget_kept: whether the run stayed within its budgets.
+    """
+    change = None
+    if previous is not None:
+        change = change_since(_rows(run, report), _rows(run, previous))
+    texts = itertools.chain(
+        (chunk.text for chunk in run.read(chunks, Chunk)) if chunks else (),
+        (message.content for one in run.read(dialogues, Dialogue) for message in one.messages) if dialogues else (),
+    )
     measures = read_measures(read_json(run.store, report, "summary.json"))
-    decision = decide(measures, params, before, budget_kept=budget_kept)
+    decision = decide(measures, params, change, count_secrets(texts), budget_kept)
     run.path("decision.json").write_text(json.dumps(_document(decision), indent=1, ensure_ascii=False) + "\n", "utf-8")
     run.count("allowed", int(decision.decision == "allow"))
     for check in decision.checks:
         run.count("passed" if check.passed else "failed")
+
+
+def _rows(run: StepRun, artifact: Artifact) -> list[dict[str, Any]]:
+    with run.store.open(artifact, "scores.jsonl") as reader:
+        return [json.loads(line) for line in reader]
 
 
 def _document(decision: Decision) -> dict[str, Any]:

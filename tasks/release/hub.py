@@ -116,10 +116,15 @@ def make_latest(repo_id: str, revision: str, action: str = "Promote") -> str:
 
 
 def promotions(repo_id: str) -> list[str]:
-    """Names of the releases that `main` held, in order; the last is the latest."""
+    """Names of the releases that `main` held, in order; the last is the latest. None for a repository not yet made."""
+    from huggingface_hub.errors import RepositoryNotFoundError
+
     api = connect()
     with speaking(f"reading the history of {repo_id}"):
-        found = [TITLE.fullmatch(commit.title) for commit in api.list_repo_commits(repo_id, revision=MAIN)]
+        try:
+            found = [TITLE.fullmatch(commit.title) for commit in api.list_repo_commits(repo_id, revision=MAIN)]
+        except RepositoryNotFoundError:
+            return []
     return [match[2] for match in reversed(found) if match is not None]
 
 

@@ -6,7 +6,8 @@ numbers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -41,8 +42,6 @@ class Measures(BaseModel):
     """Suite → arm → mean score."""
     differences: dict[str, Figure]
     """Suite → tuned minus base, paired."""
-    regressions: dict[str, Figure]
-    """Suite → tuned minus the last promoted release on the same items, where that arm was answered."""
     losses: dict[str, dict[str, float]]
     """Arm → stream → mean loss."""
     leaks: int | None
@@ -63,15 +62,46 @@ def read_measures(summary: Mapping[str, Any]) -> Measures:
             if figure is not None:
                 scores.setdefault(suite, {})[arm] = figure
     differences = {suite: _figure(value) for suite, value in summary.get("differences", {}).items()}
-    regressions = {suite: _figure(value) for suite, value in summary.get("regressions", {}).items()}
     losses = {arm: _losses(streams) for arm, streams in summary.get("losses", {}).items()}
     return Measures(
         scores=scores,
         differences={suite: figure for suite, figure in differences.items() if figure is not None},
-        regressions={suite: figure for suite, figure in regressions.items() if figure is not None},
         losses=losses,
         leaks=summary.get("leaks"),
     )
+
+
+def change_since(
+    ours: Iterable[Mapping[str, Any]], theirs: Iterable[Mapping[str, Any]], suite: str = "recall"
+) -> Figure | None:
+    """Tuned minus the earlier release's tuned score over the questions that both were asked; None if there are none.
+
+    Paired, with the cluster-robust standard error by document and the t distribution of clusters - 1 degrees of
+    freedom (Cameron and Miller, A Practitioner's Guide to Cluster-Robust Inference, 2015, section II).
+
+    Args:
+        ours: rows of this run's scores.jsonl.
+        theirs: rows of the earlier release's.
+        suite: whose questions are compared.
+    """
+    from scipy.stats import t
+
+    before = {row["item_id"]: row["score"] for row in theirs if row["arm"] == "tuned" and row["suite"] == suite}
+    sums: dict[str, list[float]] = {}
+    for row in ours:
+        if row["arm"] == "tuned" and row["suite"] == suite and row["item_id"] in before:
+            sums.setdefault(row["document_id"], []).append(row["score"] - before[row["item_id"]])
+    items = sum(len(gains) for gains in sums.values())
+    if not items:
+        return None
+    mean = sum(sum(gains) for gains in sums.values()) / items
+    clusters = len(sums)
+    if clusters < 2:
+        return Figure(estimate=mean, items=items)
+    squares = sum(sum(gain - mean for gain in gains) ** 2 for gains in sums.values())
+    error = math.sqrt(squares * clusters / (clusters - 1)) / items
+    reach = float(t.ppf(0.975, clusters - 1)) * error
+    return Figure(estimate=mean, low=mean - reach, high=mean + reach, items=items)
 
 
 def _figure(value: Any) -> Figure | None:

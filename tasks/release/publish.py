@@ -11,10 +11,7 @@ does nothing if there is nothing to do.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -22,11 +19,13 @@ from tasks.base.errors import GateRefused
 from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
 from tasks.base.store import Artifact, Store
-from tasks.release.folder import adapter_sha256, check_publishable, write_folder, write_json
+from tasks.release.folder import adapter_identity, check_publishable, weights_sha256, write_folder, write_json
+from tasks.release.hub import address, promotions, push
+from tasks.release.hub_access import endpoint
 from tasks.release.measures import read_measures
 from tasks.release.model_card import CardInput, model_card
 from tasks.release.params import ReleaseFacts, ReleaseParams
-from tasks.release.registry import Revision, record
+from tasks.release.registry import Revision, read_registry, record
 
 VERSION = "2026.11.24"
 
@@ -39,7 +38,9 @@ class Publication(BaseModel):
     revision: str
     """Name of the release that holds this adapter; an older one if the adapter was released before."""
     location: str
-    """Path of the release folder, or the address of the Hub repository at that revision."""
+    """Address of the Hub repository at that revision, or the release folder's path."""
+    folder: str
+    """The release folder in the store."""
     new: bool
     """Whether this call published anything."""
 
@@ -49,22 +50,46 @@ def revision_name(snapshot_date: str, adapter: str) -> str:
     return f"snapshot/{snapshot_date}-{adapter[:8]}"
 
 
-def adapter_identity(config: dict[str, Any], weights_sha256: str) -> str:
-    """Hash of an adapter's weights and released configuration."""
-    document = json.dumps([weights_sha256, config], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(document.encode()).hexdigest()
-
-
 def ensure_published(store: Store, release: Artifact, params: ReleaseParams, facts: ReleaseFacts) -> Publication:
-    """Publishes a finished release folder if its adapter is not published yet; safe to call at any time, any number
-    of times.
+    """Publishes a finished release folder if its adapter is not published yet.
+
+    Safe to call at any time and any number of times; a call that was killed is finished by the next.
+
+    Raises:
+        InputError: the token may not write to the repository.
+        ReleaseError: the Hub failed; its latest release is then what it was.
     """
     document = read_json(store, release, "manifest.json")
-    revision = Revision(
-        revision=document["revision"], artifact=release, adapter=document["adapter"], base_model=document["base_model"]
+    place = None if params.repo_id is None else endpoint()
+    wanted = Revision(
+        revision=document["revision"],
+        artifact=release,
+        adapter=document["adapter"],
+        base_model=document["base_model"],
+        repo_id=params.repo_id,
+        endpoint=place,
     )
-    known, new = record(store, facts.name, revision)
-    return Publication(revision=known.revision, location=str(store.blob(known.artifact.sha256)), new=new)
+    registry = read_registry(store, facts.name)
+    known = registry.with_adapter(wanted.adapter)
+    if known is not None and (known.is_at(params.repo_id, place) or known != registry.latest):
+        return _publication(store, known, new=False)
+    if known is not None:
+        wanted = known.model_copy(update={"repo_id": params.repo_id, "endpoint": place})
+    if params.repo_id is not None and not _is_on_hub(wanted, params.repo_id):
+        push(store.checkout(wanted.artifact), params.repo_id, wanted.revision, params.private)
+    known, new = record(store, facts.name, wanted)
+    return _publication(store, known, new)
+
+
+def _is_on_hub(wanted: Revision, repo_id: str) -> bool:
+    """Whether `main` ever held this adapter: then it was published, and whatever was done with it since stands."""
+    return any(name.endswith(f"-{wanted.adapter[:8]}") for name in promotions(repo_id))
+
+
+def _publication(store: Store, known: Revision, new: bool) -> Publication:
+    folder = str(store.blob(known.artifact.sha256))
+    location = folder if known.repo_id is None else address(known.repo_id, known.revision)
+    return Publication(revision=known.revision, location=location, folder=folder, new=new)
 
 
 @step("release/publish", VERSION)
@@ -87,7 +112,7 @@ def publish(
     if decision["decision"] != "allow":
         raise GateRefused("; ".join(decision["reasons"]))
     config = write_folder(run.folder, run.checkout(adapter), run.checkout(model), facts.model_id)
-    identity = adapter_identity(config, adapter_sha256(run.folder))
+    identity = adapter_identity(config, weights_sha256(run.folder))
     revision = revision_name(facts.snapshot_date, identity)
     made_from = {"adapter": adapter, "model": model, "report": report, "gate": gate, "table": table}
     lineage = {artifact.step: artifact.sha256 for artifact in made_from.values()}
@@ -100,7 +125,7 @@ def publish(
     )
     measures = read_measures(read_json(run.store, report, "summary.json"))
     run.path("README.md").write_text(model_card(facts, measures, card), "utf-8")
-    for name in ("report.html", "summary.json"):
+    for name in ("report.html", "summary.json", "scores.jsonl"):
         shutil.copyfile(run.checkout(report) / name, run.path(name))
     write_json(run.path("params.json"), facts.params)
     write_json(

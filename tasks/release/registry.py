@@ -38,6 +38,14 @@ class Revision(BaseModel):
     adapter: str
     """Hash of weights and configuration: two releases with equal adapters are the same release."""
     base_model: str
+    repo_id: str | None = None
+    """Repository on the Hub that has it too; null = in the store only."""
+    endpoint: str | None = None
+    """Address of that Hub."""
+
+    def is_at(self, repo_id: str | None, endpoint: str | None) -> bool:
+        """Whether it is published there; every release is published in its store."""
+        return repo_id is None or (self.repo_id, self.endpoint) == (repo_id, endpoint)
 
 
 class Promotion(BaseModel):
@@ -108,9 +116,8 @@ def projects(store: Store) -> list[str]:
 def record(store: Store, name: str, release: Revision) -> tuple[Revision, bool]:
     """Adds a release and makes it the latest, unless its adapter is released already.
 
-    A known adapter changes nothing, also when a person has since rolled it back: that decision stands. One that was
-    recorded
-    but never promoted (the process died in between, or it waited for a person) is promoted now.
+    A known adapter is not promoted again, also when a person has since rolled it back: that decision stands. What is
+    noted about a known one is the place on the Hub that it has gained.
 
     Returns:
         The release as the registry knows it, and whether anything changed.
@@ -121,7 +128,11 @@ def record(store: Store, name: str, release: Revision) -> tuple[Revision, bool]:
         known = registry.with_adapter(release.adapter)
         made.append(known is None)
         if known is not None:
-            return registry
+            gained = known.model_copy(update=release.model_dump(include={"repo_id", "endpoint"}))
+            kept = known if release.repo_id is None else gained
+            return registry.model_copy(
+                update={"revisions": tuple(kept if old == known else old for old in registry.revisions)}
+            )
         revisions = (*(old for old in registry.revisions if old.revision != release.revision), release)
         promotion = Promotion(revision=release.revision, why="published")
         return Registry(revisions=revisions, promotions=(*registry.promotions, promotion))
@@ -153,19 +164,6 @@ def promote(store: Store, name: str, revision: str, why: Why = "promoted") -> Re
     latest = _change(store, name, move).latest
     assert latest is not None
     return latest
-
-
-def rollback(store: Store, name: str) -> Revision:
-    """Makes the release before the latest one the latest again; called twice it goes back twice.
-
-    Raises:
-        InputError: there is nothing to go back to.
-    """
-    registry = read_registry(store, name)
-    earlier = before_latest([promotion.revision for promotion in registry.promotions])
-    if earlier is None:
-        raise InputError(f"release: {name} has no release before its latest; nothing was changed")
-    return promote(store, name, earlier, "rolled back")
 
 
 def before_latest(promotions: list[str]) -> str | None:

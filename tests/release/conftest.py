@@ -1,7 +1,7 @@
 """A tiny adapter, an evaluation report and a gate's answer as artifacts, without any torch."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,11 @@ from safetensors.numpy import save_file
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Artifact, Store
-from tasks.release.params import CostFacts, ReleaseFacts, SourceFacts
+from tasks.release import hub
+from tasks.release.gate import gate
+from tasks.release.params import CostFacts, GateParams, ReleaseFacts, ReleaseParams, SourceFacts
+from tasks.release.publish import publish
+from tests.emulators.hub_api import Account, HubEmulator
 
 RANK = 4
 SHAPES = {"q_proj": (64, 64), "v_proj": (64, 32)}
@@ -46,6 +50,7 @@ FACTS = ReleaseFacts(
 )
 
 Adapter = Callable[[int], Artifact]
+Release = Callable[..., Artifact]
 
 
 @step("tests/files", "1")
@@ -91,9 +96,21 @@ def report(store: Store) -> Artifact:
     return report_of(store, SUMMARY)
 
 
-def report_of(store: Store, summary: dict[str, Any]) -> Artifact:
+def rows(scores: dict[str, float]) -> str:
+    """scores.jsonl of the tuned arm's recall questions: question → score, two questions a document."""
+    lines = [
+        {"item_id": item, "arm": "tuned", "suite": "recall", "document_id": f"d{number // 2}", "score": score}
+        for number, (item, score) in enumerate(scores.items())
+    ]
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+RECALLED = {f"q{number:02d}": 1.0 if number % 3 else 0.0 for number in range(40)}
+
+
+def report_of(store: Store, summary: dict[str, Any], scores: dict[str, float] = RECALLED) -> Artifact:
     """The report artifact of a summary."""
-    texts = {"summary.json": json.dumps(summary), "report.html": REPORT_HTML}
+    texts = {"summary.json": json.dumps(summary), "report.html": REPORT_HTML, "scores.jsonl": rows(scores)}
     return _files.direct(store, texts=texts, adapter_seed=None)
 
 
@@ -101,3 +118,55 @@ def report_of(store: Store, summary: dict[str, Any]) -> Artifact:
 def table(store: Store) -> Artifact:
     """A training table of 16,000 tokens, by its counts."""
     return _files.direct(store, texts={"rows.jsonl": ""}, adapter_seed=None, tokens=16000)
+
+
+@pytest.fixture
+def made(store: Store, adapter: Adapter, tokenizer_artifact: Artifact, report: Artifact, table: Artifact) -> Release:
+    """Makes the release of an adapter's seed."""
+
+    def make(seed: int, facts: ReleaseFacts = FACTS) -> Artifact:
+        decision = gate.direct(store, report, GateParams())
+        return publish.direct(store, adapter(seed), tokenizer_artifact, report, decision, table, ReleaseParams(), facts)
+
+    return make
+
+
+REPO = "octocat/hello-lora"
+ACCOUNTS = {
+    "write": Account("octocat"),
+    "read": Account("octocat", role="read"),
+    "stranger": Account("hubot", organizations=(("octocat", "read"),)),
+    "fine": Account("octocat", role="fineGrained", scoped=(("model", REPO, ("repo.content.read", "repo.write")),)),
+    "narrow": Account("octocat", role="fineGrained", scoped=(("model", REPO, ("repo.content.read",)),)),
+}
+"""Tokens of the emulated Hub and whose they are."""
+
+
+@pytest.fixture
+def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubEmulator]:
+    """A Hub of this test's own, reached by HF_ENDPOINT with a token that may write."""
+    with HubEmulator(dict(ACCOUNTS)) as running:
+        monkeypatch.setenv("HF_ENDPOINT", running.url)
+        monkeypatch.setenv("HF_TOKEN", "write")
+        monkeypatch.setattr(hub, "RETRY_SECONDS", (0.01, 0.01, 0.01))
+        yield running
+
+
+def make_release(folder: Path, seed: int) -> Path:
+    """A release folder with a large file, a nested file and text."""
+    (folder / "merged").mkdir(parents=True)
+    write_adapter(folder, seed)
+    (folder / "README.md").write_text(f"---\nlicense: apache-2.0\n---\n# Release {seed}\n")
+    (folder / "merged" / "config.json").write_text(json.dumps({"seed": seed}))
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Relative path → bytes."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def on_hub(emulator: HubEmulator, branch: str) -> dict[str, bytes]:
+    """Path → bytes of a branch, without the Hub's own file."""
+    files = emulator.hub.repositories["models", REPO].at(branch).files
+    return {name: file.data for name, file in files.items() if name != ".gitattributes"}

@@ -7,12 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.base.runs import read_json
+from tasks.base.records import Dialogue, Message, Provenance, Split
+from tasks.base.runs import StepRun, read_json
+from tasks.base.steps import step
 from tasks.base.store import Artifact, Store
 from tasks.release.gate import decide, gate
-from tasks.release.measures import Figure, read_measures
+from tasks.release.measures import Figure, change_since, read_measures
 from tasks.release.params import GateParams
-from tests.release.conftest import SUMMARY, report_of
+from tests.release.conftest import RECALLED, SUMMARY, report_of
+
+FAKE_TOKEN = "ghp_" + "16C7e42F292c6912E7710c838347Ae178B4a"
+
+
+@step("tests/records", "1")
+def _records(run: StepRun, lines: list[str]) -> None:
+    run.path("records.jsonl").write_text("".join(line + "\n" for line in lines))
 
 
 def _changed(path: str, value: Any) -> dict[str, Any]:
@@ -59,12 +68,58 @@ def test_gate_point_judgement_ignores_the_interval(store: Store) -> None:
     assert gate.direct(store, report, GateParams(judge="point")).counts["allowed"] == 1
 
 
-def test_gate_worse_than_the_released_model_refuses(store: Store, report: Artifact) -> None:
-    worse = report_of(store, _changed("arms/tuned/recall", {"estimate": 0.5, "low": 0.4, "high": 0.6}))
+def test_gate_worse_than_the_released_model_on_the_same_questions_refuses(store: Store, report: Artifact) -> None:
+    worse = report_of(store, SUMMARY, {item: score * (int(item[1:]) > 15) for item, score in RECALLED.items()})
     made = gate.direct(store, worse, GateParams(), previous=report)
     failed = [check for check in read_json(store, made, "decision.json")["checks"] if not check["passed"]]
     assert [check["name"] for check in failed] == ["regression"]
+    assert gate.direct(store, report, GateParams(), previous=worse).counts["allowed"] == 1
     assert gate.direct(store, report, GateParams(), previous=report).counts["allowed"] == 1
+
+
+def test_gate_released_model_asked_other_questions_is_not_compared(store: Store, report: Artifact) -> None:
+    other = report_of(store, SUMMARY, {"another": 1.0})
+    made = gate.direct(store, report, GateParams(), previous=other)
+    assert "regression" not in [check["name"] for check in read_json(store, made, "decision.json")["checks"]]
+
+
+def test_change_since_equals_the_textbook_interval_when_every_document_has_one_question() -> None:
+    from scipy import stats
+
+    ours = [0.0, 1.0, 1.0, 1.0, 0.5, 1.0, 0.0, 1.0]
+    theirs = [1.0, 0.0, 1.0, 0.0, 0.5, 0.0, 0.0, 0.0]
+    rows_of = [
+        [
+            {"item_id": f"q{n}", "arm": "tuned", "suite": "recall", "document_id": f"d{n}", "score": score}
+            for n, score in enumerate(scores)
+        ]
+        for scores in (ours, theirs)
+    ]
+    change = change_since(*rows_of)
+    assert change is not None
+    expected = stats.ttest_rel(ours, theirs).confidence_interval(0.95)
+    assert change.low == pytest.approx(expected.low)
+    assert change.high == pytest.approx(expected.high)
+
+
+def test_gate_training_text_with_a_secret_refuses(store: Store, report: Artifact) -> None:
+    dialogue = Dialogue(
+        id="r/file/a",
+        messages=(Message(role="user", content="key?"), Message(role="assistant", content=f"It is {FAKE_TOKEN}.")),
+        method="page-qa",
+        provenance=Provenance(document_id="r/file/a", revision="0" * 40, span=(1, 1), prompt_version="1", model="t"),
+        split=Split.TRAIN,
+    )
+    made = gate.direct(store, report, GateParams(), dialogues=_records.direct(store, lines=[dialogue.line()]))
+    decision = read_json(store, made, "decision.json")
+    assert decision["reasons"] == ["1 unredacted secrets found"]
+    assert FAKE_TOKEN not in str(decision)
+
+
+def test_gate_point_without_interval_is_not_enough_for_interval_judgement(store: Store) -> None:
+    report = report_of(store, _changed("differences/recall", {"estimate": 0.9, "low": None, "high": None}))
+    assert gate.direct(store, report, GateParams()).counts["allowed"] == 0
+    assert gate.direct(store, report, GateParams(judge="point")).counts["allowed"] == 1
 
 
 def test_gate_exceeded_budget_refuses(store: Store, report: Artifact) -> None:

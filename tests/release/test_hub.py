@@ -1,7 +1,5 @@
 """Publishing to an emulated Hub with the real client."""
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,47 +8,10 @@ from tasks.base.errors import InputError, ReleaseError
 from tasks.release import hub
 from tasks.release.hub_access import check_access
 from tasks.release.params import ReleaseParams
-from tests.emulators.hub_api import Account, Fault, HubEmulator
-from tests.release.conftest import write_adapter
+from tests.emulators.hub_api import Fault, HubEmulator
+from tests.release.conftest import REPO, contents, make_release, on_hub
 
-REPO = "octocat/hello-lora"
 FIRST, SECOND = "snapshot/2024-01-31-11111111", "snapshot/2024-02-29-22222222"
-ACCOUNTS = {
-    "write": Account("octocat"),
-    "read": Account("octocat", role="read"),
-    "stranger": Account("hubot", organizations=(("octocat", "read"),)),
-    "fine": Account("octocat", role="fineGrained", scoped=(("model", REPO, ("repo.content.read", "repo.write")),)),
-    "narrow": Account("octocat", role="fineGrained", scoped=(("model", REPO, ("repo.content.read",)),)),
-}
-
-
-@pytest.fixture
-def emulator(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubEmulator]:
-    with HubEmulator(dict(ACCOUNTS)) as running:
-        monkeypatch.setenv("HF_ENDPOINT", running.url)
-        monkeypatch.setenv("HF_TOKEN", "write")
-        monkeypatch.setattr(hub, "RETRY_SECONDS", (0.01, 0.01, 0.01))
-        yield running
-
-
-def make_release(folder: Path, seed: int) -> Path:
-    """A release folder with a large file, a nested file and text."""
-    (folder / "merged").mkdir(parents=True)
-    write_adapter(folder, seed)
-    (folder / "README.md").write_text(f"---\nlicense: apache-2.0\n---\n# Release {seed}\n")
-    (folder / "merged" / "config.json").write_text(json.dumps({"seed": seed}))
-    return folder
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Relative path → bytes."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def on_hub(emulator: HubEmulator, branch: str) -> dict[str, bytes]:
-    """Path → bytes of a branch, without the Hub's own file."""
-    files = emulator.hub.repositories["models", REPO].at(branch).files
-    return {name: file.data for name, file in files.items() if name != ".gitattributes"}
 
 
 def test_push_new_repository_is_private_and_holds_the_folder(emulator: HubEmulator, tmp_path: Path) -> None:
@@ -100,19 +61,19 @@ def test_make_latest_of_unknown_release_is_refused(emulator: HubEmulator, tmp_pa
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault("status", "PUT", "/upload/", status=503),
-        Fault("status", "POST", "/preupload/", status=429),
+        pytest.param(Fault("status", "PUT", "/upload/", status=503), marks=pytest.mark.slow),
+        pytest.param(Fault("status", "POST", "/preupload/", status=429), marks=pytest.mark.slow),
         Fault("status", "POST", "/commit/", status=500),
-        Fault("status", "POST", "/commit/", status=429),
+        pytest.param(Fault("status", "POST", "/commit/", status=429), marks=pytest.mark.slow),
         Fault("truncate", "PUT", "/upload/"),
-        Fault("corrupt", "PUT", "/upload/"),
-        Fault("drop_before", "PUT", "/upload/"),
-        Fault("drop_before", "POST", "/commit/"),
-        Fault("drop_after", "POST", "/commit/snapshot"),
+        pytest.param(Fault("corrupt", "PUT", "/upload/"), marks=pytest.mark.slow),
+        pytest.param(Fault("drop_before", "PUT", "/upload/"), marks=pytest.mark.slow),
+        pytest.param(Fault("drop_before", "POST", "/commit/"), marks=pytest.mark.slow),
+        pytest.param(Fault("drop_after", "POST", "/commit/snapshot"), marks=pytest.mark.slow),
         Fault("drop_after", "POST", "/commit/main"),
         Fault("drop_after", "POST", "/branch/"),
     ],
-    ids=lambda fault: f"{fault.kind}-{fault.status}-{fault.method}{fault.path.replace('/', '-')}",
+    ids=str,
 )
 def test_push_through_a_fault_ends_with_one_commit_each(emulator: HubEmulator, tmp_path: Path, fault: Fault) -> None:
     folder = make_release(tmp_path / "one", 1)

@@ -13,22 +13,13 @@ from tasks.release.measures import read_measures
 from tasks.release.model_card import CardInput, model_card
 from tasks.release.params import GateParams, ReleaseFacts, ReleaseParams
 from tasks.release.publish import ensure_published, publish
-from tasks.release.registry import needed_blobs, promote, prune, read_registry, rollback
-from tests.release.conftest import FACTS, SUMMARY, Adapter
+from tasks.release.registry import needed_blobs, promote, prune, read_registry
+from tasks.release.releases import list_releases, previous_release
+from tasks.release.releases import rollback_release as rollback
+from tests.release.conftest import FACTS, SUMMARY, Adapter, Release
 
 GOLDEN = Path(__file__).parent / "golden"
 LOCAL = ReleaseParams()
-
-
-@pytest.fixture
-def made(store: Store, adapter: Adapter, tokenizer_artifact: Artifact, report: Artifact, table: Artifact) -> Adapter:
-    """Makes the release of an adapter's seed."""
-
-    def make(seed: int, facts: ReleaseFacts = FACTS) -> Artifact:
-        decision = gate.direct(store, report, GateParams())
-        return publish.direct(store, adapter(seed), tokenizer_artifact, report, decision, table, LOCAL, facts)
-
-    return make
 
 
 def _later(date: str) -> ReleaseFacts:
@@ -36,7 +27,7 @@ def _later(date: str) -> ReleaseFacts:
     return FACTS.model_copy(update={"sources": (source,)})
 
 
-def test_publish_release_folder_has_hub_layout_and_no_path_of_the_machine(store: Store, made: Adapter) -> None:
+def test_publish_release_folder_has_hub_layout_and_no_path_of_the_machine(store: Store, made: Release) -> None:
     release = made(1)
     folder = store.checkout(release)
     names = {file.path for file in describe(folder)}
@@ -97,23 +88,23 @@ def test_model_card_metadata_is_what_the_hub_reads() -> None:
     assert data["model-index"][0]["results"][0]["metrics"][0]["value"] == 0.61
 
 
-def test_registry_same_adapter_again_publishes_nothing(store: Store, made: Adapter) -> None:
+def test_registry_same_adapter_again_publishes_nothing(store: Store, made: Release) -> None:
     first = ensure_published(store, made(1), LOCAL, FACTS)
     facts = _later("2024-01-31T00:00:00Z")
-    again = ensure_published(store, made(1, facts), LOCAL, facts)  # type: ignore[call-arg]
+    again = ensure_published(store, made(1, facts), LOCAL, facts)
     assert (first.new, again.new) == (True, False)
     assert again == first.model_copy(update={"new": False})
     assert len(read_registry(store, "hello").revisions) == 1
 
 
-def test_registry_latest_link_leads_to_the_release(store: Store, made: Adapter) -> None:
+def test_registry_latest_link_leads_to_the_release(store: Store, made: Release) -> None:
     release = made(1)
     ensure_published(store, release, LOCAL, FACTS)
     latest = Path(store.root.path) / "releases" / "hello" / "latest"
     assert latest.resolve() == Path(release.uri).resolve()
 
 
-def test_rollback_twice_goes_back_twice_and_files_are_the_old_ones(store: Store, made: Adapter) -> None:
+def test_rollback_twice_goes_back_twice_and_files_are_the_old_ones(store: Store, made: Release) -> None:
     releases = [made(seed) for seed in (1, 2, 3)]
     before = [describe(store.checkout(release)) for release in releases]
     for release in releases:
@@ -126,7 +117,7 @@ def test_rollback_twice_goes_back_twice_and_files_are_the_old_ones(store: Store,
         rollback(store, "hello")
 
 
-def test_rollback_is_not_undone_by_running_again(store: Store, made: Adapter) -> None:
+def test_rollback_is_not_undone_by_running_again(store: Store, made: Release) -> None:
     releases = [made(seed) for seed in (1, 2)]
     for release in releases:
         ensure_published(store, release, LOCAL, FACTS)
@@ -135,7 +126,7 @@ def test_rollback_is_not_undone_by_running_again(store: Store, made: Adapter) ->
     assert read_registry(store, "hello").latest.artifact == releases[0]  # type: ignore[union-attr]
 
 
-def test_registry_compares_with_the_last_promoted_release_whose_adapter_differs(store: Store, made: Adapter) -> None:
+def test_registry_compares_with_the_last_promoted_release_whose_adapter_differs(store: Store, made: Release) -> None:
     for seed in (1, 2):
         ensure_published(store, made(seed), LOCAL, FACTS)
     first, second = read_registry(store, "hello").revisions
@@ -147,7 +138,7 @@ def test_registry_compares_with_the_last_promoted_release_whose_adapter_differs(
     assert read_registry(store, "hello").previous("another") == first
 
 
-def test_promote_unknown_or_vanished_release_is_refused(store: Store, made: Adapter) -> None:
+def test_promote_unknown_or_vanished_release_is_refused(store: Store, made: Release) -> None:
     releases = [made(seed) for seed in (1, 2)]
     for release in releases:
         ensure_published(store, release, LOCAL, FACTS)
@@ -159,7 +150,7 @@ def test_promote_unknown_or_vanished_release_is_refused(store: Store, made: Adap
     assert read_registry(store, "hello").latest.artifact == releases[1]  # type: ignore[union-attr]
 
 
-def test_prune_keeps_the_latest_and_what_it_was_made_from(store: Store, made: Adapter, adapter: Adapter) -> None:
+def test_prune_keeps_the_latest_and_what_it_was_made_from(store: Store, made: Release, adapter: Adapter) -> None:
     releases = [made(seed) for seed in (1, 2, 3)]
     for release in releases:
         ensure_published(store, release, LOCAL, FACTS)
@@ -170,3 +161,22 @@ def test_prune_keeps_the_latest_and_what_it_was_made_from(store: Store, made: Ad
     assert {releases[0].sha256, releases[2].sha256, adapter(1).sha256} <= needed
     assert releases[1].sha256 not in needed
     assert adapter(2).sha256 not in needed
+
+
+def test_previous_release_is_the_last_with_another_adapter_and_stays_so_when_run_again(
+    store: Store, made: Release, adapter: Adapter
+) -> None:
+    assert previous_release(store, adapter(1), FACTS) is None
+    first = made(1)
+    ensure_published(store, first, LOCAL, FACTS)
+    assert previous_release(store, adapter(1), FACTS) is None
+    assert previous_release(store, adapter(2), FACTS) == first
+    ensure_published(store, made(2), LOCAL, FACTS)
+    assert previous_release(store, adapter(2), FACTS) == first
+
+
+def test_list_releases_shows_each_with_its_recall_and_the_latest(store: Store, made: Release) -> None:
+    for seed in (1, 2):
+        ensure_published(store, made(seed), LOCAL, FACTS)
+    listed = list_releases(store, "hello")
+    assert [(one.latest, one.recall) for one in listed] == [(False, 0.61), (True, 0.61)]

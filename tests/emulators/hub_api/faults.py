@@ -31,6 +31,9 @@ class Fault:
     reached: threading.Event = field(default_factory=threading.Event)
     release: threading.Event = field(default_factory=threading.Event)
 
+    def __str__(self) -> str:
+        return f"{self.kind}{self.status if self.kind == 'status' else ''}-{self.method}{self.path.replace('/', '-')}"
+
     def takes(self, method: str, path: str) -> bool:
         """Whether this request meets the fault; counts it."""
         if self.times <= 0 or method != self.method or re.search(self.path, path) is None:

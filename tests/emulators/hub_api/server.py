@@ -23,7 +23,11 @@ class HubEmulator:
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str]] = []
         """Method and path of every request, in order of arrival."""
-        listener = socket.create_server(("127.0.0.1", 0))
+        # asyncio switches Nagle's algorithm off only for sockets that name their protocol; with it every answer
+        # waits 40 ms for the client's delayed acknowledgement
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         config = uvicorn.Config(
             application(self.hub, self.url, self.faults, self.requests), log_level="critical", lifespan="off"
