@@ -59,6 +59,19 @@ def changed_files(repository: Repository, trees: Sequence[tuple[str, str]]) -> I
             done += 1
 
 
+def blobs_of_changes(repository: Repository, trees: Sequence[tuple[str, str]]) -> set[str]:
+    """The blobs on either side of every changed file, which a mirror needs before `changed_files`."""
+    wanted = "".join(f"{before} {after}\n" for before, after in trees).encode()
+    listing = repository.run("diff-tree", "--stdin", "-r", "--raw", "--no-renames", "--no-abbrev", stdin=wanted)
+    blobs = set()
+    for line in listing.splitlines():
+        if line.startswith(b":"):
+            before_mode, after_mode, before, after, _ = line[1:].split(b"\t", 1)[0].decode().split()
+            pairs = ((before_mode, before), (after_mode, after))
+            blobs |= {blob for mode, blob in pairs if mode not in ("000000", "160000")}
+    return blobs
+
+
 def _stream(repository: Repository, trees: Sequence[tuple[str, str]]) -> Iterator[list[bytes]]:
     """The lines of each pair's output; ends early, before a pair that git could not finish."""
     with tempfile.TemporaryFile() as wanted:

@@ -1,12 +1,36 @@
-"""Mirrors of remote repositories in the store's cache, and the one place that opens a source for reading."""
+"""Mirrors of remote repositories in the store's cache: fetched incrementally, without blobs, which follow when needed.
+
+A mirror lacks blobs until something reads them (`--filter=blob:none`), so a month's fetch costs what changed, and a
+server that has lost a blob can still be mirrored. No token and no remote is written into a mirror.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
+from tasks.base.errors import SourceError
+from tasks.base.locks import flock
 from tasks.base.store import Store
+from tasks.harvest.credentials import git_credentials
+from tasks.harvest.params import Remote
 from tasks.harvest.repository import Repository, git, open_view
+
+HEADS: Final = "+refs/heads/*:refs/heads/*"
+PULLS: Final = "+refs/pull/*/head:refs/pull/*/head"
+
+TRIES: Final = 3
+_REFUSED: Final = (
+    "not found", "Authentication failed", "could not read Username", "error: 401", "error: 403", "error: 404",
+    "does not exist", "does not appear to be a git repository", "Access denied", "Permission denied",
+)  # fmt: skip
+
+
+class RefusedError(SourceError):
+    """There is no such repository at the address, or access is refused."""
 
 
 def open_source(location: str, store: Store) -> Repository:
@@ -14,31 +38,103 @@ def open_source(location: str, store: Store) -> Repository:
     return open_view(Path(location), store.local("cache", "views"))
 
 
-def update_mirror(url: str, store: Store) -> Path:
-    """Fetches branches and pull heads of a repository into its mirror and returns the mirror's git directory.
+def mirror_of(remote: Remote, store: Store) -> Path:
+    """The git directory of a remote's mirror, made if missing."""
+    folder = store.local("cache", "mirrors")
+    mirror = folder / (hashlib.sha256(remote.url.encode()).hexdigest()[:20] + ".git")
+    with flock(folder / f"{mirror.name}.lock"):
+        if not (mirror / "HEAD").exists():
+            git("init", "--quiet", "--bare", "--template=", str(mirror))
+    return mirror
+
+
+def remote_head(remote: Remote) -> tuple[str, str] | None:
+    """Default branch (its full ref) and its commit; None if empty. One request: protocol 0 needs no second.
 
     Raises:
-        SourceError: the repository cannot be fetched.
+        RefusedError: no such repository, or no access.
+        SourceError: the server cannot be reached.
     """
-    mirror = store.local("cache", "mirrors") / (hashlib.sha256(url.encode()).hexdigest()[:20] + ".git")
-    if not (mirror / "HEAD").exists():
-        git("init", "--quiet", "--bare", "--template=", str(mirror))
-    listing = git("ls-remote", "--symref", url, "HEAD").decode("utf-8", "replace")
-    git(
-        *(
-            "--git-dir",
-            str(mirror),
-            "fetch",
-            "--quiet",
-            "--prune",
-            "--no-tags",
-            "--no-write-fetch-head",
-            "--force",
-            url,
-        ),
-        *("+refs/heads/*:refs/heads/*", "+refs/pull/*/head:refs/pull/*/head"),
-    )
-    for line in listing.splitlines():
-        if line.startswith("ref: ") and line.endswith("\tHEAD"):
-            git("--git-dir", str(mirror), "symbolic-ref", "HEAD", line[5:].split("\t")[0])
+    listing = _network(remote, "-c", "protocol.version=0", "ls-remote", "--symref", remote.url, "HEAD")
+    branch = commit = None
+    for line in listing.decode("utf-8", "replace").splitlines():
+        value, _, name = line.partition("\t")
+        if name == "HEAD" and value.startswith("ref: "):
+            branch = value[5:]
+        elif name == "HEAD":
+            commit = value
+    return (branch or "HEAD", commit) if commit else None
+
+
+def update_mirror(
+    remote: Remote, store: Store, refspecs: Sequence[str] = (HEADS, PULLS), head: str | None = None
+) -> Path:
+    """Fetches references of a remote into its mirror and returns the mirror's git directory.
+
+    Args:
+        remote: where to fetch.
+        store: whose cache holds the mirror.
+        refspecs: what to fetch.
+        head: full name of the default branch, if the mirror's HEAD is to name it.
+
+    Raises:
+        RefusedError: no such repository, or no access, or one of the named references is not there.
+        SourceError: the server cannot be reached or breaks off.
+    """
+    mirror = mirror_of(remote, store)
+    with flock(mirror / "rawtune.lock"):
+        _fetch(mirror, remote, refspecs)
+        if head is not None and head != "HEAD":
+            git("--git-dir", str(mirror), "symbolic-ref", "HEAD", head)
     return mirror
+
+
+def fetch_blobs(repository: Repository, remote: Remote | None, store: Store, object_ids: Iterable[str]) -> int:
+    """Fetches those of the objects that the mirror lacks, in few requests, and returns how many it asked for.
+
+    Objects that the server lacks too stay absent: the others are found by halving.
+    """
+    if remote is None:
+        return 0
+    wanted = sorted(repository.absent(object_ids))
+    mirror = mirror_of(remote, store)
+    with flock(mirror / "rawtune.lock"):
+        _fetch_objects(mirror, remote, wanted)
+    return len(wanted)
+
+
+def _fetch_objects(mirror: Path, remote: Remote, object_ids: list[str]) -> None:
+    if not object_ids:
+        return
+    try:
+        _fetch(mirror, remote, object_ids, "-c", "fetch.negotiationAlgorithm=noop")
+    except RefusedError:
+        raise
+    except SourceError:
+        if len(object_ids) > 1:
+            middle = len(object_ids) // 2
+            _fetch_objects(mirror, remote, object_ids[:middle])
+            _fetch_objects(mirror, remote, object_ids[middle:])
+
+
+def _fetch(mirror: Path, remote: Remote, refspecs: Sequence[str], *options: str) -> None:
+    _network(
+        remote,
+        *("--git-dir", str(mirror), *options, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--force"),
+        *("--no-auto-gc", "--filter=blob:none", "--stdin", remote.url),
+        stdin="".join(f"{refspec}\n" for refspec in refspecs).encode(),
+    )
+
+
+def _network(remote: Remote, *arguments: str, stdin: bytes | None = None) -> bytes:
+    environment = git_credentials(remote.github, remote.url) if remote.github else {}
+    for attempt in range(1, TRIES + 1):
+        try:
+            return git(*arguments, stdin=stdin, environment=environment)
+        except SourceError as error:
+            if any(mark in str(error) for mark in _REFUSED):
+                raise RefusedError(str(error)) from error
+            if attempt == TRIES or "not our ref" in str(error):
+                raise
+            time.sleep(attempt)
+    raise AssertionError("unreachable")

@@ -57,10 +57,12 @@ class GithubParams(Params):
     """Name of a Prefect Secret block that holds the token; null = `GITHUB_TOKEN`, or no token where that is unset."""
     threads: Annotated[Literal["auto", "graphql", "rest"], EXECUTION] = "auto"
     """How comments and reviews are read; `auto` is GraphQL with a token, REST without one or where GraphQL fails."""
-    diffs: Annotated[Literal["auto", "git", "rest"], EXECUTION] = "auto"
-    """Where patches come from; `auto` is git, and the files API where git is refused."""
     max_wait: Annotated[float, EXECUTION] = Field(3_900, ge=0)
     """Seconds that one wait for a rate limit may last; GitHub's primary limit resets hourly."""
+    secondary_wait: Annotated[float, EXECUTION] = Field(60, gt=0)
+    """Seconds to wait after a limit that names no time; GitHub asks for at least 60, doubled each time."""
+    timeout: Annotated[float, EXECUTION] = Field(30, gt=0)
+    """Seconds without an answer after which a request is tried again."""
 
 
 class SourceParams(Params):
@@ -73,9 +75,17 @@ class SourceParams(Params):
     pulls: PullsParams | None = PullsParams()
     """Which pull requests; null = none."""
     wiki: str | None = "auto"
-    """`auto` = the repository's own if it has one; or path or URL of a git repository or folder of pages; null = none."""
+    """`auto` = the repository's own if it has one; or a path or URL of a git repository or folder; null = none."""
     files: SnapshotParams = SnapshotParams()
     """Which files."""
+
+
+class Remote(Params):
+    """Where a mirror fetches what it lacks."""
+
+    url: str
+    github: GithubParams | None = None
+    """How the token is found; null for plain git, which gets none."""
 
 
 class ResolvedSnapshot(Params):
@@ -91,7 +101,7 @@ class ResolvedSnapshot(Params):
     """Where the repository is shown to people; null for plain git."""
     location: Annotated[str, EXECUTION]
     """Git directory to read from: the source itself where it is local, else its mirror in the store's cache."""
-    remote: Annotated[str | None, EXECUTION] = None
+    remote: Annotated[Remote | None, EXECUTION] = None
     """Where the mirror gets blobs that it lacks; null = it lacks none."""
 
 
@@ -114,16 +124,15 @@ class ResolvedPulls(Params):
 
     repo: str
     digest: str
-    """SHA-256 over number, update time, head, merge and base of every selected pull request."""
+    """SHA-256 over number, update time, head and merge of every selected pull request."""
     count: int
     web_url: str | None
-    source: Annotated[Literal["git", "github"], EXECUTION] = "git"
-    location: Annotated[str | None, EXECUTION] = None
-    """Git directory to read diffs from; null = the files API."""
-    remote: Annotated[str | None, EXECUTION] = None
-    trunk: Annotated[str | None, EXECUTION] = None
+    location: Annotated[str, EXECUTION]
+    """Git directory to read diffs from."""
+    remote: Annotated[Remote | None, EXECUTION] = None
+    """GitHub, where threads are read and the mirror gets blobs that it lacks; null for plain git."""
+    trunk: Annotated[str, EXECUTION]
     """Head of the default branch, from which an unmerged pull request's base is found."""
-    github: Annotated[GithubParams, EXECUTION] = GithubParams()
     selection: Annotated[tuple[PullReference, ...], EXECUTION] = Field(default=(), exclude=True, repr=False)
     """What the digest stands for, newest first; not dumped into reports."""
 
@@ -136,6 +145,7 @@ class ResolvedWiki(Params):
     """Commit (or, for a plain folder, tree) sha; null = the repository has no wiki."""
     web_url: str | None
     location: Annotated[str | None, EXECUTION] = None
+    remote: Annotated[Remote | None, EXECUTION] = None
 
 
 class ResolvedSource(Params):

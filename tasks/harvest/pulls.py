@@ -8,97 +8,145 @@ review_comments and files (path, status, previous_path, patch).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tasks.base.errors import SourceError
 from tasks.base.records import Document, Kind
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.harvest.dates import rfc3339
-from tasks.harvest.diffs import Change, changed_files
+from tasks.harvest.diffs import blobs_of_changes, changed_files
+from tasks.harvest.github_threads import Threads
 from tasks.harvest.history import Commit, Merge, fork_point, merges, own_commits
-from tasks.harvest.mirror import open_source
+from tasks.harvest.mirror import fetch_blobs, open_source
 from tasks.harvest.params import PullReference, ResolvedPulls
 from tasks.harvest.repository import Repository
 
 VERSION: Final = "2026.11.24"
 
+Item = dict[str, Any]
 
-def pulls_from_git(repository: Repository, source: ResolvedPulls) -> Iterator[Document]:
-    """Documents of the selected pull requests as git alone knows them, by ascending number."""
+
+class Comparison(NamedTuple):
+    """A pull request with the commits that its diff lies between."""
+
+    reference: PullReference
+    trees: tuple[str, str]
+    commits: list[Commit]
+    merge: Merge | None
+
+
+def comparisons(repository: Repository, source: ResolvedPulls) -> Iterator[Comparison | PullReference]:
+    """Every selected pull request by ascending number; the bare reference where git has no head of it."""
     from pygit2 import Repository as ObjectReader
 
-    assert source.trunk is not None
     reader = ObjectReader(str(repository.folder))
-    merged = merges(repository, source.trunk)
-    references = sorted(source.selection, key=lambda reference: reference.number)
-    bases = []
-    for reference in references:
-        merge = merged.get(reference.number) if reference.merge else None
-        bases.append(fork_point(reader, reference, source.trunk, merge.parents[0] if merge and merge.parents else None))
+    merged = merges(repository, source.trunk) if source.remote is None or source.remote.github is None else {}
     empty = repository.run("hash-object", "-t", "tree", "--stdin", stdin=b"").decode().strip()
-    trees = [
-        (_tree(reader, base) if base else empty, _tree(reader, reference.head))
-        for reference, base in zip(references, bases, strict=True)
-    ]
-    for reference, base, changes in zip(references, bases, changed_files(repository, trees), strict=True):
-        assert reference.head is not None
-        commits = own_commits(reader, base, reference.head)
-        yield _document(source, reference, merged.get(reference.number), commits, changes)
+    for reference in sorted(source.selection, key=lambda reference: reference.number):
+        if reference.head is None or reference.head not in reader:
+            yield reference
+            continue
+        parent = merge_parent(reader, reference)
+        base = fork_point(reader, reference, source.trunk, parent)
+        yield Comparison(
+            reference,
+            (_tree(reader, base) if base else empty, _tree(reader, reference.head)),
+            own_commits(reader, base, reference.head),
+            merged.get(reference.number) if reference.merge else None,
+        )
 
 
-@step("harvest/pulls", VERSION, retries=2)
+def merge_parent(reader: Any, reference: PullReference) -> str | None:
+    """First parent of the commit that merged a pull request: the base branch just before."""
+    if reference.merge is None or reference.merge not in reader:
+        return None
+    parents = reader[reference.merge].parent_ids
+    return str(parents[0]) if parents else None
+
+
+@step("harvest/pulls", VERSION, retries=1)
 def pulls(run: StepRun, source: ResolvedPulls) -> None:
     """Writes the documents of the selected pull requests."""
     if len(source.selection) != source.count:
         raise SourceError("harvest/pulls: the selection of pull requests is made by resolve; run the flow again")
-    if not source.selection or source.location is None:
-        run.write([])
-        return
-    run.write(pulls_from_git(open_source(source.location, run.store), source))
+    repository = open_source(source.location, run.store)
+    found = list(comparisons(repository, source))
+    trees = [item.trees for item in found if isinstance(item, Comparison)]
+    fetched = fetch_blobs(repository, source.remote, run.store, blobs_of_changes(repository, trees))
+    threads = Threads(run, source)
+    threads.read()
+    run.ledger("harvest", blobs_fetched=fetched, threads_fetched=threads.fetched, requests=threads.requests)
+    changes = changed_files(repository, trees)
+
+    def documents() -> Iterator[Document]:
+        for item in found:
+            if isinstance(item, Comparison):
+                files = [change.meta() for change in next(changes)]
+                commits = [{"sha": commit.sha, "message": commit.message} for commit in item.commits]
+                thread = threads.of(item.reference) if threads.on_github else thread_of_git(item)
+                yield document(source, item.reference, thread, commits, files)
+            elif threads.on_github:
+                run.count("diffs_by_rest")
+                yield document(source, item, threads.of(item), threads.commits(item), threads.files(item))
+            else:
+                run.quarantine(f"{source.repo}/pull/{item.number:07d}", "absent-head", item.head or "")
+
+    run.write(documents())
 
 
-def _document(
-    source: ResolvedPulls, reference: PullReference, merge: Merge | None, commits: list[Commit], changes: list[Change]
+def document(
+    source: ResolvedPulls, reference: PullReference, thread: Item, commits: list[Item], files: list[Item]
 ) -> Document:
-    first = commits[0] if commits else None
-    title, text = _words(reference, merge, commits)
-    meta: dict[str, Any] = {
-        "number": reference.number,
-        "state": "closed" if merge else "unknown",
-        "merged_at": rfc3339(merge.committed) if merge else None,
-        "author": first.author if first else None,
-        "labels": [],
-        "commits": [{"sha": commit.sha, "message": commit.message} for commit in commits],
-        "comments": [],
-        "reviews": [],
-        "review_comments": [],
-        "files": [change.meta() for change in changes],
-    }
+    """The document of a pull request."""
+    first = {"number": reference.number, "state": thread["state"], "merged_at": thread["merged_at"]}
+    kept = {name: thread[name] for name in thread if name not in _OUTSIDE_META and name not in first}
     return Document(
         id=f"{source.repo}/pull/{reference.number:07d}",
         kind=Kind.PULL,
         repo=source.repo,
         revision=reference.head or "",
         path=str(reference.number),
-        title=title,
-        url=f"{source.web_url}/pull/{reference.number}" if source.web_url else None,
-        text=text,
-        created_at=None,
-        updated_at=None,
-        meta=meta,
+        title=thread["title"],
+        url=thread["url"],
+        text=thread["body"],
+        created_at=thread["created_at"],
+        updated_at=thread["updated_at"],
+        meta=first | kept | {"commits": commits, "files": files},
     )
 
 
-def _words(reference: PullReference, merge: Merge | None, commits: list[Commit]) -> tuple[str, str]:
+_OUTSIDE_META: Final = frozenset({"title", "url", "body", "created_at", "updated_at"})
+
+
+def thread_of_git(item: Comparison) -> Item:
+    """What git alone knows of a pull request, in the shape of a thread."""
+    title, body = _words(item)
+    return {
+        "title": title,
+        "body": body,
+        "url": None,
+        "created_at": None,
+        "updated_at": None,
+        "state": "closed" if item.merge else "unknown",
+        "merged_at": rfc3339(item.merge.committed) if item.merge else None,
+        "author": item.commits[0].author if item.commits else None,
+        "labels": [],
+        "comments": [],
+        "reviews": [],
+        "review_comments": [],
+    }
+
+
+def _words(item: Comparison) -> tuple[str, str]:
     """Title and description: the merge commit's, else those of the only commit, else the first commit's subject."""
-    if merge is not None:
-        return merge.title, merge.body
-    if not commits:
-        return f"Pull request {reference.number}", ""
-    subject, _, body = commits[0].message.partition("\n")
-    return subject, body.strip("\n") if len(commits) == 1 else ""
+    if item.merge is not None:
+        return item.merge.title, item.merge.body
+    if not item.commits:
+        return f"Pull request {item.reference.number}", ""
+    subject, _, body = item.commits[0].message.partition("\n")
+    return subject, body.strip("\n") if len(item.commits) == 1 else ""
 
 
-def _tree(reader: Any, commit: str | None) -> str:
+def _tree(reader: Any, commit: str) -> str:
     return str(reader[commit].tree_id)

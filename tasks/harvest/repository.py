@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,12 @@ class Repository:
         """Whether the object is there."""
         command = _command("--git-dir", str(self.folder), "cat-file", "-e", object_id)
         return subprocess.run(command, env=clean_environment(), capture_output=True, check=False).returncode == 0
+
+    def absent(self, object_ids: Iterable[str]) -> set[str]:
+        """Those of the objects that are not there."""
+        wanted = "".join(f"{object_id}\n" for object_id in sorted(set(object_ids))).encode()
+        listing = self.run("cat-file", "--batch-check=%(objecttype)", "--buffer", stdin=wanted).decode()
+        return {line.split()[0] for line in listing.splitlines() if line.endswith(" missing")}
 
     def blobs(self, object_ids: Sequence[str]) -> Iterator[bytes | None]:
         """Contents of blobs in the order asked, None for an absent one; streams, holding one blob at a time."""

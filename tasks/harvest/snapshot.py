@@ -17,7 +17,7 @@ from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.harvest.decoding import LFS_POINTER, decode
 from tasks.harvest.file_kinds import Finding, attribute_kinds, content_kind, path_kind
-from tasks.harvest.mirror import open_source
+from tasks.harvest.mirror import fetch_blobs, open_source
 from tasks.harvest.params import FileKind, ResolvedSnapshot, SnapshotParams
 from tasks.harvest.paths import display_path
 from tasks.harvest.repository import Repository, git
@@ -103,6 +103,9 @@ def read_files(
 def snapshot(run: StepRun, source: ResolvedSnapshot, params: SnapshotParams) -> None:
     """Writes the documents of one commit and a verdict for everything else in its tree."""
     repository = open_source(source.location, run.store)
+    wanted = [entry.object_id for entry in tree_entries(repository, source.revision) if _wanted(entry, params)]
+    fetched = fetch_blobs(repository, source.remote, run.store, wanted)
+    run.ledger("harvest", blobs_fetched=fetched)
 
     def documents() -> Iterator[Document]:
         for found in read_files(repository, source, params):
@@ -161,6 +164,14 @@ def _judge(
         created_at=None,
         updated_at=None,
         meta=meta,
+    )
+
+
+def _wanted(entry: Entry, params: SnapshotParams) -> bool:
+    """Whether a mirror should fetch the entry's blob."""
+    finding = path_kind(entry.path)
+    return entry.mode not in _UNREADABLE and (
+        finding is None or finding.kind not in params.drop or entry.path.endswith(".gitattributes")
     )
 
 

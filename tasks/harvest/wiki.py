@@ -15,7 +15,7 @@ from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.harvest.dates import rfc3339
 from tasks.harvest.decoding import decode
-from tasks.harvest.mirror import open_source
+from tasks.harvest.mirror import fetch_blobs, open_source
 from tasks.harvest.params import ResolvedWiki
 from tasks.harvest.paths import display_path
 from tasks.harvest.repository import Repository
@@ -84,6 +84,8 @@ def wiki(run: StepRun, source: ResolvedWiki) -> None:
         run.write([])
         return
     repository = open_source(source.location, run.store)
+    pages = [entry.object_id for entry in tree_entries(repository, source.revision) if _reason(entry) is None]
+    fetch_blobs(repository, source.remote, run.store, pages)
 
     def documents() -> Iterator[Document]:
         for found in read_pages(repository, source):

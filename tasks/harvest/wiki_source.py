@@ -7,56 +7,55 @@ import os
 import tempfile
 from pathlib import Path
 
-from tasks.base.errors import InputError, SourceError
 from tasks.base.store import Store
-from tasks.harvest.mirror import open_source, update_mirror
-from tasks.harvest.params import ResolvedWiki, SourceParams
-from tasks.harvest.repository import git, git_folder, head_commit
+from tasks.harvest.mirror import RefusedError
+from tasks.harvest.opened import Opened, local_folder, mirrored, open_local, open_repository
+from tasks.harvest.params import Remote, ResolvedWiki
+from tasks.harvest.repository import git
 
 
-def resolve_wiki(source: SourceParams, name: str, folder: Path, until: int, store: Store) -> ResolvedWiki | None:
-    """The wiki of a plain git repository: beside it, at the path or URL that is named, or none.
+def wiki_of(name: str, web_url: str | None, opened: Opened | None, until: int) -> ResolvedWiki:
+    """The wiki's commit at the date; no revision where there is no wiki or it is younger."""
+    revision = opened.view.first_parent_head(opened.head, until) if opened else None
+    if opened is None or revision is None:
+        return ResolvedWiki(repo=name, revision=None, web_url=web_url)
+    return ResolvedWiki(
+        repo=name, revision=revision, web_url=web_url, location=str(opened.folder), remote=opened.remote
+    )
+
+
+def named_wiki(address: str, name: str, until: int, store: Store) -> ResolvedWiki:
+    """The wiki that the parameters name: a git repository by path or URL, or a plain folder of pages.
 
     Raises:
-        InputError: the parameters name a wiki that is not there.
+        InputError: there is nothing that can be read.
     """
-    if source.wiki is None:
-        return None
-    if source.wiki == "auto":
-        return _beside(source.repo, name, folder, until, store)
-    path = Path(source.wiki.removeprefix("file://")).expanduser()
-    if path.is_dir():
-        found = git_folder(path)
-        return _at(name, found, until, store) if found else _plain_folder(name, path, store)
-    try:
-        return _at(name, update_mirror(source.wiki, store), until, store)
-    except SourceError as error:
-        raise InputError(
-            f"sources.wiki: {source.wiki} is neither a folder nor a git repository that can be read;"
-            " use auto, or null for none"
-        ) from error
+    path = Path(address.removeprefix("file://")).expanduser()
+    if path.is_dir() and local_folder(address) is None:
+        return _plain_folder(name, path, store)
+    return wiki_of(name, None, open_repository(address, "sources.wiki", store), until)
 
 
-def _beside(repo: str, name: str, folder: Path, until: int, store: Store) -> ResolvedWiki:
-    if "://" in repo and not repo.startswith("file://"):
-        try:
-            return _at(
-                name, update_mirror(repo.removesuffix("/").removesuffix(".git") + ".wiki.git", store), until, store
-            )
-        except SourceError:  # hosts answer 401, 403 or 404 where there is no wiki
-            return ResolvedWiki(repo=name, revision=None, web_url=None)
-    home = folder.parent if folder.name == ".git" else folder
+def beside(address: str, source: Opened, store: Store) -> Opened | None:
+    """The wiki beside a repository that is not on GitHub: `<repo>.wiki.git`, or None."""
+    if source.remote is not None:
+        return remote_wiki(Remote(url=address), store)
+    home = source.folder.parent if source.folder.name == ".git" else source.folder
     stem = home.name.removesuffix(".git")
     for candidate in (home.parent / f"{stem}.wiki.git", home.parent / f"{stem}.wiki"):
-        if candidate.is_dir() and (found := git_folder(candidate)):
-            return _at(name, found, until, store)
-    return ResolvedWiki(repo=name, revision=None, web_url=None)
+        folder = local_folder(str(candidate))
+        if folder is not None:
+            return open_local(folder, store)
+    return None
 
 
-def _at(name: str, folder: Path, until: int, store: Store) -> ResolvedWiki:
-    head = head_commit(folder)
-    revision = open_source(str(folder), store).first_parent_head(head, until) if head else None
-    return ResolvedWiki(repo=name, revision=revision, web_url=None, location=str(folder) if revision else None)
+def remote_wiki(repository: Remote, store: Store) -> Opened | None:
+    """The wiki of a remote repository, or None: hosts answer 401, 403 or 404 for a wiki without pages."""
+    url = repository.url.removesuffix("/").removesuffix(".git") + ".wiki.git"
+    try:
+        return mirrored(Remote(url=url, github=repository.github), store)
+    except RefusedError:
+        return None
 
 
 def _plain_folder(name: str, path: Path, store: Store) -> ResolvedWiki:

@@ -1,0 +1,95 @@
+"""What is kept of GitHub between runs, in the store's cache: the index of pull requests and their threads.
+
+    cache/github/<host>/<owner>/<name>/index.json
+    cache/github/<host>/<owner>/<name>/threads/<thousand>/<number>.json
+
+Deleting it costs requests, never records: a cold and a warm run give the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.base.store import Store
+from tasks.harvest.params import GithubParams
+
+
+class Listed(BaseModel):
+    """A pull request as GitHub lists it: enough to select it and to see whether it changed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    created_at: str
+    updated_at: str
+    state: str
+    """`open` or `closed`."""
+    merged: bool
+    bot: bool
+    head: str | None
+    base: str | None
+    merge: str | None
+
+
+class Index(BaseModel):
+    """All that is known of a repository's pull requests since a date."""
+
+    clone_url: str
+    web_url: str
+    covered_since: str | None = None
+    """Every pull request created at this moment or later is in `pulls`; empty = all; null = nothing is known."""
+    watermark: str = ""
+    """Latest `updated_at` seen."""
+    etag: str | None = None
+    """Of the REST list's first page by update, so that GitHub can answer that nothing changed."""
+    pulls: dict[int, Listed] = {}
+    lost_heads: tuple[str, ...] = ()
+    """Heads that the git server does not have (pushed over between two requests): not asked for again."""
+
+
+class GithubCache:
+    """The cache folder of one repository on one GitHub."""
+
+    def __init__(self, store: Store, github: GithubParams, repo: str) -> None:
+        host = urlsplit(github.api_url).netloc.replace(":", "_")
+        self.folder = store.local("cache", "github", host, *repo.lower().split("/"))
+
+    def index(self) -> Index | None:
+        """The kept index, or None if there is none that can be read."""
+        try:
+            return Index.model_validate_json((self.folder / "index.json").read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def keep_index(self, index: Index) -> None:
+        """Keeps the index for the next run."""
+        _write(self.folder / "index.json", index.model_dump_json())
+
+    def thread(self, number: int, updated_at: str | None, folder: str = "threads") -> dict[str, Any] | None:
+        """A kept thread that is at least as new as `updated_at`."""
+        try:
+            thread: dict[str, Any] = json.loads(self._path(number, folder).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return thread if thread["updated_at"] >= (updated_at or "") else None
+
+    def keep_thread(self, thread: dict[str, Any], folder: str = "threads") -> None:
+        """Keeps a thread (or, under `details`, what a list said of it)."""
+        _write(self._path(thread["number"], folder), json.dumps(thread, ensure_ascii=False))
+
+    def _path(self, number: int, folder: str) -> Path:
+        return self.folder / folder / f"{number // 1000:04d}" / f"{number}.json"
+
+
+def _write(path: Path, text: str) -> None:
+    """Writes a file whole or not at all, so that a killed run leaves nothing half-written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{uuid.uuid4().hex[:8]}")
+    partial.write_text(text, "utf-8")
+    partial.replace(path)

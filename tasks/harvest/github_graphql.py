@@ -1,0 +1,221 @@
+"""Threads of pull requests by GraphQL: 20 to a query, and what did not fit on the first page many to a query.
+
+The queries are valid against GitHub's public schema (checked by a test against the parts of it that they touch). Nodes
+are priced at the `first` limits: 20 pull requests come to about 33,000 of the 500,000 that GitHub allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+from tasks.harvest.github_client import Client, QueryTooLargeError
+from tasks.harvest.github_rest import ordered, rooted
+from tasks.harvest.params import PullReference
+
+Item = dict[str, Any]
+
+BATCH: Final = 20
+"""Pull requests a query; 10 seconds of GitHub's own time bound it."""
+
+OVERFLOW_BATCH: Final = 20
+"""Unfinished lists continued in one query."""
+
+FRAGMENTS: Final = """
+fragment who on Actor { login __typename }
+fragment comment on IssueComment { fullDatabaseId author { ...who } createdAt body }
+fragment remark on PullRequestReviewComment {
+  fullDatabaseId author { ...who } createdAt body path line originalLine replyTo { fullDatabaseId }
+}
+fragment review on PullRequestReview {
+  id fullDatabaseId author { ...who } submittedAt body state
+  comments(first: 30) { pageInfo { hasNextPage endCursor } nodes { ...remark } }
+}
+"""
+
+THREAD: Final = """
+fragment thread on PullRequest {
+  id number title body url state mergedAt closedAt createdAt updatedAt isDraft baseRefName headRefName
+  author { ...who }
+  labels(first: 50) { nodes { name } }
+  comments(first: 50) { pageInfo { hasNextPage endCursor } nodes { ...comment } }
+  reviews(first: 50) { pageInfo { hasNextPage endCursor } nodes { ...review } }
+}
+"""
+
+_MORE: Final = {
+    "comments": "... on PullRequest { comments(first: 100, after: %s) { %s nodes { ...comment } } }",
+    "reviews": "... on PullRequest { reviews(first: 50, after: %s) { %s nodes { ...review } } }",
+    "remarks": "... on PullRequestReview { comments(first: 100, after: %s) { %s nodes { ...remark } } }",
+}
+
+
+class Unfinished(NamedTuple):
+    """A list of which GitHub gave only the first page."""
+
+    kind: str
+    """Key of `_MORE`."""
+    node: str
+    cursor: str
+    items: list[Item]
+    """Where the rest goes."""
+    remarks: list[Item]
+    """Where comments of further reviews go."""
+
+
+def graphql_threads(client: Client, references: Sequence[PullReference]) -> Iterator[Item]:
+    """Threads of the pull requests, in the order given; a batch that GitHub cannot answer is halved.
+
+    Raises:
+        QueryTooLargeError: a single pull request is too much; REST can read it.
+        UnavailableError: there is no GraphQL here.
+    """
+    size = BATCH
+    numbers = [item.number for item in references]
+    while numbers:
+        batch = numbers[:size]
+        try:
+            threads = _threads(client, batch)
+        except QueryTooLargeError:
+            if size == 1:
+                raise
+            size = max(size // 2, 1)
+            continue
+        if len(threads) < len(batch):  # partial data: what is missing is asked for again, less at a time
+            size = max(size // 2, 1)
+        for number in batch:
+            if number in threads:
+                yield threads[number]
+                numbers.remove(number)
+
+
+def thread_query(numbers: Sequence[int]) -> str:
+    """The query for the threads of some pull requests."""
+    parts = " ".join(f"p{number}: pullRequest(number: {number}) {{ ...thread }}" for number in numbers)
+    head = "query($owner: String!, $name: String!) { repository(owner: $owner, name: $name) "
+    return f"{head}{{ {parts} }} }}{THREAD}{FRAGMENTS}"
+
+
+def overflow_query(unfinished: Sequence[Unfinished]) -> tuple[str, dict[str, str]]:
+    """The query that continues unfinished lists, and its variables."""
+    variables: dict[str, str] = {}
+    parts, declared = [], []
+    for number, item in enumerate(unfinished):
+        more = _MORE[item.kind] % (f"$c{number}", "pageInfo { hasNextPage endCursor }")
+        parts.append(f"n{number}: node(id: $i{number}) {{ {more} }}")
+        declared.append(f"$i{number}: ID!, $c{number}: String!")
+        variables |= {f"i{number}": item.node, f"c{number}": item.cursor}
+    kinds = {item.kind for item in unfinished}
+    used = [name for name, needed in _FRAGMENT_USERS.items() if kinds & needed]
+    text = "".join(f"fragment {part}" for part in FRAGMENTS.split("fragment ")[1:] if part.split(" ", 1)[0] in used)
+    return f"query({', '.join(declared)}) {{ {' '.join(parts)} }}\n{text}", variables
+
+
+_FRAGMENT_USERS: Final = {
+    "who": {"comments", "reviews", "remarks"},
+    "comment": {"comments"},
+    "remark": {"reviews", "remarks"},
+    "review": {"reviews"},
+}
+
+
+def _threads(client: Client, numbers: Sequence[int]) -> dict[int, Item]:
+    owner, name = client.repo.split("/")
+    data, errors = client.query(thread_query(numbers), {"owner": owner, "name": name})
+    nodes = [node for node in (data.get("repository") or {}).values() if node]
+    if errors or len(nodes) < len(numbers):
+        client.judge(errors)
+        broken = {str(error["path"][1]) for error in errors if len(error.get("path") or []) > 1}
+        nodes = [node for node in nodes if broken and f"p{node['number']}" not in broken]
+    threads = {}
+    unfinished: list[Unfinished] = []
+    for node in nodes:
+        comments: list[Item] = []
+        reviews: list[Item] = []
+        remarks: list[Item] = []
+        _take(Unfinished("comments", node["id"], "", comments, remarks), node["comments"], unfinished)
+        _take(Unfinished("reviews", node["id"], "", reviews, remarks), node["reviews"], unfinished)
+        threads[node["number"]] = (node, comments, reviews, remarks)
+    while unfinished:
+        unfinished = _continue(client, unfinished[:OVERFLOW_BATCH]) + unfinished[OVERFLOW_BATCH:]
+    return {number: _normal(*parts) for number, parts in threads.items()}
+
+
+def _continue(client: Client, unfinished: list[Unfinished]) -> list[Unfinished]:
+    text, variables = overflow_query(unfinished)
+    data, errors = client.query(text, variables)
+    if errors or any(data.get(f"n{number}") is None for number in range(len(unfinished))):
+        client.judge(errors)
+        return unfinished
+    left: list[Unfinished] = []
+    for number, item in enumerate(unfinished):
+        field = "reviews" if item.kind == "reviews" else "comments"
+        _take(item, data[f"n{number}"][field], left)
+    return left
+
+
+def _take(target: Unfinished, page: Item, unfinished: list[Unfinished]) -> None:
+    """Takes a page into the list that it belongs to; notes what is still missing."""
+    for node in page["nodes"]:
+        if node is None:
+            continue
+        target.items.append(node)
+        if target.kind == "reviews":
+            _take(Unfinished("remarks", node["id"], "", target.remarks, []), node["comments"], unfinished)
+    if page["pageInfo"]["hasNextPage"]:
+        unfinished.append(target._replace(cursor=page["pageInfo"]["endCursor"]))
+
+
+def _normal(node: Item, comments: list[Item], reviews: list[Item], remarks: list[Item]) -> Item:
+    """The thread as REST would have given it."""
+    return {
+        "number": node["number"],
+        "title": node["title"],
+        "body": node["body"] or "",
+        "url": node["url"],
+        "state": "open" if node["state"] == "OPEN" else "closed",
+        "merged_at": node["mergedAt"],
+        "closed_at": node["closedAt"],
+        "created_at": node["createdAt"],
+        "updated_at": node["updatedAt"],
+        "author": _author(node["author"]),
+        "draft": node["isDraft"],
+        "base_ref": node["baseRefName"],
+        "head_ref": node["headRefName"],
+        "labels": sorted(label["name"] for label in (node["labels"] or {"nodes": []})["nodes"]),
+        "comments": ordered([_comment(item, item["createdAt"]) for item in comments]),
+        "reviews": ordered(
+            [
+                _comment(item, item["submittedAt"]) | {"state": item["state"]}
+                for item in reviews
+                if item["submittedAt"] and item["state"] != "PENDING"
+            ]
+        ),
+        "review_comments": rooted([_remark(item) for item in remarks]),
+    }
+
+
+def _comment(item: Item, created_at: str) -> Item:
+    return {
+        "id": int(item["fullDatabaseId"]),
+        "author": _author(item["author"]),
+        "created_at": created_at,
+        "body": item["body"],
+    }
+
+
+def _remark(item: Item) -> Item:
+    reply = item["replyTo"]
+    return _comment(item, item["createdAt"]) | {
+        "path": item["path"],
+        "line": item["originalLine"] if item["line"] is None else item["line"],
+        "in_reply_to": int(reply["fullDatabaseId"]) if reply else None,
+    }
+
+
+def _author(actor: Item | None) -> str:
+    """Login as REST has it: a bot's ends in `[bot]`, a deleted account is `ghost`."""
+    if actor is None:
+        return "ghost"
+    login = str(actor["login"])
+    return f"{login}[bot]" if actor["__typename"] == "Bot" and not login.endswith("[bot]") else login

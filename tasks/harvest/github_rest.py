@@ -1,0 +1,150 @@
+"""Threads of pull requests by REST: the fallback where there is no GraphQL (Enterprise servers, no token).
+
+Comments are read for the whole repository since the oldest pull request where that takes fewer requests than one per
+pull request; reviews exist only per pull request. So 100 pull requests take about 105 requests, not 505.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from tasks.harvest.github_cache import GithubCache
+from tasks.harvest.github_client import Client, last_page
+from tasks.harvest.params import PullReference
+
+Item = dict[str, Any]
+
+
+def detail(item: Item) -> Item:
+    """What a pull request's own resource, or its entry in a list, says of it."""
+    return {
+        "number": item["number"],
+        "title": item["title"],
+        "body": item.get("body") or "",
+        "url": item["html_url"],
+        "state": item["state"],
+        "merged_at": item.get("merged_at"),
+        "closed_at": item.get("closed_at"),
+        "created_at": item["created_at"],
+        "updated_at": item["updated_at"],
+        "author": author(item.get("user")),
+        "draft": bool(item.get("draft")),
+        "base_ref": (item.get("base") or {}).get("ref"),
+        "head_ref": (item.get("head") or {}).get("ref"),
+        "labels": sorted(label["name"] for label in item.get("labels", [])),
+    }
+
+
+def rest_threads(client: Client, cache: GithubCache, references: Sequence[PullReference]) -> Iterator[Item]:
+    """Threads of the pull requests, in the order given."""
+    details = {item.number: _detail(client, cache, item) for item in references}
+    since = min((found["created_at"] for found in details.values()), default="")
+    numbers = [item.number for item in references]
+    comments = _grouped(client, "/issues/comments", "/issues/{}/comments", numbers, since, "issue_url")
+    remarks = _grouped(client, "/pulls/comments", "/pulls/{}/comments", numbers, since, "pull_request_url")
+    for number in numbers:
+        reviews = [item for item in client.items(f"/pulls/{number}/reviews") if item.get("submitted_at")]
+        yield details[number] | {
+            "comments": ordered([_comment(item) for item in comments(number)]),
+            "reviews": ordered([_review(item) for item in reviews]),
+            "review_comments": rooted([_remark(item) for item in remarks(number)]),
+        }
+
+
+def rest_files(client: Client, number: int) -> list[Item]:
+    """Changed files of a pull request by the files API, for a head that git does not give; at most 3,000."""
+    return [
+        {
+            "path": item["filename"],
+            "status": item["status"],
+            "previous_path": item.get("previous_filename"),
+            "patch": item.get("patch"),
+        }
+        for item in client.items(f"/pulls/{number}/files")
+    ]
+
+
+def rest_commits(client: Client, number: int) -> list[Item]:
+    """Commits of a pull request, the oldest first; at most 250, as GitHub has it."""
+    return [
+        {"sha": item["sha"], "message": item["commit"]["message"]} for item in client.items(f"/pulls/{number}/commits")
+    ]
+
+
+def author(user: Item | None) -> str:
+    """Login; `ghost` stands for a deleted account, as on GitHub's pages."""
+    return str(user["login"]) if user else "ghost"
+
+
+def ordered(items: list[Item]) -> list[Item]:
+    """Items by date, then id; the same by both interfaces."""
+    return sorted(items, key=lambda item: (item["created_at"], item["id"]))
+
+
+def rooted(remarks: list[Item]) -> list[Item]:
+    """Review comments in order, each `in_reply_to` the first comment of its conversation."""
+    parents = {item["id"]: item["in_reply_to"] for item in remarks}
+
+    def root(identifier: int | None) -> int | None:
+        while identifier is not None and parents.get(identifier) is not None:
+            identifier = parents[identifier]
+        return identifier
+
+    return ordered([item | {"in_reply_to": root(item["in_reply_to"])} for item in remarks])
+
+
+def _detail(client: Client, cache: GithubCache, reference: PullReference) -> Item:
+    kept = cache.thread(reference.number, reference.updated_at, "details")
+    return kept or detail(client.get(f"/pulls/{reference.number}").data)
+
+
+def _grouped(
+    client: Client, everywhere: str, one: str, numbers: list[int], since: str, address: str
+) -> Callable[[int], list[Item]]:
+    """Reads a kind of comment of all the pull requests, and returns how to get those of one."""
+    found: dict[int, list[Item]] = {}
+    wanted = set(numbers)
+    pages = (
+        client.pages(everywhere, {"since": since, "sort": "created", "direction": "asc"}) if len(numbers) > 1 else ()
+    )
+    for count, answer in enumerate(pages, 1):
+        last = last_page(answer.headers.get("link", "")) or count
+        if max(last, count) > len(numbers):  # one request per pull request is cheaper
+            break
+        for item in answer.data:
+            number = int(item[address].rsplit("/", 1)[-1])
+            if number in wanted:
+                found.setdefault(number, []).append(item)
+    else:
+        if len(numbers) > 1:
+            return lambda number: found.get(number, [])
+    return lambda number: client.items(one.format(number))
+
+
+def _comment(item: Item) -> Item:
+    return {
+        "id": item["id"],
+        "author": author(item.get("user")),
+        "created_at": item["created_at"],
+        "body": item.get("body") or "",
+    }
+
+
+def _review(item: Item) -> Item:
+    return {
+        "id": item["id"],
+        "author": author(item.get("user")),
+        "created_at": item["submitted_at"],
+        "body": item.get("body") or "",
+        "state": item["state"],
+    }
+
+
+def _remark(item: Item) -> Item:
+    line = item.get("line")
+    return _comment(item) | {
+        "path": item["path"],
+        "line": item.get("original_line") if line is None else line,
+        "in_reply_to": item.get("in_reply_to_id"),
+    }

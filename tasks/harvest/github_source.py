@@ -1,0 +1,100 @@
+"""A source on GitHub: what it comes to at its date, asked in few requests."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tasks.base.errors import InputError, SourceError
+from tasks.base.store import Store
+from tasks.harvest.github_cache import GithubCache, Index
+from tasks.harvest.github_client import Client, UnavailableError
+from tasks.harvest.github_index import Lister, choose, refresh
+from tasks.harvest.mirror import HEADS, PULLS, RefusedError, mirror_of, open_source, remote_head, update_mirror
+from tasks.harvest.opened import Opened
+from tasks.harvest.params import GithubParams, PullReference, Remote, SourceParams
+
+Trunk = tuple[str, str]
+"""Full name of the default branch and its commit."""
+
+
+class OnGithub(NamedTuple):
+    """What GitHub and its git server said."""
+
+    opened: Opened
+    """The mirror; it has the trunk's history and the selected heads."""
+    web_url: str
+    selection: tuple[PullReference, ...]
+
+
+def open_github(source: SourceParams, github: GithubParams, until: int, store: Store) -> OnGithub:
+    """Asks GitHub for the selection and brings the mirror up to date.
+
+    When nothing is new this takes one request by GraphQL (the list says where the default branch is) and two by REST.
+
+    Raises:
+        InputError: no such repository, it is empty, or the token does not suffice.
+        SourceError: GitHub fails again and again, or a limit lasts longer than `max_wait`.
+    """
+    client = Client(github, source.repo)
+    cache = GithubCache(store, github, source.repo)
+    index = cache.index() or _introduce(client)
+    trunk: Trunk | None = None
+    selection: tuple[PullReference, ...] = ()
+    if source.pulls is not None:
+        index, trunk = _list(client, cache, index, source, until)
+        selection = choose(index.pulls, source.pulls, until)
+        cache.keep_index(index)
+    remote = Remote(url=index.clone_url, github=github)
+    trunk = trunk or _ask_git(remote, source.repo)
+    mirror = mirror_of(remote, store)
+    opened = Opened(mirror, trunk[1], open_source(str(mirror), store), remote)
+    heads = {item.number: item.head for item in selection if item.head}
+    missing = opened.view.absent([trunk[1], *heads.values()]) - set(index.lost_heads)
+    if missing:
+        _fetch(remote, store, trunk[0], [number for number, head in heads.items() if head in missing])
+        if lost := opened.view.absent([trunk[1], *heads.values()]):
+            cache.keep_index(index.model_copy(update={"lost_heads": tuple(sorted(lost))}))
+    return OnGithub(opened, index.web_url, selection)
+
+
+def _introduce(client: Client) -> Index:
+    facts = client.get("").data
+    return Index(clone_url=facts["clone_url"], web_url=facts["html_url"])
+
+
+def _list(
+    client: Client, cache: GithubCache, index: Index, source: SourceParams, until: int
+) -> tuple[Index, Trunk | None]:
+    assert source.pulls is not None
+    wish = client.github.threads
+    if wish == "graphql" or (wish == "auto" and client.token is not None):
+        lister = Lister(client, cache, "graphql")
+        try:
+            return refresh(index, lister, source.pulls, until), lister.trunk
+        except UnavailableError:
+            if wish == "graphql":
+                raise
+    return refresh(index, Lister(client, cache, "rest"), source.pulls, until), None
+
+
+def _ask_git(remote: Remote, repo: str) -> Trunk:
+    try:
+        trunk = remote_head(remote)
+    except RefusedError as error:
+        raise InputError(
+            f"sources.repo: {repo} cannot be cloned from {remote.url} ({error});"
+            " the token needs the permission contents=read"
+        ) from error
+    if trunk is None:
+        raise InputError(f"sources.repo: {repo} is an empty repository; name one with at least one commit")
+    return trunk
+
+
+def _fetch(remote: Remote, store: Store, branch: str, numbers: list[int]) -> None:
+    named = [f"+refs/pull/{number}/head:refs/pull/{number}/head" for number in numbers]
+    try:
+        update_mirror(remote, store, [HEADS, *named], branch)
+    except RefusedError:
+        raise
+    except SourceError:  # one of the named heads is not there: all that are there, then
+        update_mirror(remote, store, [HEADS, PULLS] if named else [HEADS], branch)

@@ -1,0 +1,95 @@
+"""Threads of the selected pull requests: from the cache where they did not change, else from GitHub, and then kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tasks.base.errors import SourceError
+from tasks.base.runs import StepRun
+from tasks.harvest.github_cache import GithubCache
+from tasks.harvest.github_client import Client, QueryTooLargeError, UnavailableError
+from tasks.harvest.github_graphql import graphql_threads
+from tasks.harvest.github_rest import rest_commits, rest_files, rest_threads
+from tasks.harvest.params import GithubParams, PullReference, ResolvedPulls
+
+Item = dict[str, Any]
+
+
+class Threads:
+    """The threads of a selection. For a source that is not on GitHub there are none."""
+
+    def __init__(self, run: StepRun, source: ResolvedPulls) -> None:
+        self.fetched = 0
+        self._run = run
+        self._source = source
+        self._github = source.remote.github if source.remote else None
+        self._client: Client | None = None
+        self._cache = GithubCache(run.store, self._github, source.repo) if self._github else None
+
+    @property
+    def requests(self) -> int:
+        """How many requests were made."""
+        return self._client.requests if self._client else 0
+
+    def read(self) -> None:
+        """Fetches every thread that is new or changed; each is kept as it comes, so a broken run goes on from there."""
+        if self._cache is None or self._github is None:
+            return
+        selection = self._source.selection
+        missing = [item for item in selection if self._cache.thread(item.number, item.updated_at) is None]
+        if not missing:
+            return
+        for thread in self._ask(missing, self._github):
+            self._cache.keep_thread(thread)
+            self.fetched += 1
+            self._run.progress(len(selection) - len(missing) + self.fetched, len(selection), "pull requests")
+
+    @property
+    def on_github(self) -> bool:
+        """Whether the source has threads at all."""
+        return self._cache is not None
+
+    def of(self, reference: PullReference) -> Item:
+        """The thread of a pull request, after `read`.
+
+        Raises:
+            SourceError: the cache was emptied meanwhile.
+        """
+        thread = self._cache.thread(reference.number, reference.updated_at) if self._cache else None
+        if thread is None:
+            raise SourceError(f"harvest/pulls: the thread of #{reference.number} left the cache; run again")
+        return thread
+
+    def files(self, reference: PullReference) -> list[Item]:
+        """Changed files by the files API, where git has no head."""
+        return rest_files(self._connect(), reference.number)
+
+    def commits(self, reference: PullReference) -> list[Item]:
+        """Commits by the API, where git has no head."""
+        return rest_commits(self._connect(), reference.number)
+
+    def _ask(self, missing: Sequence[PullReference], github: GithubParams) -> Iterator[Item]:
+        client = self._connect()
+        assert self._cache is not None
+        left = list(missing)
+        if github.threads == "graphql" or (github.threads == "auto" and client.token is not None):
+            try:
+                for thread in graphql_threads(client, missing):
+                    left = [item for item in left if item.number != thread["number"]]
+                    yield thread
+            except (UnavailableError, QueryTooLargeError):
+                if github.threads == "graphql":
+                    raise
+        if left:
+            yield from rest_threads(client, self._cache, left)
+
+    def _connect(self) -> Client:
+        if self._client is None:
+            assert self._github is not None
+
+            def waiting(left: float, why: str) -> None:
+                self._run.progress(self.fetched, self._source.count, "pull requests", waiting=round(left), why=why)
+
+            self._client = Client(self._github, self._source.repo, waiting)
+        return self._client
