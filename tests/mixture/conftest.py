@@ -17,7 +17,7 @@ def _records(run: StepRun, lines: list[str]) -> None:
     run.path("records.jsonl").write_text("".join(line + "\n" for line in lines), "utf-8")
 
 
-@step("tests/tokenizer", "1")
+@step("tests/copy", "1")
 def _folder(run: StepRun, path: str) -> None:
     shutil.copytree(path, run.folder, dirs_exist_ok=True)
 
@@ -31,8 +31,14 @@ def put(store: Store) -> Put:
 
 
 @pytest.fixture
-def model(store: Store, tokenizer_folder: Path) -> Artifact:
-    return _folder.direct(store, path=str(tokenizer_folder))
+def folder(store: Store) -> Callable[[Path], Artifact]:
+    """A folder as an artifact."""
+    return lambda path: _folder.direct(store, path=str(path))
+
+
+@pytest.fixture
+def model(folder: Callable[[Path], Artifact], tokenizer_folder: Path) -> Artifact:
+    return folder(tokenizer_folder)
 
 
 def chunk(
