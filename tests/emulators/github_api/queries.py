@@ -1,0 +1,154 @@
+"""GraphQL, executed by graphql-core against the part of GitHub's public schema beside this file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from graphql import GraphQLError, build_schema, graphql_sync
+
+from tests.emulators.github_api.hub import Comment, Hub, Pull, Repository, Review, User
+from tests.emulators.github_api.rest import head
+
+SCHEMA = build_schema((Path(__file__).parent / "schema.graphql").read_text("utf-8"))
+
+MAX_NODES = 500_000
+
+Json = dict[str, Any]
+
+
+def answer(hub: Hub, api: str, body: Json) -> Json:
+    """What GitHub answers to `{"query": …, "variables": …}`."""
+    result = graphql_sync(SCHEMA, body["query"], _Root(hub, api).fields(), variable_values=body.get("variables"))
+    errors = [
+        {"message": error.message, "path": error.path, **(error.extensions or {})} for error in result.errors or ()
+    ]
+    return {"data": result.data, "errors": errors} if errors else {"data": result.data}
+
+
+class _Root:
+    """The root value; node ids are `<kind>:<repository>:<id>`."""
+
+    def __init__(self, hub: Hub, api: str) -> None:
+        self.hub = hub
+        self.api = api
+
+    def fields(self) -> Json:
+        return {
+            "repository": self._repository,
+            "node": lambda info, id: self._node(id),
+            "rateLimit": {
+                "limit": self.hub.hourly_limit,
+                "remaining": self.hub.hourly_limit - self.hub.used,
+                "cost": 1,
+            },
+        }
+
+    def _repository(self, info: Any, owner: str, name: str, followRenames: bool = True) -> Json:
+        repository = self.hub.repository(f"{owner}/{name}")
+        if repository is None:
+            message = f"Could not resolve to a Repository with the name '{owner}/{name}'."
+            raise GraphQLError(message, extensions={"type": "NOT_FOUND"})
+        branch, commit = head(repository)
+        return {
+            "name": name,
+            "nameWithOwner": repository.name,
+            "url": f"{self.api}/{repository.name}",
+            "isPrivate": repository.private,
+            "hasWikiEnabled": repository.wiki is not None,
+            "defaultBranchRef": {"name": branch, "target": {"__typename": "Commit", "oid": commit}},
+            "pullRequest": lambda info, number: self._numbered(repository, number),
+            "pullRequests": lambda info, **arguments: self._pulls(repository, **arguments),
+        }
+
+    def _numbered(self, repository: Repository, number: int) -> Json:
+        pull = repository.pull(number)
+        if pull is None:
+            message = f"Could not resolve to a PullRequest with the number of {number}."
+            raise GraphQLError(message, extensions={"type": "NOT_FOUND"})
+        return self._pull(repository, pull)
+
+    def _pulls(self, repository: Repository, orderBy: Json | None = None, states: Any = None, **page: Any) -> Json:
+        field = "updated_at" if orderBy and orderBy["field"] == "UPDATED_AT" else "created_at"
+        found = sorted(repository.pulls, key=lambda pull: (getattr(pull, field), pull.number))
+        if orderBy and orderBy["direction"] == "DESC":
+            found.reverse()
+        return _connection([self._pull(repository, pull) for pull in found], **page)
+
+    def _node(self, identifier: str) -> Json | None:
+        kind, name, number = identifier.split(":")
+        repository = self.hub.repository(name)
+        assert repository is not None
+        if kind == "PR":
+            return self._numbered(repository, int(number))
+        reviews = (review for pull in repository.pulls for review in pull.reviews)
+        return self._review(repository, next(review for review in reviews if review.id == int(number)))
+
+    def _pull(self, repository: Repository, pull: Pull) -> Json:
+        return {
+            "__typename": "PullRequest",
+            "id": f"PR:{repository.name}:{pull.number}",
+            "number": pull.number,
+            "title": pull.title,
+            "body": pull.body or "",
+            "url": f"{self.api}/{repository.name}/pull/{pull.number}",
+            "state": "MERGED" if pull.merged_at else pull.state.upper(),
+            "merged": pull.merged_at is not None,
+            "mergedAt": pull.merged_at,
+            "closedAt": pull.closed_at,
+            "createdAt": pull.created_at,
+            "updatedAt": pull.updated_at,
+            "isDraft": pull.draft,
+            "baseRefName": pull.base_ref,
+            "headRefName": pull.head_ref,
+            "headRefOid": pull.head,
+            "baseRefOid": pull.base,
+            "mergeCommit": {"oid": pull.merge_commit} if pull.merge_commit else None,
+            "author": _actor(pull.user),
+            "labels": lambda info, **page: _connection([{"name": name} for name in pull.labels], **page),
+            "comments": lambda info, **page: _connection([_comment(item) for item in pull.comments], **page),
+            "reviews": lambda info, **page: _connection(
+                [self._review(repository, review) for review in pull.reviews if review.submitted_at], **page
+            ),
+        }
+
+    def _review(self, repository: Repository, review: Review) -> Json:
+        return {
+            "__typename": "PullRequestReview",
+            "id": f"RV:{repository.name}:{review.id}",
+            "fullDatabaseId": str(review.id),
+            "author": _actor(review.user),
+            "body": review.body,
+            "state": review.state,
+            "submittedAt": review.submitted_at,
+            "comments": lambda info, **page: _connection([_remark(item) for item in review.comments], **page),
+        }
+
+
+def _comment(comment: Comment) -> Json:
+    return {
+        "fullDatabaseId": str(comment.id),
+        "author": _actor(comment.user),
+        "createdAt": comment.created_at,
+        "body": comment.body,
+    }
+
+
+def _remark(comment: Comment) -> Json:
+    reply = {"fullDatabaseId": str(comment.in_reply_to)} if comment.in_reply_to is not None else None
+    place = {"path": comment.path, "line": comment.line, "originalLine": comment.original_line}
+    return _comment(comment) | place | {"replyTo": reply}
+
+
+def _actor(user: User | None) -> Json | None:
+    return {"__typename": user.kind, "login": user.login.removesuffix("[bot]")} if user else None
+
+
+def _connection(items: Sequence[Json], first: int | None = None, after: str | None = None, **_: Any) -> Json:
+    if first is None or not 1 <= first <= 100:
+        raise GraphQLError("You must provide a `first` or `last` value between 1 and 100 to properly paginate.")
+    start = int(after.removeprefix("cursor:")) if after else 0
+    end = min(start + first, len(items))
+    page = {"hasNextPage": end < len(items), "endCursor": f"cursor:{end}" if end > start else None}
+    return {"nodes": items[start:end], "pageInfo": page, "totalCount": len(items)}
