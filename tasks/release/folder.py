@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from tasks.base.errors import ReleaseError
 from tasks.base.store import CHUNK_BYTES, file_sha256
+from tasks.text.chat import stop_ids
+from tasks.text.tokenizer import TextTokenizer
 
 ADAPTER: Final = ("adapter_model.safetensors", "adapter_config.json")
 TOKENIZER: Final = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
@@ -66,7 +68,7 @@ def weights_sha256(folder: Path) -> str:
 
 
 def generation_config(model: Path) -> dict[str, Any]:
-    """Greedy decoding, as evaluated, with the base model's special tokens.
+    """Greedy decoding that stops where the evaluation stops: at the end of the turn or of the document.
 
     The end-of-turn token must survive: without it servers never stop
     (https://github.com/unslothai/unsloth/issues/5386).
@@ -75,8 +77,8 @@ def generation_config(model: Path) -> dict[str, Any]:
     for name in ("config.json", "generation_config.json"):
         if (model / name).is_file():
             document = json.loads((model / name).read_text("utf-8"))
-            found |= {key: document[key] for key in document if key in ("bos_token_id", "eos_token_id", "pad_token_id")}
-    return {"do_sample": False, **dict(sorted(found.items()))}
+            found |= {key: document[key] for key in ("bos_token_id", "pad_token_id") if document.get(key) is not None}
+    return {"do_sample": False, **found, "eos_token_id": list(stop_ids(TextTokenizer.load(model)))}
 
 
 def check_publishable(folder: Path) -> list[Path]:

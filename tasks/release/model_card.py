@@ -70,7 +70,7 @@ def _metadata(facts: ReleaseFacts, measures: Measures) -> str:
         if "tuned" in arms
     ]
     data = ModelCardData(
-        base_model=facts.model_id,
+        base_model=facts.model_id if "/" in facts.model_id else None,  # a folder's name is no Hub id
         library_name="peft",
         pipeline_tag="text-generation",
         license=facts.license,

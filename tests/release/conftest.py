@@ -12,6 +12,8 @@ from safetensors.numpy import save_file
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Artifact, Store
+from tasks.model.base_model import base_model
+from tasks.model.params import BaseModelParams
 from tasks.release import hub
 from tasks.release.gate import gate
 from tasks.release.params import CostFacts, GateParams, ReleaseFacts, ReleaseParams, SourceFacts
@@ -127,6 +129,18 @@ def made(store: Store, adapter: Adapter, tokenizer_artifact: Artifact, report: A
     def make(seed: int, facts: ReleaseFacts = FACTS) -> Artifact:
         decision = gate.direct(store, report, GateParams())
         return publish.direct(store, adapter(seed), tokenizer_artifact, report, decision, table, ReleaseParams(), facts)
+
+    return make
+
+
+@pytest.fixture
+def made_whole(store: Store, adapter: Adapter, tiny_model: Path, report: Artifact, table: Artifact) -> Release:
+    """As `made`, with the tiny model's weights in the store as the base model."""
+
+    def make(seed: int) -> Artifact:
+        model = base_model.direct(store, BaseModelParams(base_model=str(tiny_model)))
+        decision = gate.direct(store, report, GateParams())
+        return publish.direct(store, adapter(seed), model, report, decision, table, ReleaseParams(), FACTS)
 
     return make
 

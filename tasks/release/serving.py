@@ -1,0 +1,129 @@
+"""The parent's side of serving a release: starts the child that holds the models and says where it answers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.base.errors import ChildError, RawtuneError
+from tasks.base.store import Artifact, Store
+from tasks.model.child import run_child
+from tasks.release.lineage import base_of
+
+LOOPBACK: Final = "127.0.0.1"
+START_SECONDS: Final = 1800.0
+"""Loading a large base model from a slow disk takes minutes."""
+
+
+class Endpoint(BaseModel):
+    """Where a release is served, with OpenAI's protocol and the models `tuned` and `base`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    url: str
+    """Ends with /v1."""
+    pid: int
+    seconds: float
+    """How long loading took."""
+
+
+def serve_release(
+    store: Store, release: Artifact, host: str, port: int, ready: Callable[[Endpoint], None] = lambda _: None
+) -> None:
+    """Serves a release until the process is interrupted.
+
+    Args:
+        store: holds the release and its base model.
+        release: the release folder.
+        host: address to listen on; loopback unless somebody asked for more.
+        port: 0 takes any free port.
+        ready: called once, when the server answers.
+    """
+    request = {
+        "model": str(store.checkout(base_of(store, release))),
+        "release": str(store.checkout(release)),
+        "host": host,
+        "port": port,
+    }
+    # not exclusive: it computes only while it answers, and must not keep a nightly run from training
+    run_child(
+        "tasks.release.serve_job:serve",
+        request,
+        lambda facts: ready(Endpoint.model_validate(facts)),
+        exclusive=False,
+    )
+
+
+@contextmanager
+def serving(store: Store, release: Artifact) -> Iterator[Endpoint]:
+    """Serves a release on a free port of loopback for the duration of the block.
+
+    Raises:
+        ChildError: the server did not start.
+    """
+    started = threading.Event()
+    found: list[Endpoint] = []
+    failed: list[RawtuneError] = []
+
+    def ready(endpoint: Endpoint) -> None:
+        found.append(endpoint)
+        started.set()
+
+    def run() -> None:
+        try:
+            serve_release(store, release, LOOPBACK, 0, ready)
+        except RawtuneError as error:  # also raised when the block ends, which nobody needs to hear about
+            failed.append(error)
+        finally:
+            started.set()
+
+    thread = threading.Thread(target=run, name="serving", daemon=True)
+    thread.start()
+    if not started.wait(START_SECONDS) or not found:
+        raise failed[0] if failed else ChildError("the model server did not start in time")
+    try:
+        yield found[0]
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(found[0].pid, signal.SIGKILL)
+        thread.join(timeout=10)
+
+
+def messages_of(question: str, system: str = "", history: list[dict[str, str]] | None = None) -> list[dict[str, Any]]:
+    """A conversation as the server takes it; an empty system prompt leaves the model's own."""
+    opening = [{"role": "system", "content": system}] if system else []
+    return [*opening, *(history or []), {"role": "user", "content": question}]
+
+
+def stream_answer(
+    endpoint: Endpoint,
+    model: str,
+    messages: list[dict[str, Any]],
+    max_tokens: int = 256,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    seed: int | None = None,
+) -> Iterator[str]:
+    """The answer's text as it grows piece by piece; greedy at temperature 0."""
+    from openai import OpenAI
+
+    client: Any = OpenAI(base_url=endpoint.url, api_key="none", max_retries=0)
+    stream: Any = client.chat.completions.create(
+        model=model,
+        messages=messages,
+        stream=True,
+        max_tokens=max_tokens,
+        temperature=temperature,
+        top_p=top_p,
+        seed=seed,
+    )
+    for chunk in stream:
+        for choice in chunk.choices:
+            if choice.delta.content:
+                yield choice.delta.content
