@@ -30,55 +30,30 @@ def answer(request: dict[str, Any], report: Report) -> dict[str, Any]:
     """Answers prompts and measures losses.
 
     Args:
-        request: `model` and `adapter` (folders; the adapter may be null), `prompts` (JSON lines with `ids`), `rows`
-            (JSON lines with `stream`, `input_ids`, `labels`), `finished` (JSON lines of finished batches, made if
-            missing), `max_new_tokens`, `batch_tokens`, `stop_ids`, `pad_id`, `dtype` (`auto` or a torch name),
+        request: `model` and `adapter` (folders; the adapter may be null), `prompts` (JSON lines with `ids` and `limit`,
+            the most new tokens), `rows` (JSON lines with `stream`, `input_ids`, `labels`), `finished` (JSON lines of
+            finished batches, made if missing), `batch_tokens`, `stop_ids`, `pad_id`, `dtype` (`auto` or a torch name),
             `kl_stream` (stream on which the divergence from the base model is measured too, or null).
         report: called after each batch.
 
     Returns:
-        `answers`: per prompt, in order, `{ids, finished}`; `losses`: per stream `{nats, tokens, rows}`; `kl`:
-            `{nats, tokens}` or null;
-        `seconds` per phase and `device`.
+        `answers`: per prompt, in order, `{ids, tokens, finished}`; `rows`: per row, in order, `{nats, tokens}`;
+            `kl`: mean
+        divergence in nats per token, or null without an adapter; `seconds` per phase, `device`, `dtype`.
     """
     began = time.monotonic()
-    prompts = [json.loads(line)["ids"] for line in Path(request["prompts"]).read_text("utf-8").splitlines()]
+    prompts = [json.loads(line) for line in Path(request["prompts"]).read_text("utf-8").splitlines()]
     rows = [json.loads(line) for line in Path(request["rows"]).read_text("utf-8").splitlines()]
     model, device = load(request["model"], request["adapter"], request["dtype"])
     loaded = time.monotonic()
-    answers: list[dict[str, Any] | None] = [None] * len(prompts)
-    done = _finished(Path(request["finished"]))
-    plan = list(batches([len(prompt) for prompt in prompts], request["max_new_tokens"], request["batch_tokens"]))
-    answered = 0
-    with Path(request["finished"]).open("a", encoding="utf-8") as log:
-        for batch in plan:
-            name = hashlib.sha256(json.dumps([prompts[index] for index in batch]).encode()).hexdigest()
-            if name not in done:
-                made = generate(
-                    model,
-                    device,
-                    [prompts[index] for index in batch],
-                    request["max_new_tokens"],
-                    request["stop_ids"],
-                    request["pad_id"],
-                )
-                done[name] = made
-                log.write(
-                    "\n" + json.dumps({"batch": name, "answers": made})
-                )  # a line that death cut short stays a line of its own
-                log.flush()
-                os.fsync(log.fileno())
-            for index, one in zip(batch, done[name], strict=True):
-                answers[index] = one
-            answered += len(batch)
-            report({"done": answered, "total": len(prompts), "unit": "answers"})
+    answers = _generate_all(model, device, prompts, request, report)
     generated = time.monotonic()
+    measured = losses(model, device, rows, request["pad_id"], LOSS_BATCH_TOKENS)
+    general = [row for row in rows if row["stream"] == request["kl_stream"]]
     return {
         "answers": answers,
-        "losses": losses(model, device, rows, request["pad_id"], LOSS_BATCH_TOKENS),
-        "kl": divergence(model, device, [row for row in rows if row["stream"] == request["kl_stream"]])
-        if request["adapter"] and request["kl_stream"]
-        else None,
+        "rows": measured,
+        "kl": divergence(model, device, general) if request["adapter"] and general else None,
         "seconds": {
             "load": round(loaded - began, 3),
             "generate": round(generated - loaded, 3),
@@ -87,6 +62,32 @@ def answer(request: dict[str, Any], report: Report) -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "dtype": str(model.dtype).removeprefix("torch."),
     }
+
+
+def _generate_all(
+    model: Any, device: torch.device, prompts: list[dict[str, Any]], request: dict[str, Any], report: Report
+) -> list[dict[str, Any]]:
+    answers: list[dict[str, Any]] = [{}] * len(prompts)
+    done = _finished(Path(request["finished"]))
+    answered = 0
+    with Path(request["finished"]).open("a", encoding="utf-8") as log:
+        for limit in sorted({prompt["limit"] for prompt in prompts}):
+            chosen = [index for index, prompt in enumerate(prompts) if prompt["limit"] == limit]
+            for places in batches([len(prompts[index]["ids"]) for index in chosen], limit, request["batch_tokens"]):
+                batch = [chosen[place] for place in places]
+                ids = [prompts[index]["ids"] for index in batch]
+                name = hashlib.sha256(json.dumps([limit, ids]).encode()).hexdigest()
+                if name not in done:
+                    done[name] = generate(model, device, ids, limit, request["stop_ids"], request["pad_id"])
+                    # the line break comes first: a line that death cut short stays a line of its own
+                    log.write("\n" + json.dumps({"batch": name, "answers": done[name]}))
+                    log.flush()
+                    os.fsync(log.fileno())
+                for index, one in zip(batch, done[name], strict=True):
+                    answers[index] = one
+                answered += len(batch)
+                report({"done": answered, "total": len(prompts), "unit": "answers"})
+    return answers
 
 
 def load(folder: str, adapter: str | None, dtype: str = "auto") -> tuple[Any, torch.device]:
@@ -150,39 +151,38 @@ def generate(
 
 def losses(
     model: Any, device: torch.device, rows: list[dict[str, Any]], pad_id: int, batch_tokens: int
-) -> dict[str, dict[str, float]]:
-    """Sum of the loss in nats and number of loss-bearing tokens per stream.
+) -> list[dict[str, float]]:
+    """Sum of the loss in nats and number of loss-bearing tokens per row, in the order of the rows.
 
-    Rows are right-padded, never packed, and summed in 64 bits over tokens, so the mean (`nats / tokens`) does not
-    depend on how rows were batched.
+    Rows are right-padded, never packed, and summed in 64 bits, so nothing depends on how they were batched.
     """
-    totals: dict[str, dict[str, float]] = {}
+    measured: list[dict[str, float]] = [{}] * len(rows)
     for batch in batches([len(row["input_ids"]) for row in rows], 0, batch_tokens):
-        chosen = [rows[index] for index in batch]
-        longest = max(len(row["input_ids"]) for row in chosen)
-        ids = torch.tensor(
-            [row["input_ids"] + [pad_id] * (longest - len(row["input_ids"])) for row in chosen], device=device
-        )
-        mask = torch.tensor(
-            [[1] * len(row["input_ids"]) + [0] * (longest - len(row["input_ids"])) for row in chosen], device=device
-        )
+        longest = max(len(rows[index]["input_ids"]) for index in batch)
+        lengths = [len(rows[index]["input_ids"]) for index in batch]
+        padded = [
+            rows[index]["input_ids"] + [pad_id] * (longest - length)
+            for index, length in zip(batch, lengths, strict=True)
+        ]
+        mask = [[1] * length + [0] * (longest - length) for length in lengths]
         with torch.inference_mode():
-            logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
-        for position, row in enumerate(chosen):
-            labels = torch.tensor(row["labels"][1:], device=device)
+            logits = model(
+                input_ids=torch.tensor(padded, device=device),
+                attention_mask=torch.tensor(mask, device=device),
+                use_cache=False,
+            ).logits
+        for position, index in enumerate(batch):
+            labels = torch.tensor(rows[index]["labels"][1:], device=device)
             bearing = labels != IGNORED
-            picked = logits[position, : len(row["labels"]) - 1][bearing].float()
+            picked = logits[position, : len(labels)][bearing].float()
             nats = torch.nn.functional.cross_entropy(picked, labels[bearing], reduction="none").double().sum()
-            total = totals.setdefault(row["stream"], {"nats": 0.0, "tokens": 0, "rows": 0})
-            total["nats"] += float(nats)
-            total["tokens"] += int(bearing.sum())
-            total["rows"] += 1
-    return totals
+            measured[index] = {"nats": float(nats), "tokens": int(bearing.sum())}
+    return measured
 
 
-def divergence(model: Any, device: torch.device, rows: list[dict[str, Any]]) -> dict[str, float]:
-    """KL(tuned ‖ base) in nats, summed over the loss-bearing positions of the rows; the base is the same model with
-    its adapter switched off.
+def divergence(model: Any, device: torch.device, rows: list[dict[str, Any]]) -> float:
+    """Mean KL(tuned ‖ base) in nats over the loss-bearing positions of the rows; the base is the same model with its
+    adapter switched off.
 
     Forgetting tracks this figure on general text (arXiv 2509.04259).
     """
@@ -196,7 +196,7 @@ def divergence(model: Any, device: torch.device, rows: list[dict[str, Any]]) -> 
                 base = model(input_ids=ids, use_cache=False).logits[0, :-1][bearing].float().log_softmax(-1)
         nats += float((tuned.exp() * (tuned - base)).double().sum())
         tokens += int(bearing.sum())
-    return {"nats": nats, "tokens": tokens}
+    return nats / tokens
 
 
 def _finished(path: Path) -> dict[str, list[dict[str, Any]]]:

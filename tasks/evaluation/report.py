@@ -25,7 +25,7 @@ from tasks.base.store import Artifact
 from tasks.evaluation import comparison
 from tasks.evaluation.page import render_page
 from tasks.evaluation.params import Arm, ReportParams
-from tasks.evaluation.scoring import SCORERS, Score, kind_of, score_arm
+from tasks.evaluation.scoring import Score, metric_of, score_arm
 
 VERSION = "2026.11.24"
 
@@ -97,18 +97,12 @@ def report(
 
 def _suite(suite: str, items: Sequence[Item], scores: comparison.Scores) -> dict[str, Any]:
     found = {one.item_id: one for arm in scores.values() for one in comparison.of_suite(arm, suite)}
-    metrics = {_metric(item) for item in items if item.id in found}
+    metrics = {metric_of(item) for item in items if item.id in found}
     return {
         "metric": ", ".join(sorted(metrics)),
         "items": len(found),
         "documents": len({one.document_id for one in found.values()}),
     }
-
-
-def _metric(item: Item) -> str:
-    if item.suite == "unanswerable":
-        return "right to decline or answer"
-    return SCORERS[kind_of(item)].__name__.replace("_", " ")
 
 
 def _loss_log(run: StepRun, adapter: Artifact | None) -> list[dict[str, Any]]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from tasks.base.records import Answer, Item, Record
 from tasks.evaluation import scorers
 from tasks.evaluation.abstention import abstains
+from tasks.evaluation.general import human_eval_problem, reasoning_gym_score
 from tasks.evaluation.params import Suite
-from tasks.evaluation.scorers import Scorer
+from tasks.evaluation.sandbox import Outcome, run_program
+from tasks.evaluation.scorers import Scorer, code_of
 
 SCORERS: Final[dict[str, Scorer]] = {
     "location": scorers.path_match,
@@ -23,10 +25,18 @@ SCORERS: Final[dict[str, Scorer]] = {
     "code": scorers.edit_similarity,
     "opening": scorers.edit_similarity,
     "known-fact": scorers.contains,
+    "contained": scorers.contains,
+    "number": scorers.number_match,
+    "choice": scorers.exact_match,
 }
 """One scorer per kind; the report names it. 0/1 scorers are those of `BINARY`."""
 
-BINARY: Final = frozenset({"location", "heading", "pull-file", "link", "arguments", "known-fact"})
+OWN_METRICS: Final = {"program": "tests pass", "reasoning-gym": "task score", "choice": "likeliest choice"}
+"""Metrics of kinds that are not judged by text alone."""
+
+BINARY: Final = frozenset(
+    {"location", "heading", "pull-file", "link", "arguments", "known-fact", "contained", "number", "choice", "program"}
+)
 
 
 class Score(Record):
@@ -53,6 +63,14 @@ def kind_of(item: Item) -> str:
     return item.provenance.prompt_version.partition("/")[0]
 
 
+def metric_of(item: Item) -> str:
+    """What the item's score measures, for people."""
+    if item.suite == Suite.UNANSWERABLE:
+        return "declines rightly"
+    kind = kind_of(item)
+    return OWN_METRICS.get(kind) or SCORERS[kind].__name__.replace("_", " ")
+
+
 def score(item: Item, text: str) -> float:
     """The score of an answer to an item.
 
@@ -61,7 +79,26 @@ def score(item: Item, text: str) -> float:
     """
     if item.suite == Suite.UNANSWERABLE:
         return float(abstains(text) != item.answerable)
-    return SCORERS[kind_of(item)](text, item.answers)
+    kind = kind_of(item)
+    if kind == "program":
+        return program_passes(human_eval_problem(item), text)
+    if kind == "reasoning-gym":
+        return reasoning_gym_score(item, text)
+    return SCORERS[kind](text, item.answers)
+
+
+def program_passes(problem: Mapping[str, str], answer: str) -> float:
+    """1 if the answer's function passes HumanEval's tests in the sandbox (pass@1 of a greedy answer).
+
+    The first fenced block counts, or the whole answer. If it does not define the function, it is taken as its body.
+    """
+    code = code_of(answer)
+    if f"def {problem['entry_point']}" in code:
+        code = f"{problem['prompt'].partition('def ')[0]}\n{code}"
+    else:
+        code = problem["prompt"] + code
+    outcome = run_program(f"{code}\n{problem['test']}\ncheck({problem['entry_point']})\n")
+    return float(outcome is Outcome.PASSED)
 
 
 def score_arm(arm: str, items: Sequence[Item], answers: Iterable[Answer]) -> list[Score]:

@@ -15,7 +15,7 @@ from tests.evaluation.conftest import artifact_of, chunk
 def test_base_arm_answers_every_item_and_measures_every_stream(
     store: Store, tiny_model_artifact: Artifact, train: list[Document], held_out: list[Document], talks: list[Dialogue]
 ) -> None:
-    questions = make_items(train, held_out, talks, ItemsParams(items=12))
+    questions = make_items(train, held_out, talks, ItemsParams(items=12, general_items=5))
     items = artifact_of(store, records=questions)
     chunks = artifact_of(
         store, records=[*(chunk(one, Split.TRAIN) for one in train), chunk(held_out[0], Split.HELD_OUT)]
