@@ -121,9 +121,10 @@ def _application(models: Models) -> Any:
         generation_state=state,
     )
 
-    @app.exception_handler(HTTPException)  # type: ignore[misc]
-    async def explain(_: Request, error: HTTPException) -> JSONResponse:
+    async def explain(_: Request, error: Exception) -> JSONResponse:
         """Errors as OpenAI words them, so that clients show the text."""
+        assert isinstance(error, HTTPException)
         return JSONResponse({"error": {"message": error.detail, "type": "invalid_request_error"}}, error.status_code)
 
+    app.add_exception_handler(HTTPException, explain)
     return app

@@ -1,0 +1,232 @@
+"""`rawtune chat`: base and tuned model side by side in a browser, on loopback.
+
+Greedy by default, as evaluated; optional retrieval shows what it found; a thumb under an answer becomes a dialogue
+record (`tasks/release/feedback.py`). Needs the extra `chat`. Annotations are evaluated here, because Gradio reads them.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from deployments import console
+from deployments.serve import wait_for_interrupt
+from tasks.base.errors import InputError
+from tasks.base.records import Document, Item, Message
+from tasks.base.runs import read_records
+from tasks.base.store import Artifact, Store
+from tasks.evaluation.retrieval import Index, Passage, passages
+from tasks.release.feedback import keep_vote
+from tasks.release.lineage import ancestor, chosen_release
+from tasks.release.registry import Revision
+from tasks.release.serving import LOOPBACK, Endpoint, messages_of, serving, stream_answer
+
+ARMS: Final = ("base", "tuned")
+EXAMPLES: Final = 6
+PASSAGES: Final = 3
+PASSAGE_TOKENS: Final = 300
+
+Turns = list[dict[str, str]]
+Search = Callable[[str], list[Passage]]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What one chat works with."""
+
+    store: Store
+    name: str
+    release: Revision
+    endpoint: Endpoint
+    search: Search | None
+    """Finds passages for a question; None where the store no longer has the release's documents."""
+    examples: list[str]
+
+
+def chat(store: Store, asked: str | None, port: int = 0, share: bool = False) -> None:
+    """Opens the chat and prints its address; Ctrl-C ends it.
+
+    Args:
+        store: holds the release.
+        asked: `NAME` or `NAME@REVISION`; None = the store's only project.
+        port: 0 takes any free port.
+        share: tunnels the page through Gradio's public relay. Nothing else ever does.
+
+    Raises:
+        InputError: there is no such release, or Gradio is not installed.
+    """
+    with open_chat(store, asked, port, share) as address:
+        console.errors.print(f"chat at {address}; Ctrl-C ends it", highlight=False)
+        wait_for_interrupt()
+
+
+@contextmanager
+def open_chat(store: Store, asked: str | None, port: int = 0, share: bool = False) -> Iterator[str]:
+    """The chat's address, for the duration of the block."""
+    try:
+        import gradio
+    except ImportError as error:
+        raise InputError("chat: Gradio is not installed; run pip install 'rawtune[chat]'") from error
+    name, release = chosen_release(store, asked)
+    with console.errors.status("loading the model"), serving(store, release.artifact) as endpoint:
+        desk = Desk(
+            store, name, release, endpoint, _search(store, release.artifact), _examples(store, release.artifact)
+        )
+        page = build_page(desk)
+        _, local, public = page.launch(
+            server_name=LOOPBACK,
+            server_port=port or None,
+            share=share,
+            prevent_thread_lock=True,
+            quiet=True,
+            footer_links=[],
+            theme=gradio.themes.Soft(),
+        )
+        try:
+            yield public if share else local
+        finally:
+            page.close()
+
+
+def answer_both(desk: Desk, question: str, turns: dict[str, Turns], settings: dict[str, Any]) -> Iterator[list[str]]:
+    """The two answers so far, each time one of them grows; an error of a server becomes the answer's text."""
+    texts = dict.fromkeys(ARMS, "")
+    pieces: queue.Queue[tuple[str, str | None]] = queue.Queue()
+
+    def read(arm: str) -> None:
+        try:
+            messages = messages_of(question, settings["system"], turns[arm])
+            for piece in stream_answer(desk.endpoint, arm, messages, **settings["sampling"]):
+                pieces.put((arm, piece))
+        except Exception as error:  # whatever it is, the person who asked should see it
+            pieces.put((arm, f"\n({type(error).__name__}: {error})"))
+        finally:
+            pieces.put((arm, None))
+
+    for arm in ARMS:
+        threading.Thread(target=read, args=(arm,), daemon=True).start()
+    running = len(ARMS)
+    while running:
+        arm, piece = pieces.get()
+        if piece is None:
+            running -= 1
+        else:
+            texts[arm] += piece
+            yield [texts[arm] for arm in ARMS]
+    yield [texts[arm] for arm in ARMS]
+
+
+def with_passages(question: str, found: list[Passage]) -> str:
+    """The question as the evaluation's retrieval arms are asked (`tasks/evaluation/answer.py`)."""
+    if not found:
+        return question
+    context = "\n\n".join(passage.text for passage in found)
+    return f"Use the following excerpts to answer.\n\n{context}\n\nQuestion: {question}"
+
+
+def cited(found: list[Passage]) -> str:
+    """The passages' places as Markdown."""
+    lines = [f"- `{passage.document_id}`, lines {passage.span[0]} to {passage.span[1]}" for passage in found]
+    return "**Looked up**\n\n" + "\n".join(lines) if found else ""
+
+
+def build_page(desk: Desk) -> Any:
+    """The Gradio page."""
+    import gradio as gr
+
+    def respond(
+        question: str,
+        turns: dict[str, Turns],
+        system: str,
+        temperature: float,
+        top_p: float,
+        max_tokens: float,
+        seed: float,
+        lookup: bool,
+    ) -> Iterator[tuple[Any, ...]]:
+        if not question.strip():
+            yield turns["base"], turns["tuned"], turns, "", ""
+            return
+        found = desk.search(question) if lookup and desk.search else []
+        sampling = {"max_tokens": int(max_tokens), "temperature": temperature, "top_p": top_p, "seed": int(seed)}
+        asked = {"role": "user", "content": question}
+        shown = turns
+        for texts in answer_both(desk, with_passages(question, found), turns, {"system": system, "sampling": sampling}):
+            shown = {
+                arm: [*turns[arm], asked, {"role": "assistant", "content": text}]
+                for arm, text in zip(ARMS, texts, strict=True)
+            }
+            yield shown["base"], shown["tuned"], turns, "", cited(found)
+        yield shown["base"], shown["tuned"], shown, "", cited(found)
+
+    def vote(arm: str) -> Callable[..., None]:
+        def keep(turns: dict[str, Turns], system: str, event: gr.LikeData) -> None:
+            position = event.index[0] if isinstance(event.index, tuple) else event.index
+            turn = [Message.model_validate(one) for one in turns[arm][: position + 1]]
+            opening = [Message(role="system", content=system)] if system else []
+            keep_vote(desk.store, desk.name, desk.release.revision, arm, [*opening, *turn], event.liked is True)
+            gr.Info("Thank you, kept.")
+
+        return keep
+
+    empty: dict[str, Turns] = {arm: [] for arm in ARMS}
+    with gr.Blocks(title=f"{desk.name}: base and tuned", analytics_enabled=False, fill_width=True) as page:
+        gr.Markdown(f"### {desk.name} · {desk.release.revision} · base: {desk.release.base_model}")
+        turns = gr.State(empty)
+        with gr.Row():
+            boxes = {
+                arm: gr.Chatbot(label=arm, elem_id=arm, height=420, buttons=["copy"], render_markdown=True)
+                for arm in ARMS
+            }
+        citations = gr.Markdown(elem_id="citations")
+        question = gr.Textbox(placeholder="Ask about the sources", show_label=False, elem_id="question", autofocus=True)
+        with gr.Row():
+            send = gr.Button("Ask", variant="primary", elem_id="ask")
+            clear = gr.Button("New conversation")
+        with gr.Accordion("Settings", open=False):
+            system = gr.Textbox(label="System prompt", placeholder="empty = the model's own")
+            with gr.Row():
+                temperature = gr.Slider(0, 2, 0, step=0.1, label="Temperature (0 = greedy, as evaluated)")
+                top_p = gr.Slider(0.05, 1, 1, step=0.05, label="Top p")
+                max_tokens = gr.Slider(16, 2048, 256, step=16, label="Longest answer, tokens")
+                seed = gr.Number(0, label="Seed", precision=0)
+            lookup = gr.Checkbox(
+                False,
+                label="Look it up: put the best passages of the sources before the question, for both models",
+                interactive=desk.search is not None,
+            )
+        if desk.examples:
+            gr.Examples([[example] for example in desk.examples], question, label="From the evaluation")
+        inputs = [question, turns, system, temperature, top_p, max_tokens, seed, lookup]
+        outputs = [boxes["base"], boxes["tuned"], turns, question, citations]
+        gr.on([send.click, question.submit], respond, inputs, outputs)
+        clear.click(lambda: ([], [], empty, "", ""), None, outputs)
+        for arm in ARMS:
+            boxes[arm].like(vote(arm), [turns, system], None)
+    return page
+
+
+def _search(store: Store, release: Artifact) -> Search | None:
+    documents = ancestor(store, release, "corpus/split")
+    if documents is None:
+        return None
+    sources = [
+        document
+        for name in ("train.jsonl", "held_out.jsonl")
+        for document in read_records(store, documents, Document, name)
+    ]
+    index = Index(list(passages(sources, PASSAGE_TOKENS)))
+    return lambda question: index.search(question, PASSAGES)
+
+
+def _examples(store: Store, release: Artifact) -> list[str]:
+    """Questions of the evaluation that have an answer, one of each suite first."""
+    items = ancestor(store, release, "evaluation/items")
+    if items is None:
+        return []
+    found = [item for item in read_records(store, items, Item) if item.answerable and len(item.question) < 200]
+    firsts = {item.suite: item for item in reversed(found)}
+    ordered = [*firsts.values(), *(item for item in found if item not in firsts.values())]
+    return [item.question for item in ordered[:EXAMPLES]]

@@ -1,0 +1,65 @@
+"""`rawtune serve` and `rawtune ask`: a release for editors and for the terminal."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+from deployments import console
+from tasks.base.store import Store
+from tasks.release.lineage import chosen_release
+from tasks.release.serving import Endpoint, messages_of, serve_release, serving, stream_answer
+
+
+def serve(store: Store, asked: str | None, host: str, port: int) -> None:
+    """Serves a release with OpenAI's protocol until Ctrl-C; base model and tuned model by the names `base` and `tuned`.
+
+    Raises:
+        InputError: there is no such release.
+    """
+    name, release = chosen_release(store, asked)
+
+    def ready(endpoint: Endpoint) -> None:
+        console.errors.print(
+            f"[bold]{name}[/] {release.revision} at {endpoint.url}, models tuned and base; Ctrl-C ends it",
+            highlight=False,
+        )
+
+    try:
+        serve_release(store, release.artifact, host, port, ready)
+    except KeyboardInterrupt:
+        console.errors.print("ended")
+
+
+def ask(store: Store, asked: str | None, question: str, model: str = "tuned", max_tokens: int = 256) -> str:
+    """Asks a release one question, greedily, printing the answer as it comes; returns it.
+
+    Raises:
+        InputError: there is no such release.
+    """
+    _, release = chosen_release(store, asked)
+    answer = ""
+    with console.errors.status("loading the model") as status, serving(store, release.artifact) as endpoint:
+        for piece in stream_answer(endpoint, model, messages_of(question), max_tokens):
+            status.stop()
+            shown = printable(piece)
+            sys.stdout.write(shown)
+            sys.stdout.flush()
+            answer += piece
+    sys.stdout.write("\n")
+    return answer
+
+
+def printable(text: str) -> str:
+    """A model's text without control characters, which could rewrite what the terminal shows."""
+    return "".join(
+        letter if letter.isprintable() or letter in "\n\t" else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
+
+
+def wait_for_interrupt() -> None:
+    """Returns at Ctrl-C."""
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        console.errors.print("ended")
