@@ -14,14 +14,15 @@ from functools import cache, partial
 from itertools import accumulate
 from typing import Final, NamedTuple
 
-from tasks.base.records import Chunk, Document, Split
+from tasks.base.records import Chunk, Document, Kind, Split
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Artifact
 from tasks.corpus.boundaries import find_boundaries
-from tasks.corpus.cut import CHARACTERS_PER_TOKEN, Count, Work, cut_all
+from tasks.corpus.cut import Count, Work, cut_all
 from tasks.corpus.params import ChunkParams
 from tasks.corpus.render import Part, render_parts, source_header
+from tasks.text.languages import is_markdown
 from tasks.text.token_cache import TokenCache
 from tasks.text.tokenizer import TextTokenizer
 
@@ -32,8 +33,10 @@ BATCH_CHARACTERS: Final = 8_000_000
 SAMPLED_CHARACTERS: Final = 20_000
 """Of longer texts three samples are encoded first, so that dense data is not planned like prose."""
 SAMPLE_CHARACTERS: Final = 600
-MAX_HEADER_FRACTION: Final = 0.25
-"""A header that would take more of the budget is left out."""
+SOURCE_RATIO, PROSE_RATIO = 3.0, 4.0
+"""First guess of characters per token, on the low side: in SmolLM2's tokenizer source code has 3.6 and dense data 2."""
+MAX_HEADER_FRACTION: Final = 0.75
+"""A header with more bytes than this share of the budget's tokens is left out; no token has less than one byte."""
 
 
 class Sided(NamedTuple):
@@ -112,15 +115,16 @@ def _work(document: Document, parts: list[Part], params: ChunkParams, budget: in
     text = "".join(part.text for part in parts)
     starts = [0, *accumulate(len(part.text) for part in parts)][:-1]
     line = source_header(document, params)
-    longest = int(MAX_HEADER_FRACTION * budget)  # characters: no token has less than one
+    longest = int(MAX_HEADER_FRACTION * budget)
+    ratio = PROSE_RATIO if document.kind is Kind.WIKI or is_markdown(document.path) else SOURCE_RATIO
 
     def header(start: int) -> str:
         number = bisect_right(starts, start) - 1
         part = parts[number]
         repeated = part.opening if starts[number] == start else part.context
-        return next((head for head in (line + repeated, repeated, line) if len(head) <= longest), "")
+        return next((head for head in (line + repeated, repeated, line) if len(head.encode()) <= longest), "")
 
-    return Work(text, cache(partial(find_boundaries, document, parts)), header, CHARACTERS_PER_TOKEN)
+    return Work(text, cache(partial(find_boundaries, document, parts)), header, ratio)
 
 
 def _measure(works: list[Work], count: Count) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tasks.base.records import Document, Kind
@@ -46,7 +46,7 @@ def render_parts(document: Document, params: RenderParams) -> list[Part]:
         name = document.path if params.paths == "full" else document.path.rsplit("/", 1)[-1]
         return [Part(f"- File: {name}\n  Content:\n{document.text}", FILE_RANK)]
     if document.kind is Kind.PULL:
-        return list(_pull_parts(document, params))
+        return _breaks_at_ends(list(_pull_parts(document, params)))
     return [Part(document.text, FILE_RANK)]
 
 
@@ -75,6 +75,17 @@ def _pull_parts(document: Document, params: RenderParams) -> Iterator[Part]:
         yield from _file_parts(file, repeated)
     for line in _thread(meta, params):
         yield Part(f"\n{line}", HUNK_RANK, repeated, repeated)
+
+
+def _breaks_at_ends(parts: list[Part]) -> list[Part]:
+    """The same rendering with the line break between two parts at the end of the first, so that no chunk begins with
+    one.
+    """
+    moved = [replace(part, text=part.text.removeprefix("\n")) for part in parts]
+    return [
+        replace(part, text=part.text + "\n") if following.text.startswith("\n") else part
+        for part, following in zip(moved, [*parts[1:], Part("", FILE_RANK)], strict=True)
+    ]
 
 
 def _file_parts(file: dict[str, Any], repeated: str) -> Iterator[Part]:
