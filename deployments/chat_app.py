@@ -202,7 +202,7 @@ def build_page(desk: Desk) -> Any:
         inputs = [question, turns, system, temperature, top_p, max_tokens, seed, lookup]
         outputs = [boxes["base"], boxes["tuned"], turns, question, citations]
         gr.on([send.click, question.submit], respond, inputs, outputs)
-        clear.click(lambda: ([], [], empty, "", ""), None, outputs)
+        gr.on([clear.click, *(box.clear for box in boxes.values())], lambda: ([], [], empty, "", ""), None, outputs)
         for arm in ARMS:
             boxes[arm].like(vote(arm), [turns, system], None)
     return page
