@@ -5,8 +5,9 @@ index in memory; the training texts stream past it, so memory does not depend on
 when
 
 - `exact`: all its words stand there one after the other;
-- `13-gram`: 13 of its words do (the length by which GPT-3 and lm-evaluation-harness decontaminate);
-- `8-gram`: at least `overlap` of its 8-grams stand there (the length of PaLM's contamination check);
+- `13-gram`: 13 of its words do (the length by which GPT-3 and lm-evaluation-harness decontaminate), or `8-gram`: at
+  least `overlap` of its 8-grams do (PaLM's length); in both cases with at least `overlap` of its other words, because a
+  question may quote a title from the text that answers it;
 - `near-copy`: some passage of its length has a Jaccard index of word 3-grams of at least `jaccard` with it. MinHash
   estimates this number for whole texts; here it is computed, for the passage, because the index leaves few to compare
   (`tests/benchmarks/leaks.py`).
@@ -128,9 +129,9 @@ class QuestionIndex:
             return Match(item, "exact", 1.0, start, start + size)
         first, last = max(0, place - size), min(len(text), place + 2 * size)
         near = f" {' '.join(text[first:last])} "
-        if any(f" {' '.join(gram)} " in near for gram in self._telling(question, 13) if len(gram) == 13):
-            return Match(item, "13-gram", 1.0, first, last)
-        if size >= 8:
+        if size >= 8 and _unquoted_share(question, near) >= self.overlap:
+            if any(f" {' '.join(gram)} " in near for gram in self._telling(question, 13) if len(gram) == 13):
+                return Match(item, "13-gram", 1.0, first, last)
             share = _share(self._telling(question, 8), near)
             if share >= self.overlap:
                 return Match(item, "8-gram", share, first, last)
@@ -173,6 +174,20 @@ def _grams(text: Sequence[str], size: int) -> list[Gram]:
 
 def _share(grams: Sequence[Gram], joined: str) -> float:
     return sum(f" {' '.join(gram)} " in joined for gram in grams) / len(grams)
+
+
+def _unquoted_share(question: Sequence[str], joined: str) -> float:
+    """Part of the question's words, its longest stretch found in the text left out, that are found there too (in a
+    3-gram); 1 if no other words are left.
+    """
+    found = np.zeros(len(question), dtype=np.bool_)
+    for start, gram in enumerate(_grams(question, SHINGLE_WORDS)):
+        if f" {' '.join(gram)} " in joined:
+            found[start : start + SHINGLE_WORDS] = True
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], found, [False]]).astype(np.int8)))
+    longest = int((edges[1::2] - edges[::2]).max(initial=0))
+    rest = len(question) - longest
+    return (int(found.sum()) - longest) / rest if rest else 1.0
 
 
 def _densest(places: NDArray[np.int64], width: int) -> int:

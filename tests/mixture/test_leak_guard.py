@@ -1,11 +1,11 @@
 import pytest
 
 from tasks.base.errors import LeakError
-from tasks.base.records import Item, Kind
+from tasks.base.records import Item, Kind, Split
 from tasks.base.runs import read_records, read_verdicts
 from tasks.mixture.assemble import assemble
 from tasks.mixture.leak_guard import HITS, Hit, leak_guard
-from tasks.mixture.params import LeakParams, LeakPolicy, MixtureParams
+from tasks.mixture.params import HeldOut, LeakParams, LeakPolicy, MixtureParams
 from tests.mixture.conftest import chunk, dialogue, item
 
 QUESTION = "Which payment methods can a reader of the weekly edition switch between without calling support?"
@@ -53,6 +53,74 @@ def test_copy_with_changed_case_spacing_and_punctuation_is_removed(store, put, m
 def test_answer_in_the_text_without_its_question_is_no_leak(store, put, model):
     made = guard(store, put, model, [item("o/r/wiki/A", QUESTION, ANSWER)], [chunk("o/r/wiki/A", f"{PAGE}{ANSWER}")])
     assert (made.counts["records"], made.counts["leaks"]) == (1, 0)
+
+
+def test_question_that_quotes_a_title_of_its_source_is_no_leak(store, put, model):
+    title = "Move the help centre banner above the fold for readers who come from the Canadian edition"
+    asked = item(
+        "o/r/pull/0000001", f"Name one file that proposal 1 (“{title}”) touches. Reply with its path.", "a/b.ts"
+    )
+    pull = chunk("o/r/pull/0000001", f"PR #1: {title}\nFile: a/b.ts\n", kind=Kind.PULL)
+    made = guard(store, put, model, [asked], [pull])
+    assert (made.counts["records"], made.counts["leaks"]) == (1, 0)
+
+
+@pytest.mark.parametrize("cut", [5, 20, 40])
+def test_question_cut_from_its_answer_by_a_chunk_boundary_is_found(store, put, model, cut):
+    text = f"{QUESTION} {ANSWER}"
+    pieces = [chunk("o/r/wiki/A", text[:cut], 0, last=False), chunk("o/r/wiki/A", text[cut:], 1)]
+    made = guard(store, put, model, [item("o/r/wiki/A", QUESTION, ANSWER)], pieces)
+    assert made.counts["leaks"] == 1
+
+
+def test_twin_of_a_leaked_question_goes_with_it(store, put, model):
+    first = item("o/r/wiki/A", QUESTION, ANSWER).model_copy(update={"pair_id": "p"})
+    second = item("o/r/wiki/A", "Who may switch to a barter account?", number=1).model_copy(update={"pair_id": "p"})
+    page = chunk("o/r/wiki/A", f"{QUESTION} {ANSWER}")
+    made = guard(store, put, model, [first, second], [page])
+    assert made.counts["records"] == 0
+    assert reasons(store, made) == {first.id: "leak-exact", second.id: "pair-leaked"}
+
+
+def test_unanswerable_question_leaks_without_an_answer(store, put, model):
+    asked = item("o/r/wiki/A", QUESTION, "I do not know").model_copy(update={"answerable": False})
+    made = guard(store, put, model, [asked], [chunk("o/r/wiki/A", QUESTION)])
+    assert made.counts["leaks"] == 1
+
+
+def test_question_about_a_document_that_the_sample_left_out_is_not_asked(store, put, model):
+    inputs = {"chunks": put([chunk(f"o/r/file/{n}", "x = 1\n" * 30) for n in range(8)]), "dialogues": put([])}
+    table = assemble.direct(store, **inputs, model=model, params=MixtureParams(train_tokens=500))
+    asked = [item(f"o/r/file/{n}", f"Which number has file {n}?", "1") for n in range(8)]
+    made = leak_guard.direct(store, items=put(asked), table=table, **inputs, params=LeakParams())
+    assert 0 < made.counts["records"] < 8
+    assert made.counts["verdict:not-trained"] == table.counts["verdict:not-sampled"] == 8 - made.counts["records"]
+
+
+def test_held_out_document_in_the_table_is_an_error(store, put, model):
+    pieces = [chunk("o/r/file/a", "a\n"), chunk("o/r/file/b", "b\n", split=Split.HELD_OUT)]
+    inputs = {"chunks": put(pieces), "dialogues": put([])}
+    table = assemble.direct(store, **inputs, model=model, params=MixtureParams(train_held_out=HeldOut.RAW))
+    with pytest.raises(LeakError, match="o/r/file/b is held out but stands in the training table"):
+        leak_guard.direct(store, items=put([]), table=table, **inputs, params=LeakParams())
+    made = leak_guard.direct(store, items=put([]), table=table, **inputs, params=LeakParams(train_held_out=HeldOut.RAW))
+    assert made.counts["leaks"] == 0
+
+
+def test_document_on_both_sides_is_an_error(store, put, model):
+    other = dialogue("o/r/file/a", "What is a?", "A.", split=Split.HELD_OUT)
+    with pytest.raises(LeakError, match="both sides"):
+        guard(store, put, model, [], [chunk("o/r/file/a", "a\n")], [other])
+
+
+def test_replay_stream_is_searched_too(store, put, model):
+    inputs = {"chunks": put([chunk("o/r/file/z", "z\n")]), "dialogues": put([]), "replay": put([])}
+    inputs["replay"] = put([dialogue("replay/general/1", QUESTION, ANSWER, method="general")])
+    table = assemble.direct(store, **inputs, model=model, params=MixtureParams())
+    made = leak_guard.direct(
+        store, items=put([item("o/r/wiki/A", QUESTION, ANSWER)]), table=table, **inputs, params=LeakParams()
+    )
+    assert made.counts["leaks"] == 1
 
 
 def test_template_question_about_another_thing_is_no_leak(store, put, model):
