@@ -59,6 +59,17 @@ class RedactParams(Params):
     """
 
 
+class StaleParams(Params):
+    """What is done with pages that name things which the snapshot no longer has."""
+
+    action: Literal["report", "date", "drop"] = "report"
+    """`date` lets a stale page begin with when it was last changed; `drop` leaves it out."""
+    gone_fraction: float = Field(0.4, gt=0, le=1)
+    """Share of the paths, symbols, pages and addresses a page names that must be gone."""
+    min_gone: int = Field(2, ge=1)
+    """And at least this many: one wrong name makes no stale page."""
+
+
 class DeduplicateParams(Params):
     """What counts as a copy. Of copies the file goes before the wiki page, that before the pull request, then the
     first by id.

@@ -1,0 +1,196 @@
+"""What a page names that can be looked up: paths, symbols, other pages, addresses.
+
+Only what is written as code or as a link counts, since prose names many things that never were in the repository. A
+path needs a file extension, a symbol needs mixed case or an underscore; both rules leave out more than they let
+through by mistake, because a wrong alarm drops a good page.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Final, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+
+class ReferenceKind(StrEnum):
+    """What is named."""
+
+    PATH = "path"
+    SYMBOL = "symbol"
+    PAGE = "page"
+    ADDRESS = "address"
+
+
+class Reference(NamedTuple):
+    """One thing that a page names."""
+
+    kind: ReferenceKind
+    name: str
+    """A path without leading `./` or `/`, an identifier, a page's name, or an address as `host/path`."""
+
+
+EXTENSIONS: Final = frozenset(
+    [
+        "bash",
+        "c",
+        "cc",
+        "cfg",
+        "cjs",
+        "conf",
+        "cpp",
+        "cs",
+        "css",
+        "dockerfile",
+        "env",
+        "erb",
+        "go",
+        "gradle",
+        "graphql",
+        "h",
+        "hbs",
+        "hpp",
+        "html",
+        "ini",
+        "java",
+        "js",
+        "json",
+        "jsx",
+        "kt",
+        "kts",
+        "less",
+        "lock",
+        "md",
+        "mdx",
+        "mjs",
+        "mustache",
+        "php",
+        "proto",
+        "py",
+        "pyi",
+        "rb",
+        "rs",
+        "sass",
+        "sbt",
+        "sc",
+        "scala",
+        "scss",
+        "sh",
+        "snap",
+        "sql",
+        "svelte",
+        "swift",
+        "tf",
+        "toml",
+        "ts",
+        "tsx",
+        "twig",
+        "txt",
+        "vue",
+        "xml",
+        "yaml",
+        "yml",
+    ]
+)
+"""Endings by which a name is taken for a file of a repository."""
+
+_FENCE: Final = re.compile(r"^ {0,3}(```+|~~~+)[^\n]*\n(.*?)^ {0,3}\1", re.MULTILINE | re.DOTALL)
+_CODE: Final = re.compile(r"`([^`\n]{2,200})`")
+_LINK: Final = re.compile(r"\]\(\s*<?([^)>\s]+)|^\s*\[[^\]\n]+\]:\s*(\S+)|href=\"([^\"]+)\"", re.MULTILINE)
+_WIKI_LINK: Final = re.compile(r"\[\[([^\]|\n]+)(?:\|([^\]\n]+))?\]\]")
+_ADDRESS: Final = re.compile(r"https?://[^\s<>()\[\]\"'`|]+")
+_PATH: Final = re.compile(r"(?<![\w@:/.~$-])(?:\./|/)?((?:[\w.@\[\]-]+/)*[\w.@\[\]-]*\.([A-Za-z]{1,10}))(?![\w/-])")
+_SYSTEM: Final = re.compile(
+    r"^(?:Applications|Library|System|Users|Volumes|bin|dev|etc|home|lib|mnt|opt|private|proc|root|run|sbin|srv|sys|tmp|usr|var)/"
+)
+"""Folders of a machine, where a leading slash means the root of the machine and not of the repository."""
+_SYMBOL: Final = re.compile(r"[A-Za-z_$][\w$]{3,80}")
+_MIXED: Final = re.compile(r"[a-z0-9][A-Z]|[a-z0-9A-Z]_[a-zA-Z0-9]")
+_REPOSITORY_FILE: Final = re.compile(r"^/([^/]+/[^/]+)/(?:blob|tree|raw|edit)/[^/]+/(.+)$")
+
+
+def find_references(text: str, repo: str) -> list[Reference]:
+    """What a Markdown page of a repository names, each thing once, sorted."""
+    found: set[Reference] = set()
+    fenced = [match.group(2) for match in _FENCE.finditer(text)]
+    prose = _FENCE.sub("\n", text)
+    spans = [match.group(1).strip() for match in _CODE.finditer(prose)]
+    for address in _ADDRESS.findall(text):
+        found.update(_from_address(address.rstrip(".,;:!?*_"), repo))
+    for groups in _LINK.findall(prose):
+        found.update(_from_link(next(filter(None, groups))))
+    for first, second in _WIKI_LINK.findall(prose):
+        found.add(Reference(ReferenceKind.PAGE, page_name(second or first)))
+    for code in (*spans, *fenced):
+        found.update(_from_code(_ADDRESS.sub(" ", code), is_span=code in spans))
+    return sorted(found)
+
+
+def page_name(link: str) -> str:
+    """A wiki page's name as links write it, without anchor, folder and ending, in one spelling."""
+    name = unquote(link.partition("#")[0]).strip().rsplit("/", 1)[-1]
+    return re.sub(r"[\s_-]+", "-", re.sub(r"\.(md|markdown|mediawiki|rst|asciidoc|org|textile)$", "", name)).casefold()
+
+
+def path_exists(path: str, paths: set[str], tails: set[str]) -> bool:
+    """Whether a path, or a file or folder whose path ends in it, is in a snapshot.
+
+    Args:
+        path: as a page names it.
+        paths: of all files and folders.
+        tails: of all files and folders, every ending at a `/`.
+    """
+    normal = str(PurePosixPath(path.rstrip("/")))
+    return normal in paths or normal in tails
+
+
+def all_tails(paths: Iterable[str]) -> set[str]:
+    """Every ending of each path that begins at a folder or file name."""
+    tails: set[str] = set()
+    for path in paths:
+        parts = path.split("/")
+        tails.update("/".join(parts[start:]) for start in range(1, len(parts)))
+    return tails
+
+
+def _from_address(address: str, repo: str) -> Iterator[Reference]:
+    try:
+        split = urlsplit(address)
+    except ValueError:
+        return
+    file = _REPOSITORY_FILE.match(split.path)
+    if split.hostname == "github.com":
+        if file and file.group(1).casefold() == repo.casefold():
+            yield Reference(ReferenceKind.PATH, unquote(file.group(2)).rstrip("/"))
+        elif split.path.casefold().startswith(f"/{repo.casefold()}/wiki/"):
+            yield Reference(ReferenceKind.PAGE, page_name(split.path))
+    elif split.hostname and len(split.path) > 1:
+        yield Reference(ReferenceKind.ADDRESS, f"{split.hostname}{unquote(split.path).rstrip('/')}")
+
+
+def _from_link(target: str) -> Iterator[Reference]:
+    if re.match(r"[a-z][a-z0-9+.-]*:|#|//", target, re.IGNORECASE):
+        return
+    path = unquote(target.partition("#")[0].partition("?")[0])
+    if PurePosixPath(path).suffix[1:].lower() in EXTENSIONS - {"md"}:
+        yield Reference(ReferenceKind.PATH, path.lstrip("./"))
+    elif path and "/" not in path.strip("/"):
+        yield Reference(ReferenceKind.PAGE, page_name(path))
+
+
+def _from_code(code: str, is_span: bool) -> Iterator[Reference]:
+    rest = code
+    for match in _PATH.finditer(code):
+        path, ending = match.group(1), match.group(2)
+        is_system = match.group().startswith("/") and _SYSTEM.match(path)
+        if ending.lower() in EXTENSIONS and "node_modules" not in path and not is_system:
+            if "/" in path or is_span:  # in fenced code `user.name.txt` may be anything
+                yield Reference(ReferenceKind.PATH, path)
+            rest = rest.replace(match.group(), " ")
+    whole = _SYMBOL.fullmatch(
+        rest.strip().removesuffix("()").removeprefix("<").removesuffix("/>").removesuffix(">").strip()
+    )
+    if is_span and whole and _MIXED.search(whole.group()):
+        yield Reference(ReferenceKind.SYMBOL, whole.group())

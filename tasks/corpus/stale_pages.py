@@ -1,0 +1,190 @@
+"""corpus/stale-pages: pages that name paths, symbols, pages and addresses which the snapshot no longer has.
+
+A fine-tuned model answers from a stale wiki page as if it were current, the article's main complaint about its own
+result. Each reference of a page is looked up in the snapshot it is trained with. A page of which too large a share is
+gone is stale, and is reported, dated or dropped.
+
+In: documents (redacted) and the snapshots, whose verdicts tell which files exist although they are not trained on.
+Out: the documents, stale pages dropped or dated if asked, and `pages.jsonl` with what was found about every page.
+Wiki pages and Markdown files are pages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from tasks.base.records import Document, Kind, Record
+from tasks.base.runs import StepRun, read_verdicts
+from tasks.base.steps import step
+from tasks.base.store import Artifact
+from tasks.corpus.params import StaleParams
+from tasks.corpus.references import Reference, ReferenceKind, all_tails, find_references, page_name, path_exists
+from tasks.text.languages import is_markdown
+
+VERSION: Final = "2026.11.24"
+PAGES: Final = "pages.jsonl"
+MONTHS: Final = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+
+
+class PageReport(Record):
+    """What a page names and what became of it."""
+
+    id: str
+    references: int
+    gone: tuple[str, ...]
+    """`kind name` of what the snapshot does not have."""
+    changed_since: int
+    """Files it names that a harvested pull request changed after the page's last change."""
+    updated_at: str | None
+    stale: bool
+
+
+class Surroundings:
+    """What a snapshot has, as far as pages ask for it. Streams over the files; only names stay in memory."""
+
+    def __init__(self, wanted: Iterable[Reference]) -> None:
+        self.paths: set[str] = set()
+        self.pages: set[str] = set()
+        self.has_wiki = False
+        """Without a wiki a link to one of its pages says nothing."""
+        self.words: set[str] = set()
+        self.strings: set[str] = set()
+        self.changed: dict[str, str] = {}
+        """Last merge that touched a path, RFC 3339."""
+        wanted = list(wanted)
+        self._symbols = {reference.name for reference in wanted if reference.kind is ReferenceKind.SYMBOL}
+        self._strings = {
+            part for reference in wanted if reference.kind is ReferenceKind.ADDRESS for part in address_parts(reference)
+        }
+        self._tails: set[str] | None = None
+
+    def add_path(self, path: str) -> None:
+        """Notes that a file exists, whether or not it is a document."""
+        parts = path.split("/")
+        self.paths.update("/".join(parts[:end]) for end in range(1, len(parts) + 1))
+        self._tails = None
+
+    def add(self, document: Document) -> None:
+        """Notes what a document shows to exist; pages do not vouch for what pages name."""
+        if document.kind is Kind.PULL:
+            merged = document.meta.get("merged_at") or ""
+            for file in document.meta.get("files") or ():
+                self.changed[file["path"]] = max(merged, self.changed.get(file["path"], ""))
+            return
+        if document.kind is Kind.WIKI:
+            self.pages.add(page_name(document.path))
+            self.has_wiki = True
+            return
+        self.add_path(document.path)
+        if is_markdown(document.path):
+            self.pages.add(page_name(document.path))
+            return
+        if self._symbols - self.words:
+            self.words |= self._symbols.intersection(re.findall(r"[A-Za-z_$][\w$]*", document.text))
+        self.strings.update(text for text in self._strings - self.strings if text in document.text)
+
+    def has(self, reference: Reference) -> bool:
+        """Whether what is named exists. An address counts as gone only if its host is one the snapshot speaks of."""
+        if reference.kind is ReferenceKind.PATH:
+            if self._tails is None:
+                self._tails = all_tails(self.paths)
+            return path_exists(reference.name, self.paths, self._tails)
+        if reference.kind is ReferenceKind.PAGE:
+            return not self.has_wiki or reference.name in self.pages
+        if reference.kind is ReferenceKind.SYMBOL:
+            return reference.name in self.words
+        host, path = address_parts(reference)
+        return host not in self.strings or path in self.strings
+
+
+def address_parts(reference: Reference) -> tuple[str, str]:
+    """Host and path of an address."""
+    host, _, path = reference.name.partition("/")
+    return host, f"/{path}"
+
+
+def is_page(document: Document) -> bool:
+    """Whether a document is prose that can go stale."""
+    return document.kind is Kind.WIKI or (document.kind is Kind.FILE and is_markdown(document.path))
+
+
+def judge_page(page: Document, around: Surroundings, params: StaleParams) -> PageReport:
+    """Looks up what a page names."""
+    references = find_references(page.text, page.repo)
+    gone = [reference for reference in references if not around.has(reference)]
+    changed = 0
+    if page.updated_at:
+        named = {reference.name for reference in references if reference.kind is ReferenceKind.PATH}
+        changed = sum(
+            merged > page.updated_at
+            for path, merged in around.changed.items()
+            if path in named or any(path.endswith(f"/{name}") for name in named)
+        )
+    return PageReport(
+        id=page.id,
+        references=len(references),
+        gone=tuple(f"{reference.kind} {reference.name}" for reference in gone),
+        changed_since=changed,
+        updated_at=page.updated_at,
+        stale=len(gone) >= params.min_gone and len(gone) >= params.gone_fraction * len(references),
+    )
+
+
+def dated(page: Document) -> Document:
+    """A stale page that says so in its first line, so that rows, questions and answers made from it do too."""
+    when = "an unknown date"
+    if page.updated_at:
+        when = f"{MONTHS[int(page.updated_at[5:7]) - 1]} {page.updated_at[:4]}"
+    return page.model_copy(
+        update={"text": f"As of {when}, since when parts of it have become outdated:\n\n{page.text}"}
+    )
+
+
+@step("corpus/stale-pages", VERSION)
+def stale_pages(run: StepRun, documents: Artifact, snapshots: list[Artifact], params: StaleParams) -> None:
+    """Writes the documents and what was found about each page."""
+    pages = [document for document in run.read(documents, Document) if is_page(document)]
+    around: dict[str, Surroundings] = {}
+    for repo in sorted({page.repo for page in pages}):
+        around[repo] = Surroundings(
+            reference for page in pages if page.repo == repo for reference in find_references(page.text, repo)
+        )
+    for snapshot in snapshots:
+        for verdict in read_verdicts(run.store, snapshot):
+            repo, mark, path = verdict.id.partition("/file/")
+            if mark and repo in around:
+                around[repo].add_path(path)
+    for document in run.read(documents, Document):
+        if document.repo in around:
+            around[document.repo].add(document)
+    reports = {page.id: judge_page(page, around[page.repo], params) for page in pages}
+
+    def kept() -> Iterator[Document]:
+        for document in run.read(documents, Document):
+            report = reports.get(document.id)
+            if report is None or not report.stale:
+                yield document
+                continue
+            run.verdict(
+                document.id, f"stale-page-{params.action}", f"{len(report.gone)} of {report.references} are gone"
+            )
+            if params.action != "drop":
+                yield dated(document) if params.action == "date" else document
+
+    run.write(kept())
+    run.write((reports[page.id] for page in pages), PAGES)

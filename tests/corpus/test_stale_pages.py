@@ -1,0 +1,102 @@
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from tasks.base.records import Document
+from tasks.base.runs import StepRun, read_records, read_verdicts
+from tasks.base.steps import step
+from tasks.base.store import Artifact, Store
+from tasks.corpus.params import StaleParams
+from tasks.corpus.references import find_references
+from tasks.corpus.stale_pages import PAGES, PageReport, stale_pages
+from tests.corpus.documents import file, page, pull
+
+Stored = Callable[[Iterable[Document]], Artifact]
+
+
+@step("tests/snapshot", "1")
+def _snapshot(run: StepRun) -> None:
+    run.verdict("octocat/cart/file/yarn.lock", "lock-file")
+    run.write([])
+
+
+@pytest.fixture
+def snapshot(store: Store) -> Artifact:
+    return _snapshot.direct(store)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("see `client/cart.ts` and `cart.ts`", ["path cart.ts", "path client/cart.ts"]),
+        ("call `getTotal()` or `<CartView/>` or `total`", ["symbol CartView", "symbol getTotal"]),
+        (
+            "[a](../src/b.scala) [c](Other-Page) [[Deploying|deploy to PROD]] [d](#here)",
+            ["page deploy-to-prod", "page other-page", "path src/b.scala"],
+        ),
+        ("https://github.com/Octocat/cart/blob/main/src/a.ts#L3", ["path src/a.ts"]),
+        ("https://github.com/octocat/cart/wiki/Set-up", ["page set-up"]),
+        ("go to https://cart.example.org/help-centre.", ["address cart.example.org/help-centre"]),
+        (
+            "```sh\nyarn watch && ./scripts/run.sh\ncat /etc/nginx/cart.conf /var/log/x.txt\n```",
+            ["path scripts/run.sh"],
+        ),
+        ("getTotal in prose, node_modules/`x`, 1.2.3, `v1.2`, `npm install`, `https://a.org`", []),
+    ],
+)
+def test_references_are_what_can_be_looked_up(text: str, expected: list[str]) -> None:
+    assert [f"{reference.kind} {reference.name}" for reference in find_references(text, "octocat/cart")] == expected
+
+
+FRESH = page(
+    "Fresh.md",
+    "Use `cart.ts` with `getTotal`, keep `yarn.lock`; see [[Old]] and https://cart.example.org/help",
+    updated_at="2023-01-01T00:00:00Z",
+)
+OLD = page(
+    "Old.md",
+    "Build with `build.sbt` and `OldRouter` in `conf/routes.conf`, see [[Gone page]], `cart.ts`.",
+    updated_at="2019-03-04T00:00:00Z",
+)
+CART = file("src/cart.ts", "export const getTotal = () => fetch('https://cart.example.org/help');\n")
+CHANGE = pull(1, patches=[("src/cart.ts", "@@ -1 +1 @@\n+a")])
+
+
+def test_page_whose_names_are_gone_is_stale_and_counts_what_changed_since(
+    store: Store, stored: Stored, snapshot: Artifact
+) -> None:
+    documents = stored([FRESH, OLD, CART, CHANGE])
+    made = stale_pages.direct(store, documents=documents, snapshots=[snapshot], params=StaleParams())
+    fresh, old = read_records(store, made, PageReport, PAGES)
+    assert (fresh.references, fresh.gone, fresh.changed_since, fresh.stale) == (5, (), 1, False)
+    assert old.gone == ("page gone-page", "path build.sbt", "path conf/routes.conf", "symbol OldRouter")
+    assert (old.references, old.changed_since, old.stale) == (5, 1, True)
+    assert made.counts == {"pages": 2, "records": 4, "verdict:stale-page-report": 1}
+    assert list(read_records(store, made, Document)) == list(read_records(store, documents, Document))
+
+
+def test_stale_page_is_dated_or_dropped_if_asked(store: Store, stored: Stored, snapshot: Artifact) -> None:
+    documents = stored([FRESH, OLD, CART])
+    dated = stale_pages.direct(store, documents=documents, snapshots=[snapshot], params=StaleParams(action="date"))
+    texts = {document.path: document.text for document in read_records(store, dated, Document)}
+    assert texts["Old.md"] == f"As of March 2019, since when parts of it have become outdated:\n\n{OLD.text}"
+    assert texts["Fresh.md"] == FRESH.text
+    dropped = stale_pages.direct(store, documents=documents, snapshots=[snapshot], params=StaleParams(action="drop"))
+    assert [document.path for document in read_records(store, dropped, Document)] == ["src/cart.ts", "Fresh.md"]
+    assert [(verdict.id, verdict.reason, verdict.detail) for verdict in read_verdicts(store, dropped)] == [
+        ("octocat/cart/wiki/Old.md", "stale-page-drop", "4 of 5 are gone")
+    ]
+
+
+def test_one_wrong_name_makes_no_stale_page(store: Store, stored: Stored, snapshot: Artifact) -> None:
+    documents = stored([page("A.md", "Run `gone.sh`."), CART])
+    made = stale_pages.direct(store, documents=documents, snapshots=[snapshot], params=StaleParams())
+    assert [(report.gone, report.stale) for report in read_records(store, made, PageReport, PAGES)] == [
+        (("path gone.sh",), False)
+    ]
+
+
+def test_link_to_a_wiki_that_was_not_harvested_says_nothing(store: Store, stored: Stored, snapshot: Artifact) -> None:
+    documents = stored([file("README.md", "[[Setup]] [[Deploy]] [[Test]]")])
+    made = stale_pages.direct(store, documents=documents, snapshots=[snapshot], params=StaleParams())
+    assert [report.gone for report in read_records(store, made, PageReport, PAGES)] == [()]
