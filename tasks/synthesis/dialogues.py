@@ -1,59 +1,148 @@
-"""Step `synthesis/dialogues`: documents of the split in, curated dialogues of both splits out, sorted by id."""
+"""Step `synthesis/dialogues`: documents of the split in, curated dialogues of both sides out, sorted by id."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterable, Iterator
 from operator import attrgetter
-from types import ModuleType
 
-from tasks.base.records import Dialogue, Document, Kind, Split, Verdict
-from tasks.base.runs import StepRun
+from tasks.base.records import Dialogue, Document, Verdict
+from tasks.base.runs import StepRun, read_records
 from tasks.base.steps import step
 from tasks.base.store import Artifact
-from tasks.synthesis import file_question, page_instruction, page_qa
-from tasks.synthesis.drafts import to_dialogue
-from tasks.synthesis.pages import page_ids
+from tasks.synthesis import (
+    atomic_facts,
+    file_question,
+    multi_hop,
+    near_miss,
+    open_book,
+    page_instruction,
+    page_qa,
+    pull_why,
+    rewrites,
+)
+from tasks.synthesis.corrections import Correction, Corrections
+from tasks.synthesis.curation import Curated, Spool
+from tasks.synthesis.index import FILES, Index
+from tasks.synthesis.methods import Method, Subject
 from tasks.synthesis.params import SynthesisParams
+from tasks.synthesis.provider import opened
+from tasks.synthesis.templates import from_template
+from tasks.synthesis.written import SERVER_ERROR, write_all
 
 VERSION = "2026.11.24"
 
-FILES = {Split.TRAIN: "train.jsonl", Split.HELD_OUT: "held_out.jsonl"}
+METHODS: dict[str, Method] = {
+    module.METHOD: module
+    for module in (
+        page_qa,
+        page_instruction,
+        file_question,
+        atomic_facts,
+        multi_hop,
+        pull_why,
+        rewrites,
+        near_miss,
+        open_book,
+    )
+}
 
-METHODS: dict[str, ModuleType] = {module.METHOD: module for module in (page_qa, page_instruction, file_question)}
 
-
-def made_by_template(
-    document: Document, is_page: bool, split: Split, params: SynthesisParams
-) -> Iterator[Dialogue | Verdict]:
-    """Dialogues about one document in its own words; a second question of the same words is a verdict."""
-    asked: set[str] = set()
-    for name in params.methods:
-        module = METHODS[name]
-        if not (document.kind is Kind.FILE if name == file_question.METHOD else is_page):
-            continue
-        for draft in module.template(document, params):
-            if isinstance(draft, Verdict):
-                yield draft
-                continue
-            dialogue = to_dialogue(document, draft, name, module.PROMPT_VERSION, "template", split)
-            if draft.question in asked:
-                yield Verdict(id=dialogue.id, reason="duplicate-question", detail=draft.question)
-                continue
-            asked.add(draft.question)
-            yield dialogue
+def subjects(run: StepRun, documents: Artifact) -> Iterator[Subject]:
+    """Every document of both sides with the index of all, in stored order."""
+    index = Index(run.checkout(documents))
+    for split, name in FILES.items():
+        for document in run.read(documents, Document, name):
+            yield Subject(document, split, document.id in index.pages, index)
 
 
 @step("synthesis/dialogues", VERSION)
-def dialogues(run: StepRun, documents: Artifact, params: SynthesisParams) -> None:
-    """Makes the dialogues of both sides of the split; a dialogue has its document's side."""
-    pages = page_ids(document for name in FILES.values() for document in run.read(documents, Document, name))
-    made: list[Dialogue] = []
-    for split, name in FILES.items():
-        for document in run.read(documents, Document, name):
-            for result in made_by_template(document, document.id in pages, split, params):
-                if isinstance(result, Verdict):
-                    run.verdict(result.id, result.reason, result.detail)
-                    continue
-                run.count(f"method:{result.method}")
-                made.append(result)
-    run.write(sorted(made, key=attrgetter("id")))
+def dialogues(run: StepRun, documents: Artifact, params: SynthesisParams, corrections: Artifact | None = None) -> None:
+    """Makes the dialogues of both sides of the split; a dialogue has its document's side.
+
+    Writes `records.jsonl` (Dialogue), `scores.jsonl` (the judge's scores by dialogue id, if there was one) and
+    verdicts.
+
+    Args:
+        run: the step's run.
+        documents: the split.
+        params: what to make.
+        corrections: what people have changed in earlier dialogues (`review.py`); applied where the original is the
+        same.
+
+    Raises:
+        BudgetError: the cap is reached; answers so far are in the cache and a run with a higher cap continues.
+        InputError: model, key, address or price are missing or refused.
+    """
+    methods = [METHODS[name] for name in params.methods]
+    intake = _Intake(run, sum(documents.counts.get(name.removesuffix(".jsonl"), 0) for name in FILES.values()))
+    if params.provider == "template":
+        for subject in subjects(run, documents):
+            applying = [method for method in methods if method.applies(subject)]
+            intake.take([result for method in applying for result in from_template(subject, method, params)])
+    else:
+        asyncio.run(_ask(run, documents, methods, params, intake))
+    corrected = Corrections(read_records(run.store, corrections, Correction) if corrections else ())
+    run.write(_finished(run, intake.spool, corrected))
+    if intake.spool.scores:
+        run.write(sorted(intake.spool.scores, key=attrgetter("id")), "scores.jsonl")
+    intake.spool.close()
+
+
+class _Intake:
+    """Takes results of documents in any order: dialogues to the spool, verdicts to the run."""
+
+    def __init__(self, run: StepRun, documents: int) -> None:
+        self.run, self.documents = run, documents
+        self.spool = Spool()
+        self.done = 0
+        self.facts: dict[str, float] = {}
+
+    def take(self, results: Iterable[Curated | Verdict]) -> None:
+        for result in results:
+            if isinstance(result, Curated):
+                self.spool.add(result)
+            elif result.reason == SERVER_ERROR:
+                self.run.quarantine(result.id, result.reason, result.detail)
+            else:
+                self.run.verdict(result.id, result.reason, result.detail)
+        self.done += 1
+        self.run.progress(self.done, self.documents, "documents", **self.facts)
+
+
+async def _ask(
+    run: StepRun, documents: Artifact, methods: list[Method], params: SynthesisParams, intake: _Intake
+) -> None:
+    async with opened(params, run.cache("synthesis"), run.key) as (desk, budget):
+
+        def take(results: list[Curated | Verdict]) -> None:
+            intake.facts = {"usd": float(round(budget.spent_usd, 4)), "calls": desk.asked, "cached": desk.cached}
+            intake.take(results)
+
+        try:
+            at_once = params.batch_requests if params.batch else params.concurrency
+            await write_all(subjects(run, documents), methods, desk, params, at_once, take)
+        finally:
+            run.ledger(
+                "spend",
+                usd=float(budget.spent_usd - budget.before_usd),
+                usd_under_this_key=float(budget.spent_usd),
+                budget_usd=params.budget_usd,
+                calls=desk.asked,
+                cached=desk.cached,
+                requests=desk.transport.requests,
+                model=params.model,
+            )
+
+
+def _finished(run: StepRun, spool: Spool, corrections: Corrections) -> Iterator[Dialogue]:
+    for result in spool.ordered():
+        if isinstance(result, Dialogue):
+            result = corrections.applied(result)
+        if isinstance(result, Verdict):
+            run.verdict(result.id, result.reason, result.detail)
+            continue
+        run.count(f"method:{result.method}")
+        yield result
+    for verdict in corrections.unused():
+        run.verdict(verdict.id, verdict.reason, verdict.detail)

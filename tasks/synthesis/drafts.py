@@ -22,38 +22,62 @@ class Draft:
     answer: str
     span: tuple[int, int]
     evidence: tuple[str, ...]
-    """Texts that stand verbatim in those lines of the document and that the answer consists of or is about."""
+    """Texts that stand in those lines (white space aside) and that the answer consists of or is about."""
+    answerable: bool = True
+    """False if the right answer is that the document does not say."""
+    rewritten: bool = False
+    """Whether the answer is a free rewrite, which may have words that the document does not have."""
+    source: Document | None = None
+    """Where the evidence stands, if not in the document that the question was made from."""
 
 
 def to_dialogue(document: Document, draft: Draft, method: str, version: str, model: str, split: Split) -> Dialogue:
     """The record of a draft. Its id depends on document, method and question only, so an edited answer keeps it."""
+    source = draft.source or document
     digest = hashlib.sha256(draft.question.encode()).hexdigest()[:12]
     return Dialogue(
-        id=f"{document.id}#{method}/{digest}",
+        id=f"{source.id}#{method}/{digest}",
         messages=(Message(role="user", content=draft.question), Message(role="assistant", content=draft.answer)),
         method=method,
         provenance=Provenance(
-            document_id=document.id, revision=document.revision, span=draft.span, prompt_version=version, model=model
+            document_id=source.id, revision=source.revision, span=draft.span, prompt_version=version, model=model
         ),
         split=split,
     )
 
 
 def pick(bank: Sequence[str], key: str, number: int) -> list[str]:
-    """`number` different entries of a bank, from a place that the key decides, so that over a corpus all are used
-    about equally often.
-    """
-    start = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
+    """`number` different entries of a bank, from a place that the key decides: over a corpus all are used alike."""
+    start = int.from_bytes(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:8], "big")
     return [bank[(start + offset) % len(bank)] for offset in range(min(number, len(bank)))]
 
 
 def spread(count: int, wanted: int) -> list[int]:
-    """`wanted` of the indices 0 to count - 1, evenly spaced and ascending, so that late parts of a page get their
+    """`wanted` of the indices 0 to count - 1, evenly spaced, ascending, so that late parts of a page get their
     share.
     """
     if wanted >= count:
         return list(range(count))
     return [(2 * place + 1) * count // (2 * wanted) for place in range(wanted)]
+
+
+def runs_of_lines(text: str, limit: int) -> list[tuple[int, int, str]]:
+    """(first line, last line, text) of runs of whole lines of at most `limit` characters.
+
+    A longer line is a run of its own. The runs' texts joined by newlines are the text without its final newline.
+    """
+    runs: list[tuple[int, int, str]] = []
+    held: list[str] = []
+    size = 0
+    lines = text.removesuffix("\n").split("\n")
+    for number, line in enumerate(lines, 1):
+        if held and size + len(line) + 1 > limit:
+            runs.append((number - len(held), number - 1, "\n".join(held)))
+            held, size = [], 0
+        size += len(line) + (1 if held else 0)
+        held.append(line)
+    runs.append((len(lines) - len(held) + 1, len(lines), "\n".join(held)))
+    return runs
 
 
 def repo_name(document: Document) -> str:

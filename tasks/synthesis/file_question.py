@@ -1,19 +1,23 @@
 """Method `file_question`: one question per file whose answer is the file, dated by the snapshot (the article's third
-kind of dialogue).
+kind).
+
+No model is asked: it could only retype the file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
-from tasks.base.records import Document, Verdict
-from tasks.synthesis.drafts import Draft, fence, month, pick, repo_name
+from tasks.base.records import Document, Kind, Verdict
+from tasks.synthesis.drafts import Draft, fence, month, pick, repo_name, runs_of_lines
+from tasks.synthesis.methods import Subject
 from tasks.synthesis.params import SynthesisParams
 
-METHOD = "file_question"
-PROMPT_VERSION = "file_question/2026.11.24"
+METHOD: Final = "file_question"
+PROMPT_VERSION: Final = "file_question/2026.11.24"
 
-FILE = (
+FILE: Final = (
     "What does the `{path}` file look like in the `{repo}` repository?",
     "Show me `{path}` from the `{repo}` repository.",
     "What is in the file `{path}` of `{repo}`?",
@@ -21,7 +25,7 @@ FILE = (
     "Can you reproduce the `{path}` file of the `{repo}` repository?",
     "I need to see `{path}` from `{repo}`. What does it contain?",
 )
-PART = (
+PART: Final = (
     "What do lines {first} to {last} of the `{path}` file look like in the `{repo}` repository?",
     "Show me lines {first} to {last} of `{path}` from the `{repo}` repository.",
     "What is in `{path}` of `{repo}` between line {first} and line {last}?",
@@ -29,14 +33,21 @@ PART = (
 )
 
 
-def template(document: Document, params: SynthesisParams) -> Iterator[Draft | Verdict]:
-    """One draft per file; for a file over the limit one per run of whole lines that fits it, and a verdict for each
-    line that does not.
+def applies(subject: Subject) -> bool:
+    """Every file."""
+    return subject.document.kind is Kind.FILE
+
+
+def template(subject: Subject, params: SynthesisParams) -> Iterator[Draft | Verdict]:
+    """One draft per file; for a file over the limit one for each run of whole lines that fits it.
+
+    A line that does not fit makes a verdict.
     """
+    document = subject.document
     if not document.text.strip():
         yield Verdict(id=document.id, reason="empty-document", detail=METHOD)
         return
-    parts = parts_of(document.text, params.max_answer_characters)
+    parts = runs_of_lines(document.text, params.max_answer_characters)
     for first, last, text in parts:
         if len(text) > params.max_answer_characters:
             detail = f"{METHOD}: a line of {len(text)} characters"
@@ -45,28 +56,10 @@ def template(document: Document, params: SynthesisParams) -> Iterator[Draft | Ve
         words = {"path": document.path, "repo": repo_name(document), "first": str(first), "last": str(last)}
         bank = FILE if len(parts) == 1 else PART
         question = pick(bank, f"{document.id} {first}", 1)[0].format(**words)
-        subject = f"the `{document.path}` file" if len(parts) == 1 else f"lines {first} to {last} of `{document.path}`"
-        yield Draft(question, _answer(document, subject, text, plural=len(parts) > 1), (first, last), (text,))
-
-
-def parts_of(text: str, limit: int) -> list[tuple[int, int, str]]:
-    """(first line, last line, text) of runs of whole lines of at most `limit` characters; a longer line is a part of
-    its own.
-
-    The parts' texts joined by newlines are the text without its final newline.
-    """
-    parts: list[tuple[int, int, str]] = []
-    held: list[str] = []
-    size = 0
-    lines = text.removesuffix("\n").split("\n")
-    for number, line in enumerate(lines, 1):
-        if held and size + len(line) + 1 > limit:
-            parts.append((number - len(held), number - 1, "\n".join(held)))
-            held, size = [], 0
-        size += len(line) + (1 if held else 0)
-        held.append(line)
-    parts.append((len(lines) - len(held) + 1, len(lines), "\n".join(held)))
-    return parts
+        subject_text = (
+            f"the `{document.path}` file" if len(parts) == 1 else f"lines {first} to {last} of `{document.path}`"
+        )
+        yield Draft(question, _answer(document, subject_text, text, plural=len(parts) > 1), (first, last), (text,))
 
 
 def _answer(document: Document, subject: str, text: str, plural: bool) -> str:

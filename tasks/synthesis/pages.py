@@ -8,7 +8,6 @@ traced to its lines.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tasks.base.records import Document, Kind
@@ -47,18 +46,6 @@ class Piece:
     last: int
     label: str = ""
     """A link's text, or a code block's language."""
-
-
-def page_ids(documents: Iterable[Document]) -> frozenset[str]:
-    """Ids of the documents that are pages: per repository the wiki's if it has any, else Markdown files."""
-    wiki: dict[str, list[str]] = {}
-    markdown: dict[str, list[str]] = {}
-    for document in documents:
-        if document.kind is Kind.WIKI:
-            wiki.setdefault(document.repo, []).append(document.id)
-        elif document.kind is Kind.FILE and document.path.lower().endswith(MARKDOWN_SUFFIXES):
-            markdown.setdefault(document.repo, []).append(document.id)
-    return frozenset(name for repo in wiki.keys() | markdown.keys() for name in wiki.get(repo) or markdown[repo])
 
 
 def label(document: Document) -> str:

@@ -8,7 +8,30 @@ from pydantic import Field
 
 from tasks.base.params import EXECUTION, Params
 
-MethodName = Literal["page_qa", "page_instruction", "file_question"]
+MethodName = Literal[
+    "page_qa",
+    "page_instruction",
+    "file_question",
+    "atomic_facts",
+    "multi_hop",
+    "pull_why",
+    "rewrites",
+    "near_miss",
+    "open_book",
+]
+
+
+class PriceParams(Params):
+    """Prices of a model, for models that the built-in table does not know; all 0 for a server of your own."""
+
+    input_usd: float = Field(ge=0.0)
+    """Dollars per million input tokens."""
+
+    output_usd: float = Field(ge=0.0)
+    """Dollars per million output tokens."""
+
+    cached_input_usd: float | None = Field(None, ge=0.0)
+    """Dollars per million input tokens that the server reads from its prompt cache; null = as other input."""
 
 
 class SynthesisParams(Params):
@@ -20,16 +43,70 @@ class SynthesisParams(Params):
     budget_usd: Annotated[float, EXECUTION] = Field(0.0, ge=0.0)
     """Hard cap on what one set of documents may cost, in dollars, resumed runs included."""
 
-    methods: tuple[MethodName, ...] = ("page_qa", "page_instruction", "file_question")
-    """Which kinds of dialogues to make."""
+    methods: tuple[MethodName, ...] = (
+        "page_qa",
+        "page_instruction",
+        "file_question",
+        "atomic_facts",
+        "multi_hop",
+        "pull_why",
+        "rewrites",
+        "near_miss",
+    )
+    """Which kinds of dialogues to make; the first three are the article's. `open_book` puts passages into the
+    prompt.
+    """
 
     wordings: int = Field(4, ge=1, le=8)
     """Differently worded questions per short fact; four taught a small model what one did not."""
 
     pairs_per_1000_characters: float = Field(4.0, gt=0.0, le=50.0)
-    """Facts asked about per thousand characters of a page, spread evenly from its first to its last line."""
+    """Facts asked about per thousand characters of a document, spread evenly from its first to its last line."""
 
     max_answer_characters: int = Field(24_000, ge=200)
-    """Longer answers are asked for in parts (files) or by section (pages), so that a dialogue fits a training row;
-    about 3 characters make a token.
-    """
+    """Longer answers are asked for in parts (files) or by section (pages); about 3 characters make a token."""
+
+    near_miss_fraction: float = Field(0.04, ge=0.0, le=0.5)
+    """Unanswerable questions, as a share of a document's dialogues."""
+
+    model: str | None = None
+    """Name of the generating model on the server; needed by the provider `openai`."""
+
+    judge_model: str | None = None
+    """Name of the judging model; null = the generating model."""
+
+    judge: bool = True
+    """Whether a model scores what a model wrote, with the source before it; only the deterministic checks if not."""
+
+    base_url: Annotated[str, EXECUTION] = "https://api.openai.com/v1"
+    """Address of the OpenAI-compatible server; the key comes from OPENAI_API_KEY."""
+
+    batch: Annotated[bool, EXECUTION] = False
+    """Send everything through OpenAI's Batch API: half the price, up to a day for each round."""
+
+    prices: Annotated[PriceParams | None, EXECUTION] = None
+    """Prices of model and judge; null = the table of genai-prices, which knows OpenAI's models."""
+
+    temperature: float | None = Field(None, ge=0.0, le=2.0)
+    """Sampling temperature; null = the server's default (several models accept no other)."""
+
+    max_output_tokens: int = Field(4096, ge=256, le=65_536)
+    """Limit of one answer."""
+
+    window_characters: int = Field(12_000, ge=1000)
+    """A longer document is shown to the model in parts of this size, each with its own share of questions."""
+
+    genres: int = Field(3, ge=1, le=7)
+    """Rewrites of a document in different genres."""
+
+    concurrency: Annotated[int, EXECUTION] = Field(16, ge=1, le=1000)
+    """Most requests under way at once; fewer when the server complains."""
+
+    timeout: Annotated[float, EXECUTION] = Field(120.0, gt=0.0)
+    """Seconds to wait for one answer."""
+
+    batch_requests: Annotated[int, EXECUTION] = Field(5_000, ge=1, le=50_000)
+    """Most requests in one batch."""
+
+    batch_poll: Annotated[float, EXECUTION] = Field(30.0, gt=0.0)
+    """Seconds between two looks at a batch."""

@@ -1,0 +1,51 @@
+"""Questions that were asked before: the same words, or nearly the same words about the same names.
+
+Two questions that differ in an identifier or number are never duplicates, however alike the rest is. Wordings of one
+fact are meant to be alike, so
+likeness is measured on runs of words and the limit is high.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final
+
+from tasks.synthesis.checks import identifiers
+from tasks.text.ngrams import jaccard, normalise, signature
+
+NEAR: Final = 0.8
+"""Estimated Jaccard similarity of question and answer, on shingles of five words."""
+
+
+class Asked:
+    """What was asked so far. Memory: one hash per question, and one MinHash signature per model-written one."""
+
+    def __init__(self) -> None:
+        self._exact: set[bytes] = set()
+        self._near: dict[bytes, list[object]] = {}
+
+    def before(self, question: str, answer: str, near: bool) -> str | None:
+        """`duplicate` or `near-duplicate` if it was asked before, else None and it is remembered.
+
+        Args:
+            question: compared exactly, case and punctuation aside.
+            answer: compared with the question for near duplicates only.
+            near: whether near duplicates count; templates make none by construction.
+        """
+        exact = _digest(question)
+        if exact in self._exact:
+            return "duplicate"
+        if near:
+            names = " ".join(sorted([*identifiers(question), *re.findall(r"\d+", question)]))
+            written = signature(f"{normalise(question)} {normalise(answer)[:500]}")
+            alike = self._near.setdefault(_digest(names), [])
+            if any(jaccard(written, other) >= NEAR for other in alike):  # type: ignore[arg-type]
+                return "near-duplicate"
+            alike.append(written)
+        self._exact.add(exact)
+        return None
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(normalise(text).encode("utf-8", "surrogatepass"), digest_size=12).digest()

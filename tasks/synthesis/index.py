@@ -1,0 +1,202 @@
+"""What is where in the whole split: pages, definitions, headings, files. Dialogues about one document ask it about
+the rest.
+
+It holds names and places only, never texts, so its memory grows with the number of files and names; a document is
+read again from the split by
+its offset. Edges (an import, a call) never cross the split: a trained dialogue must not tell what a held-out document
+says.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from tasks.base.records import Document, Kind, Split
+from tasks.synthesis.drafts import pick
+from tasks.synthesis.pages import MARKDOWN_SUFFIXES, sections
+from tasks.text.structure import Call, Definition, Import, calls, definitions, imports
+
+FILES: Final = {Split.TRAIN: "train.jsonl", Split.HELD_OUT: "held_out.jsonl"}
+"""Content files of the split artifact."""
+
+SUFFIXES: Final = (
+    "",
+    ".ts",
+    ".tsx",
+    ".d.ts",
+    ".js",
+    ".jsx",
+    ".mjs",
+    ".cjs",
+    ".py",
+    ".pyi",
+    ".scala",
+    ".java",
+    ".kt",
+    ".rb",
+)
+INDEX_FILES: Final = ("index.ts", "index.tsx", "index.js", "index.jsx", "__init__.py", "mod.rs")
+
+
+@dataclass(frozen=True)
+class Structure:
+    """A file's definitions, imports and call sites."""
+
+    definitions: tuple[Definition, ...]
+    imports: tuple[Import, ...]
+    calls: tuple[Call, ...]
+
+    def named(self, name: str) -> Definition | None:
+        """The file's one top-level definition of that name, or None."""
+        found = [item for item in self.definitions if item.qualified == name]
+        return found[0] if len(found) == 1 else None
+
+
+@lru_cache(maxsize=512)
+def structure(path: str, text: str) -> Structure:
+    """The structure of a file; parsing takes about a millisecond, and neighbours are asked for again and again."""
+    return Structure(tuple(definitions(path, text)), tuple(imports(path, text)), tuple(calls(path, text)))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a document lies in the split."""
+
+    id: str
+    split: Split
+    offset: int
+
+
+class Index:
+    """Built by one pass over both files of the split."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._places: dict[tuple[str, str], Place] = {}
+        self._paths: dict[tuple[str, Split], list[str]] = {}
+        self._definitions: Counter[tuple[str, str]] = Counter()
+        self._titles: Counter[tuple[str, str]] = Counter()
+        self._last_pull: dict[str, int] = {}
+        wiki: dict[str, set[str]] = {}
+        markdown: dict[str, set[str]] = {}
+        for split, name in FILES.items():
+            with (folder / name).open("rb") as reader:
+                offset = 0
+                for line in reader:
+                    document = Document.model_validate_json(line)
+                    self._add(document, Place(document.id, split, offset))
+                    if document.kind is Kind.WIKI:
+                        wiki.setdefault(document.repo, set()).add(document.id)
+                    elif is_markdown(document):
+                        markdown.setdefault(document.repo, set()).add(document.id)
+                    offset += len(line)
+        self.pages = frozenset(
+            identifier for repo in wiki.keys() | markdown.keys() for identifier in wiki.get(repo) or markdown[repo]
+        )
+        """Ids of the documents that are pages: per repository the wiki's if it has any, else its Markdown files."""
+
+    def _add(self, document: Document, place: Place) -> None:
+        repo = document.repo
+        if document.kind is Kind.PULL:
+            number = document.meta.get("number")
+            self._last_pull[repo] = max(self._last_pull.get(repo, 0), number if isinstance(number, int) else 0)
+            return
+        if document.kind is Kind.FILE:
+            self._places[repo, document.path] = place
+            self._paths.setdefault((repo, place.split), []).append(document.path)
+            for definition in structure(document.path, document.text).definitions:
+                self._definitions[repo, definition.name] += 1
+        if document.kind is Kind.WIKI or is_markdown(document):
+            self._titles.update((repo, section.title) for section in sections(document.text) if section.title)
+
+    def is_unique(self, repo: str, name: str) -> bool:
+        """Whether exactly one definition of the repository has that name."""
+        return self._definitions[repo, name] == 1
+
+    def is_defined(self, repo: str, name: str) -> bool:
+        """Whether anything in the repository, trained or held out, is defined under that name."""
+        return self._definitions[repo, name] > 0
+
+    def is_unique_title(self, repo: str, title: str) -> bool:
+        """Whether exactly one section of the repository's pages and Markdown files has that heading."""
+        return self._titles[repo, title] == 1
+
+    def last_pull(self, repo: str) -> int | None:
+        """Highest pull request number known."""
+        return self._last_pull.get(repo)
+
+    def file(self, repo: str, path: str, split: Split) -> Document | None:
+        """A file of the repository, if it is on that side of the split."""
+        place = self._places.get((repo, path))
+        if place is None or place.split is not split:
+            return None
+        with (self._folder / FILES[split]).open("rb") as reader:
+            reader.seek(place.offset)
+            return Document.model_validate_json(reader.readline())
+
+    def passages(self, document: Document, split: Split, number: int, limit: int) -> list[tuple[str, str]]:
+        """(path, beginning of the text) of other files of the repository and side, chosen by a hash of the document's
+        id.
+        """
+        paths = self._paths.get((document.repo, split), [])
+        found: list[tuple[str, str]] = []
+        for path in pick(paths, f"passages {document.id}", number + 1) if paths else []:
+            other = self.file(document.repo, path, split)
+            if other is not None and other.id != document.id and other.text.strip():
+                found.append((path, other.text[:limit]))
+        return found[:number]
+
+    def imported(self, document: Document, split: Split, item: Import) -> Document | None:
+        """The file that an import leads to, if it is one of the repository's and on the same side of the split."""
+        for path in candidates(document.path, item.module):
+            if (document.repo, path) in self._places:
+                return self.file(document.repo, path, split)
+        return None
+
+
+def is_markdown(document: Document) -> bool:
+    """Whether a document is a Markdown file."""
+    return document.kind is Kind.FILE and document.path.lower().endswith(MARKDOWN_SUFFIXES)
+
+
+def candidates(path: str, module: str) -> list[str]:
+    """Paths, best first, that an import in the file at `path` may mean: relative, from the root, dotted (Python,
+    Java, Scala).
+
+    `@/` and `~/` mean the root, as most TypeScript configurations have it.
+    """
+    folder = PurePosixPath(path).parent
+    stems: list[str] = []
+    if module.startswith((".", "/")) and "/" in module:
+        stems.append(_joined(folder, module))
+    elif module.startswith("."):  # Python: each further dot is one folder up
+        dots = len(module) - len(module.lstrip("."))
+        base = folder
+        for _ in range(dots - 1):
+            base = base.parent
+        stems.append(_joined(base, module[dots:].replace(".", "/")))
+    else:
+        bare = module.removeprefix("@/").removeprefix("~/")
+        stems.append(bare)
+        if "/" not in bare and "." in bare:
+            dotted = bare.replace(".", "/")
+            stems += [dotted, f"src/{dotted}", f"lib/{dotted}"]
+    found: list[str] = []
+    for stem in filter(None, stems):
+        found += [stem + suffix for suffix in SUFFIXES]
+        found += [f"{stem}/{name}" for name in INDEX_FILES]
+    return found
+
+
+def _joined(folder: PurePosixPath, relative: str) -> str:
+    parts: list[str] = [] if relative.startswith("/") else [part for part in folder.parts if part != "."]
+    for part in relative.split("/"):
+        if part == "..":
+            parts = parts[:-1]
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join(parts)

@@ -1,0 +1,66 @@
+"""What a method is: how the template provider makes its drafts, and how a model is asked for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol, TypeGuard
+
+from pydantic import BaseModel
+
+from tasks.base.records import Document, Split, Verdict
+from tasks.synthesis.calls import Call
+from tasks.synthesis.drafts import Draft
+from tasks.synthesis.index import Index
+from tasks.synthesis.params import SynthesisParams
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A document to make dialogues about, with what is known around it."""
+
+    document: Document
+    split: Split
+    is_page: bool
+    index: Index
+
+
+class Method(Protocol):
+    """A module of this room, one for each kind of dialogue."""
+
+    @property
+    def METHOD(self) -> str:
+        """Name in parameters and records."""
+        ...
+
+    @property
+    def PROMPT_VERSION(self) -> str:
+        """Changed by hand with the wording of prompts or templates; every dialogue bears it."""
+        ...
+
+    def applies(self, subject: Subject) -> bool:
+        """Whether the method has anything to ask about this kind of document."""
+        ...
+
+    def template(self, subject: Subject, params: SynthesisParams) -> Iterator[Draft | Verdict]:
+        """Drafts in the document's own words, without a model; deterministic, in a fixed order."""
+        ...
+
+
+class Asking(Method, Protocol):
+    """A method that can ask a model; one that cannot uses its template with every provider."""
+
+    def calls(self, subject: Subject, params: SynthesisParams) -> Iterator[Call]:
+        """What to ask about the document."""
+        ...
+
+    def drafts(self, subject: Subject, call: Call, answer: BaseModel) -> Iterator[Draft]:
+        """The drafts in an answer; the spans are found from the quoted evidence, (0, 0) where it is not in the
+        document.
+        """
+        ...
+
+
+def asks(method: Method) -> TypeGuard[Asking]:
+    """Whether the method can ask a model."""
+    return hasattr(method, "calls")

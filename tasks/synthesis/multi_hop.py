@@ -1,0 +1,160 @@
+"""Method `multi_hop`: questions that need two files, over edges that the syntax tree shows: imports and calls.
+
+Only real edges are asked about, not all pairs of names (the entity graph of EntiGraph, arXiv 2409.07431, grows with
+their square), and only within one side of the split. The answer stands in the second file, which the dialogue names
+as its source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import BaseModel
+
+from tasks.base.records import Document, Kind, Verdict
+from tasks.synthesis import code_wordings as wordings
+from tasks.synthesis import prompts
+from tasks.synthesis.calls import Call
+from tasks.synthesis.code_facts import CALLABLE, MIN_NAME, import_span
+from tasks.synthesis.drafts import Draft, pick, repo_name, spread
+from tasks.synthesis.evidence import NOWHERE, locate
+from tasks.synthesis.index import structure
+from tasks.synthesis.methods import Subject
+from tasks.synthesis.params import SynthesisParams
+from tasks.text.structure import Definition, Import
+
+METHOD: Final = "multi_hop"
+PROMPT_VERSION: Final = "multi_hop/2026.11.24"
+
+MAX_EDGES: Final = 12
+"""Edges of one file that are asked about, spread over the file."""
+
+CONTEXT_LINES: Final = 40
+"""Of the importing file a model sees the import and the lines around each use of the name, of the other its
+definition, up to so many.
+"""
+
+TASK: Final = """\
+`{caller}` of the repository `{repo}` imports `{name}`, which `{path}` defines. Write up to 2 question-answer pairs \
+that need both: the question names `{caller}` and what it does there, but neither `{path}` nor what stands in it; the \
+answer stands in `{path}`. Give as evidence one line of each document, copied word for word."""
+
+
+class Hop(prompts.Reply):
+    """One question over two documents."""
+
+    question: str
+    answer: str
+    evidence_first: str
+    evidence_second: str
+
+
+class Hops(prompts.Reply):
+    """The reply."""
+
+    pairs: list[Hop]
+
+
+@dataclass(frozen=True)
+class Edge:
+    """An import that leads to a definition of the repository."""
+
+    item: Import
+    span: tuple[int, int]
+    target: Document
+    definition: Definition
+
+
+def applies(subject: Subject) -> bool:
+    """Files."""
+    return subject.document.kind is Kind.FILE
+
+
+def edges(subject: Subject) -> list[Edge]:
+    """Imports that lead to a file of the same side which defines the imported name once, in order of lines."""
+    document = subject.document
+    lines = document.text.split("\n")
+    found: list[Edge] = []
+    for item in structure(document.path, document.text).imports:
+        span = import_span(item, lines)
+        target = subject.index.imported(document, subject.split, item) if span and item.names else None
+        if span is None or target is None or target.id == document.id:
+            continue
+        tree = structure(target.path, target.text)
+        for name in dict.fromkeys(item.names):
+            definition = tree.named(name)
+            if definition is not None and len(name) >= MIN_NAME:
+                found.append(Edge(item, span, target, definition))
+    return [found[place] for place in spread(len(found), MAX_EDGES)]
+
+
+def template(subject: Subject, params: SynthesisParams) -> Iterator[Draft | Verdict]:
+    """Where the imported name is defined, how it is declared, and where what a function calls is defined."""
+    document = subject.document
+    tree = structure(document.path, document.text)
+    number = min(2, params.wordings)
+    for edge in edges(subject):
+        definition, target = edge.definition, edge.target
+        span = (definition.first_line, definition.last_line)
+        words = {
+            "repo": repo_name(document),
+            "caller": document.path,
+            "name": definition.name,
+            "kind": definition.kind,
+            "module": edge.item.module,
+        }
+        key = f"{document.id} {definition.name}"
+        banks = [(wordings.HOP_DEFINED, f"`{target.path}`")]
+        if definition.kind in CALLABLE and definition.name in definition.signature != definition.name:
+            banks.append((wordings.HOP_SIGNATURE, f"`{definition.signature}`\n\n(in `{target.path}`)"))
+        calls_it = [
+            call.inside
+            for call in tree.calls
+            if call.target == definition.name and call.inside not in ("", call.target)
+        ]
+        if calls_it:
+            words["inside"] = calls_it[0]
+            banks.append((wordings.HOP_CALL, f"`{target.path}`"))
+        for bank, answer in banks:
+            for question in pick(bank, key, number):
+                yield Draft(question.format(**words), answer, span, (definition.name,), source=target)
+
+
+def calls(subject: Subject, params: SynthesisParams) -> Iterator[Call]:
+    """One call for each edge, with what matters of both files."""
+    document = subject.document
+    for edge in edges(subject):
+        first, second = _around_uses(document, edge), _definition(edge)
+        task = TASK.format(caller=document.path, repo=document.repo, name=edge.definition.name, path=edge.target.path)
+        part = f"{METHOD}/{edge.target.path}/{edge.definition.name}"
+        yield prompts.call(document, METHOD, part, Hops, [first, second], task, params)
+
+
+def drafts(subject: Subject, call: Call, answer: BaseModel) -> Iterator[Draft]:
+    """The pairs of a reply; both quotes must be right, the second decides the span."""
+    assert isinstance(answer, Hops)
+    for edge in edges(subject):
+        if not call.id.endswith(f"/{edge.target.path}/{edge.definition.name}"):
+            continue
+        for pair in answer.pairs:
+            here = locate(subject.document.text, pair.evidence_first)
+            span = locate(edge.target.text, pair.evidence_second) if here != NOWHERE else NOWHERE
+            yield Draft(pair.question.strip(), pair.answer.strip(), span, (pair.evidence_second,), source=edge.target)
+        return
+
+
+def _around_uses(document: Document, edge: Edge) -> str:
+    lines = document.text.split("\n")
+    uses = [number for number, line in enumerate(lines, 1) if edge.definition.name in line]
+    shown = {number for use in uses for number in range(use - 3, use + 4)} | set(range(edge.span[0], edge.span[1] + 1))
+    kept = [number for number in sorted(shown) if 1 <= number <= len(lines)][:CONTEXT_LINES]
+    return prompts.block(document, "\n".join(lines[number - 1] for number in kept), kept[0], kept[-1])
+
+
+def _definition(edge: Edge) -> str:
+    lines = edge.target.text.split("\n")
+    first = edge.definition.outer_line
+    last = min(edge.definition.last_line, first + CONTEXT_LINES - 1)
+    return prompts.block(edge.target, "\n".join(lines[first - 1 : last]), first, last)

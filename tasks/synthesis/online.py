@@ -1,0 +1,149 @@
+"""Sends calls one request at a time to any OpenAI-compatible server, with the official client.
+
+The client's own retries are off: every attempt must pass the budget and the throttle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from tasks.base.errors import BudgetError, InputError, SourceError
+from tasks.synthesis.budget import Budget
+from tasks.synthesis.calls import Call, Reply
+from tasks.synthesis.prices import Prices
+from tasks.synthesis.throttle import Throttle
+from tasks.synthesis.wire import MODERATION_CODES, Dialect, reply_of, request_body, retry_after
+
+if TYPE_CHECKING:
+    from openai import APIStatusError, AsyncOpenAI
+
+MAX_ATTEMPTS: Final = 8
+"""With the waits below that is about two minutes of a server that does not answer."""
+
+FIRST_WAIT: Final = 0.5
+"""Seconds before the second attempt, doubled for each further one, up to `LONGEST_WAIT`; a random half is taken off."""
+
+LONGEST_WAIT: Final = 60.0
+
+GIVE_UPS: Final = 5
+"""After so many calls in a row without an answer the server is taken for dead."""
+
+
+class Online:
+    """A transport that sends each call at once. Its first call goes alone and finds out what the server understands."""
+
+    def __init__(
+        self, client: AsyncOpenAI, budget: Budget, prices: dict[str, Prices], most: int, first_wait: float = FIRST_WAIT
+    ) -> None:
+        self.client = client
+        self.budget = budget
+        self.prices = prices
+        self.throttle = Throttle(most)
+        self.dialect = Dialect()
+        self.requests = 0
+        """Requests sent, failed ones included."""
+        self.first_wait = first_wait
+        self._given_up = 0
+        self._probing = asyncio.Lock()
+        self._known = False
+
+    async def send(self, call: Call) -> Reply:
+        """The reply to a call; see `Transport`."""
+        if not self._known:
+            async with self._probing:
+                if not self._known:
+                    reply = await self._send(call)
+                    self._known = True
+                    return reply
+        return await self._send(call)
+
+    async def close(self) -> None:
+        """Ends connections."""
+        await self.client.close()
+
+    async def _send(self, call: Call) -> Reply:
+        problem = ""
+        for attempt in range(MAX_ATTEMPTS):
+            outcome = await self._attempt(call)
+            if isinstance(outcome, Reply):
+                self._given_up = 0
+                return outcome
+            problem, pause = outcome
+            wait = min(LONGEST_WAIT, self.first_wait * 2**attempt) * random.uniform(0.5, 1.0)
+            await asyncio.sleep(pause if pause is not None else wait)
+        self._given_up += 1
+        if not self._known or self._given_up >= GIVE_UPS:
+            raise SourceError(f"synthesis.base_url: {self.client.base_url} does not answer ({problem})")
+        return Reply("", "server-error", problem, None)
+
+    async def _attempt(self, call: Call) -> Reply | tuple[str, float | None]:
+        """A reply, or what went wrong with this attempt and the seconds that the server asks to wait."""
+        import openai
+
+        async with self.throttle.slot():
+            reservation = await self.budget.reserve(self.prices[call.model].worst(call))
+            began = time.monotonic()
+            billed: Decimal | None = None  # None: nobody knows
+            try:
+                while True:
+                    body = request_body(call, self.dialect)
+                    self.requests += 1
+                    try:
+                        raw = await self.client.chat.completions.with_raw_response.create(**body)
+                        break
+                    except openai.APIStatusError as error:
+                        if not self.dialect.learn(error, body):
+                            raise
+                reply = reply_of(raw.http_response.json())
+                if reply.usage is not None:
+                    billed = self.prices[call.model].cost(reply.usage)
+                elif self.prices[call.model].free:
+                    billed = Decimal(0)
+                self.throttle.succeeded()
+                return reply
+            except openai.APIStatusError as error:
+                billed = Decimal(0)
+                return self._refused(call, error, began)
+            except openai.APITimeoutError:
+                self.throttle.complained(began)
+                return "time is up", None
+            except openai.APIConnectionError as error:
+                cause = error.__cause__
+                if type(cause).__name__ in ("ConnectError", "ConnectTimeout"):  # nothing was sent
+                    billed = Decimal(0)
+                self.throttle.complained(began)
+                return f"connection: {cause or error}", None
+            except ValueError as error:  # a body that is not JSON, or JSON that is no chat completion
+                return f"broken answer: {error}", None
+            finally:
+                await self._pay(reservation, billed)
+
+    async def _pay(self, reservation: str, billed: Decimal | None) -> None:
+        if billed is None:
+            await self.budget.keep(reservation)
+        else:
+            await self.budget.settle(reservation, billed)
+
+    def _refused(self, call: Call, error: APIStatusError, began: float) -> Reply | tuple[str, float | None]:
+        code, status, message = str(error.code or ""), error.status_code, _line(error.message)
+        if code == "insufficient_quota":
+            raise BudgetError(f"synthesis: the account's quota is used up ({message}); all answers so far are kept")
+        if status in (401, 403):
+            raise InputError(f"OPENAI_API_KEY: refused by {self.client.base_url} ({message})")
+        if status == 404:
+            raise InputError(f"synthesis.model: {call.model} is not known at {self.client.base_url} ({message})")
+        if code in MODERATION_CODES:
+            return Reply("", "moderated", message, None)
+        if status in (408, 409, 429) or status >= 500:
+            pause = retry_after(error.response.headers)
+            self.throttle.complained(began, pause or 0.0)
+            return f"{status} {message}", pause
+        return Reply("", "server-error", f"{status} {message}", None)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:200]

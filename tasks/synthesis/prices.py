@@ -1,0 +1,113 @@
+"""Dollars of a call: the worst case before it, the actual cost after it. Exact decimals, so that sums do not drift."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from typing import Any, Final
+
+from tasks.base.errors import InputError
+from tasks.synthesis.calls import Call, Usage
+from tasks.synthesis.params import PriceParams, SynthesisParams
+
+BATCH_FACTOR: Final = Decimal("0.5")
+"""OpenAI's Batch API costs half (platform.openai.com/docs/guides/batch)."""
+
+MESSAGE_TOKENS: Final = 8
+"""Upper bound of what a chat template adds per message; OpenAI's own formula says 3 to 4 (openai-cookbook)."""
+
+MILLION: Final = Decimal(1_000_000)
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Prices of one model."""
+
+    model: str
+    input_usd: Decimal
+    """Per million input tokens, the dearer of plain input and cache writes."""
+    cached_usd: Decimal
+    """Per million input tokens that the server read from its cache."""
+    output_usd: Decimal
+    """Per million output tokens."""
+    factor: Decimal = Decimal(1)
+    exact_tokens: bool = False
+    """Whether o200k counts this model's tokens; if not, the worst case takes a token per byte."""
+
+    def cost(self, usage: Usage) -> Decimal:
+        """Dollars of an answer."""
+        fresh = usage.input_tokens - usage.cached_tokens
+        total = fresh * self.input_usd + usage.cached_tokens * self.cached_usd + usage.output_tokens * self.output_usd
+        return total * self.factor / MILLION
+
+    def worst(self, call: Call) -> Decimal:
+        """The most that one request of a call can cost: all input fresh, the output limit used up."""
+        usage = Usage(self.input_bound(call), 0, call.max_output_tokens)
+        return self.cost(usage)
+
+    def input_bound(self, call: Call) -> int:
+        """Upper bound of the input tokens; the schema is counted twice because JSON mode repeats it in the prompt."""
+        texts = [*(message.content for message in call.messages), *2 * [json.dumps(call.json_schema)]]
+        size = sum(map(count_tokens if self.exact_tokens else _bytes, texts))
+        return size + MESSAGE_TOKENS * (len(call.messages) + 2)
+
+    @property
+    def free(self) -> bool:
+        """Whether nothing costs anything, as on a server of one's own."""
+        return not (self.input_usd or self.output_usd)
+
+
+def prices_of(params: SynthesisParams, model: str) -> Prices:
+    """Prices from the parameters, or from the table of `genai-prices` for OpenAI's models.
+
+    Raises:
+        InputError: neither knows the model.
+    """
+    factor = BATCH_FACTOR if params.batch else Decimal(1)
+    if isinstance(params.prices, PriceParams):
+        given = params.prices
+        hit = given.input_usd if given.cached_input_usd is None else given.cached_input_usd
+        fields = (_exact(given.input_usd), _exact(hit), _exact(given.output_usd))
+        return Prices(model, *fields, factor, _is_o200k(model))
+    from genai_prices import Usage as Tokens
+    from genai_prices import calc_price
+
+    def usd(**tokens: int) -> Decimal:
+        return Decimal(str(calc_price(Tokens(**tokens), model_ref=model, provider_id="openai").total_price))
+
+    try:
+        # Tiers of long prompts begin far above `window_characters`; a million tokens at once would be priced in them.
+        plain, written = usd(input_tokens=1000), usd(input_tokens=1000, cache_write_tokens=1000)
+        cached, output = usd(input_tokens=1000, cache_read_tokens=1000), usd(output_tokens=1000)
+    except LookupError as error:
+        raise InputError(
+            f"synthesis.model: no price is known for {model}; state `synthesis.prices` "
+            "(dollars per million tokens, 0 for a server of your own)"
+        ) from error
+    return Prices(model, max(plain, written) * 1000, cached * 1000, output * 1000, factor, _is_o200k(model))
+
+
+def count_tokens(text: str) -> int:
+    """Tokens of a text in o200k_base, OpenAI's encoding since GPT-4o; counted offline by bpe-openai."""
+    return len(_encoding().encode_ordinary(text))
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def _is_o200k(model: str) -> bool:
+    return model.startswith(("gpt-4o", "gpt-4.1", "gpt-5", "chatgpt-4o", "o1", "o3", "o4"))
+
+
+def _exact(number: float) -> Decimal:
+    return Decimal(str(number))
+
+
+@cache
+def _encoding() -> Any:
+    from bpe_openai import get_encoding
+
+    return get_encoding("o200k_base")
