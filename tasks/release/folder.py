@@ -13,7 +13,10 @@ from typing import Any, Final
 from tasks.base.errors import ReleaseError
 from tasks.base.store import CHUNK_BYTES, file_sha256
 from tasks.text.chat import stop_ids
+from tasks.text.secrets import find_secrets
 from tasks.text.tokenizer import TextTokenizer
+
+READABLE: Final = frozenset({".json", ".jsonl", ".md", ".html"})
 
 ADAPTER: Final = ("adapter_model.safetensors", "adapter_config.json")
 TOKENIZER: Final = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
@@ -92,6 +95,19 @@ def check_publishable(folder: Path) -> list[Path]:
         if path.suffix not in PUBLISHABLE:
             raise ReleaseError(f"release/publish: {path.name} is not a kind of file that is released ({path.suffix})")
     return files
+
+
+def check_text(folder: Path) -> None:
+    """Searches what people can read of a release for secrets.
+
+    Raises:
+        ReleaseError: there is one; the message names file and kind, never the secret.
+    """
+    for path in sorted(folder.iterdir()):
+        if path.suffix in READABLE and path.name not in (*TOKENIZER, *TOKENIZER_OPTIONAL):
+            for secret in find_secrets(path.read_text("utf-8")):
+                if secret.confidence != "low":
+                    raise ReleaseError(f"release/publish: {path.name} would publish a secret ({secret.rule})")
 
 
 def write_json(path: Path, document: Any) -> None:

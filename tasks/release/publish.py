@@ -19,7 +19,14 @@ from tasks.base.errors import GateRefused
 from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
 from tasks.base.store import Artifact, Store
-from tasks.release.folder import adapter_identity, check_publishable, weights_sha256, write_folder, write_json
+from tasks.release.folder import (
+    adapter_identity,
+    check_publishable,
+    check_text,
+    weights_sha256,
+    write_folder,
+    write_json,
+)
 from tasks.release.hub import address, promotions, push
 from tasks.release.hub_access import endpoint
 from tasks.release.measures import read_measures
@@ -140,4 +147,5 @@ def publish(
             "made_from": lineage,
         },
     )
+    check_text(run.folder)
     run.count("files", len(check_publishable(run.folder)))

@@ -41,6 +41,8 @@ SUMMARY: dict[str, Any] = {
 }
 REPORT_HTML = "<!doctype html><title>report</title>\n"
 
+FAKE_TOKEN = "ghp_" + "16C7e42F292c6912E7710c838347Ae178B4a"
+
 FACTS = ReleaseFacts(
     name="hello",
     base_model="stub",

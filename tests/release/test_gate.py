@@ -14,9 +14,7 @@ from tasks.base.store import Artifact, Store
 from tasks.release.gate import decide, gate
 from tasks.release.measures import Figure, change_since, read_measures
 from tasks.release.params import GateParams
-from tests.release.conftest import RECALLED, SUMMARY, report_of
-
-FAKE_TOKEN = "ghp_" + "16C7e42F292c6912E7710c838347Ae178B4a"
+from tests.release.conftest import FAKE_TOKEN, RECALLED, SUMMARY, report_of
 
 
 @step("tests/records", "1")

@@ -16,7 +16,7 @@ from tasks.release.publish import ensure_published, publish
 from tasks.release.registry import needed_blobs, promote, prune, read_registry
 from tasks.release.releases import list_releases, previous_release
 from tasks.release.releases import rollback_release as rollback
-from tests.release.conftest import FACTS, SUMMARY, Adapter, Release
+from tests.release.conftest import FACTS, FAKE_TOKEN, SUMMARY, Adapter, Release, report_of
 
 GOLDEN = Path(__file__).parent / "golden"
 LOCAL = ReleaseParams()
@@ -65,6 +65,16 @@ def test_folder_with_a_pickle_is_not_publishable(tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
     with pytest.raises(ReleaseError, match=r"pytorch_model\.bin"):
         check_publishable(tmp_path)
+
+
+def test_publish_report_with_a_secret_is_stopped_without_showing_it(
+    store: Store, adapter: Adapter, tokenizer_artifact: Artifact, table: Artifact
+) -> None:
+    report = report_of(store, SUMMARY | {"verdict": f"It says {FAKE_TOKEN}."})
+    decision = gate.direct(store, report, GateParams())
+    with pytest.raises(ReleaseError, match=r"summary\.json would publish a secret \(github-pat\)") as caught:
+        publish.direct(store, adapter(1), tokenizer_artifact, report, decision, table, LOCAL, FACTS)
+    assert FAKE_TOKEN not in str(caught.value)
 
 
 def test_model_card_of_a_run_matches_the_golden_file() -> None:
