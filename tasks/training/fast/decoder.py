@@ -1,0 +1,270 @@
+"""A Llama-shaped decoder with explicit forward and backward: residual stream, norms, rotary positions, grouped attention, SwiGLU.
+
+Only the adapters get gradients. Layers listed for recompute keep their input alone and are computed again on the way back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tasks.training.fast import formulas
+from tasks.training.fast.adapters import SITES, Adapters
+from tasks.training.fast.attention import Attention, Documents
+from tasks.training.fast.sites import Site
+
+HEAD_ROWS = 4096
+"""Rows of logits in memory at a time: 250 MB in bf16 for a vocabulary of 32,000."""
+SHAPES = ("llama", "mistral")
+"""Model types whose layers are exactly what is computed here."""
+
+
+def supported(config: Any, longest: int) -> str | None:
+    """Why the model cannot be trained here, or None.
+
+    Args:
+        config: transformers' configuration.
+        longest: tokens of the longest row; a sliding window at least as long changes nothing.
+    """
+    if config.model_type not in SHAPES:
+        return f"model type {config.model_type}"
+    if config.hidden_act != "silu":
+        return f"activation {config.hidden_act}"
+    window = getattr(config, "sliding_window", None)
+    if window is not None and window < longest:
+        return f"sliding window of {window} tokens"
+    if getattr(config, "attention_bias", False) or getattr(config, "mlp_bias", False):
+        return "biases"
+    return None
+
+
+def shapes(config: Any) -> dict[str, tuple[int, int]]:
+    """(out, in) of every projection of a layer."""
+    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    queries, keys = config.num_attention_heads * head, config.num_key_value_heads * head
+    hidden, inner = config.hidden_size, config.intermediate_size
+    return {
+        "self_attn.q_proj": (queries, hidden),
+        "self_attn.k_proj": (keys, hidden),
+        "self_attn.v_proj": (keys, hidden),
+        "self_attn.o_proj": (hidden, queries),
+        "mlp.gate_proj": (inner, hidden),
+        "mlp.up_proj": (inner, hidden),
+        "mlp.down_proj": (hidden, inner),
+    }
+
+
+@dataclass
+class Layer:
+    """One decoder layer: two norms and four sites."""
+
+    norms: tuple[torch.Tensor, torch.Tensor]
+    sites: dict[str, Any]
+
+
+@dataclass
+class Kept:
+    """What a layer keeps for its backward pass."""
+
+    h: torch.Tensor
+    rest: dict[str, Any] | None
+
+
+class Decoder:
+    """The model. Weights are taken from `read` one by one, so that host memory never holds two copies."""
+
+    def __init__(
+        self,
+        config: Any,
+        read: Callable[[str], torch.Tensor],
+        adapters: Adapters,
+        scale: float,
+        site: Callable[..., Any] = Site,
+        attention: str = "auto",
+    ) -> None:
+        """Builds the layers.
+
+        Args:
+            config: transformers' configuration.
+            read: gives a weight by its name in the checkpoint, on the device and in compute precision.
+            adapters: the matrices that are trained.
+            scale: factor of the adapters' output.
+            site: `Site` or `Fp8Site`.
+            attention: which kernel; see `Attention`.
+        """
+        from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+        self.config, self.adapters = config, adapters
+        self.head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        self.attention = Attention(config.num_attention_heads, config.num_key_value_heads, self.head, attention)
+        self.embedding = read("model.embed_tokens.weight")
+        self.final_norm = read("model.norm.weight")
+        self.output = self.embedding if config.tie_word_embeddings else read("lm_head.weight")
+        self.rotary = LlamaRotaryEmbedding(config).to(self.embedding.device)
+        self.layers: list[Layer] = []
+        for number in range(config.num_hidden_layers):
+            prefix = f"model.layers.{number}"
+            norms = (read(f"{prefix}.input_layernorm.weight"), read(f"{prefix}.post_attention_layernorm.weight"))
+            sites = {
+                name: site(
+                    [read(f"{prefix}.{part}.weight") for part in parts],
+                    [None] * len(parts),
+                    adapters.sites[number][name],
+                    scale,
+                )
+                for name, parts in SITES.items()
+            }
+            self.layers.append(Layer(norms, sites))
+        self.recompute = 0
+        """So many layers, from the last on, are computed again in the backward pass."""
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Called after the adapters changed."""
+        for layer in self.layers:
+            for site in layer.sites.values():
+                site.refresh()
+
+    @torch.no_grad()
+    def forward_backward(
+        self,
+        input_ids: torch.Tensor,
+        position_ids: torch.Tensor,
+        labels: torch.Tensor,
+        factor: float,
+    ) -> torch.Tensor:
+        """Adds the adapters' gradients of `factor` times the summed losses of one row.
+
+        Args:
+            input_ids: int64 `[T]` on the CPU.
+            position_ids: int64 `[T]` on the CPU; documents begin at 0.
+            labels: int64 `[T]` on the CPU; -100 where there is no loss. Token t is predicted from token t - 1.
+            factor: 1 / targets of the whole optimizer step.
+
+        Returns:
+            Losses of the targets in their order, float32 on the device.
+        """
+        device = self.embedding.device
+        documents = Documents.of(position_ids, device)
+        cos, sin = self._angles(position_ids.to(device, non_blocking=True))
+        h = self.embedding[input_ids.to(device, non_blocking=True)]
+        delta: torch.Tensor | None = None
+        kept: list[Kept] = []
+        light = len(self.layers) - self.recompute
+        for number, layer in enumerate(self.layers):
+            h, delta, rest = self._layer(layer, h, delta, cos, sin, documents)
+            kept.append(Kept(h, rest if number < light else None))
+            h = rest["h2"]
+            del rest
+        losses, residual = self._head(h, delta, labels, factor)
+        self._backward(kept, residual, cos, sin, documents)
+        return losses
+
+    def _layer(
+        self,
+        layer: Layer,
+        h: torch.Tensor,
+        delta: torch.Tensor | None,
+        cos: torch.Tensor,
+        sin: torch.Tensor,
+        documents: Documents,
+    ) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
+        """`(input of the layer, what is to be added to rest["h2"], what its backward needs)`."""
+        sites, eps = layer.sites, self.config.rms_norm_eps
+        h, x1, rstd1, carrier = sites["qkv"].add_norm(h, delta, layer.norms[0], eps)
+        (q, k, v), inner_qkv = sites["qkv"].forward(carrier)
+        self._rope(q, k, cos, sin)
+        out, state = self.attention.forward(q, k, v, documents)
+        (d1,), inner_o = sites["o"].forward(sites["o"].prepare(out))
+        h2, x2, rstd2, carrier = sites["gate_up"].add_norm(h, d1, layer.norms[1], eps)
+        (gate, up), inner_gu = sites["gate_up"].forward(carrier)
+        (d2,), inner_down = sites["down"].forward(sites["down"].swiglu(gate, up))
+        rest = {
+            "x1": x1, "rstd1": rstd1, "inner_qkv": inner_qkv, "q": q, "k": k, "v": v, "out": out, "state": state,
+            "inner_o": inner_o, "h2": h2, "x2": x2, "rstd2": rstd2, "inner_gu": inner_gu, "gate": gate, "up": up,
+            "inner_down": inner_down,
+        }  # fmt: skip
+        return h, d2, rest
+
+    def _head(
+        self, h: torch.Tensor, delta: torch.Tensor | None, labels: torch.Tensor, factor: float
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """Losses of the targets, and `(gradient of the last norm's output, its input, rstd, weight)`."""
+        from tasks.training.fast.sites import _ops
+
+        ops = _ops(h)
+        eps = self.config.rms_norm_eps
+        if ops:
+            h, x, rstd = ops.norm(h, delta, self.final_norm, eps, None, None)
+        else:
+            h, x, rstd = formulas.norm(h, delta, self.final_norm, eps)
+        places = (labels[1:] != -100).nonzero()[:, 0]
+        targets = labels[1:][places].to(h.device, non_blocking=True)
+        places = places.to(h.device, non_blocking=True)
+        gradient = torch.zeros_like(x)
+        losses = []
+        for start in range(0, len(places), HEAD_ROWS):
+            piece = slice(start, start + HEAD_ROWS)
+            logits = x[places[piece]] @ self.output.T
+            losses.append((ops or formulas).cross_entropy(logits, targets[piece], factor))
+            gradient.index_copy_(0, places[piece], logits @ self.output)
+        return torch.cat(losses) if losses else x.new_zeros(0, dtype=torch.float32), (gradient, h, rstd, self.final_norm)
+
+    def _backward(
+        self, kept: list[Kept], top: tuple[torch.Tensor, ...], cos: torch.Tensor, sin: torch.Tensor, documents: Documents
+    ) -> None:
+        dx, h, rstd, weight = top
+        residual = torch.zeros_like(h)
+        for number in range(len(self.layers) - 1, -1, -1):
+            layer, keep = self.layers[number], kept.pop()
+            sites = layer.sites
+            rest = keep.rest or self._layer(layer, keep.h, None, cos, sin, documents)[2]
+            # down: its output's gradient is that of the residual stream after the layer
+            dh, dy = sites["down"].d_norm(dx, h, weight, rstd, residual)
+            d_inner = sites["down"].d_inner([dh], dy)
+            dact = sites["down"].d_input(dy, d_inner)
+            act, dy = sites["gate_up"].d_swiglu(rest["gate"], rest["up"], dact)
+            sites["down"].d_adapter(act, rest["inner_down"], [dh], d_inner)
+            del act, dact
+            # gate and up
+            dys = [rest["gate"], rest["up"]]
+            d_inner = sites["gate_up"].d_inner(dys, dy)
+            dx = sites["gate_up"].d_input(dy, d_inner)
+            sites["gate_up"].d_adapter(rest["x2"], rest["inner_gu"], dys, d_inner)
+            dh2, dy = sites["o"].d_norm(dx, rest["h2"], layer.norms[1], rest["rstd2"], dh)
+            # attention's output layer
+            d_inner = sites["o"].d_inner([dh2], dy)
+            dout = sites["o"].d_input(dy, d_inner)
+            sites["o"].d_adapter(rest["out"], rest["inner_o"], [dh2], d_inner)
+            gradients = self.attention.backward(dout, rest["q"], rest["k"], rest["v"], rest["out"], rest["state"])
+            # q, k and v
+            dys, dy = sites["qkv"].d_rope(*gradients, cos, sin, self.head)
+            d_inner = sites["qkv"].d_inner(dys, dy)
+            sites["qkv"].d_adapter(rest["x1"], rest["inner_qkv"], dys, d_inner)
+            if number:  # below the first layer nothing is trained
+                dx = sites["qkv"].d_input(dy, d_inner)
+                h, rstd, weight, residual = keep.h, rest["rstd1"], layer.norms[0], dh2
+
+    def _rope(self, q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> None:
+        from tasks.training.fast.sites import _ops
+
+        (_ops(q) or formulas).rope(q, k, cos, sin, self.head)
+
+    def _angles(self, position_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Float32 `[T, head / 2]`; transformers' class knows every scaling of long contexts."""
+        cos, sin = self.rotary(torch.empty(0, dtype=torch.float32, device=position_ids.device), position_ids[None])
+        half = self.head // 2
+        return cos[0, :, :half].contiguous(), sin[0, :, :half].contiguous()
+
+
+def weight_reader(folder: Path, dtype: torch.dtype, device: torch.device) -> Callable[[str], torch.Tensor]:
+    """Reads weights of a model folder by name from its safetensors files, sharded or not."""
+    from safetensors import safe_open
+
+    files = {path: safe_open(str(path), framework="pt", device="cpu") for path in sorted(folder.glob("*.safetensors"))}
+    where = {name: path for path, opened in files.items() for name in opened.keys()}  # noqa: SIM118 (no mapping)
+    return lambda name: files[where[name]].get_tensor(name).to(device=device, dtype=dtype)

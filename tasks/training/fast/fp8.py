@@ -1,0 +1,227 @@
+"""A site with 8-bit products: frozen weights and what meets them in float8_e4m3, one scale per row, forward and backward.
+
+Base and adapter are one product. A weight's row `W[n, :]` is stored at scale `t[n]`, an input row `x[i, :]` at scale `r[i]`. Behind them stand
+`s B[n, :] g / t[n]` and `(x A^T)[i, :] / (r[i] g)`, so that
+
+    r[i] t[n] (x8 W8 + tail8 tail8) = x W^T + s (x A^T) B^T
+
+without another pass over the output. `g` (one per projection, renewed with the adapter) keeps both tails inside the range of the format. The error of a tail is
+of the size of the base's own rounding, relative to a much smaller term. The gradient of the input is made the same way from the transposed weights, with the
+projections side by side, so the sum over them is inside the product. Gradients of the adapter itself are bf16 products.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from tasks.training.fast import kernels
+from tasks.training.fast.adapters import SiteAdapter
+from tasks.training.fast.sites import accumulate
+
+E4M3 = torch.float8_e4m3fn
+SHARED_TAIL = 512
+"""Adapters of one input share a buffer up to this many columns; wider ones would multiply too many zeros."""
+LARGEST = 448.0
+"""Largest float8_e4m3."""
+TINY = 1e-12
+MAX_STRAIN = 4.0
+"""Beyond it the adapter is as strong as the base and no common scale holds both."""
+ROOM = 3.5
+"""A tail's rms at the row scale is then about 32 of 448 at most, since a row's largest value is at least 4 times its rms."""
+
+
+class Fp8Site:
+    """Quantised products. What it hands from an operation to the product that follows is a buffer with its scales."""
+
+    def __init__(
+        self, weights: list[torch.Tensor], biases: list[torch.Tensor | None], adapter: SiteAdapter, scale: float
+    ) -> None:
+        """Quantises the frozen weights `[out, in]` of the site's projections, both ways round."""
+        device = weights[0].device
+        self.widths, self.inputs = [len(weight) for weight in weights], weights[0].shape[1]
+        self.biases, self.adapter, self.scale = biases, adapter, scale
+        self.rank, self.columns = len(adapter.a) // len(weights), len(adapter.a)
+        self.shared = len(weights) == 1 or self.columns <= SHARED_TAIL
+        groups = [list(range(len(weights)))] if self.shared else [[place] for place in range(len(weights))]
+        self.tail = self.columns // len(groups)
+        self.forward_weights = []
+        for group in groups:
+            joined = torch.cat([weights[place] for place in group]) if len(group) > 1 else weights[group[0]]
+            self.forward_weights.append(_quantised(joined, self.tail))
+        transposed = torch.cat(weights).T.contiguous()
+        self.backward_weight = _quantised(transposed, self.columns)
+        self.a8 = torch.empty((self.columns, self.inputs), dtype=E4M3, device=device)
+        self.a_scales = torch.empty((self.columns, 1), device=device)
+        self.b8 = [torch.empty((self.rank, width), dtype=E4M3, device=device) for width in self.widths]
+        self.b_scales = [torch.empty((self.rank, 1), device=device) for _ in self.widths]
+        self.scale_means = (
+            torch.stack([scales.mean() for _, scales in self.forward_weights]).mean(),
+            self.backward_weight[1].mean(),
+        )
+        self.extended = True
+        """Whether base and adapter are one product; else the adapter is added in bf16."""
+        self.strain = torch.zeros((), device=device)
+        """How far the tails' two ranges have been apart; above `MAX_STRAIN` values would be cut off."""
+        self.balance = torch.ones(len(weights), device=device)
+        self.back_balance = torch.ones(len(weights), device=device)
+
+    def refresh(self) -> None:
+        """Quantises the adapter anew: its own products' operands and the tails behind the weights."""
+        adapter = self.adapter
+        parts = [self._rows(adapter.a, place) for place in range(len(self.widths))]
+        matrices, count = parts + adapter.b, len(parts)
+        norms = torch.stack(torch._foreach_norm(matrices)).float() * (ROOM / self.rank**0.5)
+        largest = torch.stack(torch._foreach_norm(matrices, float("inf"))).float() * self.scale + TINY
+        for balance, wanted, against, scales in (
+            (self.balance, norms[:count], largest[count:], self.scale_means[0]),
+            (self.back_balance, norms[count:], largest[:count], self.scale_means[1]),
+        ):
+            allowed = scales * LARGEST / against
+            self.strain = torch.maximum(self.strain, (wanted / allowed).max())
+            balance.copy_(torch.minimum(wanted, allowed).clamp_(0.005, 64.0))
+        kernels.quantise(adapter.a, self.a8[None], self.a_scales)
+        width = sum(self.widths)
+        start = 0
+        for place, b in enumerate(adapter.b):
+            kernels.quantise(b, self.b8[place][None], self.b_scales[place])
+            weight, scales = self.forward_weights[0 if self.shared else place]
+            first = start if self.shared else 0
+            rows = slice(first, first + self.widths[place])
+            column = self.inputs + (place * self.rank if self.shared else 0)
+            kernels.weight_tail(b, scales[rows], self.balance[place:], self.scale, weight[rows], column)
+            start += self.widths[place]
+            back, back_scales = self.backward_weight
+            column = width + place * self.rank
+            kernels.weight_tail(parts[place], back_scales, self.back_balance[place:], self.scale, back, column)
+
+    def relax(self) -> bool:
+        """Goes over to adding the adapter in bf16 if its tails do not fit the format; waits for the device. True if it did."""
+        if self.extended and float(self.strain) > MAX_STRAIN:
+            self.extended = False
+            return True
+        return False
+
+    def add_norm(self, h: torch.Tensor, delta: torch.Tensor | None, weight: torch.Tensor, eps: float) -> Any:
+        """`(h + delta, its norm, rstd, input)`: the residual add, the norm, and what `forward` takes."""
+        buffer, scales = self._buffer(len(h))
+        return (*kernels.norm(h, delta, weight, eps, buffer, scales), (buffer, scales))
+
+    def prepare(self, x: torch.Tensor) -> Any:
+        """What `forward` takes, of a matrix."""
+        buffer, scales = self._buffer(len(x))
+        kernels.quantise(x, buffer, scales)
+        return buffer, scales
+
+    def swiglu(self, gate: torch.Tensor, up: torch.Tensor) -> Any:
+        """What `forward` takes, of silu(gate) * up."""
+        buffer, scales = self._buffer(len(gate))
+        kernels.swiglu(gate, up, buffer, scales)
+        return buffer, scales
+
+    def forward(self, x: Any) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Outputs `[T, out]` of each projection, and the inner values `[T, projections * rank]`."""
+        buffer, scales = x
+        inner = _product(buffer[0][:, : self.inputs], scales, self.a8, self.a_scales)
+        if self.extended:
+            kernels.tail(inner, scales, self.balance, buffer, self.inputs, self.rank)
+        columns = slice(None if self.extended else self.inputs)
+        made = [
+            _product(piece[:, columns], scales, weight[:, columns], weight_scales)
+            for piece, (weight, weight_scales) in zip(buffer, self.forward_weights, strict=True)
+        ]
+        outputs = list(made[0].split(self.widths, dim=1)) if self.shared else made
+        if not self.extended:
+            for place, (output, b) in enumerate(zip(outputs, self.adapter.b, strict=True)):
+                output.addmm_(inner[:, place * self.rank : (place + 1) * self.rank], b, alpha=self.scale)
+        for output, bias in zip(outputs, self.biases, strict=True):
+            if bias is not None:
+                output.add_(bias)
+        return outputs, inner
+
+    def d_norm(
+        self, dx: torch.Tensor, h: torch.Tensor, weight: torch.Tensor, rstd: torch.Tensor, residual: torch.Tensor
+    ) -> tuple[torch.Tensor, Any]:
+        """Gradient of `h` through the norm before, and what `d_input` takes of it."""
+        buffer, scales = self._gradient_buffer(len(h))
+        return kernels.norm_backward(dx, h, weight, rstd, residual, buffer[None], scales), (buffer, scales)
+
+    def d_swiglu(self, gate: torch.Tensor, up: torch.Tensor, dact: torch.Tensor) -> tuple[torch.Tensor, Any]:
+        """Overwrites gate and up by their gradients; `(silu(gate) * up, what d_input takes)`."""
+        buffer, scales = self._gradient_buffer(len(gate))
+        return kernels.swiglu_backward(gate, up, dact, buffer[None], scales), (buffer, scales)
+
+    def d_rope(
+        self,
+        dq: torch.Tensor,
+        dk: torch.Tensor,
+        dv: torch.Tensor,
+        cos: torch.Tensor,
+        sin: torch.Tensor,
+        head: int,
+    ) -> tuple[list[torch.Tensor], Any]:
+        """Gradients of q, k, v before their rotation, and what `d_input` takes of them."""
+        buffer, scales = self._gradient_buffer(len(dq))
+        together = kernels.rope_backward(dq, dk, dv, cos, sin, head, buffer[None], scales)
+        return list(together.split(self.widths, dim=1)), (buffer, scales)
+
+    def d_inner(self, dys: list[torch.Tensor], dy: Any) -> torch.Tensor:
+        """Gradient of the inner values, not yet scaled: `dy B`, `[T, projections * rank]`; also put behind `dy`."""
+        buffer, scales = dy
+        pieces, start = [], 0
+        for width, b8, b_scales in zip(self.widths, self.b8, self.b_scales, strict=True):
+            pieces.append(_product(buffer[:, start : start + width], scales, b8, b_scales))
+            start += width
+        inner = torch.cat(pieces, dim=1) if len(pieces) > 1 else pieces[0]
+        if self.extended:
+            kernels.tail(inner, scales, self.back_balance, buffer[None], start, self.rank)
+        return inner
+
+    def d_input(self, dy: Any, d_inner: torch.Tensor) -> torch.Tensor:
+        """Gradient of the input, `[T, in]`."""
+        buffer, scales = dy
+        weight, weight_scales = self.backward_weight
+        if self.extended:
+            return _product(buffer, scales, weight, weight_scales)
+        width = sum(self.widths)
+        product = _product(buffer[:, :width], scales, weight[:, :width], weight_scales)
+        return product.addmm_(d_inner, self.adapter.a, alpha=self.scale)
+
+    def d_adapter(
+        self, x: torch.Tensor, inner: torch.Tensor, dys: list[torch.Tensor], d_inner: torch.Tensor
+    ) -> None:
+        """Adds the adapter's gradients."""
+        accumulate(self.adapter, x, inner, dys, d_inner, self.scale)
+
+    def _rows(self, a: torch.Tensor, place: int) -> torch.Tensor:
+        return a[place * self.rank : (place + 1) * self.rank]
+
+    def _buffer(self, tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
+        device = self.a8.device
+        copies = len(self.forward_weights)
+        buffer = torch.empty((copies, tokens, self.inputs + self.tail), dtype=E4M3, device=device)
+        return buffer, torch.empty((tokens, 1), device=device)
+
+    def _gradient_buffer(self, tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
+        device = self.a8.device
+        buffer = torch.empty((tokens, sum(self.widths) + self.columns), dtype=E4M3, device=device)
+        return buffer, torch.empty((tokens, 1), device=device)
+
+
+def _quantised(weight: torch.Tensor, tail: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """A frozen matrix `[N, K]` in 8 bits with `tail` zero columns behind it, and its row scales `[N, 1]`."""
+    rows, columns = weight.shape
+    buffer = torch.zeros((rows, columns + tail), dtype=torch.uint8, device=weight.device).view(E4M3)
+    scales = torch.empty((rows, 1), device=weight.device)
+    kernels.quantise(weight, buffer[None], scales)
+    return buffer, scales
+
+
+def _product(
+    left: torch.Tensor, left_scales: torch.Tensor, right: torch.Tensor, right_scales: torch.Tensor
+) -> torch.Tensor:
+    """`[M, K]` times the transpose of `[N, K]` in bf16."""
+    return torch._scaled_mm(
+        left, right.T, scale_a=left_scales, scale_b=right_scales.T, out_dtype=torch.bfloat16, use_fast_accum=True
+    )
