@@ -24,9 +24,18 @@ PULLS: Final = "+refs/pull/*/head:refs/pull/*/head"
 
 TRIES: Final = 3
 _REFUSED: Final = (
-    "not found", "Authentication failed", "could not read Username", "error: 401", "error: 403", "error: 404",
-    "does not exist", "does not appear to be a git repository", "Access denied", "Permission denied",
-)  # fmt: skip
+    "not found",
+    "Authentication failed",
+    "could not read Username",
+    "error: 401",
+    "error: 403",
+    "error: 404",
+    "does not exist",
+    "does not appear to be a git repository",
+    "Access denied",
+    "Permission denied",
+    "Could not read from remote repository",
+)
 
 
 class RefusedError(SourceError):

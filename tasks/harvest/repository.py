@@ -82,7 +82,7 @@ def git(*arguments: str, stdin: bytes | None = None, environment: dict[str, str]
 
     Raises:
         InputError: git is not installed.
-        SourceError: git failed; the message is the last line that git wrote.
+        SourceError: git failed; the message is what git called fatal.
     """
     try:
         done = subprocess.run(
@@ -96,8 +96,9 @@ def git(*arguments: str, stdin: bytes | None = None, environment: dict[str, str]
     except FileNotFoundError as error:
         raise InputError("git is not installed or not on PATH; install git 2.30 or newer") from error
     if done.returncode:
-        complaint = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no message"]
-        raise SourceError(f"git {_verb(arguments)}: {complaint[-1]}")
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no message"]
+        complaint = next((line.removeprefix("fatal: ") for line in lines if line.startswith("fatal: ")), lines[-1])
+        raise SourceError(f"git {_verb(arguments)}: {complaint}")
     return done.stdout
 
 

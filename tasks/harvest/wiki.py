@@ -1,12 +1,13 @@
 """harvest/wiki: every page of the wiki becomes a document.
 
-In: the wiki's commit, or none (then no records). Out: `records.jsonl` of documents, kind `wiki`, sorted by id;
-`created_at` and `updated_at` are the dates of a page's first and last edit; a verdict for every other file.
+In: the wiki's commit, or none (then no records). Out: `records.jsonl` of documents, kind `wiki`, sorted by id, texts as
+written; `created_at` and `updated_at` are the dates of a page's first and last edit, `meta.links` its links to other
+pages. A verdict for every other file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ from tasks.harvest.params import ResolvedWiki
 from tasks.harvest.paths import display_path
 from tasks.harvest.repository import Repository
 from tasks.harvest.snapshot import Dropped, Entry, tree_entries
+from tasks.harvest.wiki_links import page_links, page_names
 
 VERSION: Final = "2026.11.24"
 
@@ -61,6 +63,7 @@ def read_pages(repository: Repository, source: ResolvedWiki) -> Iterator[Documen
     dates = page_dates(repository, source.revision)
     entries = tree_entries(repository, source.revision)
     pages = [entry for entry in entries if _reason(entry) is None]
+    names = page_names(entry.path for entry in pages)
     contents = repository.blobs([entry.object_id for entry in pages])
     for entry in entries:
         reason = _reason(entry)
@@ -74,7 +77,7 @@ def read_pages(repository: Repository, source: ResolvedWiki) -> Iterator[Documen
         elif not decoded.text.strip():
             yield Dropped(entry.path, "empty", "")
         else:
-            yield _document(entry, decoded.text, source, dates.get(entry.path))
+            yield _document(entry, decoded.text, source, dates.get(entry.path), names)
 
 
 @step("harvest/wiki", VERSION)
@@ -108,9 +111,13 @@ def _reason(entry: Entry) -> str | None:
     return "navigation" if stem.lower() in NAVIGATION else None
 
 
-def _document(entry: Entry, text: str, source: ResolvedWiki, dates: tuple[int, int] | None) -> Document:
+def _document(
+    entry: Entry, text: str, source: ResolvedWiki, dates: tuple[int, int] | None, names: Mapping[str, str]
+) -> Document:
     name = entry.path.rsplit("/", 1)[-1]
     stem, _, extension = name.rpartition(".")
+    markup = MARKUPS[extension.lower()]
+    links = [link.meta() for link in page_links(text, markup, names)]
     return Document(
         id=f"{source.repo}/wiki/{entry.path}",
         kind=Kind.WIKI,
@@ -122,5 +129,5 @@ def _document(entry: Entry, text: str, source: ResolvedWiki, dates: tuple[int, i
         text=text,
         created_at=rfc3339(dates[0]) if dates else None,
         updated_at=rfc3339(dates[1]) if dates else None,
-        meta={"format": MARKUPS[extension.lower()], "blob": entry.object_id},
+        meta={"format": markup, "blob": entry.object_id, "links": links},
     )

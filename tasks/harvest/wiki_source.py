@@ -39,6 +39,8 @@ def named_wiki(address: str, name: str, until: int, store: Store) -> ResolvedWik
 def beside(address: str, source: Opened, store: Store) -> Opened | None:
     """The wiki beside a repository that is not on GitHub: `<repo>.wiki.git`, or None."""
     if source.remote is not None:
+        if Path(source.remote.url).is_file():  # a bundle
+            return None
         return remote_wiki(Remote(url=address), store)
     home = source.folder.parent if source.folder.name == ".git" else source.folder
     stem = home.name.removesuffix(".git")

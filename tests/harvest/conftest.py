@@ -30,19 +30,30 @@ def source_file(number: int, edited: bool = False) -> bytes:
 def build_town(folder: Path, count: int) -> Town:
     """Pull requests 1 to `count`, one a day: merged, squashed, open, closed, by bots and by people who left."""
     history = History()
-    trunk = history.commit("refs/heads/main", {"README.md": b"# Town\n", "app.py": source_file(0)}, 0, message="First\n")
+    trunk = history.commit(
+        "refs/heads/main", {"README.md": b"# Town\n", "app.py": source_file(0)}, 0, message="First\n"
+    )
     marks = {}
     for number in range(1, count + 1):
         files = {"app.py": source_file(number, edited=True), f"docs/{number:03d}.md": f"# Page {number}\n".encode()}
         if number % 7 == 0:
             files |= {f"docs/{number - 6:03d}.md": None, "logo.png": b"\x89PNG\0" + bytes([number])}
         head = history.commit(
-            f"refs/pull/{number}/head", files, number, [trunk], f"Edit {number}\n\nBecause of {number}.\n", f"Dev{number % 5}"
+            f"refs/pull/{number}/head",
+            files,
+            number,
+            [trunk],
+            f"Edit {number}\n\nBecause of {number}.\n",
+            f"Dev{number % 5}",
         )
         base, merge = trunk, None
         if number % 5 in (0, 1):
             merge = trunk = history.commit(
-                "refs/heads/main", files, number + 0.5, [trunk, head], f"Merge pull request #{number} from a/b\n\nTitle {number}\n"
+                "refs/heads/main",
+                files,
+                number + 0.5,
+                [trunk, head],
+                f"Merge pull request #{number} from a/b\n\nTitle {number}\n",
             )
         elif number % 5 == 2:
             merge = trunk = history.commit(
@@ -58,7 +69,12 @@ def build_town(folder: Path, count: int) -> Town:
 
 def _pull(history: History, number: int, head: int, base: int, merge: int | None) -> Pull:
     comments = [
-        Comment(number * 1000 + place, User(f"reader{place % 3}"), moment(number + 0.1 + place / 1000), f"Comment {place}\r\nof {number}")
+        Comment(
+            number * 1000 + place,
+            User(f"reader{place % 3}"),
+            moment(number + 0.1 + place / 1000),
+            f"Comment {place}\r\nof {number}",
+        )
         for place in range(number % 4 if number % 50 else 130)
     ]
     return Pull(
@@ -84,19 +100,21 @@ def _pull(history: History, number: int, head: int, base: int, merge: int | None
 
 def _reviews(number: int) -> list[Review]:
     first = number * 1000 + 500
-    remarks = [
-        Comment(
-            first + place, User("critic"), moment(number + 0.2), f"Line {place}?", "app.py", None if place % 2 else place + 1,
-            place + 1, first if place else None,
-        )
-        for place in range(number % 3 if number % 50 else 70)
-    ]  # fmt: skip
+    remarks = []
+    for place in range(number % 3 if number % 50 else 70):
+        line = None if place % 2 else place + 1  # null: the line is gone from the newest version
+        parent = first if place else None
+        body, when = f"Line {place}?", moment(number + 0.2)
+        remarks.append(Comment(first + place, User("critic"), when, body, "app.py", line, place + 1, parent))
     reviews = [
         Review(first, User("critic"), moment(number + 0.2), "", "COMMENTED", remarks),
         Review(first + 200, None, moment(number + 0.3), "Fine.", "APPROVED"),
         Review(first + 201, User("critic"), None, "not yet sent", "PENDING"),
     ]
-    more = [Review(first + 210 + place, User("critic"), moment(number + 0.4), "Again", "CHANGES_REQUESTED") for place in range(60)]
+    more = [
+        Review(first + 210 + place, User("critic"), moment(number + 0.4), "Again", "CHANGES_REQUESTED")
+        for place in range(60)
+    ]
     return reviews[:2] + more if number % 50 == 0 else reviews[: number % 4]
 
 

@@ -47,7 +47,10 @@ class History:
         self._marks += 1
         text = message.encode()
         lines = [f"commit {ref}\nmark :{self._marks}\n".encode()]
-        lines += [f"{role} {author} <{author.lower()}@example.org> {day(when)} +0000\n".encode() for role in ("author", "committer")]
+        lines += [
+            f"{role} {author} <{author.lower()}@example.org> {day(when)} +0000\n".encode()
+            for role in ("author", "committer")
+        ]
         lines += [b"data %d\n%s\n" % (len(text), text)]
         lines += [f"{'from' if place == 0 else 'merge'} :{parent}\n".encode() for place, parent in enumerate(parents)]
         for path, content in files.items():

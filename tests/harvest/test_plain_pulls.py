@@ -1,0 +1,188 @@
+import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.base.errors import InputError
+from tasks.base.records import Document
+from tasks.base.runs import read_records
+from tasks.base.store import Artifact, Store
+from tasks.harvest.params import GithubParams, ResolvedSource, SourceParams
+from tasks.harvest.pulls import pulls
+from tasks.harvest.resolve import resolve_source
+from tests.harvest.histories import History, moment, run
+
+NOW = datetime.datetime(2024, 6, 1, tzinfo=datetime.UTC)
+
+
+def resolved(store: Store, repo: Path | str, **wish: Any) -> ResolvedSource:
+    return resolve_source(SourceParams.model_validate({"repo": str(repo), **wish}), GithubParams(), NOW, store)
+
+
+def harvest(store: Store, repo: Path | str, **wish: Any) -> tuple[Artifact, dict[int, Document]]:
+    found = resolved(store, repo, **wish)
+    assert found.pulls is not None
+    made = pulls.direct(store, source=found.pulls)
+    return made, {item.meta["number"]: item for item in read_records(store, made, Document)}
+
+
+@pytest.fixture
+def village(tmp_path: Path) -> Path:
+    """Four pull requests: merged, squashed, open, and one merged whose head is gone."""
+    text = "".join(f"line {number}\n" for number in range(30)).encode()
+    history = History()
+    first = history.commit("refs/heads/main", {"a.txt": text, "old.txt": b"x\n" * 20, "pic.png": b"\x89\0"}, 0)
+    edit = {"a.txt": text + b"end\n", "pic.png": b"\x89\0\1"}
+    one = history.commit("refs/pull/1/head", edit, 1, [first], "Add end\n\nWhy.\n")
+    merged = history.commit(
+        "refs/heads/main", edit, 2, [first, one],
+        "Merge pull request #1 from ann/end\n\nAdd an end\n\nMore words.\n",
+    )  # fmt: skip
+    two = history.commit("refs/pull/2/head", {"old.txt": None, "dir/new.txt": b"x\n" * 20}, 3, [merged], "wip\n", "Bob")
+    history.commit("refs/pull/2/head", {"end.txt": b"no newline"}, 3.5, [two], "wip 2\n", "Bob")
+    squashed = history.commit(
+        "refs/heads/main", {"old.txt": None, "dir/new.txt": b"x\n" * 20, "end.txt": b"no newline"}, 4, [merged],
+        "Move old (#2)\n\n* wip\n* wip 2\n",
+    )  # fmt: skip
+    history.commit("refs/pull/3/head", {"a.txt": text}, 5, [squashed], "Remove the end\n\nIt was wrong.\n")
+    side = history.commit("refs/heads/side", {"b.txt": b"b\n"}, 6, [squashed], "Side\n", "Cy")
+    history.commit(
+        "refs/heads/main", {"b.txt": b"b\n"}, 7, [squashed, side], "Merge pull request #4 from cy/side\n\nAdd b\n"
+    )
+    folder = history.write(tmp_path / "village.git")
+    run("git", "--git-dir", str(folder), "branch", "-D", "side")
+    return folder
+
+
+def test_pulls_of_a_bare_repository_come_from_heads_and_merge_commits(store: Store, village: Path) -> None:
+    made, found = harvest(store, village)
+
+    assert made.counts == {"records": 4}
+    assert [(item.title, item.text) for item in found.values()] == [
+        ("Add an end", "More words."),
+        ("Move old", "* wip\n* wip 2"),
+        ("Remove the end", "It was wrong."),
+        ("Add b", ""),
+    ]
+    assert [(item.meta["state"], item.meta["merged_at"], item.meta["author"]) for item in found.values()] == [
+        ("closed", moment(2), "Ann"),
+        ("closed", moment(4), "Bob"),
+        ("unknown", None, "Ann"),
+        ("closed", moment(7), "Cy"),
+    ]
+    assert {item.created_at for item in found.values()} == {None}
+    assert [item.id for item in found.values()] == [f"village/pull/{number:07d}" for number in (1, 2, 3, 4)]
+    assert found[1].meta["files"] == [
+        {
+            "path": "a.txt",
+            "status": "modified",
+            "previous_path": None,
+            "patch": "@@ -28,3 +28,4 @@ line 26\n line 27\n line 28\n line 29\n+end",
+        },
+        {"path": "pic.png", "status": "modified", "previous_path": None, "patch": None},
+    ]
+    assert found[2].meta["files"] == [
+        {"path": "dir/new.txt", "status": "renamed", "previous_path": "old.txt", "patch": None},
+        {
+            "path": "end.txt",
+            "status": "added",
+            "previous_path": None,
+            "patch": "@@ -0,0 +1 @@\n+no newline\n\\ No newline at end of file",
+        },
+    ]
+    assert [item["message"] for item in found[2].meta["commits"]] == ["wip\n", "wip 2\n"]
+
+
+def test_pulls_without_heads_come_from_merge_and_squash_commits(store: Store, village: Path, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    run("git", "clone", "--quiet", str(village), str(clone))
+    made, found = harvest(store, clone)
+    assert made.counts == {"records": 3}
+    assert [(number, item.title) for number, item in found.items()] == [
+        (1, "Add an end"),
+        (2, "Move old"),
+        (4, "Add b"),
+    ]
+    assert [item["path"] for item in found[2].meta["files"]] == ["dir/new.txt", "end.txt"]
+
+
+def test_pulls_of_a_bundle_are_harvested(store: Store, village: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "village.bundle"
+    run("git", "--git-dir", str(village), "bundle", "create", "--quiet", str(bundle), "--all")
+    made, _ = harvest(store, bundle)
+    assert made.sha256 == harvest(store, village)[0].sha256
+
+
+def test_pulls_limit_since_state_and_date_select(store: Store, village: Path) -> None:
+    def numbers(**wish: Any) -> list[int]:
+        return sorted(harvest(store, village, **wish)[1])
+
+    assert numbers(pulls={"limit": 2}) == [3, 4]
+    assert numbers(pulls={"state": "merged"}) == [1, 2, 4]
+    assert numbers(pulls={"since": "2023-01-06"}) == [3, 4]
+    assert numbers(as_of="2023-01-05") == [1, 2]  # the first own commit's date bounds it
+    with pytest.raises(InputError, match=r"^sources.pulls.state: open needs GitHub's API"):
+        resolved(store, village, pulls={"state": "open"})
+
+
+def test_pulls_key_changes_only_with_a_pull(store: Store, village: Path, tmp_path: Path) -> None:
+    def key() -> object:
+        return pulls.key_document(source=resolved(store, village).pulls)
+
+    before = key()
+    work = tmp_path / "work"
+    run("git", "clone", "--quiet", str(village), str(work))
+    (work / "README.md").write_text("# Edited\n")
+    git = ("git", "-C", str(work), "-c", "user.name=a", "-c", "user.email=a@example.org")
+    run(*git, "add", ".")
+    run(*git, "commit", "--quiet", "-m", "Edit a page")
+    run(*git, "push", "--quiet", "origin", "main")
+    assert key() == before
+    run("git", "--git-dir", str(village), "update-ref", "refs/pull/3/head", "main")
+    assert key() != before
+
+
+def test_pulls_with_an_absent_blob_keep_their_other_patches(store: Store, village: Path) -> None:
+    blob = run("git", "--git-dir", str(village), "rev-parse", "refs/pull/2/head:end.txt").strip()
+    (village / "objects" / blob[:2] / blob[2:]).unlink()
+    _, found = harvest(store, village)
+    files = {item["path"]: item for item in found[2].meta["files"]}
+    assert files["end.txt"] == {"path": "end.txt", "status": "added", "previous_path": None, "patch": None}
+    assert (files["dir/new.txt"]["status"], files["old.txt"]["status"]) == ("added", "removed")
+    assert found[3].meta["files"][0]["patch"] == "@@ -28,4 +28,3 @@ line 26\n line 27\n line 28\n line 29\n-end"
+
+
+def test_pulls_patches_have_the_function_names_of_built_in_drivers(store: Store, tmp_path: Path) -> None:
+    body = "".join(f"    x{number} = {number}\n" for number in range(20))
+    source = f"class A:\n  def method(self):\n{body}".encode()
+    history = History()
+    first = history.commit("refs/heads/main", {"a.py": source, "a.txt": source}, 0)
+    edited = source.replace(b"x15 = 15", b"x15 = 0").replace(b"x7 = 7", b"x7 = 0")
+    history.commit("refs/pull/1/head", {"a.py": edited, "a.txt": edited}, 1, [first])
+    _, found = harvest(store, history.write(tmp_path / "repo.git"))
+    patches = {item["path"]: item["patch"] for item in found[1].meta["files"]}
+    # git's default finds the last line that begins with a letter; Python's driver the enclosing function. The two hunks
+    # are one, as GitHub shows them: a single line lies between their contexts.
+    assert patches["a.py"].splitlines()[0] == "@@ -7,15 +7,15 @@ def method(self):"
+    assert patches["a.txt"].splitlines()[0] == "@@ -7,15 +7,15 @@ class A:"
+    assert patches["a.py"].count("@@ -") == 1
+
+
+def test_pulls_switched_off_resolve_to_none(store: Store, village: Path) -> None:
+    assert resolved(store, village, pulls=None).pulls is None
+
+
+def test_pulls_of_a_repository_without_any_are_no_records(store: Store, tmp_path: Path) -> None:
+    history = History()
+    history.commit("refs/heads/main", {"a": b"1"}, 0)
+    made, _ = harvest(store, history.write(tmp_path / "repo.git"))
+    assert made.counts == {"records": 0}
+
+
+def test_pulls_of_a_work_tree_with_odd_configuration_are_read_plainly(store: Store, village: Path) -> None:
+    before = harvest(store, village)[0].sha256
+    with (village / "config").open("a") as config:
+        config.write("[diff]\n\tnoprefix = true\n\tcontext = 0\n\talgorithm = patience\n[core]\n\tquotePath = false\n")
+    other = Store(store.uri + "-other")
+    assert harvest(other, village)[0].sha256 == before

@@ -1,0 +1,245 @@
+import codecs
+import datetime
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tasks.base.errors import RecordError
+from tasks.base.records import Document
+from tasks.base.runs import read_records, read_verdicts
+from tasks.base.store import Store
+from tasks.harvest.params import GithubParams, ResolvedSnapshot, SnapshotParams, SourceParams
+from tasks.harvest.paths import display_path
+from tasks.harvest.repository import git, open_view
+from tasks.harvest.resolve import resolve_source
+from tasks.harvest.snapshot import Dropped, read_files, snapshot
+from tests.harvest.histories import Files, History, moment
+
+NOW = datetime.datetime(2024, 6, 1, tzinfo=datetime.UTC)
+ALL = SnapshotParams(drop=())
+MARKS = {
+    "utf-8": codecs.BOM_UTF8,
+    "utf-16-le": codecs.BOM_UTF16_LE,
+    "utf-16-be": codecs.BOM_UTF16_BE,
+    "utf-32-le": codecs.BOM_UTF32_LE,
+    "utf-32-be": codecs.BOM_UTF32_BE,
+}
+
+
+def commit(folder: Path, files: Files) -> str:
+    history = History()
+    mark = history.commit("refs/heads/main", files, 0)
+    history.write(folder)
+    return history.shas[mark]
+
+
+def read(
+    tmp_path: Path, files: Files, params: SnapshotParams | None = None
+) -> tuple[dict[str, Document], dict[str, Dropped]]:
+    folder = tmp_path / "repo.git"
+    revision = commit(folder, files)
+    source = ResolvedSnapshot(repo="r", revision=revision, committed_at=moment(0), web_url=None, location=str(folder))
+    found = list(read_files(open_view(folder, tmp_path), source, params or SnapshotParams()))
+    assert [item.path for item in found] == sorted(item.path for item in found)
+    documents = {item.path: item for item in found if isinstance(item, Document)}
+    return documents, {item.path: item for item in found if isinstance(item, Dropped)}
+
+
+name = st.binary(min_size=1, max_size=6).filter(
+    lambda part: not set(part) & {0, 47} and part not in (b".", b"..") and not part.lower().startswith(b".git")
+)
+path = st.lists(name, min_size=1, max_size=3).map(b"/".join)
+content = st.one_of(st.binary(max_size=60), st.text(max_size=40).map(str.encode), st.just(b""))
+changes = st.dictionaries(path, st.one_of(content, content, st.none()), min_size=1, max_size=6)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(changes, min_size=1, max_size=3), st.sampled_from(["once", "all"]))
+def test_snapshot_of_random_history_has_every_entry_once(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[dict[bytes, bytes | None]], duplicates: str
+) -> None:
+    folder = tmp_path_factory.mktemp("random")
+    history = History()
+    mark = history.commit("refs/heads/main", {b"first": b"1"}, 0)
+    for number, step in enumerate(steps):
+        mark = history.commit("refs/heads/main", step, number + 1, [mark])
+    repository = history.write(folder / "repo.git")
+    store = Store(str(folder / "store"))
+    asked = SourceParams.model_validate({"repo": str(repository), "files": {"duplicates": duplicates}})
+    found = resolve_source(asked, GithubParams(), NOW, store)
+    made = snapshot.direct(store, source=found.snapshot, params=asked.files)
+
+    listing = git("--git-dir", str(repository), "ls-tree", "-r", "-z", "main").split(b"\0")[:-1]
+    tree = {display_path(line.split(b"\t", 1)[1]): line.split()[2].decode() for line in listing}
+    assert len(tree) == len(listing)
+    documents = list(read_records(store, made, Document))
+    verdicts = [verdict.id for verdict in read_verdicts(store, made)]
+    ids = [document.id for document in documents] + verdicts
+    assert sorted(ids) == sorted(f"repo/file/{name}" for name in tree)
+    for document in documents:
+        data = git("--git-dir", str(repository), "cat-file", "blob", tree[document.path])
+        encoding = document.meta.get("encoding", "utf-8")
+        mark = MARKS[encoding] if document.meta.get("byte_order_mark") else b""
+        assert mark + document.text.encode(encoding) == data
+
+
+def test_snapshot_encodings_are_decoded_and_reported(tmp_path: Path, store: Store) -> None:
+    files = {
+        "bom.txt": b"\xef\xbb\xbfhello\n",
+        "crlf.txt": b"a\r\nb\r\n",
+        "latin.txt": "caf\xe9 na\xefve\n".encode("latin-1"),
+        "utf16.txt": b"\xff\xfe" + "wide\n".encode("utf-16-le"),
+        "utf16be.txt": b"\xfe\xff" + "wide b\n".encode("utf-16-be"),
+        "nul.bin": b"a\0b",
+        "noise.bin": bytes(range(1, 32)) * 4 + b"\xff\xfe\xfd",
+        "cut.txt": "\u00e9".encode() * 5000,
+    }
+    documents, dropped = read(tmp_path, files)
+
+    assert {name: document.text for name, document in documents.items() if name != "cut.txt"} == {
+        "bom.txt": "hello\n",
+        "crlf.txt": "a\r\nb\r\n",
+        "latin.txt": "café naïve\n",
+        "utf16.txt": "wide\n",
+        "utf16be.txt": "wide b\n",
+    }
+    assert documents["latin.txt"].meta["encoding"] == "cp1252"
+    assert documents["utf16.txt"].meta["encoding"] == "utf-16-le"
+    assert documents["bom.txt"].meta["byte_order_mark"] is True
+    assert len(documents["cut.txt"].text) == 5000  # a probe of the first 8,000 bytes would have cut a character
+    assert {name: item.reason for name, item in dropped.items()} == {"nul.bin": "binary", "noise.bin": "binary"}
+
+
+def test_snapshot_odd_entries_get_a_verdict_each(tmp_path: Path) -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+    files: Files = {
+        "a.py": b"x = 1\n",
+        "b/copy.py": b"x = 1\n",
+        "empty.py": b"",
+        "link": ("120000", b"a.py"),
+        "module": ("160000", b"0123456789" * 4),
+        "big.psd": pointer,
+        "huge.txt": b"y" * 101,
+        b"caf\xe9.txt": b"old name\n",
+        '"quoted".txt': b"new name\n",
+        "run.sh": ("100755", b"#!/bin/sh\n"),
+        "preis £.md": b"# Preis\n",
+    }
+    documents, dropped = read(tmp_path, files, SnapshotParams(max_bytes=100))
+
+    assert sorted(documents) == [r'"\"quoted\".txt"', r'"caf\351.txt"', "a.py", "preis £.md", "run.sh"]
+    assert {name: (item.reason, item.detail) for name, item in dropped.items()} == {
+        "b/copy.py": ("duplicate", "a.py"),
+        "empty.py": ("empty", ""),
+        "link": ("symlink", hashlib.sha1(b"blob 4\0a.py").hexdigest()),
+        "module": ("submodule", "0123456789" * 4),
+        "big.psd": ("lfs-pointer", ""),
+        "huge.txt": ("too-large", "101 bytes"),
+    }
+
+
+def test_snapshot_kinds_are_dropped_with_their_reason_and_kept_on_request(tmp_path: Path) -> None:
+    files = {
+        "yarn.lock": b"# yarn lockfile v1\n",
+        "src/__snapshots__/a.test.ts.snap": b"exports[`a`] = `1`;\n",
+        "api_pb2.py": b"x = 1\n",
+        "gen.go": b"// Code generated by stringer; DO NOT EDIT.\npackage a\n",
+        "node_modules/left-pad/index.js": b"module.exports = 1\n",
+        "app.min.js": b"var a=1\n",
+        "bundle.js": b"var a=1;" * 40,
+        "data.json": b"[" + b"1," * 20_000 + b"1]",
+        "small.json": b"{}\n",
+        "logo.svg": b"<svg/>",
+        "icon.tsx": b'<path d="' + b"M0 0L1 1" * 40 + b'"/>',
+        "docs/changelog.rst": b"Fixed " + b"a very long line " * 200 + b"\n",
+        "docs/conf.py": b"# This file is execfile()d; all values are commented out.\nproject = 'x'\n",
+        "README.md": b"<!-- generated by hand; do not edit -->\n",
+        "src/vendored.py": b"VENDOR = 'not a vendor folder'\n",
+    }
+    documents, dropped = read(tmp_path, files)
+
+    assert {name: item.reason for name, item in dropped.items()} == {
+        "yarn.lock": "lock-file",
+        "src/__snapshots__/a.test.ts.snap": "test-snapshot",
+        "api_pb2.py": "generated",
+        "gen.go": "generated",
+        "node_modules/left-pad/index.js": "vendored",
+        "app.min.js": "minified",
+        "bundle.js": "minified",
+        "data.json": "data",
+        "logo.svg": "data",
+        "icon.tsx": "data",
+    }
+    assert sorted(documents) == ["README.md", "docs/changelog.rst", "docs/conf.py", "small.json", "src/vendored.py"]
+    assert all(item.detail for item in dropped.values())
+    kept, _ = read(tmp_path / "again", files, ALL)
+    assert sorted(kept) == sorted(files)
+
+
+def test_snapshot_gitattributes_are_honoured(tmp_path: Path) -> None:
+    files = {
+        ".gitattributes": b"schema.ts linguist-generated\nlib/** linguist-vendored=true\n"
+        b"vendor/ours/* -linguist-vendored\n",
+        "sub/.gitattributes": b"*.py linguist-generated=false\n",
+        "schema.ts": b"export {}\n",
+        "lib/a/b.js": b"let a\n",
+        "vendor/ours/c.py": b"c = 1\n",
+        "vendor/theirs/d.py": b"d = 1\n",
+        "sub/e.py": b"# @generated\n",
+    }
+    documents, dropped = read(tmp_path, files)
+
+    assert sorted(documents) == [".gitattributes", "sub/.gitattributes", "sub/e.py", "vendor/ours/c.py"]
+    assert {name: (item.reason, item.detail) for name, item in dropped.items()} == {
+        "schema.ts": ("generated", ".gitattributes"),
+        "lib/a/b.js": ("vendored", ".gitattributes"),
+        "vendor/theirs/d.py": ("vendored", "folder of others' code"),
+    }
+
+
+def loose(folder: Path, blob: str) -> Path:
+    return folder / "objects" / blob[:2] / blob[2:]
+
+
+def test_snapshot_absent_blobs_are_quarantined_not_fatal(tmp_path: Path, store: Store) -> None:
+    folder = tmp_path / "repo.git"
+    commit(folder, {f"f{number:02d}.py": f"x = {number}\n".encode() for number in range(30)})
+    blobs = git("--git-dir", str(folder), "rev-parse", "main:f03.py", "main:f04.py").decode().split()
+
+    def harvested() -> tuple[int, list[tuple[str, str]]]:
+        asked = SourceParams(repo=str(folder))
+        found = resolve_source(asked, GithubParams(), NOW, store)
+        made = snapshot.direct(store, source=found.snapshot, params=asked.files)
+        return made.counts["records"], [(verdict.id, verdict.reason) for verdict in read_verdicts(store, made)]
+
+    loose(folder, blobs[0]).unlink()
+    assert harvested() == (29, [("repo/file/f03.py", "absent-blob")])
+    loose(folder, blobs[1]).unlink()
+    other = Store(str(tmp_path / "other"))
+    asked = SourceParams(repo=str(folder))
+    found = resolve_source(asked, GithubParams(), NOW, other)
+    with pytest.raises(RecordError, match="absent-blob 2"):
+        snapshot.direct(other, source=found.snapshot, params=asked.files)
+
+
+def test_snapshot_reads_without_changing_the_source(tmp_path: Path, store: Store) -> None:
+    folder = tmp_path / "repo.git"
+    commit(folder, {"a.py": b"a = 1\n"})
+    (folder / "config").write_text((folder / "config").read_text() + "[diff]\n\texternal = false\n")
+    before = {item: item.stat().st_mtime_ns for item in sorted(folder.rglob("*"))}
+    found = resolve_source(SourceParams(repo=str(folder)), GithubParams(), NOW, store)
+    snapshot.direct(store, source=found.snapshot, params=SnapshotParams())
+    assert {item: item.stat().st_mtime_ns for item in sorted(folder.rglob("*"))} == before
+
+
+def test_snapshot_document_has_blob_size_and_commit_date(tmp_path: Path) -> None:
+    documents, _ = read(tmp_path, {"src/a.py": b"a = 1\n"})
+    document = documents["src/a.py"]
+    assert (document.id, document.title, document.path) == ("r/file/src/a.py", "a.py", "src/a.py")
+    assert document.created_at is None
+    blob = hashlib.sha1(b"blob 6\0a = 1\n").hexdigest()
+    assert json.loads(document.line())["meta"] == {"committed_at": moment(0), "blob": blob, "bytes": 6}
