@@ -43,6 +43,7 @@ def reply(body: dict[str, Any]) -> str:
         "rewrites": _rewrite,
         "near_miss": _near_misses,
         "judge": _scores,
+        "judge_refusals": _refusal_scores,
     }
     if name in makers:
         return json.dumps(makers[name](sources, wanted, task), ensure_ascii=False)
@@ -84,13 +85,13 @@ def _instruction(sources: Sources, wanted: int, task: str) -> Any:
 def _facts(sources: Sources, wanted: int, task: str) -> Any:
     facts, text = sources[0]
     path, repo = facts.get("path", ""), facts.get("repo", "")
-    openings = ("What does", "Tell me what", "I wonder what", "Do you know what", "Please say what")
+    openings = ("What does", "Tell me what", "I wonder what", "Do you know what")
     return {
         "facts": [
             {
                 "statement": line,
                 "questions": [
-                    f"{opening} `{path}` of `{repo}` has to say about {_topic(line)}?" for opening in openings[:4]
+                    f"{opening} `{path}` of `{repo}` has to say about {_topic(line)}?" for opening in openings
                 ],
                 "answer": line,
                 "reversed_question": f"Which file of `{repo}` says: {line}",
@@ -139,6 +140,11 @@ def _scores(sources: Sources, wanted: int, task: str) -> Any:
     return {
         "scores": [{"id": pair["id"], "grounded": "yes", "answers": "yes", "self_contained": "yes"} for pair in pairs]
     }
+
+
+def _refusal_scores(sources: Sources, wanted: int, task: str) -> Any:
+    pairs = json.loads(task[task.index("[{") : task.rindex("}]") + 2])
+    return {"scores": [{"id": pair["id"], "answered": "no", "self_contained": "yes"} for pair in pairs]}
 
 
 def _sample(schema: dict[str, Any], root: dict[str, Any] | None = None) -> Any:
