@@ -14,6 +14,7 @@ from typing import Final
 
 from tasks.base.records import Document, Kind
 from tasks.evaluation.questions import CODE_LINES
+from tasks.evaluation.signatures import parameters
 from tasks.text.languages import is_markdown, language_of
 from tasks.text.markdown import sections
 from tasks.text.structure import Definition, definitions
@@ -28,8 +29,6 @@ CALLABLE: Final = frozenset({"function", "method"})
 COMMON: Final = frozenset(
     {"constructor", "default", "handler", "index", "init", "main", "props", "render", "setup", "test", "toString"}
 )
-NAME_LAST: Final = frozenset({"c", "cpp", "csharp", "java"})
-"""Languages that write a parameter as `Type name`; the others write the name first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,29 +130,6 @@ def _pull_facts(document: Document) -> Iterator[Fact]:
         yield Fact("pull-file", document.title, tuple(paths), (1, end), words)
 
 
-def parameters(signature: str, name: str, language: str) -> list[str]:
-    """Names of the parameters in a signature, in order, without `self`, `cls` and `this`; empty if one cannot be
-    named (a destructured one).
-    """
-    begin = signature.find("(", signature.find(name) + len(name))
-    if begin < 0:
-        return []
-    found: list[str] = []
-    for part in _split(signature[begin + 1 :]):
-        bare = re.split(r"[:=]", re.sub(r"@\w+(\([^)]*\))?\s*", "", part.strip()), maxsplit=1)[0].strip(" *&.$?")
-        identifiers = re.findall(r"[A-Za-z_$][\w$]*", bare)
-        if bare.startswith(("{", "[")):
-            return []
-        if not identifiers or (identifiers[0] in ("self", "cls", "this", "mut") and len(identifiers) == 1):
-            continue
-        found.append(
-            identifiers[-1]
-            if language in NAME_LAST
-            else identifiers[-1 if identifiers[0] in ("mut", "val", "var", "public", "private", "readonly") else 0]
-        )
-    return [one for one in found if one != "self"]
-
-
 def first_sentence(text: str) -> str:
     """The first sentence of the first paragraph, white space collapsed; empty if it says too little or is too long
     for an answer.
@@ -162,22 +138,3 @@ def first_sentence(text: str) -> str:
     sentence = re.split(r"(?<=[.!?])\s+(?=[A-Z`\"'(])", paragraph)[0]
     plain = re.sub(r"\s*(?:@\w+|:param|:return|Args:).*", "", sentence)
     return plain if len(plain.split()) >= 4 and len(plain) <= MAX_ANSWER_CHARACTERS else ""
-
-
-def _split(text: str) -> Iterator[str]:
-    """Parts of a parameter list at top-level commas, up to its closing parenthesis."""
-    depth, part = 0, ""
-    for character in text:
-        if character in "([{<":
-            depth += 1
-        elif character in ")]}>":
-            if depth == 0 and character == ")":
-                break
-            depth = max(0, depth - 1)
-        if character == "," and depth == 0:
-            yield part
-            part = ""
-        else:
-            part += character
-    if part.strip():
-        yield part

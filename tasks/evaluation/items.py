@@ -149,7 +149,7 @@ def _pairs(
     after the snapshot.
     """
     text = "\n".join(document.text for document in documents)
-    vocabulary = sorted({part for _, fact in known for part in _parts(fact.name) if len(part) > 2})
+    vocabulary = sorted({part for _, fact in known for part in _parts(fact.name) if len(part) > 3})
     for index, (document, fact) in enumerate(facts):
         pair_id = f"{document.id}#{_digest(fact.kind + fact.name)[:10]}"
         twin = _item(Suite.UNANSWERABLE, document, fact, after=OR_UNKNOWN, pair_id=pair_id)

@@ -16,6 +16,8 @@ from typing import Final
 
 from rapidfuzz.distance import LCSseq, Levenshtein
 
+from tasks.evaluation.signatures import parameters
+
 Scorer = Callable[[str, Sequence[str]], float]
 
 MAX_SCORED_CHARACTERS: Final = 20_000
@@ -72,15 +74,15 @@ def identifier_f1(answer: str, references: Sequence[str]) -> float:
 
 
 def arguments_match(answer: str, references: Sequence[str]) -> float:
-    """1 if the answer's identifiers are exactly the reference's, in order; a reference of no identifier ("no
-    parameters") is met by `none`, `no …` or `()`.
+    """1 if the answer names exactly the reference's parameters, in order.
+
+    It may list the names, or be a signature: then the names in its parentheses count, whichever side their types are
+    on.
     """
-    given = _IDENTIFIER.findall(code_of(answer))
-    for reference in references:
-        wanted = _IDENTIFIER.findall(reference)
-        if wanted and given == wanted:
-            return 1.0
-    return 0.0
+    code = code_of(answer)
+    readings = [_IDENTIFIER.findall(code), parameters(code, "", ""), parameters(code, "", "java")]
+    wanted = [_IDENTIFIER.findall(reference) for reference in references]
+    return float(any(names and names in wanted for names in readings))
 
 
 def path_match(answer: str, references: Sequence[str]) -> float:
