@@ -22,44 +22,59 @@ class Interval:
     estimate: float
     low: float | None
     high: float | None
+    items: int
+
+
+@dataclass(frozen=True)
+class ForestRow:
+    """A row as the page draws it, positions in percent of the track's width."""
+
+    label: str
     note: str
+    tone: str
+    """`good`: wholly above zero, `bad`: wholly below, `none`."""
+    point: float
+    start: float | None
+    length: float | None
 
 
-def forest(rows: Sequence[Interval], caption: str) -> Markup:
-    """Point estimates with intervals around a line at zero, in percentage points."""
-    left, right, row_height, top = 150, 110, 30, 8
+@dataclass(frozen=True)
+class Forest:
+    """Rows around a common zero, with the ticks of the axis as (percent of the width, percentage points)."""
+
+    rows: tuple[ForestRow, ...]
+    zero: float
+    ticks: tuple[tuple[float, float], ...]
+
+
+def forest(rows: Sequence[Interval]) -> Forest:
+    """Point estimates with intervals on one axis in percentage points. Text stays text, so a phone shows it at its
+    size.
+    """
     values = [100 * value for row in rows for value in (row.estimate, row.low, row.high) if value is not None]
     low, high = min([*values, -5.0]), max([*values, 5.0])
-    margin = 0.05 * (high - low)
+    margin = 0.04 * (high - low)
     low, high = low - margin, high + margin
 
-    def x(value: float) -> float:
-        return left + (100 * value - low) / (high - low) * (WIDTH - left - right)
+    def place(value: float) -> float:
+        return round(100 * (100 * value - low) / (high - low), 2)
 
-    height = top + row_height * len(rows) + 28
-    parts = [_opening(height, caption)]
-    for tick in _ticks(low, high):
-        position, zero = x(tick / 100), tick == 0
-        parts.append(_line(position, top, position, height - 24, "zero" if zero else "grid"))
-        parts.append(_text(position, height - 8, f"{tick:+g}" if tick else "0", "tick", "middle"))
-    for index, row in enumerate(rows):
-        y = top + row_height * index + row_height / 2
-        parts.append(_text(0, y + 4, row.label, "label", "start"))
+    drawn = []
+    for row in rows:
+        start = length = None
         tone = "none"
         if row.low is not None and row.high is not None:
             tone = "good" if row.low > 0 else "bad" if row.high < 0 else "none"
-            parts.append(_line(x(row.low), y, x(row.high), y, f"interval {tone}"))
-            parts += [_line(x(end), y - 4, x(end), y + 4, f"interval {tone}") for end in (row.low, row.high)]
-        parts.append(
-            Markup('<circle class="point {}" cx="{:.1f}" cy="{:.1f}" r="4.5"/>').format(tone, x(row.estimate), y)
-        )
-        parts.append(_text(WIDTH, y + 4, row.note, "note", "end"))
-    return Markup("").join([*parts, Markup("</svg>")])
+            start, length = place(row.low), round(place(row.high) - place(row.low), 2)
+        note = f"{100 * row.estimate:+.1f}"
+        drawn.append(ForestRow(row.label, note, tone, place(row.estimate), start, length))
+    ticks = tuple((place(tick / 100), tick) for tick in _ticks(low, high))
+    return Forest(tuple(drawn), place(0), ticks)
 
 
 def curve(points: Sequence[tuple[float, float]], caption: str) -> Markup:
     """A line through (step, loss) points, a fine line for the values and a bold one for their running mean."""
-    left, bottom, top, height = 44, 26, 10, 220
+    left, bottom, top, height = 56, 30, 10, 230
     xs, ys = [point[0] for point in points], [point[1] for point in points]
     low, high = min(ys), max(ys)
     low, high = low - 0.05 * (high - low or 1), high + 0.05 * (high - low or 1)

@@ -37,7 +37,7 @@ def render_page(
     losses: Mapping[str, Mapping[str, Any]] = summary["losses"]
     streams = sorted({stream for arm in losses.values() for stream in arm})
     rows = [
-        Interval(suite, row["estimate"], row["low"], row["high"], f"{points(row['estimate'])} (n={row['items']})")
+        Interval(suite, row["estimate"], row["low"], row["high"], row["items"])
         for suite, row in summary["differences"].items()
     ]
     steps = [(float(entry["step"]), float(entry["loss"])) for entry in loss_log if entry.get("loss") is not None]
@@ -47,7 +47,7 @@ def render_page(
         suites=list(summary["suites"]),
         streams=streams,
         tokens={name: f"{max(arm.get(name, {}).get('tokens', 0) for arm in losses.values()):,}" for name in streams},
-        forest=forest(rows, "Differences between tuned and base model by suite") if rows else "",
+        forest=forest(rows) if rows else None,
         curve=curve(steps, "Training loss by step") if len(steps) > 1 else "",
         examples=examples(items, answers, scores),
         lineage=lineage,
