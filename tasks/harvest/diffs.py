@@ -44,7 +44,15 @@ class Change(NamedTuple):
         return {"path": self.path, "status": self.status, "previous_path": self.previous_path, "patch": self.patch}
 
 
-def changed_files(repository: Repository, trees: Sequence[tuple[str, str]]) -> Iterator[list[Change]]:
+class Changes(NamedTuple):
+    """Changed files between two trees."""
+
+    files: list[Change]
+    whole: bool
+    """False where a blob is absent, so that patches are missing and renames are not recognised."""
+
+
+def changed_files(repository: Repository, trees: Sequence[tuple[str, str]]) -> Iterator[Changes]:
     """Changed files between the trees of each pair, in the order asked; one git process for all of them.
 
     An absent blob ends that process; its pair is then read file by file and a new process goes on after it.
@@ -52,10 +60,10 @@ def changed_files(repository: Repository, trees: Sequence[tuple[str, str]]) -> I
     done = 0
     while done < len(trees):
         for lines in _stream(repository, trees[done:]):
-            yield _parse(lines)
+            yield Changes(_parse(lines), whole=True)
             done += 1
         if done < len(trees):
-            yield _one_by_one(repository, *trees[done])
+            yield Changes(_one_by_one(repository, *trees[done]), whole=False)
             done += 1
 
 

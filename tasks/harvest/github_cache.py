@@ -9,7 +9,6 @@ Deleting it costs requests, never records: a cold and a warm run give the same b
 from __future__ import annotations
 
 import json
-import uuid
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict
 
 from tasks.base.store import Store
+from tasks.harvest.atomic import write_text
 from tasks.harvest.params import GithubParams
 
 
@@ -69,7 +69,7 @@ class GithubCache:
 
     def keep_index(self, index: Index) -> None:
         """Keeps the index for the next run."""
-        _write(self.folder / "index.json", index.model_dump_json())
+        write_text(self.folder / "index.json", index.model_dump_json())
 
     def thread(self, number: int, updated_at: str | None, folder: str = "threads") -> dict[str, Any] | None:
         """A kept thread that is at least as new as `updated_at`."""
@@ -81,15 +81,7 @@ class GithubCache:
 
     def keep_thread(self, thread: dict[str, Any], folder: str = "threads") -> None:
         """Keeps a thread (or, under `details`, what a list said of it)."""
-        _write(self._path(thread["number"], folder), json.dumps(thread, ensure_ascii=False))
+        write_text(self._path(thread["number"], folder), json.dumps(thread, ensure_ascii=False))
 
     def _path(self, number: int, folder: str) -> Path:
         return self.folder / folder / f"{number // 1000:04d}" / f"{number}.json"
-
-
-def _write(path: Path, text: str) -> None:
-    """Writes a file whole or not at all, so that a killed run leaves nothing half-written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{uuid.uuid4().hex[:8]}")
-    partial.write_text(text, "utf-8")
-    partial.replace(path)

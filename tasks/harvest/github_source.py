@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from tasks.base.errors import InputError, SourceError
+from tasks.base.progress import Event, emit
 from tasks.base.store import Store
 from tasks.harvest.github_cache import GithubCache, Index
 from tasks.harvest.github_client import Client, UnavailableError
@@ -12,6 +13,9 @@ from tasks.harvest.github_index import Lister, choose, refresh
 from tasks.harvest.mirror import HEADS, PULLS, RefusedError, mirror_of, open_source, remote_head, update_mirror
 from tasks.harvest.opened import Opened
 from tasks.harvest.params import GithubParams, PullReference, Remote, SourceParams
+
+PHASE: Final = "harvest/resolve"
+"""Name under which a wait is shown that happens before the first step."""
 
 Trunk = tuple[str, str]
 """Full name of the default branch and its commit."""
@@ -35,7 +39,13 @@ def open_github(source: SourceParams, github: GithubParams, until: int, store: S
         InputError: no such repository, it is empty, or the token does not suffice.
         SourceError: GitHub fails again and again, or a limit lasts longer than `max_wait`.
     """
-    client = Client(github, source.repo)
+    waited: list[str] = []
+
+    def waiting(left: float, why: str) -> None:
+        waited.append(why)
+        emit(Event(PHASE, "progress", facts={"waiting": round(left), "why": why}))
+
+    client = Client(github, source.repo, waiting)
     cache = GithubCache(store, github, source.repo)
     index = cache.index() or _introduce(client)
     trunk: Trunk | None = None
@@ -54,6 +64,8 @@ def open_github(source: SourceParams, github: GithubParams, until: int, store: S
         _fetch(remote, store, trunk[0], [number for number, head in heads.items() if head in missing])
         if lost := opened.view.absent([trunk[1], *heads.values()]):
             cache.keep_index(index.model_copy(update={"lost_heads": tuple(sorted(lost))}))
+    if waited:
+        emit(Event(PHASE, "finished", state="Completed"))
     return OnGithub(opened, index.web_url, selection)
 
 

@@ -15,7 +15,8 @@ from tasks.base.records import Document, Kind
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.harvest.dates import rfc3339
-from tasks.harvest.diffs import blobs_of_changes, changed_files
+from tasks.harvest.diff_cache import DiffCache
+from tasks.harvest.diffs import blobs_of_changes
 from tasks.harvest.github_threads import Threads
 from tasks.harvest.history import Commit, Merge, fork_point, merges, own_commits
 from tasks.harvest.mirror import fetch_blobs, open_source
@@ -72,17 +73,19 @@ def pulls(run: StepRun, source: ResolvedPulls) -> None:
         raise SourceError("harvest/pulls: the selection of pull requests is made by resolve; run the flow again")
     repository = open_source(source.location, run.store)
     found = list(comparisons(repository, source))
-    trees = [item.trees for item in found if isinstance(item, Comparison)]
-    fetched = fetch_blobs(repository, source.remote, run.store, blobs_of_changes(repository, trees))
+    diffs = DiffCache(run.cache("diffs"))
+    compared = diffs.missing([item.trees for item in found if isinstance(item, Comparison)])
+    fetched = fetch_blobs(repository, source.remote, run.store, blobs_of_changes(repository, compared))
+    diffs.fill(repository, compared)
     threads = Threads(run, source)
     threads.read()
-    run.ledger("harvest", blobs_fetched=fetched, threads_fetched=threads.fetched, requests=threads.requests)
-    changes = changed_files(repository, trees)
+    work = {"compared": len(compared), "threads_fetched": threads.fetched, "requests": threads.requests}
+    run.ledger("harvest", blobs_fetched=fetched, **work)
 
     def documents() -> Iterator[Document]:
         for item in found:
             if isinstance(item, Comparison):
-                files = [change.meta() for change in next(changes)]
+                files = [change.meta() for change in diffs.changes(item.trees)]
                 commits = [{"sha": commit.sha, "message": commit.message} for commit in item.commits]
                 thread = threads.of(item.reference) if threads.on_github else thread_of_git(item)
                 yield document(source, item.reference, thread, commits, files)

@@ -1,4 +1,5 @@
 import datetime
+import json
 import logging
 import os
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks.base.errors import InputError, SourceError
+from tasks.base.ledger import ledger
 from tasks.base.progress import Event, listening
 from tasks.base.records import Document
 from tasks.base.runs import read_records
@@ -159,9 +161,13 @@ def test_harvest_later_run_reads_only_what_changed(store: Store, other: Store, g
     town.repository.pulls.append(fresh)
     seen = len(github.api_requests)
 
-    made = harvest(store, github)
+    with ledger(store, "later"):
+        made = harvest(store, github)
 
     assert len(github.api_requests) - seen == 2  # one list, one query for two threads
+    entries = [json.loads(path.read_text()) for path in sorted(Path(store.uri, "ledger", "later", "harvest").iterdir())]
+    assert [item["blobs_fetched"] for item in entries] == [0, 1]  # nothing on main; the new file of the new pull
+    assert (entries[1]["compared"], entries[1]["threads_fetched"]) == (1, 2)
     after = documents(store, made[1])
     assert [number for number in after if after[number] != before.get(number)] == [5, 13]
     assert after[5].meta["comments"][-1]["body"] == "One more thing"

@@ -1,0 +1,43 @@
+"""Changed files kept by the two trees they lie between, so that a later run compares only what changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from tasks.harvest.atomic import write_text
+from tasks.harvest.diffs import Change, changed_files
+from tasks.harvest.repository import Repository
+
+EDITION: Final = "1"
+"""Changed by hand when `diffs.py` makes other patches of the same trees."""
+
+Trees = tuple[str, str]
+
+
+class DiffCache:
+    """The cache folder of diffs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / EDITION
+
+    def missing(self, trees: Sequence[Trees]) -> list[Trees]:
+        """Pairs that have to be compared, each once: those not kept, or kept with patches missing."""
+        return [pair for pair in dict.fromkeys(trees) if not self._path(pair, whole=True).exists()]
+
+    def fill(self, repository: Repository, trees: Sequence[Trees]) -> None:
+        """Compares pairs of trees and keeps what changed."""
+        for pair, changes in zip(trees, changed_files(repository, trees), strict=True):
+            write_text(self._path(pair, changes.whole), json.dumps(changes.files, ensure_ascii=False))
+
+    def changes(self, pair: Trees) -> list[Change]:
+        """What changed between two trees, after `fill`."""
+        path = self._path(pair, whole=True)
+        text = (path if path.exists() else self._path(pair, whole=False)).read_text("utf-8")
+        return [Change(*fields) for fields in json.loads(text)]
+
+    def _path(self, pair: Trees, whole: bool) -> Path:
+        before, after = pair
+        return self.folder / after[:2] / f"{after}-{before}{'' if whole else '.partial'}.json"
