@@ -118,9 +118,7 @@ def _print_overhead(repo: str, source: Path, folder: Path) -> None:
             direct.append(_until_dataset(repo, _seeded(source, folder / f"direct-{number}"), True))
     ours, theirs = statistics.median(through), statistics.median(direct)
     print(f"until the training table, model converted before, median of {RUNS}:")
-    print(
-        f"  through Prefect {ours:.2f} s, the same functions directly {theirs:.2f} s, orchestration {ours - theirs:.2f} s"
-    )
+    print(f"  through Prefect {ours:.2f} s, directly {theirs:.2f} s, orchestration {ours - theirs:.2f} s")
 
 
 def _seeded(source: Path, target: Path) -> Path:

@@ -1,0 +1,110 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.flows.sample_repository import git, make_repository
+
+RAWTUNE = [sys.executable, "-c", "from deployments.cli import main; main()"]
+
+
+def rawtune(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command line in a process of its own, with no Prefect server to lean on."""
+    surroundings = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    return subprocess.run(
+        [*RAWTUNE, *arguments], cwd=cwd, env=surroundings | environment, capture_output=True, text=True, timeout=280
+    )
+
+
+@pytest.fixture
+def preset(tmp_path: Path) -> Path:
+    """A preset over a small repository; its store is a folder beside it."""
+    make_repository(tmp_path / "post")
+    path = tmp_path / "preset.yaml"
+    path.write_text(yaml.safe_dump({"name": "post", "sources": [{"repo": "post"}], "store": str(tmp_path / "store")}))
+    return path
+
+
+def test_retrain_until_harvest_prints_one_json_object(preset: Path, tmp_path: Path):
+    done = rawtune("retrain", str(preset), "--until", "harvest", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert [step["step"] for step in report["steps"]] == ["harvest/snapshot", "harvest/pulls", "harvest/wiki"]
+    assert report["steps"][0]["artifact"]["counts"]["records"] == 22
+    assert (report["decision"], report["report"], report["release"]) == (None, None, None)
+    assert "Traceback" not in done.stderr
+    shown = rawtune("show", "harvest/pulls", "--json", "--store", str(tmp_path / "store"), cwd=tmp_path)
+    (document,) = json.loads(shown.stdout)
+    assert document["first_records"][0]["title"] == "Weigh the parcel"
+    again = rawtune("explain", str(preset), "--json", cwd=tmp_path)
+    hits = {step["step"]: step["hit"] for step in json.loads(again.stdout)}
+    assert hits["harvest/snapshot"]
+    assert not hits["corpus/filter"]
+
+
+BAD_PRESETS = {
+    "unknown key": ({"trainign": {"rank": 8}}, "trainign: no such parameter"),
+    "wrong type": ({"training": {"rank": "many"}}, "training.rank: Input should be a valid integer"),
+    "out of bounds": ({"training": {"rank": 0}}, "training.rank: Input should be greater than or equal to 1, not 0"),
+    "missing section": ({"sources": None}, "sources: Input should be a valid tuple"),
+    "bad name": ({"name": "a/b"}, "name: String should match pattern"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_PRESETS)
+def test_retrain_bad_preset_is_one_line_and_exit_2(case: str, preset: Path, tmp_path: Path):
+    change, message = BAD_PRESETS[case]
+    preset.write_text(yaml.safe_dump(yaml.safe_load(preset.read_text()) | change))
+    done = rawtune("retrain", str(preset), cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["no-such-preset"], "no such preset"),
+        (["{preset}", "--set", "training.rank"], "write key.path=value"),
+        (["{preset}", "--set", "sources.7.repo=x"], "no such place"),
+        (["{preset}", "--until", "nowhere"], "nowhere"),
+        (["{preset}", "--store", "{preset}"], "cannot be written"),
+    ],
+)
+def test_retrain_bad_usage_is_told_and_exit_2(arguments: list[str], message: str, preset: Path, tmp_path: Path):
+    done = rawtune("retrain", *(argument.format(preset=preset) for argument in arguments), cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert message in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+def test_retrain_empty_repository_is_one_line_and_exit_2(preset: Path, tmp_path: Path):
+    (tmp_path / "empty").mkdir()
+    git(tmp_path / "empty", "init", "--quiet")
+    done = rawtune("retrain", str(preset), "--set", "sources.0.repo=empty", "--json", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "empty" in done.stderr
+
+
+def test_show_unknown_room_names_what_there_is(tmp_path: Path):
+    done = rawtune("show", "kitchen", "--store", str(tmp_path / "store"), cwd=tmp_path)
+    assert done.returncode == 2
+    assert "kitchen: nothing of that name" in done.stderr
+
+
+def test_help_needs_no_heavy_imports(tmp_path: Path):
+    code = (
+        "import sys\nfrom deployments.cli import app\nimport flows.retrain\n"
+        "heavy = {'torch', 'transformers', 'unsloth', 'trl', 'peft', 'datasets', 'gradio'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

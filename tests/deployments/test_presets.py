@@ -1,0 +1,36 @@
+import pytest
+
+from deployments.presets import FOLDER, load_preset
+from deployments.reference import pages
+
+PRESETS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def test_presets_that_come_with_rawtune():
+    assert PRESETS == ["article", "dry-run", "researched"]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_preset_loads(name: str):
+    assert load_preset(name).sources
+
+
+def test_change_reaches_lists_sections_and_types():
+    params = load_preset(
+        "dry-run",
+        ["sources.0.repo=elsewhere", "training.learning_rate=1e-4", "dataset.train_tokens=null", "gate.max_leaks=2"],
+    )
+    assert params.sources[0].repo == "elsewhere"
+    assert params.training.learning_rate == 1e-4
+    assert params.dataset.train_tokens is None
+    assert params.gate.max_leaks == 2
+
+
+def test_article_preset_is_the_articles_setting():
+    training = load_preset("article").training
+    assert (training.rank, training.alpha, training.batch_size, training.learning_rate) == (768, 768, 1, 2e-5)
+
+
+def test_generated_pages_are_current():
+    stale = [path.name for path, text in pages().items() if path.read_text("utf-8") != text]
+    assert stale == [], "run python -m deployments.reference"
