@@ -177,8 +177,8 @@ class Batches:
     async def _create(self, content: bytes, mark: str) -> Batch:
         import openai
 
-        file = await self.client.files.create(file=(f"{mark[:16]}.jsonl", content), purpose="batch")
         try:
+            file = await self.client.files.create(file=(f"{mark[:16]}.jsonl", content), purpose="batch")
             # No blind retry: a second submission would be paid as well.
             return await self.client.with_options(max_retries=0).batches.create(
                 input_file_id=file.id,

@@ -69,7 +69,7 @@ def _defined(subject: Subject, tree: Structure, item: Definition, lines: list[st
     repo, code = subject.document.repo, "\n".join(lines[span[0] - 1 : span[1]])
     if "." not in item.qualified and subject.index.is_unique(repo, item.name):
         yield Fact(wordings.WHERE, wordings.WHERE_ANSWER, span, (item.name,), words)
-    if item.kind in CALLABLE and item.name in item.signature and item.signature != item.name:
+    if tells(item):
         answer = {"signature": item.signature}
         yield Fact(wordings.SIGNATURE, ("`{signature}`",), span, tuple(item.signature.split()), words | answer)
     if len(code) <= min(limit, LONG_ANSWER_CHARACTERS) and item.name in code:
@@ -84,6 +84,12 @@ def _defined(subject: Subject, tree: Structure, item: Definition, lines: list[st
     if 0 < len(called) <= MAX_LISTED:
         listing = ", ".join(f"`{name}`" for name in called)
         yield Fact(wordings.CALLS, ("{listing}",), span, (item.name, *called), words | {"listing": listing})
+
+
+def tells(item: Definition) -> bool:
+    """Whether a signature says more than kind and name: parameters, or what a class extends."""
+    head, _, rest = item.signature.partition(item.name)
+    return item.kind in CALLABLE and head != item.signature and bool(rest.strip())
 
 
 def spoken(docstring: str) -> str:

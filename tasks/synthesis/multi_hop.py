@@ -17,7 +17,7 @@ from tasks.base.records import Document, Kind, Verdict
 from tasks.synthesis import code_wordings as wordings
 from tasks.synthesis import prompts
 from tasks.synthesis.calls import Call
-from tasks.synthesis.code_facts import CALLABLE, MIN_NAME, import_span
+from tasks.synthesis.code_facts import MIN_NAME, import_span, tells
 from tasks.synthesis.drafts import Draft, pick, repo_name, spread
 from tasks.synthesis.evidence import NOWHERE, locate
 from tasks.synthesis.index import structure
@@ -107,7 +107,7 @@ def template(subject: Subject, params: SynthesisParams) -> Iterator[Draft | Verd
         }
         key = f"{document.id} {definition.name}"
         banks = [(wordings.HOP_DEFINED, f"`{target.path}`")]
-        if definition.kind in CALLABLE and definition.name in definition.signature != definition.name:
+        if tells(definition):
             banks.append((wordings.HOP_SIGNATURE, f"`{definition.signature}`\n\n(in `{target.path}`)"))
         calls_it = [
             call.inside

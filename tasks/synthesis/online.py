@@ -37,7 +37,7 @@ class Online:
     """A transport that sends each call at once. Its first call goes alone and finds out what the server understands."""
 
     def __init__(
-        self, client: AsyncOpenAI, budget: Budget, prices: dict[str, Prices], most: int, first_wait: float = FIRST_WAIT
+        self, client: AsyncOpenAI, budget: Budget, prices: dict[str, Prices], most: int, first_wait: float | None = None
     ) -> None:
         self.client = client
         self.budget = budget
@@ -46,15 +46,18 @@ class Online:
         self.dialect = Dialect()
         self.requests = 0
         """Requests sent, failed ones included."""
-        self.first_wait = first_wait
+        self.first_wait = FIRST_WAIT if first_wait is None else first_wait
         self._given_up = 0
         self._probing = asyncio.Lock()
         self._known = False
+        self._error: Exception | None = None
 
     async def send(self, call: Call) -> Reply:
         """The reply to a call; see `Transport`."""
         if not self._known:
             async with self._probing:
+                if self._error is not None:
+                    raise self._error
                 if not self._known:
                     reply = await self._send(call)
                     self._known = True
@@ -66,6 +69,13 @@ class Online:
         await self.client.close()
 
     async def _send(self, call: Call) -> Reply:
+        try:
+            return await self._insisting(call)
+        except Exception as error:
+            self._error = error
+            raise
+
+    async def _insisting(self, call: Call) -> Reply:
         problem = ""
         for attempt in range(MAX_ATTEMPTS):
             outcome = await self._attempt(call)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
@@ -10,6 +10,12 @@ from tasks.base.records import Document, Kind
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Artifact, Store
+from tasks.synthesis import online
+from tasks.synthesis.params import SynthesisParams
+from tests.emulators.openai_api import OpenAIEmulator
+
+MODEL = "gpt-5-mini"
+WRITING = ("page_qa", "page_instruction", "atomic_facts")
 
 
 def document(path: str, text: str, kind: Kind = Kind.FILE, repo: str = "octo/rocket", **meta: object) -> Document:
@@ -47,3 +53,33 @@ def make_split(store: Store) -> MakeSplit:
         return split_of.direct(store, [record.line() for record in train], [record.line() for record in held_out])
 
     return make
+
+
+@pytest.fixture(scope="session")
+def _running_server() -> Iterator[OpenAIEmulator]:
+    with OpenAIEmulator() as running:
+        yield running
+
+
+@pytest.fixture
+def server(_running_server: OpenAIEmulator, monkeypatch: pytest.MonkeyPatch) -> OpenAIEmulator:
+    """The emulated OpenAI API as if just started, no key in the environment, short waits between attempts."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setattr(online, "FIRST_WAIT", 0.01)
+    _running_server.reset()
+    return _running_server
+
+
+def page(number: int) -> Document:
+    """One of a family of small pages that differ in every sentence."""
+    return document(
+        f"docs/page{number}.md",
+        f"# Page {number}\n\nRocket {number} is a launcher with {number + 2} engines and one tank.\n\n## Install\n\n"
+        f"Run the command `make rocket{number}` to build.\n\n## Fuel\n\nIt burns kerosene at {number + 50} degrees.\n",
+    )
+
+
+def asking(server: OpenAIEmulator, **more: object) -> SynthesisParams:
+    """Parameters that ask the emulator by the methods that write about pages."""
+    base = {"provider": "openai", "base_url": server.base_url, "model": MODEL, "budget_usd": 1.0, "methods": WRITING}
+    return SynthesisParams.model_validate(base | more)

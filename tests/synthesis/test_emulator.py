@@ -20,12 +20,6 @@ SCHEMA = {
 
 
 @pytest.fixture
-def server() -> Iterator[OpenAIEmulator]:
-    with OpenAIEmulator() as running:
-        yield running
-
-
-@pytest.fixture
 def client(server: OpenAIEmulator) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=server.base_url, api_key="any", max_retries=0, timeout=5) as made:
         yield made
@@ -124,7 +118,7 @@ def test_wrong_key_and_unknown_model_are_refused(client: openai.OpenAI, server: 
 def test_batch_of_three_that_expires_after_two_gives_two_answers_and_an_error(
     client: openai.OpenAI, server: OpenAIEmulator
 ) -> None:
-    server.settings.batch_done, server.settings.batch_polls = 0.7, 1
+    server.settings.batch_done, server.settings.batch_polls = 0.5, 1
     lines = [
         json.dumps({"custom_id": str(number), "method": "POST", "url": "/v1/chat/completions", "body": body()})
         for number in range(3)

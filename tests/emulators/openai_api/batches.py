@@ -22,6 +22,10 @@ class BatchDesk:
 
     def __init__(self, server: OpenAIEmulator) -> None:
         self.server = server
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets all files and batches."""
         self.files: dict[str, tuple[dict[str, Any], bytes]] = {}
         self.batches: dict[str, dict[str, Any]] = {}
         self._polls: dict[str, int] = {}
@@ -111,7 +115,7 @@ class BatchDesk:
 
     def _finish(self, batch: dict[str, Any]) -> None:
         lines = [json.loads(line) for line in self.files[batch["input_file_id"]][1].splitlines()]
-        done = math.floor(len(lines) * self.server.settings.batch_done)
+        done = math.ceil(len(lines) * self.server.settings.batch_done)
         outputs: list[dict[str, Any]] = []
         errors: list[dict[str, Any]] = []
         for number, line in enumerate(lines):

@@ -65,19 +65,27 @@ class Settings:
 class OpenAIEmulator:
     """The running server. `with OpenAIEmulator() as server:` starts and stops it."""
 
-    settings: Settings = field(default_factory=Settings)
-    reply: Callable[[dict[str, Any]], str] = replies.reply
-    """Makes the content of an answer; tests replace it."""
-    fault_for: Callable[[Received], Fault | None] | None = None
-    """Asked when the queue `faults` is empty."""
     port: int = 0
+    settings: Settings = field(init=False)
+    reply: Callable[[dict[str, Any]], str] = field(init=False)
+    """Makes the content of an answer; tests replace it."""
+    fault_for: Callable[[Received], Fault | None] | None = field(init=False)
+    """Asked when the queue `faults` is empty."""
 
     def __post_init__(self) -> None:
+        self.batch_desk = BatchDesk(self)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets everything that was asked, uploaded and set, as if the server had just started."""
+        self.settings = Settings()
+        self.reply = replies.reply
+        self.fault_for = None
         self.faults: deque[Fault] = deque()
         self.received: list[Received] = []
         self.billed: list[Billed] = []
         self.most_at_once = 0
-        self.batch_desk = BatchDesk(self)
+        self.batch_desk.reset()
         self._active = 0
 
     @property
