@@ -102,18 +102,20 @@ def _sections(facts: ReleaseFacts, measures: Measures, card: CardInput) -> Itera
 
 def _use(facts: ReleaseFacts, card: CardInput) -> str:
     revision = f', revision="{card.revision}"' if "/" in card.location else ""
+    base = f', revision="{facts.base_revision}"' if facts.base_revision else ""
     text = f"""```python
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("{card.location}"{revision})
-model = AutoModelForCausalLM.from_pretrained("{facts.model_id}", dtype="auto")
+model = AutoModelForCausalLM.from_pretrained("{facts.model_id}"{base}, dtype="auto")
 model = PeftModel.from_pretrained(model, "{card.location}"{revision})
 ```
 
 """
     if card.merged:
-        text += f"vLLM: `vllm serve {card.location}` with the merged weights in the folder `merged`."
+        download = f"`hf download {card.location} --include 'merged/*' --local-dir .`, then " if revision else ""
+        text += f"vLLM: {download}`vllm serve ./merged`; these are 16-bit weights with the adapter merged in."
     elif card.rank > VLLM_MAX_RANK:
         text += (
             f"vLLM serves adapters up to rank {VLLM_MAX_RANK}; this one has rank {card.rank} and must be merged first."

@@ -37,7 +37,22 @@ class GateParams(Params):
     """How long a run waits for that person, in hours; then nothing is published."""
 
 
-class ReleaseParams(Params):
+class ExportParams(Params):
+    """What is made of an adapter for other programs."""
+
+    merged: Literal["auto", "always", "never"] = "auto"
+    """Whether weights with the adapter merged in are released too; auto = where vLLM could not serve its rank."""
+    gguf: tuple[Literal["Q8_0", "Q4_0"], ...] = ()
+    """Files for llama.cpp and Ollama, by quantisation; they need merged weights."""
+    verify_items: int = Field(16, ge=1)
+    """Questions on which exports are compared with the adapter as trained."""
+    max_divergence: float = Field(0.02, gt=0)
+    """Largest divergence of merged weights and 8-bit files from it, in nats per token."""
+    max_divergence_q4: float = Field(0.5, gt=0)
+    """The same for 4-bit files, which lose more on small models."""
+
+
+class ReleaseParams(ExportParams):
     """Where and how a release is published."""
 
     repo_id: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$")

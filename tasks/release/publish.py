@@ -19,6 +19,7 @@ from tasks.base.errors import GateRefused
 from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
 from tasks.base.store import Artifact, Store
+from tasks.release.export import MERGED
 from tasks.release.folder import (
     adapter_identity,
     check_publishable,
@@ -109,8 +110,11 @@ def publish(
     table: Artifact,
     params: ReleaseParams,
     facts: ReleaseFacts,
+    merged: Artifact | None = None,
+    gguf: Artifact | None = None,
+    agreement: Artifact | None = None,
 ) -> None:
-    """Makes the release folder of an adapter that the gate allowed.
+    """Makes the release folder of an adapter that the gate allowed, with its exports where there are any.
 
     Raises:
         GateRefused: the gate did not allow it; the flow skips this step then.
@@ -121,13 +125,20 @@ def publish(
     config = write_folder(run.folder, run.checkout(adapter), run.checkout(model), facts.model_id)
     identity = adapter_identity(config, weights_sha256(run.folder))
     revision = revision_name(facts.snapshot_date, identity)
-    made_from = {"adapter": adapter, "model": model, "report": report, "gate": gate, "table": table}
-    lineage = {artifact.step: artifact.sha256 for artifact in made_from.values()}
+    if merged is not None:
+        shutil.copytree(run.checkout(merged), run.path(MERGED))
+    if agreement is not None:
+        shutil.copyfile(run.checkout(agreement) / "agreement.json", run.path("agreement.json"))
+    exported = _copy_gguf(run, gguf)
+    made_from = (adapter, model, report, gate, table, merged, gguf)
+    lineage = {artifact.step: artifact.sha256 for artifact in made_from if artifact is not None}
     card = CardInput(
         revision=revision,
         location=params.repo_id or "path/to/this/folder",
         rank=config["r"],
         tokens=table.counts.get("tokens"),
+        merged=merged is not None,
+        gguf=exported,
         lineage=lineage,
     )
     measures = read_measures(read_json(run.store, report, "summary.json"))
@@ -149,3 +160,12 @@ def publish(
     )
     check_text(run.folder)
     run.count("files", len(check_publishable(run.folder)))
+
+
+def _copy_gguf(run: StepRun, gguf: Artifact | None) -> tuple[str, ...]:
+    if gguf is None:
+        return ()
+    names = sorted(path.name for path in run.checkout(gguf).glob("*.gguf"))
+    for name in names:
+        shutil.copyfile(run.checkout(gguf) / name, run.path(name))
+    return tuple(names)

@@ -1,0 +1,121 @@
+"""Exports beside the adapter: merged 16-bit weights, GGUF files, and the proof that both still say the same.
+
+release/merge           config.json, *.safetensors, tokenizer, template: what vLLM and transformers load directly
+release/gguf            <name>-Q8_0.gguf, <name>-Q4_0.gguf: what llama.cpp and Ollama load
+release/verify-export   agreement.json: divergence and agreement of every export with the adapter as trained
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from pathlib import Path
+from typing import Final
+
+from tasks.base.errors import ReleaseError
+from tasks.base.records import Item, Message
+from tasks.base.runs import StepRun
+from tasks.base.steps import step
+from tasks.base.store import Artifact
+from tasks.model.child import run_child
+from tasks.release.folder import TOKENIZER, TOKENIZER_OPTIONAL, generation_config, write_json
+from tasks.release.model_card import VLLM_MAX_RANK
+from tasks.release.params import ExportParams
+from tasks.text.chat import prompt_ids, stop_ids
+from tasks.text.tokenizer import TextTokenizer
+
+VERSION = "2026.11.24"
+
+MERGED: Final = "merged"
+MAX_NEW_TOKENS: Final = 32
+
+
+def wants_merged(params: ExportParams, rank: int) -> bool:
+    """Whether merged weights are made: asked for, needed for GGUF, or the adapter's rank is beyond what vLLM serves."""
+    return params.merged == "always" or bool(params.gguf) or (params.merged == "auto" and rank > VLLM_MAX_RANK)
+
+
+@step("release/merge", VERSION)
+def merge(run: StepRun, adapter: Artifact, model: Artifact) -> None:
+    """Writes the merged model."""
+    base = run.checkout(model)
+    answer = run_child(
+        "tasks.release.merge_job:merge",
+        {"model": str(base), "adapter": str(run.checkout(adapter)), "target": str(run.folder)},
+        lambda facts: run.progress(facts["done"], facts["total"], facts["unit"]),
+    )
+    for name in (*TOKENIZER, *TOKENIZER_OPTIONAL):
+        if (base / name).is_file():
+            shutil.copyfile(base / name, run.path(name))
+    write_json(run.path("generation_config.json"), generation_config(base))
+    run.count("parameters", answer["parameters"])
+    run.count("matrices", answer["merged"])
+
+
+@step("release/gguf", VERSION)
+def gguf(run: StepRun, merged: Artifact, name: str, params: ExportParams) -> None:
+    """Writes one file per quantisation; `name` begins the files' names.
+
+    Raises:
+        InputError: the model is not of the Llama family.
+    """
+    for quantization in params.gguf:
+        answer = run_child(
+            "tasks.release.gguf_job:write",
+            {
+                "model": str(run.checkout(merged)),
+                "target": str(run.path(f"{name}-{quantization}.gguf")),
+                "quantization": quantization,
+                "name": name,
+            },
+            lambda facts: run.progress(facts["done"], facts["total"], facts["unit"]),
+        )
+        run.count(f"bytes_{quantization}", answer["bytes"])
+
+
+@step("release/verify-export", VERSION)
+def verify_export(
+    run: StepRun,
+    adapter: Artifact,
+    model: Artifact,
+    items: Artifact,
+    merged: Artifact,
+    gguf: Artifact | None,
+    params: ExportParams,
+) -> None:
+    """Answers a sample of the evaluation's questions and compares every export with the adapter as trained.
+
+    Raises:
+        ReleaseError: an export is further from the original than its bound.
+    """
+    base = run.checkout(model)
+    tokenizer = TextTokenizer.load(base)
+    asked = itertools.islice(run.read(items, Item), params.verify_items)
+    prompts = [prompt_ids(tokenizer, [Message(role="user", content=item.question)]) for item in asked]
+    exports = {MERGED: run.checkout(merged)} | _files(run, gguf)
+    answer = run_child(
+        "tasks.release.merge_job:compare",
+        {
+            "model": str(base),
+            "adapter": str(run.checkout(adapter)),
+            "exports": {name: str(path) for name, path in exports.items()},
+            "prompts": prompts,
+            "max_new_tokens": MAX_NEW_TOKENS,
+            "stop_ids": list(stop_ids(tokenizer)),
+            "pad_id": tokenizer.end_of_document,
+        },
+        lambda facts: run.progress(facts["done"], facts["total"], facts["unit"]),
+    )
+    for name, found in answer["exports"].items():
+        bound = params.max_divergence_q4 if "Q4" in name else params.max_divergence
+        if not found["divergence"] <= bound:
+            raise ReleaseError(
+                f"release/verify-export: {name} diverges from the trained adapter by {found['divergence']:.4f} nats "
+                f"per token, at most {bound} is allowed"
+            )
+    write_json(run.path("agreement.json"), answer["exports"])
+    run.count("questions", len(prompts))
+
+
+def _files(run: StepRun, gguf: Artifact | None) -> dict[str, Path]:
+    return {} if gguf is None else {path.name: path for path in sorted(run.checkout(gguf).glob("*.gguf"))}
