@@ -153,7 +153,7 @@ class QuestionIndex:
     def _has_answer(self, item: int, joined: str) -> bool:
         answers = self._answers[item]
         return not answers or any(
-            _share(_grams(answer, min(8, len(answer))), joined) >= self.overlap for answer in answers
+            _share(_grams(answer, min(SHINGLE_WORDS, len(answer))), joined) >= self.overlap for answer in answers
         )
 
     def _telling(self, question: Sequence[str], size: int) -> list[Gram]:
