@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tasks.base.errors import TrainingError
+from tasks.base.errors import InputError, TrainingError
 from tasks.model.child_main import Report
 from tasks.training.adapter import tidy
 from tasks.training.checkpoints import Checkpoints
@@ -28,8 +28,8 @@ def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
         BudgetError: time or money is used up.
     """
     params = TrainingParams.model_validate(request["params"])
-    backend = choose(params)
     table = Table(Path(request["table"]))
+    backend, reason = choose(params, Path(request["model"]), max(table.lengths()))
     out = Path(request["out"])
     steps = optimizer_steps(len(table), params.epochs, params.batch_size)
     journal = Journal(table.sources, steps, params, report)
@@ -46,7 +46,7 @@ def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
     if trained != planned:
         raise TrainingError(f"{backend.value} trained on {trained} target tokens where {planned} were planned")
     return {
-        "resolved": resolved,
+        "resolved": resolved | {"backend_because": reason},
         "steps": steps,
         "targets": trained,
         "tokens": sum(line["tokens"] for line in journal.lines),
@@ -54,13 +54,32 @@ def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
     }
 
 
-def choose(params: TrainingParams) -> Backend:
-    """The backend to use: what `params` name, else TRL's."""
-    return Backend.TRL if params.backend is Backend.AUTO else params.backend
+def choose(params: TrainingParams, model_folder: Path, longest: int) -> tuple[Backend, str]:
+    """The backend to use, and why.
+
+    Raises:
+        InputError: `fast` is asked for what it cannot do.
+    """
+    if params.backend in (Backend.TRL, Backend.UNSLOTH):
+        return params.backend, "asked for"
+    from transformers import AutoConfig
+
+    from tasks.training.fast_backend import refusal
+
+    reason = refusal(AutoConfig.from_pretrained(model_folder), params, longest)
+    if reason is None:
+        return Backend.FAST, "asked for" if params.backend is Backend.FAST else "the fastest that this model allows"
+    if params.backend is Backend.FAST:
+        raise InputError(f"training.backend: fast does not do {reason}; choose auto or trl")
+    return Backend.TRL, f"fast does not do {reason}"
 
 
 def backend_function(backend: Backend) -> Any:
     """The `train` function of a backend's module, imported only when used."""
+    if backend is Backend.FAST:
+        from tasks.training import fast_backend
+
+        return fast_backend.train
     from tasks.training import trl_backend
 
     return trl_backend.train

@@ -43,12 +43,14 @@ class Table:
         Raises:
             InputError: there is nothing to train on.
         """
+        import pyarrow.compute as pc
         import pyarrow.parquet as pq
 
         columns = ["source", "input_ids", "labels", "position_ids"]
         self._table = pq.read_table(folder / "table.parquet", columns=columns, memory_map=True).combine_chunks()
         if not len(self):
             raise InputError("dataset: the training table has no rows; loosen the filters or add sources")
+        self._lengths: list[int] = pc.list_value_length(self._table.column("input_ids")).to_pylist()
         self._parts = _parts(folder / "rows.jsonl")
         names = {name for row in self._table.column("source").to_pylist() for name in row.split("+")}
         self.sources: tuple[str, ...] = tuple(sorted(names | {"mixed"}))
@@ -76,9 +78,13 @@ class Table:
             np.concatenate([row.sources for row in rows]),
         )
 
+    def length(self, index: int) -> int:
+        """Tokens of a row."""
+        return self._lengths[index]
+
     def lengths(self) -> list[int]:
         """Tokens of each row."""
-        return [len(self._table.column("input_ids")[index]) for index in range(len(self))]
+        return list(self._lengths)
 
     def targets(self) -> int:
         """Tokens under the loss in one epoch."""

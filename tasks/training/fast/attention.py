@@ -22,14 +22,17 @@ class Documents:
     cumulative: torch.Tensor
     """`bounds` as int32 on the device."""
     longest: int
+    single: bool
+    """Whether one document fills the row up to padding, which may see it since nobody looks at padding."""
 
     @classmethod
-    def of(cls, position_ids: torch.Tensor, device: torch.device) -> Documents:
-        """Documents begin where positions are 0; `position_ids` int64 `[T]` on the CPU."""
+    def of(cls, position_ids: torch.Tensor, device: torch.device, padding: int = 0) -> Documents:
+        """Documents begin where positions are 0; `position_ids` int64 `[T]` on the CPU, the last `padding` of them no document."""
         starts = (position_ids == 0).nonzero()[:, 0].tolist()
         bounds = [*starts, len(position_ids)]
         longest = max(end - start for start, end in zip(bounds, bounds[1:], strict=False))
-        return cls(bounds, torch.tensor(bounds, dtype=torch.int32).to(device, non_blocking=True), longest)
+        cumulative = torch.tensor(bounds, dtype=torch.int32).to(device, non_blocking=True)
+        return cls(bounds, cumulative, longest, len(starts) - (padding > 0) == 1)
 
 
 class Attention:
@@ -45,7 +48,7 @@ class Attention:
         """`[T, heads * head]`, and what `backward` needs besides. q `[T, heads * head]`, k and v `[T, kv_heads * head]`."""
         if not q.is_cuda or self.kernel == "math":
             return self._plain(q, k, v, documents)
-        if self.kernel == "flash" or (self.kernel == "auto" and len(documents.bounds) > 2):
+        if self.kernel == "flash" or (self.kernel == "auto" and not documents.single):
             return self._flash(q, k, v, documents)
         return self._cudnn(q, k, v)
 

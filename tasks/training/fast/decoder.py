@@ -121,13 +121,14 @@ class Decoder:
             self.layers.append(Layer(norms, sites))
         self.recompute = 0
         """So many layers, from the last on, are computed again in the backward pass."""
+        sites = [site for layer in self.layers for site in layer.sites.values()]
+        self.refresher = None if isinstance(sites[0], Site) else _refresher(sites)
         self.refresh()
 
     def refresh(self) -> None:
         """Called after the adapters changed."""
-        for layer in self.layers:
-            for site in layer.sites.values():
-                site.refresh()
+        if self.refresher is not None:
+            self.refresher()
 
     @torch.no_grad()
     def forward_backward(
@@ -136,6 +137,7 @@ class Decoder:
         position_ids: torch.Tensor,
         labels: torch.Tensor,
         factor: float,
+        padding: int = 0,
     ) -> torch.Tensor:
         """Adds the adapters' gradients of `factor` times the summed losses of one row.
 
@@ -144,12 +146,13 @@ class Decoder:
             position_ids: int64 `[T]` on the CPU; documents begin at 0.
             labels: int64 `[T]` on the CPU; -100 where there is no loss. Token t is predicted from token t - 1.
             factor: 1 / targets of the whole optimizer step.
+            padding: so many last tokens only fill the row up.
 
         Returns:
             Losses of the targets in their order, float32 on the device.
         """
         device = self.embedding.device
-        documents = Documents.of(position_ids, device)
+        documents = Documents.of(position_ids, device, padding)
         cos, sin = self._angles(position_ids.to(device, non_blocking=True))
         h = self.embedding[input_ids.to(device, non_blocking=True)]
         delta: torch.Tensor | None = None
@@ -212,10 +215,20 @@ class Decoder:
             logits = x[places[piece]] @ self.output.T
             losses.append((ops or formulas).cross_entropy(logits, targets[piece], factor))
             gradient.index_copy_(0, places[piece], logits @ self.output)
-        return torch.cat(losses) if losses else x.new_zeros(0, dtype=torch.float32), (gradient, h, rstd, self.final_norm)
+        return torch.cat(losses) if losses else x.new_zeros(0, dtype=torch.float32), (
+            gradient,
+            h,
+            rstd,
+            self.final_norm,
+        )
 
     def _backward(
-        self, kept: list[Kept], top: tuple[torch.Tensor, ...], cos: torch.Tensor, sin: torch.Tensor, documents: Documents
+        self,
+        kept: list[Kept],
+        top: tuple[torch.Tensor, ...],
+        cos: torch.Tensor,
+        sin: torch.Tensor,
+        documents: Documents,
     ) -> None:
         dx, h, rstd, weight = top
         residual = torch.zeros_like(h)
@@ -259,6 +272,12 @@ class Decoder:
         cos, sin = self.rotary(torch.empty(0, dtype=torch.float32, device=position_ids.device), position_ids[None])
         half = self.head // 2
         return cos[0, :, :half].contiguous(), sin[0, :, :half].contiguous()
+
+
+def _refresher(sites: list[Any]) -> Any:
+    from tasks.training.fast.fp8 import Refresher
+
+    return Refresher(sites)
 
 
 def weight_reader(folder: Path, dtype: torch.dtype, device: torch.device) -> Callable[[str], torch.Tensor]:

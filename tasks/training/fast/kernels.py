@@ -98,10 +98,34 @@ def _swiglu(gate, up, stride, out, buffer, scales, K, width, QUANT: tl.constexpr
 
 @triton.jit
 def _swiglu_backward(
-    gate, up, stride, dact, act_out, buffer, scales, K, width, QUANT: tl.constexpr, BLOCK: tl.constexpr
-):
-    """In place: gate, up := their gradients; act_out := silu(gate) * up. Both gradients side by side quantised."""
+    gate, up, stride, dact, act_out, buffer, scales, K, width,
+    QUANT: tl.constexpr, ONCE: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """In place: gate, up := their gradients; act_out := silu(gate) * up. Both gradients side by side quantised.
+
+    ONCE: the row is one block and its gradients stay in registers; else they are read back, from the cache mostly.
+    """
     row = tl.program_id(0).to(tl.int64)
+    if ONCE:
+        cols = tl.arange(0, BLOCK)
+        mask = cols < K
+        g = tl.load(gate + row * stride + cols, mask, 0.0).to(tl.float32)
+        u = tl.load(up + row * stride + cols, mask, 0.0).to(tl.float32)
+        d = tl.load(dact + row * K + cols, mask, 0.0).to(tl.float32)
+        sigmoid = tl.sigmoid(g)
+        silu = g * sigmoid
+        tl.store(act_out + row * K + cols, (silu * u).to(act_out.dtype.element_ty), mask)
+        dg = (d * u * (sigmoid + silu * (1 - sigmoid))).to(gate.dtype.element_ty)
+        du = (d * silu).to(up.dtype.element_ty)
+        tl.store(gate + row * stride + cols, dg, mask)
+        tl.store(up + row * stride + cols, du, mask)
+        wide_g, wide_u = dg.to(tl.float32), du.to(tl.float32)
+        scale = tl.maximum(tl.max(tl.maximum(tl.abs(wide_g), tl.abs(wide_u))), TINY) / FP8_MAX
+        tl.store(scales + row, scale)
+        kind = buffer.dtype.element_ty
+        tl.store(buffer + row * width + cols, tl.clamp(wide_g / scale, -FP8_MAX, FP8_MAX).to(kind), mask)
+        tl.store(buffer + row * width + K + cols, tl.clamp(wide_u / scale, -FP8_MAX, FP8_MAX).to(kind), mask)
+        return
     largest = tl.zeros([BLOCK], tl.float32)
     for start in range(0, K, BLOCK):
         cols = start + tl.arange(0, BLOCK)
@@ -199,9 +223,7 @@ def _rope_backward(
 
 
 @triton.jit
-def _tail(
-    u, scales, balance, buffer, at, columns, rank, width, copy_stride, SPLIT: tl.constexpr, BLOCK: tl.constexpr
-):
+def _tail(u, scales, balance, buffer, at, columns, rank, width, copy_stride, SPLIT: tl.constexpr, BLOCK: tl.constexpr):
     """Inner values `[T, columns]` behind the quantised matrix, at its row scale times the projection's balance."""
     row = tl.program_id(0).to(tl.int64)
     cols = tl.arange(0, BLOCK)
@@ -217,9 +239,7 @@ def _tail(
 
 
 @triton.jit
-def _weight_tail(
-    matrix, scales, balance, factor, weight, rank, N, at, width, R: tl.constexpr, BLOCK: tl.constexpr
-):
+def _weight_tail(matrix, scales, balance, factor, weight, rank, N, at, width, R: tl.constexpr, BLOCK: tl.constexpr):
     """weight[n, at + j] = matrix[j, n] * factor * balance / scales[n]: the adapter behind a quantised weight's row."""
     n = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     j = tl.program_id(1) * R + tl.arange(0, R)
@@ -354,13 +374,16 @@ def swiglu_backward(
     dact: torch.Tensor,
     buffer: torch.Tensor | None,
     scales: torch.Tensor | None,
+    block: int = 2048,
+    warps: int = 8,
 ) -> torch.Tensor:
     """Overwrites gate and up by their gradients (quantised side by side too); returns silu(gate) * up, in dact's memory."""
     rows, columns = gate.shape
-    block = min(2048, _block(columns))
+    block = min(block, _block(columns))
+    once = buffer is not None and block >= columns
     _swiglu_backward[(rows,)](
         gate, up, gate.stride(0), dact, dact, gate if buffer is None else buffer, gate if scales is None else scales,
-        columns, 0 if buffer is None else buffer.stride(1), buffer is not None, block, num_warps=8,
+        columns, 0 if buffer is None else buffer.stride(1), buffer is not None, once, block, num_warps=warps,
     )  # fmt: skip
     return dact
 
@@ -396,7 +419,9 @@ def rope_backward(
     return out
 
 
-def tail(u: torch.Tensor, scales: torch.Tensor, balance: torch.Tensor, buffer: torch.Tensor, at: int, rank: int) -> None:
+def tail(
+    u: torch.Tensor, scales: torch.Tensor, balance: torch.Tensor, buffer: torch.Tensor, at: int, rank: int
+) -> None:
     """Puts inner values `[T, projections * rank]` behind the matrix of a buffer, from column `at` on."""
     rows, columns = u.shape
     _tail[(rows,)](

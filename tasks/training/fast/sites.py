@@ -34,9 +34,6 @@ class Site:
         self.biases, self.adapter, self.scale = biases, adapter, scale
         self.rank = len(adapter.a) // len(weights)
 
-    def refresh(self) -> None:
-        """Called after the adapter changed; nothing to do here."""
-
     def add_norm(self, h: torch.Tensor, delta: torch.Tensor | None, weight: torch.Tensor, eps: float) -> Any:
         """`(h + delta, its norm, rstd, input)`: the residual add, the norm, and what `forward` takes."""
         ops = _ops(h)
@@ -106,9 +103,7 @@ class Site:
         """Gradient of the input, `[T, in]`."""
         return (dy @ self.weight).addmm_(d_inner, self.adapter.a, alpha=self.scale)
 
-    def d_adapter(
-        self, x: torch.Tensor, inner: torch.Tensor, dys: list[torch.Tensor], d_inner: torch.Tensor
-    ) -> None:
+    def d_adapter(self, x: torch.Tensor, inner: torch.Tensor, dys: list[torch.Tensor], d_inner: torch.Tensor) -> None:
         """Adds the adapter's gradients."""
         accumulate(self.adapter, x, inner, dys, d_inner, self.scale)
 

@@ -1,0 +1,197 @@
+"""Training by rawtune's own loop (`tasks/training/fast`): Llama-shaped models, adapters on all linear layers, one device.
+
+On Hopper and Ada cards the frozen products run in FP8, elsewhere in the base's precision. Runs in the child only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from tasks.training.checkpoints import Checkpoints
+from tasks.training.fast.adapters import Adapters
+from tasks.training.fast.decoder import Decoder, shapes, supported, weight_reader
+from tasks.training.fast.sites import Site
+from tasks.training.hardware import base_dtype
+from tasks.training.journal import Journal, read_lines, write_lines
+from tasks.training.params import LINEARS, Precision, TrainingParams
+from tasks.training.schedule import factor
+from tasks.training.table import IGNORED, Rows, Table, row_order
+
+PADDED_TO: Final = 128
+"""On a GPU rows are filled up to a multiple of this, so that few shapes occur: cuDNN plans each new one for some 170 ms."""
+FP8_MULTIPLE: Final = 16
+"""Every dimension of an 8-bit product must be a multiple of this."""
+RELAX_STEPS: Final = 50
+"""After the first step and every so many it is looked up whether the adapters still fit the 8-bit tails."""
+
+
+def refusal(config: Any, params: TrainingParams, longest: int) -> str | None:
+    """Why this backend cannot do what is asked, or None."""
+    if set(params.targets) != set(LINEARS):
+        return "adapters on some linear layers only"
+    if params.dropout or params.kl_to_base or params.embedding_learning_rate:
+        return "dropout, kl_to_base and embedding_learning_rate"
+    if params.precision is Precision.NF4:
+        return "a 4-bit base"
+    if base_dtype(params.precision) == torch.float16:
+        return "a card without bfloat16"
+    return supported(config, longest)
+
+
+def uses_fp8(config: Any, params: TrainingParams) -> bool:
+    """Whether the frozen products run in 8 bits: asked for or left open, a card that multiplies them, dimensions that fit."""
+    if params.precision not in (Precision.AUTO, Precision.FP8) or not torch.cuda.is_available():
+        return False
+    sizes = {size for shape in shapes(config).values() for size in shape} | {params.rank}
+    return torch.cuda.get_device_capability() >= (8, 9) and all(size % FP8_MULTIPLE == 0 for size in sizes)
+
+
+def train(
+    table: Table, model_folder: Path, params: TrainingParams, journal: Journal, checkpoints: Checkpoints, out: Path
+) -> dict[str, Any]:
+    """Trains from the newest checkpoint, or from the start, to the end, and writes the adapter to `out`.
+
+    Returns:
+        What the machine made of the request.
+    """
+    from transformers import AutoConfig
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    config, dtype = AutoConfig.from_pretrained(model_folder), base_dtype(params.precision)
+    site: Any = Site
+    if uses_fp8(config, params):
+        from tasks.training.fast.fp8 import Fp8Site
+
+        site = Fp8Site
+    adapters = Adapters(shapes(config), config.num_hidden_layers, params, dtype, device)
+    found = checkpoints.latest()
+    if found:
+        adapters.load(_load(found[0]))
+        journal.resume(read_lines(found[0] / "loss.jsonl"), found[1]["seconds"])
+        checkpoints.resumed(found[1]["step"])
+    decoder = Decoder(config, weight_reader(model_folder, dtype, device), adapters, params.scale, site)
+    loop = Loop(table, params, journal, adapters, decoder)
+    for done in loop.steps():
+        if checkpoints.due(done) or done == journal.steps:
+            path = checkpoints.save(done, journal.seconds(), lambda folder: _save(folder, adapters, journal))
+            journal.report({"kind": "checkpoint", "path": str(path)})
+    adapters.save(out, params)
+    relaxed = 0 if site is Site else sum(not each.extended for layer in decoder.layers for each in layer.sites.values())
+    return {
+        "backend": "fast",
+        "base_precision": str(dtype).removeprefix("torch.") if site is Site else "fp8",
+        "micro_batch_tokens": loop.budget,
+        "recompute": f"{decoder.recompute} of {len(decoder.layers)} layers",
+        "sites_added_in_bf16": relaxed,
+        "resumed_at": found[1]["step"] if found else 0,
+    }
+
+
+class Loop:
+    """The steps of a run."""
+
+    def __init__(
+        self, table: Table, params: TrainingParams, journal: Journal, adapters: Adapters, decoder: Decoder
+    ) -> None:
+        """Prepares the order of the rows."""
+        self.table, self.params, self.journal = table, params, journal
+        self.adapters, self.decoder = adapters, decoder
+        self.device = decoder.embedding.device
+        self.order = row_order(len(table), params.epochs, params.seed)
+        self.budget = max(table.lengths())
+        """Tokens computed at a time: short rows go side by side up to this."""
+        if self.device.type == "cuda":
+            self.budget = max(self.budget, 8192)
+
+    def steps(self) -> Iterator[int]:
+        """Makes the optimizer steps that are left; yields their number so far after each."""
+        first = len(self.journal.lines)
+        upcoming = self._batch(first)
+        for step in range(first, self.journal.steps):
+            rows, upcoming = upcoming, []
+            sums, norm = self._step(step, rows)
+            upcoming = self._batch(step + 1)  # while the device works
+            self._note(rows, sums, norm, step)
+            if self.decoder.refresher is not None and step % RELAX_STEPS == 0:
+                self.decoder.refresher.relax()
+            yield step + 1
+
+    def _step(self, step: int, rows: list[Rows]) -> tuple[torch.Tensor, torch.Tensor]:
+        """`(loss sums by source, gradient norm)`, still on the device. Out of memory: more layers are recomputed from here on."""
+        while True:
+            try:
+                sums = self._gradients(rows)
+                break
+            except torch.OutOfMemoryError:
+                layers = len(self.decoder.layers)
+                if self.decoder.recompute >= layers:
+                    raise
+                self.decoder.recompute = min(layers, self.decoder.recompute + max(1, layers // 4))
+            # outside the handler: there the traceback would keep the failed attempt's tensors alive
+            self.adapters.gradient.zero_()
+            torch.cuda.empty_cache()
+            self.journal.report({"kind": "note", "text": f"out of memory: {self.decoder.recompute} layers recomputed"})
+        params = self.params
+        rate = params.learning_rate * factor(step, self.journal.steps, params.warmup_fraction, params.schedule)
+        norm = self.adapters.step(rate, params.max_grad_norm, params.weight_decay)
+        self.decoder.refresh()
+        return sums, norm
+
+    def _gradients(self, rows: list[Rows]) -> torch.Tensor:
+        targets = max(1, sum(row.targets for row in rows))
+        sums = torch.zeros(len(self.table.sources), dtype=torch.float64, device=self.device)
+        for row in rows:
+            length = len(row.input_ids)
+            padding = -length % PADDED_TO if self.device.type == "cuda" else 0
+            ids, positions, labels = (torch.from_numpy(x) for x in (row.input_ids, row.position_ids, row.labels))
+            if padding:
+                ids = torch.cat([ids, ids.new_zeros(padding)])
+                positions = torch.cat([positions, torch.arange(padding)])
+                labels = torch.cat([labels, labels.new_full((padding,), IGNORED)])
+            losses = self.decoder.forward_backward(ids, positions, labels, 1 / targets, padding)
+            sources = torch.from_numpy(row.sources[row.labels != IGNORED]).to(self.device, non_blocking=True)
+            sums.index_add_(0, sources, losses.double())
+        return sums
+
+    def _note(self, rows: list[Rows], sums: torch.Tensor, norm: torch.Tensor, step: int) -> None:
+        counts = [0] * len(self.table.sources)
+        for row in rows:
+            for source in row.sources[row.labels != IGNORED].tolist():
+                counts[source] += 1
+        self.journal.add(sums.tolist(), counts, sum(len(row.input_ids) for row in rows))
+        params = self.params
+        rate = params.learning_rate * factor(step, self.journal.steps, params.warmup_fraction, params.schedule)
+        peak = torch.cuda.max_memory_allocated() if self.device.type == "cuda" else 0
+        self.journal.close_step(rate, float(norm), peak)
+
+    def _batch(self, step: int) -> list[Rows]:
+        """The rows of a step, short ones side by side."""
+        size = self.params.batch_size
+        groups: list[list[int]] = []
+        tokens = 0
+        for index in self.order[step * size : (step + 1) * size]:
+            length = self.table.length(index)
+            if groups and tokens + length <= self.budget:
+                groups[-1].append(index)
+                tokens += length
+            else:
+                groups.append([index])
+                tokens = length
+        return [self.table.side_by_side(group) for group in groups]
+
+
+def _save(folder: Path, adapters: Adapters, journal: Journal) -> None:
+    from safetensors.torch import save_file
+
+    save_file(adapters.state(), folder / "state.safetensors")
+    write_lines(folder / "loss.jsonl", journal.lines)
+
+
+def _load(folder: Path) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(folder / "state.safetensors")
