@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from itertools import accumulate
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from tasks.base.records import Chunk, Document, Kind, Split
@@ -22,13 +24,14 @@ from tasks.corpus.boundaries import find_boundaries
 from tasks.corpus.cut import Count, Work, cut_all
 from tasks.corpus.params import ChunkParams
 from tasks.corpus.render import Part, render_parts, source_header
+from tasks.corpus.shards import Shard, mapped, shards_of
 from tasks.text.languages import is_markdown
 from tasks.text.token_cache import TokenCache
 from tasks.text.tokenizer import TextTokenizer
 
 VERSION: Final = "2026.11.24"
 
-BATCH_CHARACTERS: Final = 8_000_000
+BATCH_CHARACTERS: Final = 4_000_000
 """Documents are cut in batches of this size: enough for all cores, little enough for memory."""
 SAMPLED_CHARACTERS: Final = 20_000
 """Of longer texts three samples are encoded first, so that dense data is not planned like prose."""
@@ -84,31 +87,60 @@ def in_order(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         yield heapq.heappop(waiting)[1]
 
 
+class Cut(NamedTuple):
+    """What a shard came to."""
+
+    chunks: list[Chunk]
+    hits: int
+    """Texts whose tokens were known."""
+    misses: int
+
+
+def chunk_shard(split: Split, model: Artifact, params: ChunkParams, shard: Shard) -> Cut:
+    """The chunks of a shard's documents, in the documents' order."""
+    tokenizer = _tokenizer(shard.store.checkout(model))
+    budget = params.max_tokens - len(tokenizer.prefix_ids) - 1
+    documents = (Sided(document, split) for document in shard.read(Document))
+    with TokenCache(shard.store.local("cache", "tokens"), tokenizer) as remembered:
+        chunks = list(chunk_documents(documents, remembered.count_batch, budget, params))
+    return Cut(chunks, remembered.hits, remembered.misses)
+
+
 @step("corpus/chunk", VERSION)
 def chunk(run: StepRun, documents: Artifact, model: Artifact, params: ChunkParams) -> None:
     """Writes the chunks of both sides."""
-    tokenizer = TextTokenizer.load(run.checkout(model))
-    budget = params.max_tokens - len(tokenizer.prefix_ids) - 1
     total = sum(documents.counts.get(split.value, 0) for split in Split)
+    found: Counter[str] = Counter()
+    with run.store.scratch() as folder:
+        for split in Split:
+            with (folder / split.value).open("w", encoding="utf-8", newline="\n") as spool:
+                shards = shards_of(run.store, documents, f"{split.value}.jsonl")
+                for cut in mapped(partial(chunk_shard, split, model, params), shards, params):
+                    spool.writelines(f"{made.line()}\n" for made in cut.chunks)
+                    found.update(documents=sum(made.last for made in cut.chunks), hits=cut.hits, misses=cut.misses)
+                    run.progress(found["documents"], total, "documents")
+        sides = [_spooled(folder / split.value) for split in Split]
+        run.write(_counted(run, in_order(heapq.merge(*sides, key=lambda made: made.document_id))))
+    run.count("documents", found["documents"])
+    run.ledger("tokens", hits=found["hits"], misses=found["misses"])
 
-    def side(split: Split) -> Iterator[Sided]:
-        return (Sided(document, split) for document in run.read(documents, Document, f"{split.value}.jsonl"))
 
-    def watched() -> Iterator[Sided]:
-        for number, sided in enumerate(heapq.merge(*map(side, Split), key=lambda sided: sided.document.id), 1):
-            run.count("documents")
-            run.progress(number, total, "documents")
-            yield sided
+def _spooled(path: Path) -> Iterator[Chunk]:
+    with path.open(encoding="utf-8", newline="\n") as reader:
+        yield from map(Chunk.model_validate_json, reader)
 
-    def counted(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
-        for made in chunks:
-            run.count("tokens", made.tokens)
-            run.count(f"tokens:{made.kind}:{made.split}", made.tokens)
-            yield made
 
-    with TokenCache(run.cache("tokens"), tokenizer) as remembered:
-        run.write(in_order(counted(chunk_documents(watched(), remembered.count_batch, budget, params))))
-        run.ledger("tokens", hits=remembered.hits, misses=remembered.misses)
+def _counted(run: StepRun, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+    for made in chunks:
+        run.count("tokens", made.tokens)
+        run.count(f"tokens:{made.kind}:{made.split}", made.tokens)
+        yield made
+
+
+@lru_cache(maxsize=4)
+def _tokenizer(folder: Path) -> TextTokenizer:
+    """Loaded once per process, not once per shard."""
+    return TextTokenizer.load(folder)
 
 
 def _work(document: Document, parts: list[Part], params: ChunkParams, budget: int) -> Work:

@@ -7,17 +7,15 @@ In: documents. Out: the documents that are no copy of one that is kept. A copy i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from functools import partial
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
-
-import numpy as np
+from typing import Final, NamedTuple
 
 from tasks.base.records import Document, Kind
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Artifact
-from tasks.corpus.likeness import Groups, content, document_signatures
+from tasks.corpus.likeness import Groups, Signatures, content, outlined
 from tasks.corpus.params import DeduplicateParams
 from tasks.text.ngrams import jaccard, similar_pairs, words
 
@@ -42,13 +40,11 @@ def outline(document: Document, params: DeduplicateParams) -> Outline:
     text = content(document)
     digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
     return Outline(
-        document.id, document.kind, digest, len(text) >= 2 * params.min_words and len(words(text)) >= params.min_words
+        document.id, document.kind, digest, len(text) >= 2 * params.near_words and len(words(text)) >= params.near_words
     )
 
 
-def find_copies(
-    outlines: list[Outline], matrix: np.ndarray[Any, np.dtype[np.uint32]], params: DeduplicateParams
-) -> dict[str, tuple[str, str]]:
+def find_copies(outlines: list[Outline], matrix: Signatures, params: DeduplicateParams) -> dict[str, tuple[str, str]]:
     """Reason and detail per id of each document that is a copy of one that is kept.
 
     Args:
@@ -85,14 +81,7 @@ def find_copies(
 @step("corpus/deduplicate", VERSION)
 def deduplicate(run: StepRun, documents: Artifact, params: DeduplicateParams) -> None:
     """Writes the documents that are kept and a verdict per copy."""
-    outlines: list[Outline] = []
-
-    def noted(stream: Iterable[Document]) -> Iterator[Document]:
-        for document in stream:
-            outlines.append(outline(document, params))
-            yield document
-
-    matrix = document_signatures(noted(run.read(documents, Document)))
+    outlines, matrix = outlined(run, documents, partial(outline, params=params), params)
     copies = find_copies(outlines, matrix, params)
     run.count("documents", len(outlines))
     for identifier, (reason, detail) in sorted(copies.items()):

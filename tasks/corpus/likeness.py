@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
 from tasks.base.records import Document, Kind
+from tasks.base.runs import StepRun
+from tasks.base.store import Artifact
+from tasks.corpus.params import RunnerParams
+from tasks.corpus.shards import Shard, mapped, shards_of
 from tasks.text.ngrams import signatures
+
+Signatures = np.ndarray[Any, np.dtype[np.uint32]]
+"""MinHash signatures, uint32, shape [documents, PERMUTATIONS]."""
+Outline = TypeVar("Outline")
+"""The facts of a document that a step needs."""
 
 BATCH_CHARACTERS: Final = 4_000_000
 """Texts are hashed in batches of this size; of each document 512 bytes of signature stay in memory."""
@@ -24,10 +34,36 @@ def content(document: Document) -> str:
     return "\n".join([document.title, document.text, *diffs])
 
 
-def document_signatures(documents: Iterable[Document]) -> np.ndarray[Any, np.dtype[np.uint32]]:
+def document_signatures(documents: Iterable[Document]) -> Signatures:
     """MinHash signatures in the documents' order, uint32, shape [documents, PERMUTATIONS]."""
     parts = [signatures(batch) for batch in _batches(map(content, documents))]
     return np.concatenate(parts) if parts else signatures([])
+
+
+def outlined_shard(outline: Callable[[Document], Outline], shard: Shard) -> tuple[list[Outline], Signatures]:
+    """Outlines and signatures of a shard's documents."""
+    documents = list(shard.read(Document))
+    return [outline(document) for document in documents], document_signatures(documents)
+
+
+def outlined(
+    run: StepRun, documents: Artifact, outline: Callable[[Document], Outline], params: RunnerParams
+) -> tuple[list[Outline], Signatures]:
+    """Outlines and signatures of all documents, in order: what a step that compares documents keeps of them in memory.
+
+    Args:
+        run: the step's run.
+        documents: its input.
+        outline: of a module, or a `partial` of one.
+        params: where it runs.
+    """
+    outlines: list[Outline] = []
+    parts: list[Signatures] = []
+    for made, part in mapped(partial(outlined_shard, outline), shards_of(run.store, documents), params):
+        outlines += made
+        parts.append(part)
+        run.progress(len(outlines), documents.counts.get("records"), "documents")
+    return outlines, np.concatenate(parts) if parts else signatures([])
 
 
 class Groups:

@@ -4,12 +4,23 @@ and how it is cut.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tasks.base.params import Params
+from tasks.base.params import EXECUTION, Params
 from tasks.base.records import Kind
+
+
+class RunnerParams(Params):
+    """Where the parts of the corpus that can be done piece by piece are done."""
+
+    runner: Annotated[Literal["local", "dask"], EXECUTION] = "local"
+    """`dask` spreads redaction, comparison and chunking over a cluster; the result is the same."""
+    dask_address: Annotated[str | None, EXECUTION] = None
+    """Address of a running Dask scheduler that can reach the store, such as `tcp://scheduler:8786`; null = two
+    processes on this machine.
+    """
 
 
 class BudgetParams(Params):
@@ -46,14 +57,14 @@ class FilterParams(Params):
     """Token budgets per source and kind; the first that matches a document counts."""
 
 
-class RedactParams(Params):
+class RedactParams(RunnerParams):
     """What is replaced by a typed marker such as `[redacted:github-pat]`, in files, diffs, comments and wiki."""
 
     secrets: Literal["redact", "fail", "keep"] = "redact"
     """`fail` ends the run at the first secret and names rule, document and line."""
     personal: tuple[Literal["email", "ip"], ...] = ()
     """Personal data hidden as well; addresses of examples (example.com, 127.0.0.1, 0.0.0.0) stay."""
-    ignore_rules: tuple[str, ...] = ()
+    ignore_secrets: tuple[str, ...] = ()
     """Names of secret rules that are not applied, such as `generic-password` for a repository full of test
     passwords.
     """
@@ -62,26 +73,26 @@ class RedactParams(Params):
 class StaleParams(Params):
     """What is done with pages that name things which the snapshot no longer has."""
 
-    action: Literal["report", "date", "drop"] = "report"
+    stale_pages: Literal["report", "date", "drop"] = "report"
     """`date` lets a stale page begin with when it was last changed; `drop` leaves it out."""
-    gone_fraction: float = Field(0.4, gt=0, le=1)
+    stale_fraction: float = Field(0.4, gt=0, le=1)
     """Share of the paths, symbols, pages and addresses a page names that must be gone."""
-    min_gone: int = Field(2, ge=1)
+    stale_names: int = Field(2, ge=1)
     """And at least this many: one wrong name makes no stale page."""
 
 
-class DeduplicateParams(Params):
+class DeduplicateParams(RunnerParams):
     """What counts as a copy. Of copies the file goes before the wiki page, that before the pull request, then the
     first by id.
     """
 
     near_threshold: float | None = Field(0.85, gt=0, le=1)
     """Estimated Jaccard similarity of 5-word shingles from which a document is a copy; null = exact copies only."""
-    min_words: int = Field(30, ge=1)
+    near_words: int = Field(30, ge=1)
     """Shorter documents are compared exactly: a re-export of one line is like every other."""
 
 
-class SplitParams(Params):
+class SplitParams(RunnerParams):
     """Which documents are held out, before anything is made from them."""
 
     validation_fraction: float = Field(0.1, ge=0, lt=1)
@@ -109,7 +120,7 @@ class RenderParams(Params):
     """Whether a pull request's comments, or comments, reviews and review comments, follow its diff."""
 
 
-class ChunkParams(RenderParams):
+class ChunkParams(RenderParams, RunnerParams):
     """How rendered text is cut."""
 
     max_tokens: int = Field(8192, ge=64)

@@ -13,6 +13,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from typing import Any, Final
 
@@ -22,9 +23,13 @@ from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Artifact
 from tasks.corpus.params import RedactParams
+from tasks.corpus.shards import Shard, mapped, shards_of
 from tasks.text.secrets import find_secrets
 
 VERSION: Final = "2026.11.24"
+
+PERSONAL: Final = ("email", "ip")
+"""Rules that are no secrets."""
 
 _EMAIL: Final = re.compile(
     r"(?<![\w.+%-])[A-Za-z0-9][\w.+%-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![\w-])"
@@ -92,6 +97,11 @@ def redact_diff(patch: str, params: RedactParams) -> tuple[str, list[tuple[str, 
     return _replaced(patch, places), [(rule, patch.count("\n", 0, start) + 1) for start, _, rule in places]
 
 
+def redact_shard(params: RedactParams, shard: Shard) -> list[tuple[Document, list[Redaction]]]:
+    """The documents of a shard without what is to be hidden, each with where it was."""
+    return [redact_document(document, params) for document in shard.read(Document)]
+
+
 @step("corpus/redact", VERSION)
 def redact(run: StepRun, documents: Artifact, params: RedactParams) -> None:
     """Writes the documents without secrets and a verdict for each replacement.
@@ -101,20 +111,26 @@ def redact(run: StepRun, documents: Artifact, params: RedactParams) -> None:
     """
 
     def cleaned() -> Iterator[Document]:
-        for document in run.read(documents, Document):
-            clean, found = redact_document(document, params)
-            for place in found:
-                if params.secrets == "fail" and place.rule not in ("email", "ip"):
-                    raise RecordError(
-                        f"corpus/redact: {place.rule} in {document.id}, {place.part}, line {place.line}; "
-                        "remove it, ignore the rule (redact.ignore_rules) or set redact.secrets to redact"
-                    )
-                run.verdict(document.id, f"redacted-{place.rule}", f"{place.part}, line {place.line}")
-            if found:
-                run.count("documents_redacted")
-            yield clean
+        done = 0
+        for cleaned_shard in mapped(partial(redact_shard, params), shards_of(run.store, documents), params):
+            for document, found in cleaned_shard:
+                _report(run, document, found, params)
+                yield document
+            done += len(cleaned_shard)
+            run.progress(done, documents.counts.get("records"), "documents")
 
     run.write(cleaned())
+
+
+def _report(run: StepRun, document: Document, found: list[Redaction], params: RedactParams) -> None:
+    for place in found:
+        if params.secrets == "fail" and place.rule not in PERSONAL:
+            raise RecordError(
+                f"corpus/redact: {place.rule} in {document.id}, {place.part}, line {place.line}; "
+                "remove it, ignore the rule (ignore_secrets) or set secrets to redact"
+            )
+        run.verdict(document.id, f"redacted-{place.rule}", f"{place.part}, line {place.line}")
+    run.count("documents_redacted", bool(found))
 
 
 def _places(text: str, params: RedactParams) -> Iterator[tuple[int, int, str]]:
@@ -124,7 +140,7 @@ def _places(text: str, params: RedactParams) -> Iterator[tuple[int, int, str]]:
         found += [
             (secret.start, secret.end, secret.rule)
             for secret in find_secrets(text)
-            if secret.rule not in params.ignore_rules
+            if secret.rule not in params.ignore_secrets
         ]
     if "email" in params.personal:
         found += [
@@ -138,7 +154,7 @@ def _places(text: str, params: RedactParams) -> Iterator[tuple[int, int, str]]:
             if _is_personal(match.group())
         ]
     end = 0
-    for place in sorted(found, key=lambda place: (place[0], place[2] in ("email", "ip"), -place[1])):
+    for place in sorted(found, key=lambda place: (place[0], place[2] in PERSONAL, -place[1])):
         if place[0] >= end:
             yield place
             end = place[1]

@@ -21,17 +21,15 @@ part in hubs, which is counted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
-
-import numpy as np
+from typing import Final, NamedTuple
 
 from tasks.base.records import Document, Kind, Record, Split
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Artifact
-from tasks.corpus.likeness import Groups, content, document_signatures
+from tasks.corpus.likeness import Groups, Signatures, content, outlined
 from tasks.corpus.params import SplitParams
 from tasks.text.ngrams import similar_pairs, words
 
@@ -92,7 +90,7 @@ def outline(document: Document) -> Outline:
     return Outline(document.id, document.kind, document.repo, paths, tuple(touched[path] for path in paths), is_long)
 
 
-def find_links(outlines: list[Outline], matrix: np.ndarray[Any, np.dtype[np.uint32]], params: SplitParams) -> Links:
+def find_links(outlines: list[Outline], matrix: Signatures, params: SplitParams) -> Links:
     """What belongs together and why.
 
     Args:
@@ -167,14 +165,7 @@ def _is_mostly_hubs(entry: Outline, hubs: Container[tuple[str, str]]) -> bool:
 @step("corpus/split", VERSION)
 def split(run: StepRun, documents: Artifact, params: SplitParams) -> None:
     """Writes both sides and the clusters."""
-    outlines: list[Outline] = []
-
-    def noted(stream: Iterable[Document]) -> Iterator[Document]:
-        for document in stream:
-            outlines.append(outline(document))
-            yield document
-
-    matrix = document_signatures(noted(run.read(documents, Document)))
+    outlines, matrix = outlined(run, documents, outline, params)
     links = find_links(outlines, matrix, params)
     clusters = choose(outlines, links, params)
     held_out = {

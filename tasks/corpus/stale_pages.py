@@ -141,7 +141,7 @@ def judge_page(page: Document, around: Surroundings, params: StaleParams) -> Pag
         gone=tuple(f"{reference.kind} {reference.name}" for reference in gone),
         changed_since=changed,
         updated_at=page.updated_at,
-        stale=len(gone) >= params.min_gone and len(gone) >= params.gone_fraction * len(references),
+        stale=len(gone) >= params.stale_names and len(gone) >= params.stale_fraction * len(references),
     )
 
 
@@ -181,10 +181,10 @@ def stale_pages(run: StepRun, documents: Artifact, snapshots: list[Artifact], pa
                 yield document
                 continue
             run.verdict(
-                document.id, f"stale-page-{params.action}", f"{len(report.gone)} of {report.references} are gone"
+                document.id, f"stale-page-{params.stale_pages}", f"{len(report.gone)} of {report.references} are gone"
             )
-            if params.action != "drop":
-                yield dated(document) if params.action == "date" else document
+            if params.stale_pages != "drop":
+                yield dated(document) if params.stale_pages == "date" else document
 
     run.write(kept())
     run.write((reports[page.id] for page in pages), PAGES)

@@ -81,7 +81,7 @@ def test_failing_run_names_rule_document_and_line_but_not_the_secret(store: Stor
 
 def test_ignored_rule_and_switched_off_secrets_leave_the_text() -> None:
     text = f"token = '{TOKEN}'"
-    assert redact_text(text, RedactParams(ignore_rules=("github-pat",))) == (text, [])
+    assert redact_text(text, RedactParams(ignore_secrets=("github-pat",))) == (text, [])
     assert redact_text(text, RedactParams(secrets="keep")) == (text, [])
 
 

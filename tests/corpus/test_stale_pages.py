@@ -77,11 +77,13 @@ def test_page_whose_names_are_gone_is_stale_and_counts_what_changed_since(
 
 def test_stale_page_is_dated_or_dropped_if_asked(store: Store, stored: Stored, snapshot: Artifact) -> None:
     documents = stored([FRESH, OLD, CART])
-    dated = stale_pages.direct(store, documents=documents, snapshots=[snapshot], params=StaleParams(action="date"))
+    dated = stale_pages.direct(store, documents=documents, snapshots=[snapshot], params=StaleParams(stale_pages="date"))
     texts = {document.path: document.text for document in read_records(store, dated, Document)}
     assert texts["Old.md"] == f"As of March 2019, since when parts of it have become outdated:\n\n{OLD.text}"
     assert texts["Fresh.md"] == FRESH.text
-    dropped = stale_pages.direct(store, documents=documents, snapshots=[snapshot], params=StaleParams(action="drop"))
+    dropped = stale_pages.direct(
+        store, documents=documents, snapshots=[snapshot], params=StaleParams(stale_pages="drop")
+    )
     assert [document.path for document in read_records(store, dropped, Document)] == ["src/cart.ts", "Fresh.md"]
     assert [(verdict.id, verdict.reason, verdict.detail) for verdict in read_verdicts(store, dropped)] == [
         ("octocat/cart/wiki/Old.md", "stale-page-drop", "4 of 5 are gone")
