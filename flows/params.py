@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import Field
-from tasks.corpus.params import ChunkParams, DeduplicateParams, FilterParams, RedactParams, SplitParams
 
 from tasks.base.params import EXECUTION, Params
+from tasks.corpus.params import ChunkParams, DeduplicateParams, FilterParams, RedactParams, SplitParams
 from tasks.evaluation.params import EvaluationParams
 from tasks.harvest.params import GithubParams, SourceParams
 from tasks.mixture.params import LeakParams, MixtureParams

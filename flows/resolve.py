@@ -8,12 +8,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from prefect.runtime import flow_run
-from tasks.harvest.resolve import resolve_source
 
 from flows.params import RetrainParams
 from tasks.base.params import Params
 from tasks.base.store import Store
 from tasks.harvest.params import ResolvedSource
+from tasks.harvest.resolve import resolve_source
 from tasks.release.params import ReleaseFacts, SourceFacts
 
 

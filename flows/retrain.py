@@ -13,25 +13,26 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
+
+from flows.compute import GpuSteps, Placement, Work, placed
+from flows.params import RetrainParams
+from flows.phases import Phase
+from flows.resolve import Resolved, release_facts, resolve, scheduled_start
+from flows.train_adapter import Questions, answers
+from flows.watching import watched_in_prefect
+from tasks.base.ledger import RunReport, ledger
+from tasks.base.runs import read_json
+from tasks.base.store import Artifact, Store
 from tasks.corpus.chunk import chunk
 from tasks.corpus.deduplicate import deduplicate
 from tasks.corpus.filters import filter_documents
 from tasks.corpus.redact import redact
 from tasks.corpus.split import split
+from tasks.evaluation.items import items
 from tasks.evaluation.report import report
 from tasks.harvest.pulls import pulls
-from tasks.harvest.wiki import wiki
-from tasks.training.train import train
-
-from flows.params import RetrainParams
-from flows.phases import Phase
-from flows.resolve import Resolved, release_facts, resolve, scheduled_start
-from tasks.base.ledger import RunReport, ledger
-from tasks.base.runs import read_json
-from tasks.base.store import Artifact, Store
-from tasks.evaluation.answer import answer
-from tasks.evaluation.items import items
 from tasks.harvest.snapshot import snapshot
+from tasks.harvest.wiki import wiki
 from tasks.mixture.assemble import assemble
 from tasks.mixture.leak_guard import leak_guard
 from tasks.model.base_model import base_model
@@ -46,14 +47,19 @@ def retrain(params: RetrainParams, until: Phase = Phase.PUBLISH) -> State[Any]:
 
     A refusing gate ends the run as *Failed* with the name `Refused`; everything it rests on stays in the store.
     """
+    return run(params, until)
+
+
+def run(params: RetrainParams, until: Phase, place: Placement = placed) -> State[Any]:
+    """The body of every flow over `RetrainParams`; `place` says where the steps that need a GPU are done."""
     started = time.monotonic()
     store = Store(params.store)
     store.check_writable()
-    with ledger(store, str(flow_run.id)) as book:
+    with ledger(store, str(flow_run.id)) as book, watched_in_prefect():
         try:
             resolved = resolve(store, params, scheduled_start())
             book.report.resolved = resolved.model_dump(mode="json")
-            outcome = workflow(store, params, resolved, until)
+            outcome = workflow(store, params, resolved, until, place)
             reasons = conclude(store, params, resolved, outcome, book.report)
         finally:
             book.close(time.monotonic() - started)
@@ -83,7 +89,13 @@ class Dataset:
     items: Artifact
 
 
-def workflow(store: Store, params: RetrainParams, resolved: Resolved, until: Phase = Phase.PUBLISH) -> Outcome:
+def workflow(
+    store: Store,
+    params: RetrainParams,
+    resolved: Resolved,
+    until: Phase = Phase.PUBLISH,
+    place: Placement = placed,
+) -> Outcome:
     """Calls the steps in order; each takes references to finished artifacts and gives one back."""
     harvested = harvest(store, params, resolved)
     if until is Phase.HARVEST:
@@ -91,10 +103,11 @@ def workflow(store: Store, params: RetrainParams, resolved: Resolved, until: Pha
     data = build_dataset(store, params, harvested)
     if until is Phase.DATASET:
         return Outcome()
-    adapter = train(store, table=data.table, model=data.model, params=params.training)
+    gpu = place(params.compute.pool, gpu_work(store, params, data, until))
+    adapter = gpu.train(store, table=data.table, model=data.model, params=params.training)
     if until is Phase.TRAIN:
         return Outcome()
-    findings = evaluate(store, params, data, adapter)
+    findings = evaluate(store, params, data, adapter, gpu)
     if until is Phase.EVALUATE:
         return Outcome(findings)
     verdict = gate(store, report=findings, params=params.gate)
@@ -145,23 +158,27 @@ def build_dataset(store: Store, params: RetrainParams, harvested: list[Artifact]
     return Dataset(documents, model, chunks, pairs, table, guarded)
 
 
-def evaluate(store: Store, params: RetrainParams, data: Dataset, adapter: Artifact) -> Artifact:
+def questions(params: RetrainParams, data: Dataset) -> Questions:
+    """What the arms are asked."""
+    return Questions(
+        documents=data.documents,
+        chunks=data.chunks,
+        dialogues=data.dialogues,
+        items=data.items,
+        evaluation=params.evaluation,
+    )
+
+
+def gpu_work(store: Store, params: RetrainParams, data: Dataset, until: Phase) -> Work:
+    """What a GPU machine is to do for the run: train, and answer unless the run stops before."""
+    asked = None if until is Phase.TRAIN else questions(params, data)
+    return Work(store, data.table, data.model, params.training, asked)
+
+
+def evaluate(store: Store, params: RetrainParams, data: Dataset, adapter: Artifact, gpu: GpuSteps) -> Artifact:
     """Every arm's answers, then the report that compares them."""
-    answers = [
-        answer.named(f"answer-{arm}")(
-            store,
-            arm=arm,
-            items=data.items,
-            chunks=data.chunks,
-            dialogues=data.dialogues,
-            documents=data.documents,
-            model=data.model,
-            adapter=adapter if arm.is_tuned else None,
-            params=params.evaluation,
-        )
-        for arm in params.evaluation.arms
-    ]
-    return report(store, items=data.items, answers=answers, adapter=adapter, table=data.table, params=params.evaluation)
+    made = answers(store, questions(params, data), data.model, adapter, gpu.answer)
+    return report(store, items=data.items, answers=made, adapter=adapter, table=data.table, params=params.evaluation)
 
 
 def conclude(

@@ -32,6 +32,8 @@ from prefect.client.schemas.objects import State
 from prefect.context import TaskRunContext
 from prefect.states import Completed
 
+from tasks.base.differences import why_missed
+from tasks.base.errors import StoreError
 from tasks.base.ledger import current_ledger
 from tasks.base.locks import hold
 from tasks.base.params import Params, identity_of
@@ -40,6 +42,9 @@ from tasks.base.runs import StepRun
 from tasks.base.store import Artifact, Manifest, Store
 
 P = ParamSpec("P")
+
+Elsewhere = Callable[[str, dict[str, Any]], None]
+"""Does a step's work on another machine: takes key and arguments, returns when the store has the artifact."""
 
 PENDING = "pending"
 """`sha256` of an artifact that `explain` cannot know because its step has yet to run."""
@@ -74,6 +79,14 @@ class Step(Generic[P]):
     version: str
     body: Callable[Concatenate[StepRun, P], None]
     retries: int = 0
+    elsewhere: Elsewhere | None = None
+
+    def handed_to(self, elsewhere: Elsewhere) -> Step[P]:
+        """The same step, done by another machine that shares the store. Key, record and artifact stay the same.
+
+        No lock is held meanwhile: whoever does the work holds it.
+        """
+        return dataclasses.replace(self, elsewhere=elsewhere)
 
     def named(self, name: str) -> Step[P]:
         """The same body under another name, for steps that exist once per arm or trial."""
@@ -117,6 +130,13 @@ class Step(Generic[P]):
         parameters = {name: identity_of(value) for name, value in arguments.items() if not _is_input(value)}
         return {"step": self.name, "version": self.version, "parameters": parameters, "inputs": inputs}
 
+    def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Under which the store keeps the artifact of these arguments."""
+        canonical = json.dumps(
+            self.key_document(*args, **kwargs), sort_keys=True, separators=(",", ":"), ensure_ascii=False
+        )
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
     def _bind(self, args: Any, kwargs: Any) -> dict[str, Any]:
         bound = inspect.signature(self.body).bind(None, *args, **kwargs)
         bound.apply_defaults()
@@ -126,8 +146,7 @@ class Step(Generic[P]):
 
     def _call(self, store: Store, *args: P.args, **kwargs: P.kwargs) -> _Call:
         document = self.key_document(*args, **kwargs)
-        canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return _Call(self, store, hashlib.sha256(canonical.encode()).hexdigest(), document, self._bind(args, kwargs))
+        return _Call(self, store, self.key(*args, **kwargs), document, self._bind(args, kwargs))
 
     def _task(self) -> prefect.Task[[_Call], Any]:
         return prefect.Task(
@@ -197,7 +216,13 @@ class _Call:
         return manifest
 
     def execute(self) -> tuple[Artifact, bool]:
-        """The artifact, and whether it was there already. One process at a time does the work of a key."""
+        """The artifact, and whether it was there already. One process at a time does the work of a key.
+
+        Raises:
+            StoreError: another machine says that it has done the work, but the store has no artifact of the key.
+        """
+        if self.step.elsewhere is not None:
+            return self._elsewhere(self.step.elsewhere)
         with hold(self.store, f"{self.step.name}/{self.key}"):
             found = self.find()
             if found is not None:
@@ -210,6 +235,16 @@ class _Call:
                     {name: _references(value) for name, value in self.arguments.items() if _is_input(value)},
                 )
                 return self.store.commit(folder, manifest), False
+
+    def _elsewhere(self, do: Elsewhere) -> tuple[Artifact, bool]:
+        found = self.find()
+        if found is not None:
+            return self.store.artifact(found), True
+        do(self.key, self.arguments)
+        made = self.find()
+        if made is None:
+            raise StoreError(f"{self.step.name} was done elsewhere, but {self.store.uri} does not have it")
+        return self.store.artifact(made), False
 
 
 def _run_in_prefect(call: _Call) -> Any:
@@ -235,30 +270,8 @@ def _explain(call: _Call, explanations: list[Explanation]) -> Artifact:
     if manifest is not None and call.store.is_whole(manifest):
         explanations.append(Explanation(call.step.name, True))
         return call.store.artifact(manifest)
-    explanations.append(Explanation(call.step.name, False, _why(call, manifest)))
+    explanations.append(Explanation(call.step.name, False, why_missed(call.store, call.document, manifest)))
     return Artifact(step=call.step.name, version=call.step.version, uri="", sha256=PENDING, counts={})
-
-
-def _why(call: _Call, manifest: Manifest | None) -> tuple[str, ...]:
-    if manifest is not None:
-        return ("its artifact is missing or has wrong bytes",)
-    last = next(call.store.manifests(call.step.name), None)
-    if last is None:
-        return ("never run in this store",)
-    return tuple(_differences(last.key_document, call.document))
-
-
-def _differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        for name in sorted(old.keys() | new.keys()):
-            yield from _differences(old.get(name), new.get(name), f"{path}.{name}" if path else name)
-    elif old != new:
-        yield f"{path}: {_short(old)} → {_short(new)}"
-
-
-def _short(value: Any) -> str:
-    text = value[:12] if isinstance(value, str) and len(value) == 64 else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "…"
 
 
 def _narrow(hint: Any, value: Any) -> Any:

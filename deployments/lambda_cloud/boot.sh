@@ -1,0 +1,79 @@
+# What a rented machine does at its first boot. `boot.py` puts the assignments of its variables and the pins before it.
+# It runs the flow run under a hard time limit and says on the Prefect server what it is doing; nothing in it stops
+# the machine, because only the provider's API ends the bill.
+set -euo pipefail
+export HOME="${HOME:-/root}" PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1
+WORK="$(mktemp -d)"
+cd "$WORK"
+exec > >(tee -a "$WORK/boot.log") 2>&1
+
+# tell log TEXT | tell state NAME TEXT: a log line of the flow run, or its end as Failed under that name.
+tell() {
+  python3 - "$@" <<'PYTHON' || true
+import base64, datetime, json, os, sys, urllib.request
+kind, *words = sys.argv[1:]
+api, run = os.environ["PREFECT_API_URL"].rstrip("/"), os.environ["PREFECT__FLOW_RUN_ID"]
+now = datetime.datetime.now(datetime.timezone.utc).isoformat()
+if kind == "log":
+    path, body = "/logs/", [{"name": "boot", "level": 20, "message": words[0], "timestamp": now, "flow_run_id": run}]
+else:
+    path, body = f"/flow_runs/{run}/set_state", {"state": {"type": "FAILED", "name": words[0], "message": words[1]}, "force": True}
+request = urllib.request.Request(api + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+if os.environ.get("PREFECT_API_KEY"):
+    request.add_header("Authorization", "Bearer " + os.environ["PREFECT_API_KEY"])
+elif os.environ.get("PREFECT_API_AUTH_STRING"):
+    request.add_header("Authorization", "Basic " + base64.b64encode(os.environ["PREFECT_API_AUTH_STRING"].encode()).decode())
+urllib.request.urlopen(request, timeout=30).read()
+PYTHON
+}
+
+STAGE="start"
+stage() { STAGE="$1"; tell log "boot: $1"; }
+fail() {
+  trap - ERR
+  tell state BootFailed "$STAGE: $1. The last lines: $(tail -n 5 "$WORK/boot.log" | tr '\n' '|')"
+  exit 1
+}
+trap 'fail "line $LINENO failed"' ERR
+
+# The article lost hours to the order of driver, CUDA and torch. Here the image brings the driver, the torch wheel
+# brings its CUDA, and the two are tried on each other before anything else runs.
+if [ "$REQUIRE_GPU" = 1 ]; then
+  stage "driver"
+  for _ in $(seq 60); do nvidia-smi > /dev/null 2>&1 && break; sleep 5; done
+  nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv || fail "the image's GPU driver does not answer"
+fi
+
+stage "rawtune $WHEEL_NAME"
+curl --fail --silent --show-error --location --retry 5 --retry-all-errors --output "$WHEEL_NAME" "$WHEEL_URL"
+echo "$WHEEL_SHA256  $WHEEL_NAME" | sha256sum --check --quiet || fail "the wheel does not have the hash that was ordered"
+
+# An environment on a file system that outlives the machine is made once for each set of pins.
+READY="$ENVIRONMENT/.ready-$CONSTRAINTS_SHA256"
+if [ ! -f "$READY" ]; then
+  stage "environment (some minutes)"
+  PYTHON="$(command -v python3.13 || command -v python3.12 || command -v python3.11 || true)"
+  [ -n "$PYTHON" ] || fail "the image has no Python of 3.11 to 3.13"
+  "$PYTHON" -m venv "$ENVIRONMENT" || {
+    apt-get update -q && apt-get install -q -y "$(basename "$PYTHON")-venv"
+    "$PYTHON" -m venv "$ENVIRONMENT"
+  }
+  "$ENVIRONMENT/bin/python" -m pip install --quiet -c "$CONSTRAINTS" "rawtune$EXTRAS @ file://$WORK/$WHEEL_NAME"
+  touch "$READY"
+fi
+"$ENVIRONMENT/bin/python" -m pip install --quiet --no-deps --force-reinstall "$WHEEL_NAME"
+
+if [ "$REQUIRE_GPU" = 1 ]; then
+  "$ENVIRONMENT/bin/python" -c "import torch; torch.zeros(1).cuda()" || fail "torch cannot use the image's driver"
+fi
+
+SECONDS_LEFT=$((RAWTUNE_EXPIRES - $(date +%s) - WIND_UP_SECONDS))
+[ "$SECONDS_LEFT" -gt 0 ] || fail "no time is left of the budget"
+stage "run, for at most $SECONDS_LEFT s"
+trap - ERR
+CODE=0
+timeout --signal=INT --kill-after=60 "$SECONDS_LEFT" "$ENVIRONMENT/bin/python" -m prefect flow-run execute || CODE=$?
+if [ "$CODE" = 124 ] || [ "$CODE" = 137 ]; then
+  tell state BudgetReached "the machine's time of the budget (max_hours, max_usd) is used up"
+fi
+exit "$CODE"

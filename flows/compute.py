@@ -1,0 +1,192 @@
+"""Where the steps that need a GPU run: in this process, or in a run of `train-adapter/<pool>` on another machine.
+
+References go there, artifacts come back through the store. The child run's idempotency key bears the training key, so
+that a parent that is retried, or a second one of the same recipe, finds the child instead of paying for another.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound
+from prefect.runtime import flow_run
+from prefect.states import Cancelling
+
+from flows.train_adapter import Questions
+from tasks.base.errors import InputError, TrainingError
+from tasks.base.steps import Step
+from tasks.base.store import Artifact, Store
+from tasks.evaluation.answer import answer
+from tasks.training.params import TrainingParams
+from tasks.training.train import train
+
+INLINE: Final = "inline"
+
+MAX_ATTEMPTS: Final = 3
+"""A child whose machine was lost is started again so often in all; it goes on from its last checkpoint."""
+
+POLL_SECONDS: Final = 5.0
+
+SERVER_GONE_SECONDS: Final = 600.0
+"""How long the Prefect server may not answer before waiting for the child is given up."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class GpuSteps:
+    """The steps that need a GPU, placed where the run's parameters say."""
+
+    train: Step[Any]
+    answer: Step[Any]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a GPU machine is to do."""
+
+    store: Store
+    table: Artifact
+    model: Artifact
+    training: TrainingParams
+    questions: Questions | None
+
+
+Placement = Callable[[str, Work], GpuSteps]
+"""Says for a pool where the GPU steps are done."""
+
+
+def placed(pool: str, work: Work) -> GpuSteps:
+    """The GPU steps for a pool; `inline` leaves them in this process.
+
+    Raises:
+        InputError: when a step is called: the pool has no deployment, or cannot read the store.
+    """
+    if pool == INLINE:
+        return GpuSteps(train, answer)
+    key = train.key(table=work.table, model=work.model, params=work.training)
+
+    def elsewhere(step_key: str, arguments: dict[str, Any]) -> None:
+        run_elsewhere(pool, work, key)
+
+    return GpuSteps(train.handed_to(elsewhere), answer.handed_to(elsewhere))
+
+
+def made_before(pool: str, work: Work) -> GpuSteps:
+    """The same, but training may only find its adapter; for flows about an adapter that a run has made before."""
+
+    def refuse(step_key: str, arguments: dict[str, Any]) -> None:
+        raise InputError("training: the store has no adapter of these parameters; run `retrain` with them first")
+
+    return GpuSteps(train.handed_to(refuse), placed(pool, work).answer)
+
+
+def run_elsewhere(pool: str, work: Work, key: str) -> None:
+    """Starts the child run, or finds the one that is under way, and waits for its end.
+
+    A child that crashed (its machine was lost) is started again; one that failed or was cancelled is not.
+
+    Raises:
+        InputError: the deployment is missing or the pool cannot read the store.
+        TrainingError: the child did not complete.
+    """
+    name = f"train-adapter/{pool}"
+    with get_client(sync_client=True) as client:
+        variables = _check(client, name, work)
+        attempts = 0
+        for number in itertools.count():
+            child = run_deployment(
+                name,
+                parameters=_parameters(work),
+                job_variables=variables,
+                idempotency_key=f"{name}/{key}/{number}",
+                timeout=0,
+            )
+            assert isinstance(child, FlowRun)
+            if child.state is not None and child.state.is_final():
+                continue  # an earlier run's; what it made was looked for in the store before
+            attempts += 1
+            ended = _await_end(client, child)
+            if ended.state is not None and ended.state.is_completed():
+                return
+            _raise_unless_lost(ended, pool, attempts)
+
+
+def _raise_unless_lost(child: FlowRun, pool: str, attempts: int) -> None:
+    state = child.state
+    assert state is not None
+    if state.type is StateType.CRASHED and attempts < MAX_ATTEMPTS:
+        logger.warning("%s on %s crashed (%s); starting it again", child.name, pool, state.message)
+        return
+    raise TrainingError(f"run {child.name} on pool {pool} ended as {state.name}: {state.message or 'no message'}")
+
+
+def _check(client: SyncPrefectClient, name: str, work: Work) -> dict[str, Any]:
+    """Job variables for the pool.
+
+    Raises:
+        InputError: see `run_elsewhere`.
+    """
+    try:
+        deployment = client.read_deployment_by_name(name)
+        pool = client.read_work_pool(str(deployment.work_pool_name))
+    except ObjectNotFound:
+        raise InputError(
+            f"compute.pool: there is no deployment {name}; deploy it as deployments/prefect.yaml shows, or use `inline`"
+        ) from None
+    if pool.type != "lambda-cloud":
+        return {}
+    if work.store.is_local:
+        raise InputError(
+            f"store: {work.store.uri} is a folder of this machine, which pool {pool.name} cannot read; use s3://…"
+        )
+    limits = {"max_hours": work.training.max_hours, "max_usd": work.training.max_usd}
+    return {variable: value for variable, value in limits.items() if value is not None}
+
+
+def _parameters(work: Work) -> dict[str, Any]:
+    return {
+        "store": str(work.store.root) if work.store.is_local else work.store.uri,
+        "table": work.table.model_dump(mode="json"),
+        "model": work.model.model_dump(mode="json"),
+        "training": work.training.model_dump(mode="json"),
+        "questions": work.questions.model_dump(mode="json") if work.questions else None,
+    }
+
+
+def _await_end(client: SyncPrefectClient, child: FlowRun) -> FlowRun:
+    """Polls until the child's state is final; a server that is gone for a while only delays that."""
+    answered = time.monotonic()
+    try:
+        while True:
+            try:
+                child = client.read_flow_run(child.id)
+                answered = time.monotonic()
+            except httpx.HTTPError:
+                if time.monotonic() - answered > SERVER_GONE_SECONDS:
+                    raise
+            if child.state is not None and child.state.is_final():
+                return child
+            time.sleep(POLL_SECONDS)
+    except BaseException as interruption:
+        # A cancelled parent takes its child along at once. A parent that is merely stopped, say with its worker,
+        # leaves it alone: whoever runs the parent again finds it.
+        if isinstance(interruption, KeyboardInterrupt) or _is_cancelled(client):
+            client.set_flow_run_state(child.id, Cancelling(message="The parent flow run was cancelled."))
+        raise
+
+
+def _is_cancelled(client: SyncPrefectClient) -> bool:
+    if flow_run.id is None:
+        return False
+    state = client.read_flow_run(flow_run.id).state
+    return state is not None and state.type in (StateType.CANCELLING, StateType.CANCELLED)

@@ -1,0 +1,58 @@
+"""What the Prefect UI shows of a running step beyond its state: a progress bar and a log line now and then.
+
+Logs of the GPU child reach the server the same way, because the child's progress lines become events of its step.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+from uuid import UUID
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
+from tasks.base.progress import Event, listening
+
+EVERY_SECONDS: Final = 10.0
+"""A step's progress is sent at most this often; a call costs about 10 ms."""
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def watched_in_prefect() -> Iterator[None]:
+    """Sends the progress of this process's steps to the Prefect server for the duration of the block."""
+    with listening(_Reporter()):
+        yield
+
+
+class _Reporter:
+    """One progress artifact per step that reports how far it is."""
+
+    def __init__(self) -> None:
+        self._artifacts: dict[str, UUID] = {}
+        self._sent: dict[str, float] = {}
+
+    def __call__(self, event: Event) -> None:
+        if event.kind == "progress" and time.monotonic() - self._sent.get(event.step, 0.0) >= EVERY_SECONDS:
+            self._sent[event.step] = time.monotonic()
+            self._send(event)
+        elif event.kind == "finished" and event.step in self._artifacts:
+            update_progress_artifact(self._artifacts.pop(event.step), progress=100.0)
+
+    def _send(self, event: Event) -> None:
+        facts = ", ".join(f"{name} {value}" for name, value in event.facts.items())
+        total = f"/{event.total:g}" if event.total else ""
+        logger.info("%s: %g%s %s %s", event.step, event.done, total, event.unit, facts)
+        if not event.total:
+            return
+        percent = min(100.0, 100 * event.done / event.total)
+        if event.step in self._artifacts:
+            update_progress_artifact(self._artifacts[event.step], progress=percent)
+            return
+        made = create_progress_artifact(progress=percent, key=event.step.replace("/", "-"), description=event.step)
+        assert isinstance(made, UUID)
+        self._artifacts[event.step] = made
