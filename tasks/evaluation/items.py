@@ -26,16 +26,18 @@ from tasks.evaluation.params import ItemsParams, Suite
 from tasks.evaluation.paraphrase import dialogue_facts
 from tasks.evaluation.questions import AFTER, DATED, OR_UNKNOWN, QUESTIONS
 from tasks.evaluation.questions import VERSION as WORDING
+from tasks.evaluation.stale import mentioned_files
 
 VERSION = "2026.11.24"
 
 SHARES: Final = {
-    Suite.RECALL: 0.40,
+    Suite.RECALL: 0.38,
     Suite.PARAPHRASE: 0.12,
     Suite.HELD_OUT: 0.16,
     Suite.CODE: 0.10,
     Suite.DATED: 0.06,
     Suite.PULL: 0.06,
+    Suite.STALE: 0.02,
     Suite.UNANSWERABLE: 0.10,
 }
 """Share of each suite; what a suite cannot fill goes to the others in this order. Recall decides, so it gets most."""
@@ -110,6 +112,8 @@ def _groups(
             groups[suite] = [(_item(suite, *pair),) for pair in _in_turn(asked, params.item_seed)]
         elif suite is Suite.DATED:
             groups[suite] = [(_item(suite, *pair, before=DATED),) for pair in dated if snapshot_date(pair[0])]
+        elif suite is Suite.STALE:
+            groups[suite] = list(_stale(train, held_out))
         elif suite is Suite.UNANSWERABLE:
             groups[suite] = list(_pairs(paired, [*train, *held_out], known))
         else:
@@ -140,6 +144,15 @@ def _item(
         pair_id=pair_id,
         provenance=_provenance(document, fact.kind, fact.span),
     )
+
+
+def _stale(train: Sequence[Document], held_out: Sequence[Document]) -> Iterator[tuple[Item, ...]]:
+    """Pairs about trained pages: a file that is gone, and one that is there."""
+    trained = {document.id for document in train}
+    for page, gone, there in mentioned_files([*train, *held_out]):
+        if page.id in trained:
+            pair_id = f"{page.id}#{_digest(gone.name)[:10]}"
+            yield (_item(Suite.STALE, page, gone, pair_id=pair_id), _item(Suite.STALE, page, there, pair_id=pair_id))
 
 
 def _pairs(

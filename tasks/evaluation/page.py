@@ -32,7 +32,14 @@ def render_page(
 ) -> str:
     """The page as HTML. Deterministic; everything that a model or a source wrote is escaped and made visible."""
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": percent, "points": points, "interval": interval, "pvalue": pvalue, "nats": nats}
+    environment.filters |= {
+        "percent": percent,
+        "points": points,
+        "interval": interval,
+        "pvalue": pvalue,
+        "nats": nats,
+        "count": count,
+    }
     template = environment.from_string((resources.files("tasks.evaluation") / "report.html.jinja").read_text("utf-8"))
     losses: Mapping[str, Mapping[str, Any]] = summary["losses"]
     streams = sorted({stream for arm in losses.values() for stream in arm})
@@ -76,6 +83,11 @@ def examples(
         ("Where tuning helped", "The largest gains.", wins),
         ("Where tuning hurt", "The largest losses.", losses),
         ("Invented answers", "Questions that nobody can answer, and what the tuned model says.", invented),
+        (
+            "Where a page and the code disagree",
+            "A page names the file, the snapshot does not have it.",
+            [item for item in items if item.suite == Suite.STALE and item.answers == ("no",)],
+        ),
         ("No difference", "Base and tuned score alike.", rest),
     )
     return [
@@ -119,6 +131,11 @@ def pvalue(value: float | None) -> str:
     if not isinstance(value, int | float):
         return "–"
     return "<0.001" if value < 0.001 else f"{value:.2g}"
+
+
+def count(value: int | None) -> str:
+    """`947312` → `947,312`; a dash for nothing."""
+    return "–" if value is None else f"{value:,}"
 
 
 def nats(value: float | None) -> str:

@@ -52,6 +52,8 @@ class Suite(StrEnum):
     """Facts asked "as of" the snapshot's date."""
     PULL = "pull"
     """Why a pull request was made and what it changed."""
+    STALE = "stale"
+    """Files that pages name although the snapshot does not have them, paired with files that it has."""
     UNANSWERABLE = "unanswerable"
     """Near-miss names, invented pull requests, what happened after the snapshot; each paired with an answerable item.
     """

@@ -24,6 +24,7 @@ QUESTIONS: Final = {
     ),
     "opening": "Write down the opening {lines} lines of {path} from {repo}, exactly as they are, and nothing else.",
     "cloze": "Finish this sentence the way the documentation of {repo} does: “{start} …”",
+    "exists": "Does {repo} have a file `{name}`? Reply yes or no.",
     "link": "Reply with the URL that {repo} gives behind the words “{name}”.",
 }
 

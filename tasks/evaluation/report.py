@@ -7,7 +7,10 @@ summary.json:
     suites      suite → {metric, items, documents}
     differences suite → tuned minus base {estimate, low, high, items, documents, wins, losses, p, p_holm, mcnemar,
     minimum_detectable_effect} abstention  arm → {recall, false_refusals}
+    regressions the same as differences, tuned minus the tuned model of an earlier report; empty without one
     losses      arm → stream → {loss, tokens}, nats per token
+    cost        tokens: trained (in the table), answered (generated, by arm), trained_per_recall_point (null without
+    a gain)
 Shares are between 0 and 1. `low` and `high` are null where a single document gives no interval. `forgetting` is the
 sum of the general suites.
 """
@@ -23,8 +26,10 @@ from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
 from tasks.base.store import Artifact
 from tasks.evaluation import comparison
+from tasks.evaluation.notice import publish
+from tasks.evaluation.over_time import regressions
 from tasks.evaluation.page import render_page
-from tasks.evaluation.params import Arm, ReportParams
+from tasks.evaluation.params import Arm, ReportParams, Suite
 from tasks.evaluation.scoring import Score, metric_of, score_arm
 
 VERSION = "2026.11.24"
@@ -37,8 +42,21 @@ def summarise(
     kl_to_base: float | None,
     leaks: int | None,
     params: ReportParams,
+    earlier: Sequence[Score] = (),
+    table_tokens: int | None = None,
 ) -> dict[str, Any]:
-    """The content of summary.json, in the order of the docstring above."""
+    """The content of summary.json, in the order of the docstring above.
+
+    Args:
+        items: what was asked.
+        scores: arm → scores, `guess` included.
+        losses: arm → stream → `loss`, `tokens`.
+        kl_to_base: mean divergence of the tuned model on general text.
+        leaks: items that the leak guard took out; null if it was not asked.
+        params: confidence and resamples.
+        earlier: scores of an earlier report to compare with.
+        table_tokens: tokens of the training table.
+    """
     arms = comparison.arm_figures(scores, params)
     gains = comparison.differences(scores, Arm.TUNED, Arm.BASE, params)
     return {
@@ -50,8 +68,10 @@ def summarise(
         "arms": arms,
         "suites": {suite: _suite(suite, items, scores) for suite in comparison.suite_names(scores)},
         "differences": gains,
+        "regressions": regressions(scores.get(Arm.TUNED, ()), earlier, params),
         "abstention": comparison.abstention(items, scores),
         "losses": losses,
+        "cost": _cost(scores, gains, table_tokens),
     }
 
 
@@ -63,8 +83,12 @@ def report(
     adapter: Artifact | None,
     table: Artifact | None,
     params: ReportParams,
+    previous: Artifact | None = None,
 ) -> None:
-    """Scores the answers and writes scores.jsonl, summary.json and report.html."""
+    """Scores the answers and writes scores.jsonl, summary.json and report.html.
+
+    `previous` is an earlier artifact of this step, such as that of the last promoted release.
+    """
     asked = list(run.read(items, Item))
     scores: dict[str, list[Score]] = {}
     texts: dict[str, dict[str, Answer]] = {}
@@ -83,8 +107,10 @@ def report(
                 for name, stream in measured["streams"].items()
             }
         divergence = measured["kl_to_base"] if arm == Arm.TUNED else divergence
+    earlier = list(run.read(previous, Score, "scores.jsonl")) if previous else []
+    tokens = table.counts.get("tokens") if table else None
     leaks = items.counts.get("leaks")
-    summary = summarise(asked, scores, losses, divergence, leaks, params)
+    summary = summarise(asked, scores, losses, divergence, leaks, params, earlier, tokens)
     run.path("summary.json").write_text(
         json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8"
     )
@@ -93,6 +119,16 @@ def report(
     run.write(every, "scores.jsonl")
     page = render_page(summary, asked, texts, scores, _loss_log(run, adapter), _lineage(items, answers, adapter, table))
     run.path("report.html").write_text(page, "utf-8")
+    publish(summary)
+
+
+def _cost(scores: comparison.Scores, gains: dict[str, dict[str, Any]], table_tokens: int | None) -> dict[str, Any]:
+    gain = 100 * gains.get(Suite.RECALL, {}).get("estimate", 0)
+    return {
+        "trained": table_tokens,
+        "answered": {arm: sum(one.tokens for one in found) for arm, found in scores.items() if arm != comparison.GUESS},
+        "trained_per_recall_point": round(table_tokens / gain) if table_tokens and gain > 0 else None,
+    }
 
 
 def _suite(suite: str, items: Sequence[Item], scores: comparison.Scores) -> dict[str, Any]:

@@ -12,12 +12,14 @@ from tasks.evaluation.general import human_eval_problem, reasoning_gym_score
 from tasks.evaluation.params import Suite
 from tasks.evaluation.sandbox import Outcome, run_program
 from tasks.evaluation.scorers import Scorer, code_of
+from tasks.evaluation.stale import yes_or_no
 
 SCORERS: Final[dict[str, Scorer]] = {
     "location": scorers.path_match,
     "heading": scorers.path_match,
     "pull-file": scorers.path_match,
     "link": scorers.contains,
+    "exists": yes_or_no,
     "arguments": scorers.arguments_match,
     "purpose": scorers.token_f1,
     "pull-why": scorers.token_f1,
@@ -35,7 +37,19 @@ OWN_METRICS: Final = {"program": "tests pass", "reasoning-gym": "task score", "c
 """Metrics of kinds that are not judged by text alone."""
 
 BINARY: Final = frozenset(
-    {"location", "heading", "pull-file", "link", "arguments", "known-fact", "contained", "number", "choice", "program"}
+    {
+        "location",
+        "heading",
+        "pull-file",
+        "link",
+        "exists",
+        "arguments",
+        "known-fact",
+        "contained",
+        "number",
+        "choice",
+        "program",
+    }
 )
 
 

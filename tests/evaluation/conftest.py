@@ -1,14 +1,16 @@
 """A small split of documents with everything that the evaluation reads."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from tasks.base.records import Chunk, Dialogue, Document, Kind, Message, Provenance, Record, Split
+from tasks.base.records import Answer, Chunk, Dialogue, Document, Kind, Message, Provenance, Record, Split
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Artifact, Store
+from tasks.model.child import run_child
 
 REVISION = "a" * 40
 
@@ -138,7 +140,25 @@ def talks(train: list[Document], held_out: list[Document]) -> list[Dialogue]:
     ]
 
 
-@pytest.fixture
-def repository_root() -> Path:
-    """The root of this checkout."""
-    return Path(__file__).resolve().parents[2]
+@step("training/train", "1")
+def _adapter(run: StepRun, model: str, scale: float) -> None:
+    run_child("tests.evaluation.adapter_job:make", {"model": model, "scale": scale, "target": str(run.folder)})
+
+
+def adapter_of(store: Store, model: Path, scale: float) -> Artifact:
+    """An untrained adapter: 0 = the base model itself, 1 = noise."""
+    return _adapter.direct(store, model=str(model), scale=scale)
+
+
+@step("tests/answers", "1")
+def _answers(run: StepRun, arm: str, lines: list[str]) -> None:
+    run.path("records.jsonl").write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    run.path("losses.json").write_text(json.dumps({"arm": arm, "streams": {}, "kl_to_base": None}), "utf-8")
+    if arm == "base":
+        run.path("guesses.jsonl").write_text("", "utf-8")
+
+
+def answers_of(store: Store, arm: str, texts: Mapping[str, str]) -> Artifact:
+    """An arm's answers artifact from item id → text."""
+    lines = [Answer(item_id=name, text=text, tokens=3, finished=True).line() for name, text in texts.items()]
+    return _answers.named(f"answer-{arm}").direct(store, arm=arm, lines=lines)

@@ -1,46 +1,190 @@
-"""Answers and losses with the tiny model: resuming, batch sizes, adapters that change nothing."""
+"""Answers and losses with the tiny model: every stream, any batch size, resuming, adapters that change nothing."""
 
 import json
+from pathlib import Path
+from typing import Any
 
-from tasks.base.records import Answer, Dialogue, Document, Split
+import pytest
+
+from tasks.base.records import Answer, Dialogue, Document, Item, Split
 from tasks.base.runs import read_json, read_records
 from tasks.base.store import Artifact, Store
 from tasks.evaluation.answer import answer
 from tasks.evaluation.items import make_items
-from tasks.evaluation.params import Arm, EvaluationParams, ItemsParams
+from tasks.evaluation.losses import LossRow, stream_losses
+from tasks.evaluation.params import Arm, EvaluationParams, GeneralSuite, ItemsParams, Suite
 from tasks.evaluation.report import report
-from tests.evaluation.conftest import artifact_of, chunk
+from tasks.model.child import run_child
+from tests.evaluation.conftest import adapter_of, artifact_of, chunk
+
+PARAMS = EvaluationParams(max_new_tokens=8, loss_tokens=200, resamples=200)
+ASKED = ItemsParams(items=12, general_items=4, general_suites=(GeneralSuite.KNOWN_FACTS, GeneralSuite.HELLASWAG))
 
 
-def test_base_arm_answers_every_item_and_measures_every_stream(
-    store: Store, tiny_model_artifact: Artifact, train: list[Document], held_out: list[Document], talks: list[Dialogue]
+@pytest.fixture
+def questions(train: list[Document], held_out: list[Document], talks: list[Dialogue]) -> list[Item]:
+    """Questions about the small split and four general ones, two of them with choices."""
+    return make_items(train, held_out, talks, ASKED)
+
+
+@pytest.fixture
+def inputs(
+    store: Store,
+    questions: list[Item],
+    tiny_model_artifact: Artifact,
+    train: list[Document],
+    held_out: list[Document],
+    talks: list[Dialogue],
+) -> dict[str, Any]:
+    """What the answer step reads, without arm and adapter."""
+    chunks = [*(chunk(one, Split.TRAIN) for one in train), chunk(held_out[0], Split.HELD_OUT)]
+    return {
+        "items": artifact_of(store, records=questions),
+        "chunks": artifact_of(store, records=chunks),
+        "dialogues": artifact_of(store, records=talks),
+        "documents": artifact_of(store, train=train, held_out=held_out),
+        "model": tiny_model_artifact,
+        "params": PARAMS,
+    }
+
+
+def test_arms_answer_all_items_and_an_adapter_without_effect_changes_nothing(
+    store: Store, inputs: dict[str, Any], questions: list[Item], tiny_model: Path
 ) -> None:
-    questions = make_items(train, held_out, talks, ItemsParams(items=12, general_items=5))
-    items = artifact_of(store, records=questions)
-    chunks = artifact_of(
-        store, records=[*(chunk(one, Split.TRAIN) for one in train), chunk(held_out[0], Split.HELD_OUT)]
-    )
-    made = answer.named("answer-base").direct(
-        store,
-        arm=Arm.BASE,
-        items=items,
-        chunks=chunks,
-        dialogues=artifact_of(store, records=talks),
-        documents=artifact_of(store, train=train, held_out=held_out),
-        model=tiny_model_artifact,
-        adapter=None,
-        params=EvaluationParams(max_new_tokens=8, loss_tokens=200),
-    )
-    answers = list(read_records(store, made, Answer))
+    adapter = adapter_of(store, tiny_model, 0.0)
+    base = answer.named("answer-base").direct(store, arm=Arm.BASE, adapter=None, **inputs)
+    tuned = answer.named("answer-tuned").direct(store, arm=Arm.TUNED, adapter=adapter, **inputs)
+    answers = list(read_records(store, base, Answer))
     assert [one.item_id for one in answers] == [item.id for item in questions]
-    assert made.counts["records"] == len(questions) > 5
-    assert made.counts["tokens"] == sum(one.tokens for one in answers)
-    losses = read_json(store, made, "losses.json")
-    assert losses["arm"] == "base"
+    assert answers == list(read_records(store, tuned, Answer))
+    assert base.counts["records"] == len(questions) > 8
+    assert base.counts["tokens"] == sum(one.tokens for one in answers)
+    assert all(one.text for one in answers if "hellaswag" in one.item_id)
+    losses = read_json(store, base, "losses.json")
     assert sorted(losses["streams"]) == ["answers_held_out", "answers_train", "general", "raw_held_out", "raw_train"]
     assert all(5 < stream["loss"] < 15 for stream in losses["streams"].values())
-    assert losses["kl_to_base"] is None
-    page = report.direct(store, items=items, answers=[made], adapter=None, table=None, params=EvaluationParams())
-    summary = read_json(store, page, "summary.json")
-    assert summary["arms"]["base"]["recall"]["items"] > 0
-    json.dumps(summary, allow_nan=False)
+    same = read_json(store, tuned, "losses.json")
+    assert same["streams"] == losses["streams"]
+    assert (losses["kl_to_base"], same["kl_to_base"]) == (None, pytest.approx(0, abs=1e-6))
+    made = report.direct(
+        store, items=inputs["items"], answers=[base, tuned], adapter=adapter, table=None, params=PARAMS
+    )
+    summary = read_json(store, made, "summary.json")
+    assert all(row["estimate"] == 0 for row in summary["differences"].values())
+    assert summary["arms"]["guess"]["held-out"]["items"] > 0
+    with store.open(made, "report.html") as reader:
+        assert b"<polyline" in reader.read()
+
+
+@pytest.mark.slow
+def test_retrieval_arm_answers_the_questions_about_the_sources_only(
+    store: Store, inputs: dict[str, Any], questions: list[Item]
+) -> None:
+    made = answer.named("answer-base-retrieval").direct(store, arm=Arm.BASE_RETRIEVAL, adapter=None, **inputs)
+    sources = [item.id for item in questions if not item.suite.startswith("general-")]
+    assert [one.item_id for one in read_records(store, made, Answer)] == sources
+    assert read_json(store, made, "losses.json")["streams"] == {}
+
+
+def _job(tmp_path: Path, model: Path, **changed: Any) -> dict[str, Any]:
+    prompts = [{"ids": list(range(20, 20 + length)), "limit": 6} for length in (3, 9, 4, 12, 5, 7)]
+    rows = [
+        {
+            "id": str(length),
+            "stream": "raw",
+            "input_ids": list(range(30, 30 + length)),
+            "labels": [-100, *range(31, 30 + length)],
+        }
+        for length in (4, 11, 6, 19)
+    ]
+    for name, records in (("prompts", prompts), ("rows", rows)):
+        (tmp_path / name).write_text("".join(json.dumps(record) + "\n" for record in records))
+    return {
+        "model": str(model),
+        "adapter": None,
+        "prompts": str(tmp_path / "prompts"),
+        "rows": str(tmp_path / "rows"),
+        "finished": str(tmp_path / "finished"),
+        "batch_tokens": 4096,
+        "stop_ids": [2],
+        "pad_id": 0,
+        "dtype": "float32",
+        "kl_stream": None,
+        **changed,
+    }
+
+
+def _run(request: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    events: list[dict[str, Any]] = []
+    return run_child("tasks.evaluation.answer_job:answer", request, events.append), events
+
+
+def test_answers_and_losses_do_not_depend_on_batch_sizes(tmp_path: Path, tiny_model: Path) -> None:
+    together, events = _run(_job(tmp_path, tiny_model))
+    tiny, most = _run(_job(tmp_path, tiny_model, batch_tokens=1, finished=str(tmp_path / "other")))
+    assert (len(events), len(most)) == (1, 6)
+    assert together["answers"] == tiny["answers"]
+    for one, other in zip(together["rows"], tiny["rows"], strict=True):
+        assert one["tokens"] == other["tokens"]
+        assert one["nats"] == pytest.approx(other["nats"], rel=1e-5)
+
+
+@pytest.mark.slow
+def test_interrupted_evaluation_takes_finished_batches_from_the_log(tmp_path: Path, tiny_model: Path) -> None:
+    whole, _ = _run(_job(tmp_path, tiny_model, batch_tokens=1))
+    log = (tmp_path / "finished").read_text().split("\n")
+    marked = [json.loads(line) for line in log if line]
+    marked[0]["answers"][0]["ids"] = [77]
+    kept = "\n".join(json.dumps(entry) for entry in marked[:3]) + "\n" + log[4][:40]  # died while writing the fourth
+    (tmp_path / "finished").write_text(kept)
+    resumed, events = _run(_job(tmp_path, tiny_model, batch_tokens=1))
+    assert len(events) == 6
+    changed = [one for one, other in zip(resumed["answers"], whole["answers"], strict=True) if one != other]
+    assert [one["ids"] for one in changed] == [[77]]  # the logged answer was used; nothing else differs
+    assert len([line for line in (tmp_path / "finished").read_text().split("\n") if line]) == 3 + 1 + 3
+
+
+def test_stream_loss_is_weighted_by_tokens_and_not_by_rows() -> None:
+    rows = [LossRow("a", "raw", [], []), LossRow("b", "raw", [], []), LossRow("c", "", [], [])]
+    measured = [{"nats": 10.0, "tokens": 1}, {"nats": 9.0, "tokens": 9}, {"nats": 5.0, "tokens": 5}]
+    assert stream_losses(rows, measured) == {"raw": {"loss": 1.9, "tokens": 10, "rows": ["a", "b"]}}
+
+
+@pytest.mark.slow
+def test_adapter_of_noise_on_the_stub_is_called_worse_and_an_empty_one_equal(
+    store: Store, train: list[Document], held_out: list[Document], talks: list[Dialogue]
+) -> None:
+    from tasks.model.base_model import base_model
+    from tasks.model.params import BaseModelParams
+
+    model = base_model.direct(store, params=BaseModelParams())
+    asked = make_items(
+        train,
+        held_out,
+        talks,
+        ItemsParams(items=2, suites=(Suite.RECALL,), general_items=24, general_suites=(GeneralSuite.KNOWN_FACTS,)),
+    )
+    params = EvaluationParams(max_new_tokens=12, loss_tokens=200)
+    common: dict[str, Any] = {
+        "items": artifact_of(store, records=asked),
+        "chunks": artifact_of(store, records=[chunk(one, Split.TRAIN) for one in train]),
+        "dialogues": artifact_of(store, records=talks),
+        "documents": artifact_of(store, train=train, held_out=held_out),
+        "model": model,
+        "params": params,
+    }
+    base = answer.named("answer-base").direct(store, arm=Arm.BASE, adapter=None, **common)
+    verdicts = {}
+    for scale in (0.0, 1.0):
+        adapter = adapter_of(store, store.checkout(model), scale)
+        tuned = answer.named("answer-tuned").direct(store, arm=Arm.TUNED, adapter=adapter, **common)
+        made = report.direct(
+            store, items=common["items"], answers=[base, tuned], adapter=adapter, table=None, params=params
+        )
+        verdicts[scale] = read_json(store, made, "summary.json")
+    assert verdicts[0.0]["arms"]["base"]["forgetting"]["estimate"] > 0.3
+    equal = verdicts[0.0]["differences"]["forgetting"]
+    assert equal["low"] <= 0 <= equal["high"]
+    assert verdicts[1.0]["differences"]["forgetting"]["high"] < 0
+    assert verdicts[1.0]["kl_to_base"] > 1 > 0.05 > verdicts[0.0]["kl_to_base"]
+    assert verdicts[1.0]["losses"]["tuned"]["general"]["loss"] > verdicts[1.0]["losses"]["base"]["general"]["loss"] + 1

@@ -1,0 +1,188 @@
+"""Summary, verdict and page: who is better and how sure, and that nothing a model writes can do harm."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from tasks.base.records import Dialogue, Document, Item
+from tasks.base.runs import read_json, read_records
+from tasks.base.store import Artifact, Store
+from tasks.evaluation.display import shown, shown_line, shown_markdown
+from tasks.evaluation.items import make_items
+from tasks.evaluation.notice import markdown
+from tasks.evaluation.over_time import compare_reports
+from tasks.evaluation.params import ItemsParams, ReportParams
+from tasks.evaluation.report import report
+from tasks.evaluation.scoring import Score
+from tests.evaluation.conftest import answers_of, artifact_of, document
+
+HOSTILE = (
+    "</pre><script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31mred\x1b[0m\x9b31m\u202eevil\x00\x07"
+    "[link](https://evil.example) `code` | cell"
+)
+FAST = ReportParams(resamples=500)
+
+
+@pytest.fixture
+def questions(talks: list[Dialogue]) -> list[Item]:
+    """Forty documents with four facts each, a held-out one, and a few general questions."""
+    words = [
+        f"{one}{two}"
+        for one in ("am", "be", "co", "du", "el")
+        for two in ("ra", "sti", "lon", "vex", "nam", "pur", "tig", "zol")
+    ]
+    documents = [
+        document(
+            f"src/{word}.py",
+            f'def load_{word}(first_{word}, second_{word}):\n    """Reads the {word} table from disk and checks."""\n'
+            f"    return first_{word}\n",
+        )
+        for word in words
+    ]
+    return make_items(documents[1:], documents[:1], [], ItemsParams(items=120, general_items=6))
+
+
+def _report(store: Store, questions: list[Item], *answers: Artifact, previous: Artifact | None = None) -> Artifact:
+    items = artifact_of(store, records=questions)
+    return report.direct(
+        store, items=items, answers=list(answers), adapter=None, table=None, params=FAST, previous=previous
+    )
+
+
+def _right(questions: list[Item]) -> dict[str, str]:
+    return {item.id: item.answers[0] for item in questions}
+
+
+def test_better_arm_is_called_better_with_an_interval_above_zero(store: Store, questions: list[Item]) -> None:
+    base = answers_of(store, "base", {item.id: "It is somewhere." for item in questions})
+    tuned = answers_of(store, "tuned", _right(questions))
+    summary = read_json(store, _report(store, questions, base, tuned), "summary.json")
+    recall = summary["differences"]["recall"]
+    assert recall["low"] > 0.5
+    assert recall["p_holm"] < 0.001
+    assert recall["mcnemar"] < 0.001
+    assert recall["losses"] == 0
+    assert summary["arms"]["tuned"]["recall"]["estimate"] == 1
+    assert summary["suites"]["recall"]["items"] == sum(item.suite == "recall" for item in questions)
+    assert summary["verdict"].startswith("The tuned model answers 100%")
+
+
+@pytest.mark.parametrize("sentence", ["The answer is always the same.", "", HOSTILE])
+def test_arm_that_always_says_the_same_is_called_worse(store: Store, questions: list[Item], sentence: str) -> None:
+    base = answers_of(store, "base", _right(questions))
+    tuned = answers_of(store, "tuned", {item.id: sentence for item in questions})
+    summary = read_json(store, _report(store, questions, base, tuned), "summary.json")
+    assert summary["differences"]["recall"]["high"] < 0
+    assert summary["differences"]["forgetting"]["high"] < 0
+    assert ": worse)" in summary["verdict"]
+    assert "lost measurably" in summary["verdict"]
+
+
+def test_equal_arms_have_intervals_that_cover_zero(store: Store, questions: list[Item]) -> None:
+    half = {item.id: item.answers[0] if index % 2 else "no" for index, item in enumerate(questions)}
+    summary = read_json(
+        store,
+        _report(store, questions, answers_of(store, "base", half), answers_of(store, "tuned", half)),
+        "summary.json",
+    )
+    for row in summary["differences"].values():
+        assert (row["estimate"], row["p"], row["mcnemar"] in (1, None)) == (0, 1, True)
+        assert row["low"] is None or row["low"] <= 0 <= row["high"]
+    assert "no difference" in summary["verdict"]
+
+
+def test_abstention_counts_what_was_declined_rightly_and_wrongly(store: Store, questions: list[Item]) -> None:
+    base = answers_of(store, "base", {item.id: "src/x.py" for item in questions})
+    tuned = answers_of(store, "tuned", {item.id: "I do not know." for item in questions})
+    summary = read_json(store, _report(store, questions, base, tuned), "summary.json")
+    assert summary["abstention"] == {
+        "base": {"recall": 0, "false_refusals": 0},
+        "tuned": {"recall": 1, "false_refusals": 1},
+    }
+    # always answering and always declining are worth the same
+    assert summary["arms"]["base"]["unanswerable"]["estimate"] == 0.5
+    assert summary["arms"]["tuned"]["unanswerable"]["estimate"] == 0.5
+
+
+def test_scores_are_kept_for_every_answer_and_earlier_reports_are_compared_by_item(
+    store: Store, questions: list[Item]
+) -> None:
+    base = answers_of(store, "base", {item.id: "no" for item in questions})
+    good = _report(store, questions, base, answers_of(store, "tuned", _right(questions)))
+    bad = answers_of(store, "tuned", {item.id: "nothing" for item in questions})
+    later = _report(store, questions[:-5], base, bad, previous=good)
+    scores = list(read_records(store, later, Score, "scores.jsonl"))
+    assert [one.id for one in scores] == sorted(one.id for one in scores)
+    assert len(scores) == 2 * len(questions[:-5])
+    row = read_json(store, later, "summary.json")["regressions"]["recall"]
+    assert row["high"] < 0
+    assert compare_reports(store, later, good, FAST)["recall"] == row
+
+
+def test_report_is_the_same_bytes_again(store: Store, questions: list[Item]) -> None:
+    arms = [answers_of(store, arm, _right(questions)) for arm in ("base", "tuned")]
+    one = _report(store, questions, *arms)
+    other_store = Store(f"{store.uri}-again")
+    arms = [answers_of(other_store, arm, _right(questions)) for arm in ("base", "tuned")]
+    assert _report(other_store, questions, *arms).sha256 == one.sha256
+
+
+class _Elements(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes += attrs
+
+
+def test_page_shows_hostile_answers_as_text_and_stays_small(store: Store, questions: list[Item]) -> None:
+    poisoned = [item.model_copy(update={"question": item.question + HOSTILE}) for item in questions]
+    base = answers_of(store, "base", {item.id: HOSTILE + "A" * 100_000 for item in poisoned})
+    tuned = answers_of(store, "tuned", _right(poisoned))
+    made = _report(store, poisoned, base, tuned)
+    with store.open(made, "report.html") as reader:
+        page = reader.read().decode()
+    elements = _Elements()
+    elements.feed(page)
+    assert not elements.tags & {"script", "img", "iframe", "link", "object", "form", "a"}
+    assert not [name for name, _ in elements.attributes if name.startswith("on")]
+    assert not re.search(
+        r"https?://(?!www\.w3\.org)(?!evil|shop)", re.sub(r"<pre>.*?</pre>", "", page, flags=re.DOTALL)
+    )
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", page)
+    assert "⟨U+001B⟩[31mred" in page
+    assert len(page) < 400_000
+
+
+def test_shown_text_spells_out_what_is_invisible_and_cuts_what_is_endless() -> None:
+    assert shown("a\x1bb\u202ec\n\td") == "a⟨U+001B⟩b⟨U+202E⟩c\n\td"
+    assert shown("x" * 2_000, 10) == "xxxxxxxxxx… (1,990 more characters)"
+    assert shown_line("a\nb\x07") == "a b⟨U+0007⟩"
+    assert not re.search(r"[\[\]`|<>]", shown_markdown("[a](b) `c` | <d>"))
+
+
+def test_prefect_artifact_states_verdict_table_and_costs(store: Store, questions: list[Item]) -> None:
+    arms = [
+        answers_of(store, "base", dict.fromkeys(_right(questions), "no")),
+        answers_of(store, "tuned", _right(questions)),
+    ]
+    summary = read_json(store, _report(store, questions, *arms), "summary.json")
+    text = markdown(summary, {"seconds": 120.0, "usd": 3.0})
+    assert "| recall | " in text
+    assert "Spent: $3.00, $" in text
+    json.dumps(summary, allow_nan=False)
+
+
+def test_report_without_general_questions_says_that_forgetting_was_not_measured(
+    store: Store, train: list[Document]
+) -> None:
+    asked = make_items(train, [], [], ItemsParams(items=30, general_items=0))
+    arms = [answers_of(store, arm, _right(asked)) for arm in ("base", "tuned")]
+    summary = read_json(store, _report(store, asked, *arms), "summary.json")
+    assert summary["verdict"].endswith("what it forgot was not measured.")
+    assert "forgetting" not in summary["differences"]
