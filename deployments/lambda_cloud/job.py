@@ -43,7 +43,7 @@ class LambdaVariables(BaseVariables):
 
     machine_types: list[str] = Field(
         default=["gpu_1x_h100*", "gpu_1x_gh200", "gpu_1x_a100*"],
-        description="Name patterns in order of preference; of the types that match one, the cheapest free one is taken.",
+        description="Name patterns in order of preference; of the types that match one, the cheapest is taken.",
         min_length=1,
     )
     regions: list[str] = Field(default=[], description="Regions to rent in; empty = any.")

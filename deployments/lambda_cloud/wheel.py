@@ -18,6 +18,9 @@ from upath import UPath
 from tasks.base.errors import InputError
 from tasks.base.store import Store, file_sha256
 
+CHECKOUT: Final = Path(__file__).resolve().parents[2]
+"""The repository, where rawtune runs from one."""
+
 URL_SECONDS: Final = 3600
 """A machine downloads within its boot deadline; nobody else needs the URL for longer."""
 
@@ -71,8 +74,7 @@ def constraints_text() -> str:
     Raises:
         InputError: they are not there.
     """
-    here = Path(__file__).resolve()
-    for path in (here.parents[1] / "constraints.txt", here.parents[2] / "constraints.txt"):
+    for path in (CHECKOUT / "constraints.txt", Path(sys.prefix) / "share/rawtune/constraints.txt"):
         if path.is_file():
             return path.read_text("utf-8")
     raise InputError("constraints.txt is not beside rawtune; install rawtune from a checkout or from its own wheel")
@@ -80,5 +82,5 @@ def constraints_text() -> str:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
-        made = build_wheel(Path(__file__).resolve().parents[2], Path(scratch))
+        made = build_wheel(CHECKOUT, Path(scratch))
         sys.stdout.write(publish_wheel(Store(sys.argv[1]), made) + "\n")
