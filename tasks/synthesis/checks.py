@@ -28,6 +28,9 @@ _CODE: Final = re.compile(r"`([^`\n]+)`|\b([A-Za-z_$][\w$]*(?:[._/-][\w$]+)*)\b"
 _IDENTIFIER: Final = re.compile(r"[a-z][A-Z]|[A-Za-z]_[A-Za-z]|\w/\w|\w\.\w{2,}|\w\(\)")
 """What makes a word an identifier, a path or a file name rather than prose."""
 
+_NUMBER: Final = re.compile(r"\d+(?:[.,:]\d+)+|\d{2,}")
+"""Numbers of two digits and more; smaller ones may count what the document lists."""
+
 STOPWORDS: Final = {
     "en": "the of and to in is that for it with as are this which be from by not",
     "de": "der die das und ist nicht ein eine mit für auf den von zu wird werden sich dem",
@@ -50,7 +53,7 @@ def problem(document: Document, draft: Draft, max_answer_characters: int) -> tup
     """Reason and detail why a draft is rejected, or None.
 
     Reasons: `empty`, `question-length`, `answer-too-long`, `no-subject`, `answer-in-question`, `not-in-source`
-    (evidence), `unknown-identifier`, `language`.
+    (evidence), `unknown-identifier`, `unknown-number`, `language`.
     """
     source = draft.source or document
     question, answer = draft.question.strip(), draft.answer.strip()
@@ -73,6 +76,9 @@ def problem(document: Document, draft: Draft, max_answer_characters: int) -> tup
         for name in identifiers(answer):
             if not _known(name, document, source, question):
                 return "unknown-identifier", name
+        for number in _NUMBER.findall(answer):
+            if number not in source_text(source) and number not in question and number not in document.path:
+                return "unknown-number", number
     if found := language_problem(source, draft):
         return "language", found
     return None

@@ -11,10 +11,11 @@ import re
 from dataclasses import dataclass
 
 from tasks.base.records import Document, Kind
+from tasks.text.markdown import headings
 
 MARKDOWN_SUFFIXES = (".md", ".markdown", ".mdown")
 
-_HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$")
+_UNDERLINE = re.compile(r"^ {0,3}(?:=+|-+)[ \t]*$")
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})\s*([\w+-]*)")
 _ITEM = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+(\S.*)$")
 _LINK = re.compile(r"(?<!!)\[([^\[\]]+)\]\((https?://[^\s()]+)\)")
@@ -56,16 +57,7 @@ def label(document: Document) -> str:
 def sections(text: str) -> list[Section]:
     """The page's sections in order; fenced code never opens one."""
     lines = text.split("\n")
-    heads: list[tuple[int, int, str]] = []
-    closing = ""
-    for number, line in enumerate(lines, 1):
-        mark = _FENCE.match(line)
-        if closing:
-            closing = "" if mark and mark[1].startswith(closing) and not mark[2] else closing
-        elif mark:
-            closing = mark[1]
-        elif head := _HEADING.match(line):
-            heads.append((number, len(head[1]), plain(head[2])))
+    heads = [(found.line, found.level, plain(found.title)) for found in headings(text)]
     starts = [(1, 0, ""), *heads] if not heads or heads[0][0] > 1 else heads
     ends = [start - 1 for start, _, _ in starts[1:]] + [len(lines)]
     return [_section(lines, start, level, title, end) for (start, level, title), end in zip(starts, ends, strict=True)]
@@ -73,6 +65,8 @@ def sections(text: str) -> list[Section]:
 
 def _section(lines: list[str], start: int, level: int, title: str, end: int) -> Section:
     first, last = (start + 1 if level else start), end
+    if level and first <= last and _UNDERLINE.match(lines[first - 1]) and not lines[start - 1].lstrip().startswith("#"):
+        first += 1
     while first <= last and not lines[first - 1].strip():
         first += 1
     while last >= first and not lines[last - 1].strip():
