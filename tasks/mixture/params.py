@@ -108,12 +108,11 @@ class MixtureParams(HeldOutParams):
     max_tokens: int = Field(8192, ge=64, le=1_048_576)
     """Longest row, in tokens of the trained model."""
     train_tokens: int | None = Field(None, ge=1)
-    """Input tokens of the whole table. Fewer than there are: a fixed sample, the rest as verdicts. Null = everything
-    once, or as `shares` say.
+    """Input tokens of the whole table. Fewer than there are: a fixed sample, the rest as verdicts. Null = everything.
     """
     shares: dict[str, float] = Field(default_factory=dict)
-    """Part of the table's tokens by source or family of sources, e.g. {"raw": 0.5, "dialogue": 0.4, "replay": 0.1}.
-    Empty = whatever there is.
+    """Part of the table's tokens by source or family of sources, e.g. {"raw": 0.5, "dialogue": 0.4, "replay": 0.1}; a
+    source not named is left out. Empty = what there is, or with `train_tokens` equal parts for each family.
     """
     max_repeats: int = Field(4, ge=1, le=100)
     """How often a row may stand in the table so that its source reaches its share."""

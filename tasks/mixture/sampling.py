@@ -28,10 +28,10 @@ def repeats(
 ) -> Ints:
     """How often each part stands in the table; 0 leaves it out.
 
-    Without `shares` every part stands once if `total_tokens` allows; else the families (raw, dialogue, replay) get
-    equal parts of the budget, and what a small family cannot fill goes to the others. With `shares` each named source
-    or family gets its share of the budget (of all tokens that the named sources have, if there is no budget): too many
-    parts are sampled, too few repeated, up to `max_repeats` times; what is still missing goes to the others.
+    Without a budget every part of a source that `shares` name (of every source, if they name none) stands at least
+    once; a source or family that is short of its share is repeated, up to `max_repeats` times. With a budget each gets
+    its share of it: too many parts are sampled, too few repeated, and what is still missing goes to the others. A
+    budget without `shares` is divided equally among the families (raw, dialogue, replay), and nothing is repeated.
 
     Args:
         sources: source of each part.
@@ -51,8 +51,14 @@ def repeats(
             groups[name].append(number)
     members = {name: np.asarray(parts, dtype=np.int64) for name, parts in groups.items() if parts}
     available = {name: int(tokens[parts].sum()) for name, parts in members.items()}
-    budget = sum(available.values()) if total_tokens is None else total_tokens
-    targets = share_out(budget, {name: weights[name] for name in members}, {k: n * cap for k, n in available.items()})
+    limits = {name: tokens_there * cap for name, tokens_there in available.items()}
+    if total_tokens is not None:
+        targets = share_out(total_tokens, {name: weights[name] for name in members}, limits)
+    elif shares:
+        scale = max((available[name] / weights[name] for name in members), default=0.0)
+        targets = {name: min(limits[name], round(scale * weights[name])) for name in members}
+    else:
+        targets = limits
     ranks = np.asarray([rank(seed, document) for document in documents], dtype=np.uint64)
     chosen = np.zeros(len(sources), dtype=np.int64)
     for name, parts in members.items():

@@ -3,6 +3,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from tasks.base.records import Chunk, Dialogue, Item, Kind, Message, Provenance, Record, Split
 from tasks.base.runs import StepRun
@@ -39,6 +40,28 @@ def folder(store: Store) -> Callable[[Path], Artifact]:
 @pytest.fixture
 def model(folder: Callable[[Path], Artifact], tokenizer_folder: Path) -> Artifact:
     return folder(tokenizer_folder)
+
+
+CHATML = (
+    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>' + '\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+
+
+@pytest.fixture
+def byte_model(folder: Callable[[Path], Artifact], tmp_path: Path) -> Artifact:
+    """A tokenizer of single bytes, which loads at once, for tests that do not look at tokens."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={letter: number for number, letter in enumerate(alphabet)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
+    source = tmp_path / "bytes"
+    source.mkdir()
+    tokenizer.save(str(source / "tokenizer.json"))
+    (source / "tokenizer_config.json").write_text('{"eos_token": "<|im_end|>"}', "utf-8")
+    (source / "chat_template.jinja").write_text(CHATML, "utf-8")
+    return folder(source)
 
 
 def chunk(

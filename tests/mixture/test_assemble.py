@@ -79,47 +79,47 @@ def test_packed_rows_restart_positions_and_unlink_parts(store, put, model):
     assert sum(part["tokens"] for part in parts) == len(row["input_ids"]) == made.counts["tokens"]
 
 
-def test_train_tokens_sample_accounts_for_every_token(store, put, model):
+def test_train_tokens_sample_accounts_for_every_token(store, put, byte_model):
     more = [chunk(f"o/r/file/{number}.py", f"VALUE_{number} = {number}\n" * 4) for number in range(9)]
-    inputs = {"chunks": put(CHUNKS + more), "dialogues": put(DIALOGUES), "model": model}
+    inputs = {"chunks": put(CHUNKS + more), "dialogues": put(DIALOGUES), "model": byte_model}
     every = assemble.direct(store, **inputs, params=MixtureParams(packing=Packing.NONE))
-    made = assemble.direct(store, **inputs, params=MixtureParams(packing=Packing.NONE, train_tokens=200))
+    made = assemble.direct(store, **inputs, params=MixtureParams(packing=Packing.NONE, train_tokens=400))
     counts = made.counts
-    assert 150 < counts["tokens"] <= 200
+    assert 300 < counts["tokens"] <= 400
     assert counts["tokens_in"] == every.counts["tokens"] == counts["tokens"] + counts["tokens_out:not-sampled"]
     verdicts = list(read_verdicts(store, made))
     assert len(verdicts) == counts["verdict:not-sampled"] == counts["parts_in"] - counts["records"]
     assert {row["source"].split("-")[0] for row in table(store, made)} == {"raw", "dialogue"}
 
 
-def test_held_out_text_is_trained_on_only_when_asked(store, put, model):
-    raw = make(store, put, model, packing=Packing.NONE, train_held_out=HeldOut.RAW)
+def test_held_out_text_is_trained_on_only_when_asked(store, put, byte_model):
+    raw = make(store, put, byte_model, packing=Packing.NONE, train_held_out=HeldOut.RAW)
     assert raw.counts["held_out"] == 1
     assert raw.counts["tokens:raw-wiki"] > 0
-    every = make(store, put, model, packing=Packing.NONE, train_held_out=HeldOut.ALL)
+    every = make(store, put, byte_model, packing=Packing.NONE, train_held_out=HeldOut.ALL)
     assert "held_out" not in every.counts
     assert every.counts["records"] == 7
 
 
-def test_overlong_dialogue_is_dropped_or_cut_with_a_verdict(store, put, model):
+def test_overlong_dialogue_is_dropped_or_cut_with_a_verdict(store, put, byte_model):
     long = [dialogue("o/r/file/a.py", "Print it.", "word " * 100, number=n) for n in range(2)]
-    inputs = {"chunks": put(CHUNKS), "dialogues": put(long + DIALOGUES), "model": model}
-    dropped = assemble.direct(store, **inputs, params=MixtureParams(max_tokens=64))
+    inputs = {"chunks": put(CHUNKS), "dialogues": put(long + DIALOGUES), "model": byte_model}
+    dropped = assemble.direct(store, **inputs, params=MixtureParams(max_tokens=160))
     assert dropped.counts["verdict:overlong"] == 2
     assert dropped.counts["tokens_in"] == dropped.counts["tokens"] + dropped.counts["tokens_out:overlong"]
-    cut = assemble.direct(store, **inputs, params=MixtureParams(max_tokens=64, overlong_dialogues=Overlong.CUT))
+    cut = assemble.direct(store, **inputs, params=MixtureParams(max_tokens=160, overlong_dialogues=Overlong.CUT))
     assert cut.counts["verdict:cut"] == 2
     assert cut.counts["tokens_in"] == cut.counts["tokens"] + cut.counts["tokens_out:cut"]
 
 
-def test_nothing_to_train_on_is_bad_input(store, put, model):
+def test_nothing_to_train_on_is_bad_input(store, put, byte_model):
     with pytest.raises(InputError, match="nothing to train on"):
-        assemble.direct(store, chunks=put([]), dialogues=put([]), model=model, params=MixtureParams())
+        assemble.direct(store, chunks=put([]), dialogues=put([]), model=byte_model, params=MixtureParams())
     with pytest.raises(InputError, match=r"dataset\.train_tokens: 1 tokens"):
-        make(store, put, model, train_tokens=1)
+        make(store, put, byte_model, train_tokens=1)
 
 
-def test_same_input_gives_the_same_bytes(store, put, model):
-    first = make(store, put, model, max_tokens=64, shares={"raw": 1, "dialogue": 1})
-    again = make(store, put, model, max_tokens=64, shares={"raw": 2, "dialogue": 2})
+def test_same_input_gives_the_same_bytes(store, put, byte_model):
+    first = make(store, put, byte_model, max_tokens=160, shares={"raw": 1, "dialogue": 1})
+    again = make(store, put, byte_model, max_tokens=160, shares={"raw": 2, "dialogue": 2})
     assert first.sha256 == again.sha256

@@ -13,6 +13,11 @@ ANSWER = "Direct debit and card, but never PayPal."
 PAGE = "# Switching\n\nReaders may switch payment methods online.\n"
 
 
+@pytest.fixture
+def model(byte_model):
+    return byte_model
+
+
 def guard(store, put, model, items, chunks=(), dialogues=(), **params):
     inputs = {"chunks": put([chunk("o/r/file/z", "z\n"), *chunks]), "dialogues": put(dialogues)}
     table = assemble.direct(store, **inputs, model=model, params=MixtureParams())

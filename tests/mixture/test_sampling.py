@@ -54,6 +54,16 @@ def test_small_family_repeats_to_its_bound_and_leaves_the_rest_to_others():
     assert (times * tokens).sum() == 3900 + 40
 
 
+def test_shares_without_budget_repeat_what_is_short_and_drop_nothing():
+    corpus = [("raw-file", n, 100) for n in range(10)] + [("dialogue-fact", 0, 10)] * 10 + [("replay-general", 0, 10)]
+    times, _ = choose(corpus, None, {"raw": 0.75, "dialogue": 0.25}, max_repeats=9)
+    assert (times[:10] == 1).all()
+    assert times[10:20].sum() == 33
+    assert times[20] == 0
+    times, _ = choose(corpus, None, {"raw": 0.75, "dialogue": 0.25}, max_repeats=2)
+    assert (times[10:20] == 2).all()
+
+
 def test_longer_name_takes_its_source_out_of_the_family():
     corpus = [("dialogue-fact", 0, 10)] * 10 + [("dialogue-page", 0, 10)] * 10
     times, _ = choose(corpus, 100, {"dialogue": 1, "dialogue-page": 3})

@@ -1,0 +1,91 @@
+"""The data report, for whoever has to trust the training table: `report.html`, `report.md`, `summary.json`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tasks.base.records import Chunk, Item
+from tasks.base.runs import StepRun, read_verdicts
+from tasks.base.steps import step
+from tasks.base.store import Artifact
+from tasks.mixture.data_facts import TableFacts, chunk_histogram, summarise
+from tasks.mixture.data_page import render_markdown, render_page
+from tasks.mixture.leak_guard import HITS, Hit
+from tasks.mixture.params import MixtureParams
+from tasks.mixture.rows import ROWS, Row
+from tasks.mixture.samples import read_samples
+from tasks.text.tokenizer import TextTokenizer
+
+VERSION = "2026.11.24"
+
+
+def leak_facts(run: StepRun, items: Artifact, guarded: Artifact) -> dict[str, Any]:
+    """Questions per suite: made, leaked, and not asked for another reason."""
+    verdicts = {verdict.id: verdict.reason for verdict in read_verdicts(run.store, guarded)}
+    suites: dict[str, dict[str, int]] = {}
+    for item in run.read(items, Item):
+        facts = suites.setdefault(item.suite, {"asked": 0, "leaked": 0, "not_asked": 0})
+        facts["asked"] += 1
+        if item.id in verdicts:
+            facts["leaked" if verdicts[item.id].startswith("leak-") else "not_asked"] += 1
+    return {"leaked": guarded.counts.get("leaks", 0), "suites": dict(sorted(suites.items()))}
+
+
+def publish(markdown: str) -> None:
+    """Adds the Markdown artifact to the task run; does nothing outside one."""
+    from prefect.artifacts import create_markdown_artifact
+    from prefect.context import TaskRunContext
+
+    if TaskRunContext.get() is not None:
+        create_markdown_artifact(markdown, key="data-report", description="What the model is trained on")
+
+
+@step("mixture/data-report", VERSION)
+def data_report(
+    run: StepRun,
+    table: Artifact,
+    chunks: Artifact,
+    model: Artifact,
+    params: MixtureParams,
+    corpus: list[Artifact],
+    items: Artifact | None = None,
+    guarded: Artifact | None = None,
+    epochs: int | None = None,
+) -> None:
+    """Writes the report.
+
+    Args:
+        run: this execution.
+        table: of `mixture/assemble`.
+        chunks: what the table was made from.
+        model: whose tokenizer it is for.
+        params: the mixture's.
+        corpus: the artifacts of every step before the chunks, in their order, for records and verdicts.
+        items: questions as made, to be compared with `guarded`; null = no leak guard in the report.
+        guarded: of `mixture/leak-guard`.
+        epochs: of the training to come; null = not known.
+    """
+    facts = TableFacts(params.max_tokens)
+    for row in run.read(table, Row, ROWS):
+        facts.add(row)
+    bins = chunk_histogram(run.read(chunks, Chunk), params.max_tokens)
+    steps = [*corpus, chunks, table] + ([guarded] if guarded else [])
+    summary = summarise(table, facts, bins, steps, epochs)
+    summary["leaks"] = leak_facts(run, items, guarded) if items and guarded else None
+    hits = list(run.read(guarded, Hit, HITS)) if guarded else []
+    longest = [entry[-1] for entry in sorted(facts.longest, reverse=True)]
+    drawn = [entry[-1] for entry in sorted(facts.drawn)]
+    shown = read_samples(run.checkout(table), [*longest, *drawn], TextTokenizer.load(run.checkout(model)))
+    groups = [
+        ("The longest", "The longest chunks and dialogues of the table.", shown[: len(longest)]),
+        ("Drawn at random", "Chosen by a hash, so the same table shows the same.", shown[len(longest) :]),
+    ]
+    lineage = [(artifact.step, artifact.sha256) for artifact in steps]
+    run.path("report.html").write_text(render_page(summary, groups, hits, lineage), "utf-8")
+    markdown = render_markdown(summary)
+    run.path("report.md").write_text(markdown, "utf-8")
+    run.path("summary.json").write_text(json.dumps(summary, indent=1) + "\n", "utf-8")
+    for name in ("rows", "tokens", "trained_tokens"):
+        run.count(name, summary["table"][name])
+    publish(markdown)
