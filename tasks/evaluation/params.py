@@ -102,11 +102,7 @@ class ItemsParams(Params):
 
     def identity(self) -> dict[str, Any]:
         """As for every parameter model, but `general_file` is known by its bytes instead of its path."""
-        document = super().identity()
-        if self.general_file is not None:
-            path = Path(self.general_file).expanduser()
-            document["general_file"] = file_sha256(path) if path.is_file() else None
-        return document
+        return super().identity() | {"general_file": _bytes_of(self.general_file)}
 
 
 class AnswerParams(Params):
@@ -135,8 +131,40 @@ class ReportParams(Params):
     """Bootstrap resamples of documents."""
 
 
-class EvaluationParams(ItemsParams, AnswerParams, ReportParams):
+class JudgeParams(Params):
+    """Who judges answers in prose beside the scorers."""
+
+    judge_model: str | None = None
+    """Model that grades; null = none. It must not be the one that wrote the dialogues."""
+    judge_base_url: Annotated[str, EXECUTION] = "https://api.openai.com/v1"
+    """OpenAI-compatible server of the judge; its key comes from JUDGE_API_KEY or OPENAI_API_KEY."""
+    judge_workers: Annotated[int, EXECUTION] = Field(8, ge=1, le=64)
+    """Requests at a time."""
+    judge_labels: str | None = None
+    """JSON lines of hand labels, `{"id": item id, "grade": correct | partial | wrong | abstain}`; agreement with
+    them is reported. Null = none.
+    """
+
+    def identity(self) -> dict[str, Any]:
+        """As for every parameter model, but `judge_labels` is known by its bytes instead of its path."""
+        return super().identity() | {"judge_labels": _bytes_of(self.judge_labels)}
+
+
+class ExportParams(Params):
+    """Question sets for other harnesses."""
+
+    max_new_tokens: int = Field(64, ge=1, le=2048)
+    """Longest answer, in tokens."""
+
+
+class EvaluationParams(ItemsParams, AnswerParams, ReportParams, JudgeParams):
     """What the model learned and forgot."""
 
     arms: tuple[Arm, ...] = (Arm.BASE, Arm.TUNED)
     """Who answers, in the report's order; base and tuned are needed for a comparison."""
+
+
+def _bytes_of(name: str | None) -> str | None:
+    """Hash of a file that parameters name, or null; a missing file is reported by the step that reads it."""
+    path = Path(name).expanduser() if name else None
+    return file_sha256(path) if path and path.is_file() else None

@@ -9,6 +9,7 @@ summary.json:
     minimum_detectable_effect} abstention  arm → {recall, false_refusals}
     regressions the same as differences, tuned minus the tuned model of an earlier report; empty without one
     losses      arm → stream → {loss, tokens}, nats per token
+    judge       arm → {judge, items, correct, partial, wrong, abstain, mean, labelled, kappa, abstention_agreement}
     cost        tokens: trained (in the table), answered (generated, by arm), trained_per_recall_point (null without
     a gain)
 Shares are between 0 and 1. `low` and `high` are null where a single document gives no interval. `forgetting` is the
@@ -26,6 +27,7 @@ from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
 from tasks.base.store import Artifact
 from tasks.evaluation import comparison
+from tasks.evaluation.judge import Judgement, judged
 from tasks.evaluation.notice import publish
 from tasks.evaluation.over_time import regressions
 from tasks.evaluation.page import render_page
@@ -84,10 +86,12 @@ def report(
     table: Artifact | None,
     params: ReportParams,
     previous: Artifact | None = None,
+    judgements: list[Artifact] | None = None,
 ) -> None:
     """Scores the answers and writes scores.jsonl, summary.json and report.html.
 
-    `previous` is an earlier artifact of this step, such as that of the last promoted release.
+    `previous` is an earlier artifact of this step, such as that of the last promoted release; `judgements` are
+    artifacts of evaluation/judge, one per judged arm.
     """
     asked = list(run.read(items, Item))
     scores: dict[str, list[Score]] = {}
@@ -111,6 +115,7 @@ def report(
     tokens = table.counts.get("tokens") if table else None
     leaks = items.counts.get("leaks")
     summary = summarise(asked, scores, losses, divergence, leaks, params, earlier, tokens)
+    summary["judge"] = dict(_judged(run, artifact, scores) for artifact in judgements or ())
     run.path("summary.json").write_text(
         json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8"
     )
@@ -120,6 +125,12 @@ def report(
     page = render_page(summary, asked, texts, scores, _loss_log(run, adapter), _lineage(items, answers, adapter, table))
     run.path("report.html").write_text(page, "utf-8")
     publish(summary)
+
+
+def _judged(run: StepRun, artifact: Artifact, scores: comparison.Scores) -> tuple[str, dict[str, Any]]:
+    agreement = read_json(run.store, artifact, "calibration.json")
+    arm = str(agreement["arm"])
+    return arm, judged(list(run.read(artifact, Judgement)), scores.get(arm, ()), agreement)
 
 
 def _cost(scores: comparison.Scores, gains: dict[str, dict[str, Any]], table_tokens: int | None) -> dict[str, Any]:

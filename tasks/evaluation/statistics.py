@@ -134,6 +134,16 @@ def minimum_detectable_effect(standard_error: float, confidence: float = 0.95) -
     return float((norm.ppf(1 - (1 - confidence) / 2) + norm.ppf(POWER)) * standard_error)
 
 
+def cohens_kappa(first: list[str], second: list[str]) -> float | None:
+    """Agreement of two raters beyond chance (Cohen 1960); null without labels or where chance alone agrees fully."""
+    count = len(first)
+    if count == 0:
+        return None
+    observed = sum(one == other for one, other in zip(first, second, strict=True)) / count
+    expected = sum(first.count(label) * second.count(label) for label in set(first)) / count**2
+    return None if expected == 1 else (observed - expected) / (1 - expected)
+
+
 def _by_cluster(values: Sequence[float], clusters: Sequence[str]) -> tuple[Floats, Floats]:
     index: dict[str, int] = {}
     positions = np.array([index.setdefault(cluster, len(index)) for cluster in clusters])

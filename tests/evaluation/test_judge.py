@@ -1,0 +1,170 @@
+"""The LLM judge over real HTTP: requests, caching, refusals, calibration."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from statsmodels.stats.inter_rater import cohens_kappa as reference_kappa
+
+from tasks.base.errors import InputError, RecordError, SourceError
+from tasks.base.records import Dialogue, Document, Item
+from tasks.base.runs import read_json, read_records
+from tasks.base.store import Artifact, Store
+from tasks.evaluation.items import make_items
+from tasks.evaluation.judge import Grade, Judgement, judge
+from tasks.evaluation.params import ItemsParams, JudgeParams, ReportParams, Suite
+from tasks.evaluation.report import report
+from tasks.evaluation.scoring import kind_of
+from tasks.evaluation.statistics import cohens_kappa
+from tests.emulators.openai_api import OpenAIEmulator
+from tests.evaluation.conftest import answers_of, artifact_of, dialogue
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIEmulator]:
+    """A judge that calls an answer correct if it is the reference, wrong otherwise."""
+    monkeypatch.setenv("JUDGE_API_KEY", "judge-key")
+    with OpenAIEmulator() as running:
+        running.reply = _grade_by_equality
+        yield running
+
+
+def _grade_by_equality(body: dict[str, Any]) -> str:
+    text = body["messages"][0]["content"]
+    reference = text.split("<reference>\n")[1].split("\n</reference>")[0]
+    given = text.split("<answer>\n")[1].split("\n</answer>")[0]
+    return json.dumps({"grade": "correct" if given == reference else "abstain" if "know" in given else "wrong"})
+
+
+@pytest.fixture
+def questions(train: list[Document]) -> list[Item]:
+    """The questions in prose about the small split, and the others."""
+    return make_items(train, [], [], ItemsParams(items=50, suites=(Suite.RECALL,), general_items=0))
+
+
+@pytest.fixture
+def inputs(store: Store, questions: list[Item], train: list[Document], talks: list[Dialogue]) -> dict[str, Artifact]:
+    """What the judge reads: an arm that knows every second answer in prose and declines the others."""
+    prose = [item for item in questions if kind_of(item) == "purpose"]
+    texts = {item.id: "src/cart.py" for item in questions}
+    texts |= {item.id: item.answers[0] if index % 2 else "I do not know." for index, item in enumerate(prose)}
+    return {
+        "items": artifact_of(store, records=questions),
+        "answers": answers_of(store, "tuned", texts),
+        "documents": artifact_of(store, train=train, held_out=[]),
+        "dialogues": artifact_of(store, records=talks),
+    }
+
+
+def _params(server: OpenAIEmulator, **changed: Any) -> JudgeParams:
+    return JudgeParams(judge_model="gpt-5-mini", judge_base_url=server.base_url, **changed)
+
+
+def test_prose_answers_are_graded_with_reference_and_source_at_temperature_zero(
+    store: Store, server: OpenAIEmulator, inputs: dict[str, Artifact], questions: list[Item]
+) -> None:
+    made = judge.direct(store, params=_params(server), **inputs)
+    grades = {one.id: one.grade for one in read_records(store, made, Judgement)}
+    prose = [item.id for item in questions if kind_of(item) == "purpose"]
+    assert list(grades) == prose
+    assert [grades[name] for name in prose] == [
+        Grade.CORRECT if index % 2 else Grade.ABSTAIN for index in range(len(prose))
+    ]
+    body = server.received[0].body
+    assert body["temperature"] == 0
+    assert body["response_format"]["json_schema"]["schema"]["properties"]["grade"]["enum"] == list(Grade)
+    assert "<source path=" in body["messages"][0]["content"]
+
+
+def test_second_judge_of_the_same_answers_asks_nothing(
+    store: Store, server: OpenAIEmulator, inputs: dict[str, Artifact], tmp_path: Path
+) -> None:
+    first = judge.direct(store, params=_params(server), **inputs)
+    asked = len(server.received)
+    labels = tmp_path / "labels.jsonl"
+    labels.write_text("".join(one.line() + "\n" for one in read_records(store, first, Judgement)))
+    second = judge.direct(store, params=_params(server, judge_labels=str(labels)), **inputs)
+    assert len(server.received) == asked
+    assert read_json(store, second, "calibration.json") == {
+        "arm": "tuned",
+        "judge": "gpt-5-mini",
+        "items": asked,
+        "agreement": 1.0,
+        "kappa": 1.0,
+    }
+
+
+def test_judgements_are_in_the_report_with_agreement_on_abstention(
+    store: Store, server: OpenAIEmulator, inputs: dict[str, Artifact]
+) -> None:
+    made = judge.direct(store, params=_params(server), **inputs)
+    base = answers_of(store, "base", {})
+    page = report.direct(
+        store,
+        items=inputs["items"],
+        answers=[base, inputs["answers"]],
+        adapter=None,
+        table=None,
+        params=ReportParams(resamples=200),
+        judgements=[made],
+    )
+    row = read_json(store, page, "summary.json")["judge"]["tuned"]
+    assert row["correct"] + row["abstain"] == row["items"] == made.counts["records"]
+    assert (row["wrong"], row["abstention_agreement"], row["kappa"]) == (0, 1.0, None)
+    with store.open(page, "report.html") as reader:
+        assert b"Answers in prose, judged" in reader.read()
+
+
+def test_judge_that_wrote_the_dialogues_is_refused(
+    store: Store, server: OpenAIEmulator, inputs: dict[str, Artifact], train: list[Document]
+) -> None:
+    written = dialogue(train[0], "Why?", "Because.", 9)
+    provenance = written.provenance.model_copy(update={"model": "gpt-5-mini"})
+    inputs["dialogues"] = artifact_of(store, records=[written.model_copy(update={"provenance": provenance})])
+    with pytest.raises(InputError, match="wrote the training dialogues"):
+        judge.direct(store, params=_params(server), **inputs)
+    assert server.received == []
+
+
+def test_no_judge_wrong_key_and_dead_server_name_the_remedy(
+    store: Store, server: OpenAIEmulator, inputs: dict[str, Artifact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match="judge_model: name the model"):
+        judge.direct(store, params=JudgeParams(), **inputs)
+    server.settings.api_key = "another"
+    with pytest.raises(InputError, match="JUDGE_API_KEY: refused"):
+        judge.direct(store, params=_params(server), **inputs)
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.01)
+    dead = JudgeParams(judge_model="gpt-5-mini", judge_base_url="http://127.0.0.1:9/v1")
+    with pytest.raises(SourceError, match="does not answer"):
+        judge.direct(store, params=dead, **inputs)
+
+
+def test_grades_that_are_none_are_quarantined_and_fail_the_step_in_number(
+    store: Store, server: OpenAIEmulator, inputs: dict[str, Artifact]
+) -> None:
+    server.reply = lambda body: json.dumps({"grade": "splendid"})
+    with pytest.raises(RecordError, match="no-grade"):
+        judge.direct(store, params=_params(server), **inputs)
+
+
+@pytest.mark.parametrize("line", ["{", '{"id": "x", "grade": "fine"}'])
+def test_unreadable_label_names_the_file(
+    store: Store, server: OpenAIEmulator, inputs: dict[str, Artifact], tmp_path: Path, line: str
+) -> None:
+    labels = tmp_path / "labels.jsonl"
+    labels.write_text(line + "\n")
+    with pytest.raises(InputError, match=r"a line of labels\.jsonl"):
+        judge.direct(store, params=_params(server, judge_labels=str(labels)), **inputs)
+
+
+def test_cohens_kappa_equals_statsmodels() -> None:
+    first = ["a"] * 20 + ["b"] * 15 + ["c"] * 5
+    second = ["a"] * 14 + ["b"] * 18 + ["c"] * 8
+    names = ["a", "b", "c"]
+    table = [[sum((x, y) == (one, two) for x, y in zip(first, second, strict=True)) for two in names] for one in names]
+    assert cohens_kappa(first, second) == pytest.approx(float(reference_kappa(table).kappa))
+    assert cohens_kappa(["a"], ["a"]) is None
+    assert cohens_kappa([], []) is None
