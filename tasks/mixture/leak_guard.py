@@ -30,6 +30,8 @@ HITS_PER_ITEM: Final = 3
 SEAM_CHARACTERS: Final = 2_000
 """End of the chunk before that is read together with a chunk, so that a cut between question and answer hides nothing.
 """
+BATCH_CHARACTERS: Final = 1_000_000
+"""Training text that is looked through together."""
 CONTEXT_CHARACTERS: Final = 200
 """Shown on either side of a passage."""
 
@@ -117,7 +119,7 @@ def trained_texts(
 
 
 def find_hits(items: Iterable[Item], texts: Iterable[TrainingText], params: LeakParams) -> Iterator[Hit]:
-    """Every leak, in the order of the texts."""
+    """Every leak; of one item in the order of the texts."""
     by_rule: dict[bool, list[Item]] = {True: [], False: []}
     for item in items:
         by_rule[item.suite in params.leak_prompt_suites].append(item)
@@ -126,11 +128,24 @@ def find_hits(items: Iterable[Item], texts: Iterable[TrainingText], params: Leak
         for prompts_only, found in by_rule.items()
         if found
     }
-    for text in texts:
+    for batch in _batches(texts):
         for prompts_only, index in indexes.items():
-            where = text.prompts if prompts_only else text.text
-            for match in index.search(words(where), need_answer=not prompts_only):
-                yield _hit(by_rule[prompts_only][match.item], text.part_id, where, match)
+            where = [text.prompts if prompts_only else text.text for text in batch]
+            for number, match in index.search([words(text) for text in where], need_answer=not prompts_only):
+                yield _hit(by_rule[prompts_only][match.item], batch[number].part_id, where[number], match)
+
+
+def _batches(texts: Iterable[TrainingText]) -> Iterator[list[TrainingText]]:
+    batch: list[TrainingText] = []
+    size = 0
+    for text in texts:
+        batch.append(text)
+        size += len(text.text)
+        if size >= BATCH_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _hit(item: Item, part_id: str, text: str, match: Match) -> Hit:

@@ -92,33 +92,50 @@ class QuestionIndex:
         self._needed = np.asarray([len(shingles) for shingles in self._shingles], dtype=np.int64)
         self._sizes = sorted({len(gram) for shingles in self._shingles for gram in shingles})
 
-    def search(self, text: Sequence[str], need_answer: bool) -> Iterator[Match]:
-        """Every question that leaked into a text, given as its `words`, with its answer in the same text if needed."""
-        joined = ""
-        for item, place in self._candidates(text):
-            joined = joined or f" {' '.join(text)} "
-            match = self._compare(item, place, text, joined)
-            if match and (not need_answer or self._has_answer(item, joined)):
-                yield match
+    def search(self, texts: Sequence[Sequence[str]], need_answer: bool) -> Iterator[tuple[int, Match]]:
+        """Every question that leaked into one of the texts, with the text's number, in order.
 
-    def _candidates(self, text: Sequence[str]) -> Iterator[tuple[int, int]]:
-        """Items of which the text has at least half of the telling shingles, with the place where most of them are."""
-        numbers = np.fromiter((self._vocabulary.get(word, 0) for word in text), dtype=np.uint64, count=len(text))
-        owners, places = [], []
+        Args:
+            texts: the `words` of each; looked through together, because each call costs more than a short text.
+            need_answer: whether the answer must stand in the same text.
+        """
+        joined: tuple[int, str] = (-1, "")
+        for number, item, place in self._candidates(texts):
+            text = texts[number]
+            if joined[0] != number:
+                joined = (number, f" {' '.join(text)} ")
+            match = self._compare(item, place, text, joined[1])
+            if match and (not need_answer or self._has_answer(item, joined[1])):
+                yield number, match
+
+    def _candidates(self, texts: Sequence[Sequence[str]]) -> Iterator[tuple[int, int, int]]:
+        """Texts and items of which the text has at least half of the telling shingles, with the place in the text
+        where most of them are.
+        """
+        known = self._vocabulary.get
+        numbers = np.asarray([known(word, 0) for text in texts for word in (*text, "")], dtype=np.uint64)
+        starts = np.cumsum([0, *(len(text) + 1 for text in texts)])
+        keys, places = [], []
         for size in self._sizes:
-            hashes, known = _rolling(numbers, size)
-            found = np.flatnonzero(known)
+            hashes, usable = _rolling(numbers, size)
+            found = np.flatnonzero(usable)
             first = np.searchsorted(self._hashes, hashes[found], "left")
             counts = np.searchsorted(self._hashes, hashes[found], "right") - first
             steps = np.arange(counts.sum()) + np.repeat(first - np.cumsum(counts) + counts, counts)
-            owners.append(self._owners[steps])
-            places.append(np.repeat(found, counts))
-        if not owners:
+            place = np.repeat(found, counts)
+            keys.append((np.searchsorted(starts, place, "right") - 1) * len(self._needed) + self._owners[steps])
+            places.append(place)
+        if not keys:
             return
-        owner, place = np.concatenate(owners), np.concatenate(places)
-        enough = np.bincount(owner, minlength=len(self._needed)) * 2 >= self._needed
-        for item in np.unique(owner[enough[owner]]).tolist():
-            yield item, _densest(np.sort(place[owner == item]), len(self._questions[item]))
+        key, place = np.concatenate(keys), np.concatenate(places)
+        order = np.lexsort((place, key))
+        key, place = key[order], place[order]
+        pairs, first, counts = np.unique(key, return_index=True, return_counts=True)
+        enough = np.flatnonzero(counts * 2 >= self._needed[pairs % len(self._needed)])
+        for pair, begin, count in zip(pairs[enough], first[enough], counts[enough], strict=True):
+            number, item = divmod(int(pair), len(self._needed))
+            densest = _densest(place[begin : begin + count], len(self._questions[item]))
+            yield number, item, densest - int(starts[number])
 
     def _compare(self, item: int, place: int, text: Sequence[str], joined: str) -> Match | None:
         question = self._questions[item]

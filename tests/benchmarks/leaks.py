@@ -98,7 +98,8 @@ def _disguised(text: str, disguise: str, drawn: random.Random, vocabulary: Seque
 
 def ours(items: Sequence[Item], texts: Sequence[str]) -> set[int]:
     index = QuestionIndex(items, overlap=0.5, jaccard=0.7)
-    return {match.item for text in texts for match in index.search(words(text), need_answer=True)}
+    batches = [texts[start : start + 150] for start in range(0, len(texts), 150)]
+    return {match.item for batch in batches for _, match in index.search([*map(words, batch)], need_answer=True)}
 
 
 def any_gram(size: int) -> Callable[[Sequence[Item], Sequence[str]], set[int]]:
