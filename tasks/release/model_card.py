@@ -36,8 +36,8 @@ class CardInput(BaseModel):
 
     revision: str
     """Name of the release, `snapshot/<DATE>-<key8>`."""
-    location: str
-    """Hub id, or a placeholder for the folder that holds the release."""
+    repo_id: str | None
+    """Where the release is on the Hub; null = in a folder only."""
     rank: int
     tokens: int | None
     """Training tokens, or null if the table does not count them."""
@@ -101,29 +101,28 @@ def _sections(facts: ReleaseFacts, measures: Measures, card: CardInput) -> Itera
 
 
 def _use(facts: ReleaseFacts, card: CardInput) -> str:
-    revision = f', revision="{card.revision}"' if "/" in card.location else ""
+    location = card.repo_id or "path/to/this/folder"
+    revision = f', revision="{card.revision}"' if card.repo_id else ""
     base = f', revision="{facts.base_revision}"' if facts.base_revision else ""
     text = f"""```python
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-tokenizer = AutoTokenizer.from_pretrained("{card.location}"{revision})
+tokenizer = AutoTokenizer.from_pretrained("{location}"{revision})
 model = AutoModelForCausalLM.from_pretrained("{facts.model_id}"{base}, dtype="auto")
-model = PeftModel.from_pretrained(model, "{card.location}"{revision})
+model = PeftModel.from_pretrained(model, "{location}"{revision})
 ```
 
 """
     if card.merged:
-        download = f"`hf download {card.location} --include 'merged/*' --local-dir .`, then " if revision else ""
+        download = f"`hf download {location} --include 'merged/*' --local-dir .`, then " if card.repo_id else ""
         text += f"vLLM: {download}`vllm serve ./merged`; these are 16-bit weights with the adapter merged in."
     elif card.rank > VLLM_MAX_RANK:
-        text += (
-            f"vLLM serves adapters up to rank {VLLM_MAX_RANK}; this one has rank {card.rank} and must be merged first."
-        )
+        text += f"vLLM serves adapters up to rank {VLLM_MAX_RANK}; this one has rank {card.rank}: merge it first."
     else:
         text += (
             f"vLLM: `vllm serve {facts.model_id} --enable-lora --max-lora-rank {_vllm_rank(card.rank)} "
-            f"--lora-modules {facts.name}={card.location}`."
+            f"--lora-modules {facts.name}={location}`."
         )
     for name in card.gguf:
         text += f"\n\nOllama: a Modelfile with `FROM ./{name}`, then `ollama create {facts.name} -f Modelfile`."

@@ -134,7 +134,7 @@ def publish(
     lineage = {artifact.step: artifact.sha256 for artifact in made_from if artifact is not None}
     card = CardInput(
         revision=revision,
-        location=params.repo_id or "path/to/this/folder",
+        repo_id=params.repo_id,
         rank=config["r"],
         tokens=table.counts.get("tokens"),
         merged=merged is not None,

@@ -80,7 +80,7 @@ def test_publish_report_with_a_secret_is_stopped_without_showing_it(
 def test_model_card_of_a_run_matches_the_golden_file() -> None:
     card = CardInput(
         revision="snapshot/2023-12-31-0a1b2c3d",
-        location="octocat/hello-lora",
+        repo_id="octocat/hello-lora",
         rank=4,
         tokens=16000,
         lineage={"training/train": "a" * 64, "model/base": "b" * 64},
