@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from tasks.base.records import Document
 from tasks.synthesis.drafts import LONG_ANSWER_CHARACTERS, Draft, pick, repo_name, spread
+from tasks.synthesis.evidence import source_text
 from tasks.synthesis.params import SynthesisParams
 
 
@@ -32,7 +33,8 @@ def drafts_of(
     keeps its wordings when its neighbours change.
     """
     common = {"repo": repo_name(document), "path": document.path, **(words or {})}
-    wanted = max(1, round(len(document.text) * params.pairs_per_1000_characters / 1000))
+    size = len(source_text(document))  # of a pull request its threads and patches count, too
+    wanted = max(1, round(size * params.pairs_per_1000_characters / 1000))
     for index in spread(len(facts), wanted):
         fact = facts[index]
         yield from _worded(document, fact, {**common, **fact.words}, params)

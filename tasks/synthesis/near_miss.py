@@ -20,6 +20,7 @@ from tasks.base.records import Document, Kind, Verdict
 from tasks.synthesis import code_wordings as wordings
 from tasks.synthesis import pages, prompts
 from tasks.synthesis.calls import Call
+from tasks.synthesis.code_facts import CALLABLE
 from tasks.synthesis.drafts import Draft, pick, repo_name
 from tasks.synthesis.evidence import windows
 from tasks.synthesis.index import structure
@@ -39,6 +40,8 @@ REFUSALS: Final = (
     "I can't answer that. As far as I know, {page} of `{repo}` says nothing about it ({missing}).",
     "That is not something {page} of `{repo}` tells ({missing}), so I don't know.",
 )
+
+FAKES_PER_NAME: Final = 4
 
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
@@ -87,23 +90,28 @@ def template(subject: Subject, params: SynthesisParams) -> Iterator[Draft | Verd
 
 def _definitions(subject: Subject, number: int) -> Iterator[Draft]:
     document, index = subject.document, subject.index
-    names = [
-        item.name
-        for item in structure(document.path, document.text).definitions
-        if item.kind == "function" and "." not in item.qualified
-    ]
-    made = 0
-    for place, name in enumerate(names):
-        fake = mixed(name, names[place + 1 :] + names[:place])
-        if fake is None or fake in document.text or index.is_defined(document.repo, fake):
+    found = structure(document.path, document.text).definitions
+    names = list(dict.fromkeys(item.name for item in found if item.kind in CALLABLE))
+    made: set[str] = set()
+    for name, fake in _fakes(names):
+        if len(made) == number:
+            return
+        if fake in made or fake in document.text or index.is_defined(document.repo, fake):
             continue
+        made.add(fake)
         words = {"fake": fake, "name": name, "path": document.path, "repo": repo_name(document)}
         question = pick(wordings.NO_DEFINITION, f"{document.id} {fake}", 1)[0].format(**words)
         answer = pick(wordings.NO_DEFINITION_ANSWER, f"{document.id} {fake}", 1)[0].format(**words)
         yield Draft(question, answer, (1, document.text.count("\n") + 1), (name,), answerable=False)
-        made += 1
-        if made == number:
-            return
+
+
+def _fakes(names: list[str]) -> Iterator[tuple[str, str]]:
+    """(real name, made-up name): first one of every name, then a second of every name, up to `FAKES_PER_NAME`."""
+    for turn in range(1, FAKES_PER_NAME + 1):
+        for place, name in enumerate(names):
+            fake = mixed(name, (names * 2)[place + turn : place + len(names)])
+            if fake is not None:
+                yield name, fake
 
 
 def mixed(name: str, others: list[str]) -> str | None:
@@ -115,10 +123,12 @@ def mixed(name: str, others: list[str]) -> str | None:
     for other in others:
         last = (_WORDS.findall(other) or [""])[-1]
         if len(words) > 1 and last and last.lower() != words[-1].lower() and name.endswith(words[-1]):
-            styled: str = (
-                last.lower() if words[-1].islower() else last.upper() if words[-1].isupper() else last.capitalize()
-            )
-            return name[: -len(words[-1])] + styled
+            styled: str = last.capitalize()
+            if words[-1].islower():
+                styled = last.lower()
+            elif words[-1].isupper():
+                styled = last.upper()
+            return str(name[: -len(words[-1])]) + styled
     return None
 
 

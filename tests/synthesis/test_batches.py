@@ -87,13 +87,13 @@ def test_failed_requests_of_a_batch_are_asked_again_and_moderated_ones_are_not(
 
 
 def test_budget_cuts_batches_and_is_never_exceeded(store: Store, make_split: MakeSplit, server: OpenAIEmulator) -> None:
-    split = make_split([page(number) for number in range(12)])
-    params = batched(server, methods=("page_qa",), max_output_tokens=512, budget_usd=0.003)
+    split = make_split([page(number) for number in range(5)])
+    params = batched(server, methods=("page_qa",), max_output_tokens=512, budget_usd=0.0015)
     with pytest.raises(BudgetError, match=r"synthesis\.budget_usd"):
         dialogues.direct(store, documents=split, params=params)
-    assert Decimal(0) < billed_usd(server) <= Decimal("0.003")
+    assert Decimal(0) < billed_usd(server) <= Decimal("0.0015")
     again = params.model_copy(update={"budget_usd": 1.0})
-    assert len(pages_of(store, dialogues.direct(store, documents=split, params=again))) == 12
+    assert len(pages_of(store, dialogues.direct(store, documents=split, params=again))) == 5
     bodies = [json.dumps(received.body) for received in server.received]
     assert len(bodies) == len(set(bodies))
 

@@ -397,4 +397,4 @@ def test_many_lost_calls_fail_the_step_and_few_are_quarantined(
     first = len(server.received)
     server.fault_for = lambda received: Fault("server-error") if received.number > first else None
     with pytest.raises(RecordError, match="server-error"):
-        dialogues.direct(store, documents=split, params=asking(server, max_output_tokens=2048))
+        dialogues.direct(store, documents=make_split([page(20), page(21)]), params=asking(server))
