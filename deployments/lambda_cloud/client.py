@@ -19,7 +19,6 @@ from tasks.base.errors import InputError
 
 URL_VARIABLE: Final = "LAMBDA_API_URL"
 KEY_VARIABLE: Final = "LAMBDA_API_KEY"
-SPACING_VARIABLE: Final = "LAMBDA_LAUNCH_SPACING"
 
 REQUEST_SECONDS: Final = 1.05
 LAUNCH_SECONDS: Final = 12.1
@@ -35,9 +34,17 @@ RATE_STATUS: Final = 429
 class LambdaClient:
     """A `Provider` over Lambda's API. One per process, because the rate limit is the account's."""
 
-    def __init__(self, url: str, key: str, launch_seconds: float = LAUNCH_SECONDS, timeout: float = TIMEOUT_SECONDS):
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        request_seconds: float = REQUEST_SECONDS,
+        launch_seconds: float = LAUNCH_SECONDS,
+        timeout: float = TIMEOUT_SECONDS,
+    ) -> None:
         self.url = url.rstrip("/")
         self._key = key
+        self._request_seconds = request_seconds
         self._launch_seconds = launch_seconds
         self._timeout = timeout
         self._turn = asyncio.Lock()
@@ -56,7 +63,7 @@ class LambdaClient:
         for name, value in ((URL_VARIABLE, url), (KEY_VARIABLE, key)):
             if not value:
                 raise InputError(f"{name} is not set; see docs/operations.md for what a Lambda worker needs")
-        return cls(url, key, launch_seconds=float(os.environ.get(SPACING_VARIABLE, LAUNCH_SECONDS)))
+        return cls(url, key)
 
     async def offers(self) -> Sequence[Offer]:
         """Every type with capacity, once per region."""
@@ -101,7 +108,7 @@ class LambdaClient:
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         async with self._turn:
-            await asyncio.sleep(self._asked + REQUEST_SECONDS - time.monotonic())
+            await asyncio.sleep(self._asked + self._request_seconds - time.monotonic())
             try:
                 async with httpx.AsyncClient(timeout=self._timeout) as http:
                     answer = await http.request(

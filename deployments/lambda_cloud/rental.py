@@ -7,6 +7,7 @@ tested apart from the worker.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import math
 import time
@@ -25,7 +26,7 @@ LOST_LOOKS: Final = 2
 SEARCH_SECONDS: Final = 90.0
 """How long a launch without an answer is looked for."""
 
-TERMINATE_SECONDS: Final = (2.0, 5.0, 10.0, 30.0)
+TERMINATE_SECONDS: Final = (1.0, 2.0, 5.0, 10.0)
 """Waits between two requests to terminate; the last one repeats."""
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
@@ -120,9 +121,9 @@ async def find(provider: Provider, machine_id: str) -> Machine | None:
     return next((machine for machine in await provider.list() if machine.id == machine_id), None)
 
 
-async def end(provider: Provider, machine_id: str, log: Log) -> None:
+async def end(provider: Provider, machine_id: str, log: Log, waits: Sequence[float] = TERMINATE_SECONDS) -> None:
     """Terminates until the provider lists the machine as terminated or not at all, however often that takes."""
-    for wait in _waits():
+    for wait in itertools.chain(waits, itertools.repeat(waits[-1])):
         try:
             machine = await find(provider, machine_id)
             if machine is None or not machine.status.is_paid:
@@ -136,9 +137,3 @@ async def end(provider: Provider, machine_id: str, log: Log) -> None:
 def cost_usd(usd_per_hour: float, seconds: float) -> float:
     """What a machine of that price costs for that long; begun minutes count."""
     return usd_per_hour * math.ceil(max(seconds, 0) / 60) / 60
-
-
-def _waits() -> Any:
-    yield from TERMINATE_SECONDS
-    while True:
-        yield TERMINATE_SECONDS[-1]
