@@ -18,6 +18,7 @@ from tasks.base.records import Chunk, Dialogue, Split
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Artifact
+from tasks.mixture.dialogue_cache import DialogueCache
 from tasks.mixture.encode import Encoded, encode_chunks, encode_dialogues
 from tasks.mixture.packing import best_fit
 from tasks.mixture.params import HeldOut, MixtureParams, Overlong, Packing
@@ -126,11 +127,12 @@ def assemble(
         run.store.scratch() as folder,
         TokenSpill(folder) as spill,
         TokenCache(run.cache("tokens"), tokenizer) as tokens,
+        DialogueCache(run.cache("tokens"), tokenizer) as rendered,
     ):
         encoded = chain(
             encode_chunks(raw, tokens),
-            encode_dialogues(talk, tokenizer, "dialogue", params.system_prompt),
-            encode_dialogues(general, tokenizer, "replay", params.system_prompt),
+            encode_dialogues(talk, rendered, "dialogue", params.system_prompt),
+            encode_dialogues(general, rendered, "replay", params.system_prompt),
         )
         parts = collect(run, encoded, spill, params)
         lengths = np.asarray(spill.lengths, dtype=np.int64)

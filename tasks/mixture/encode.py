@@ -7,23 +7,23 @@ turn included.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.base.records import Chunk, Dialogue, Message
+from tasks.mixture.dialogue_cache import DialogueCache
 from tasks.mixture.spill import IGNORED
-from tasks.text.chat import render_dialogue
 from tasks.text.token_cache import TokenCache
-from tasks.text.tokenizer import TextTokenizer
 
 BATCH_CHARACTERS: Final = 4_000_000
-"""Raw text is encoded in batches of this size: enough for all cores, little enough for memory."""
+"""Texts are encoded in batches of this size: enough for all cores, little enough for memory."""
 
 Ids = NDArray[np.int32]
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def encode_chunks(chunks: Iterable[Chunk], tokens: TokenCache) -> Iterator[Encod
     """Encodes raw text, in order. What the model expects before every text (a beginning token) bears no loss."""
     prefix = np.asarray(tokens.tokenizer.prefix_ids, dtype=np.int32)
     end = np.asarray([tokens.tokenizer.end_of_document], dtype=np.int32)
-    for batch in _batches(chunks):
+    for batch in _batches(chunks, lambda chunk: len(chunk.text)):
         encoded = tokens.encode_batch([chunk.header + chunk.text for chunk in batch])
         for chunk, found in zip(batch, encoded, strict=True):
             text = found.astype(np.int32)
@@ -53,22 +53,22 @@ def encode_chunks(chunks: Iterable[Chunk], tokens: TokenCache) -> Iterator[Encod
 
 
 def encode_dialogues(
-    dialogues: Iterable[Dialogue], tokenizer: TextTokenizer, family: str, system_prompt: str | None
+    dialogues: Iterable[Dialogue], rendered: DialogueCache, family: str, system_prompt: str | None
 ) -> Iterator[Encoded]:
     """Encodes dialogues by the model's own chat template, in order; `system_prompt` goes before those without one."""
     system = (Message(role="system", content=system_prompt),) if system_prompt else ()
-    for dialogue in dialogues:
-        messages = dialogue.messages if dialogue.messages[0].role == "system" else (*system, *dialogue.messages)
-        ids, labels = (np.asarray(found, dtype=np.int32) for found in render_dialogue(tokenizer, messages))
-        yield Encoded(dialogue.id, f"{family}-{dialogue.method}", dialogue.provenance.document_id, ids, labels)
+    for batch in _batches(dialogues, lambda dialogue: sum(len(message.content) for message in dialogue.messages)):
+        messages = [one.messages if one.messages[0].role == "system" else (*system, *one.messages) for one in batch]
+        for one, (ids, labels) in zip(batch, rendered.render_batch(messages), strict=True):
+            yield Encoded(one.id, f"{family}-{one.method}", one.provenance.document_id, ids, labels)
 
 
-def _batches(chunks: Iterable[Chunk]) -> Iterator[list[Chunk]]:
-    batch: list[Chunk] = []
+def _batches(records: Iterable[R], characters: Callable[[R], int]) -> Iterator[list[R]]:
+    batch: list[R] = []
     size = 0
-    for chunk in chunks:
-        batch.append(chunk)
-        size += len(chunk.text)
+    for record in records:
+        batch.append(record)
+        size += characters(record)
         if size >= BATCH_CHARACTERS:
             yield batch
             batch, size = [], 0
