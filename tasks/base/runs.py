@@ -7,6 +7,7 @@ import json
 import platform
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -99,6 +100,10 @@ class StepRun:
     def cache(self, *parts: str) -> Path:
         """A folder of this machine that survives runs and may vanish between them; results must not depend on it."""
         return self.store.local("cache", *parts)
+
+    def scratch(self) -> AbstractContextManager[Path]:
+        """A folder for intermediate files, gone after the block."""
+        return self.store.scratch(f"{self.step}/{self.key}.work")
 
     def progress(self, done: float, total: float | None = None, unit: str = "", **facts: float | int | str) -> None:
         """Tells whoever watches how far the step is."""

@@ -227,7 +227,7 @@ class _Call:
             found = self.find()
             if found is not None:
                 return self.store.artifact(found), True
-            with self.store.scratch() as folder:
+            with self.store.scratch(f"{self.step.name}/{self.key}") as folder:
                 run = StepRun(self.store, self.step.name, self.step.version, self.key, folder)
                 self.step.body(run, **self.arguments)
                 manifest = run.finish(

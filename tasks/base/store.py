@@ -243,12 +243,14 @@ class Store:
         return target
 
     @contextmanager
-    def scratch(self) -> Iterator[Path]:
-        """A local folder for an unfinished artifact, removed at exit if it is still there.
+    def scratch(self, name: str) -> Iterator[Path]:
+        """An empty local folder for an unfinished artifact, removed at exit if it is still there.
 
-        When the store is local the folder lies on the same file system, so that moving it into place is atomic.
+        When the store is local the folder lies on the same file system, so that moving it into place is atomic. What
+        a killed process left under the same name is removed first: the caller holds the lock of that name.
         """
-        folder = self.local("tmp") / uuid.uuid4().hex
+        folder = self.local("tmp") / name.replace("/", "--")
+        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         try:
             yield folder

@@ -111,7 +111,7 @@ def chunk(run: StepRun, documents: Artifact, model: Artifact, params: ChunkParam
     """Writes the chunks of both sides."""
     total = sum(documents.counts.get(split.value, 0) for split in Split)
     found: Counter[str] = Counter()
-    with run.store.scratch() as folder:
+    with run.scratch() as folder:
         for split in Split:
             with (folder / split.value).open("w", encoding="utf-8", newline="\n") as spool:
                 shards = shards_of(run.store, documents, f"{split.value}.jsonl")

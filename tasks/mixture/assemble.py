@@ -124,7 +124,7 @@ def assemble(
     talk = (dialogue for dialogue in run.read(dialogues, Dialogue) if _kept(run, dialogue.split, False, params))
     general = run.read(replay, Dialogue) if replay else iter(())
     with (
-        run.store.scratch() as folder,
+        run.scratch() as folder,
         TokenSpill(folder) as spill,
         TokenCache(run.cache("tokens"), tokenizer) as tokens,
         DialogueCache(run.cache("tokens"), tokenizer) as rendered,
