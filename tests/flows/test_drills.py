@@ -1,0 +1,83 @@
+"""`kill -9` at any moment, then run again: it goes on, nothing is corrupted, finished steps are not redone."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.flows.conftest import tiny_params
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+RAWTUNE = [sys.executable, "-c", "from deployments.cli import main; main()"]
+
+
+def start(preset: Path, store: Path, *arguments: str) -> subprocess.Popen[str]:
+    surroundings = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    command = [*RAWTUNE, "retrain", str(preset), "--json", "--store", str(store), *arguments]
+    return subprocess.Popen(command, env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> dict[str, dict[str, Any]]:
+    """The run's steps by name."""
+    answer, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return {step["step"]: step for step in json.loads(answer)["steps"]}
+
+
+def hashes(steps: dict[str, dict[str, Any]]) -> dict[str, str]:
+    return {name: step["artifact"]["sha256"] for name, step in steps.items()}
+
+
+def await_file(folder: Path, pattern: str, process: subprocess.Popen[str]) -> None:
+    while not list(folder.glob(pattern)):
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def preset(tiny_model: Path, sample_repository: Path, tmp_path: Path) -> Path:
+    document = tiny_params(sample_repository, tiny_model, tmp_path / "unused").model_dump(mode="json")
+    document["training"] |= {"epochs": 6, "checkpoint_minutes": 0}
+    path = tmp_path / "preset.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+def test_kill_while_training_resumes_to_the_same_adapter(preset: Path, tmp_path: Path):
+    whole = finish(start(preset, tmp_path / "whole", "--until", "train"))
+
+    store = tmp_path / "killed"
+    process = start(preset, store, "--until", "train")
+    await_file(store, "cache/training/*/step-*", process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+
+    resumed = finish(start(preset, store, "--until", "train"))
+    assert resumed["training/train"]["state"] == "Completed"
+    assert {step["state"] for name, step in resumed.items() if name != "training/train"} == {"Cached"}
+    assert hashes(resumed) == hashes(whole)
+    assert not any((store / "tmp").iterdir())
+
+
+def test_kill_at_random_moments_ends_in_the_same_artifacts(preset: Path, tmp_path: Path):
+    whole = finish(start(preset, tmp_path / "whole", "--until", "dataset"))
+    store = tmp_path / "killed"
+    chance = random.Random(20241124)
+    for _ in range(4):
+        process = start(preset, store, "--until", "dataset")
+        await_file(store, "steps/harvest/snapshot/*/manifest.json", process)
+        time.sleep(chance.uniform(0, 3))
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+    assert hashes(finish(start(preset, store, "--until", "dataset"))) == hashes(whole)
+    again = finish(start(preset, store, "--until", "dataset"))
+    assert {step["state"] for step in again.values()} == {"Cached"}
