@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +15,8 @@ from tasks.harvest.repository import Repository
 
 EDITION: Final = "1"
 """Changed by hand when `diffs.py` makes other patches of the same trees."""
+
+PAIRS_A_PROCESS: Final = 100
 
 Trees = tuple[str, str]
 
@@ -28,9 +32,16 @@ class DiffCache:
         return [pair for pair in dict.fromkeys(trees) if not self._path(pair, whole=True).exists()]
 
     def fill(self, repository: Repository, trees: Sequence[Trees]) -> None:
-        """Compares pairs of trees and keeps what changed."""
-        for pair, changes in zip(trees, changed_files(repository, trees), strict=True):
-            write_text(self._path(pair, changes.whole), json.dumps(changes.files, ensure_ascii=False))
+        """Compares pairs of trees and keeps what changed; one git process a processor at a time."""
+
+        def compare(pairs: Sequence[Trees]) -> None:
+            for pair, changes in zip(pairs, changed_files(repository, pairs), strict=True):
+                write_text(self._path(pair, changes.whole), json.dumps(changes.files, ensure_ascii=False))
+
+        parts = [trees[start : start + PAIRS_A_PROCESS] for start in range(0, len(trees), PAIRS_A_PROCESS)]
+        with ThreadPoolExecutor(os.cpu_count()) as workers:
+            for _ in workers.map(compare, parts):
+                pass
 
     def changes(self, pair: Trees) -> list[Change]:
         """What changed between two trees, after `fill`."""

@@ -81,11 +81,13 @@ _RULES: Final = {
 _PATH_RULES: Final = tuple(
     (kind, by, re.compile(pattern)) for kind, rules in _RULES.items() for by, pattern in rules.items()
 )
+_ANY_RULE: Final = re.compile("|".join(pattern.pattern for _, _, pattern in _PATH_RULES))
 
 _DATA: Final = re.compile(
     r"\.(json|jsonl|ndjson|geojson|xml|ya?ml|csv|tsv|plist|pot?|xlf|ipynb|har|sql|dump)$", re.IGNORECASE
 )
 _SCRIPT: Final = re.compile(r"\.(js|mjs|cjs|css)$", re.IGNORECASE)
+_COMPONENT: Final = re.compile(r"\.([jt]sx?|mjs|vue|svelte|kt|xaml)$", re.IGNORECASE)
 _PROSE: Final = re.compile(r"\.(md|markdown|mdx|rst|txt|adoc|asciidoc|org|tex|html?)$|(^|/)[A-Z]+$", re.IGNORECASE)
 _SAYS_GENERATED: Final = r"(?i:\bauto-?generated\b|\bcode generated\b|\bgenerated (by|from|using|automatically)\b)"
 _SAYS_HANDS_OFF: Final = r"(?i:\bdo not (edit|modify|change)\b)"
@@ -110,6 +112,8 @@ def path_kind(path: str) -> Finding | None:
     name = path.rsplit("/", 1)[-1]
     if name in LOCK_NAMES:
         return Finding(FileKind.LOCK, name)
+    if not _ANY_RULE.search(path):
+        return None
     for kind, by, pattern in _PATH_RULES:
         if pattern.search(path):
             return Finding(kind, by)
@@ -129,9 +133,10 @@ def content_kind(path: str, text: str, size: int, max_data_bytes: int) -> Findin
         lines = text.count("\n") + 1
         if len(text) / lines > MINIFIED_LINE_CHARACTERS:
             return Finding(FileKind.MINIFIED, f"{len(text) // lines} characters a line")
-    vector = sum(len(found) for found in _VECTOR_PATH.findall(text)) if 'd="' in text or "d={" in text else 0
-    if vector > VECTOR_FRACTION * len(text):
-        return Finding(FileKind.DATA, "vector paths")
+    if _COMPONENT.search(path):
+        vector = sum(len(found) for found in _VECTOR_PATH.findall(text))
+        if vector > VECTOR_FRACTION * len(text):
+            return Finding(FileKind.DATA, "vector paths")
     return None
 
 

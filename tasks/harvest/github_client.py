@@ -185,7 +185,8 @@ class Client:
         limited |= answer.status == 403 and answer.headers.get("x-ratelimit-remaining") == "0"
         if not limited:
             return None
-        if after := answer.headers.get("retry-after"):
+        after = answer.headers.get("retry-after", "")
+        if after.replace(".", "", 1).isdigit():
             return max(float(after), 0.1), "secondary limit"
         if answer.headers.get("x-ratelimit-remaining") == "0" and (reset := answer.headers.get("x-ratelimit-reset")):
             # one second more: it is not clear when within that second the reset happens

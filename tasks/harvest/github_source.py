@@ -61,7 +61,11 @@ def open_github(source: SourceParams, github: GithubParams, until: int, store: S
     heads = {item.number: item.head for item in selection if item.head}
     missing = opened.view.absent([trunk[1], *heads.values()]) - set(index.lost_heads)
     if missing:
-        _fetch(remote, store, trunk[0], [number for number, head in heads.items() if head in missing])
+        numbers = [number for number, head in heads.items() if head in missing]
+        try:
+            _fetch(remote, store, trunk[0], numbers)
+        except RefusedError as error:
+            raise _no_clone(source.repo, remote, error) from error
         if lost := opened.view.absent([trunk[1], *heads.values()]):
             cache.keep_index(index.model_copy(update={"lost_heads": tuple(sorted(lost))}))
     if waited:
@@ -93,10 +97,7 @@ def _ask_git(remote: Remote, repo: str) -> Trunk:
     try:
         trunk = remote_head(remote)
     except RefusedError as error:
-        raise InputError(
-            f"sources.repo: {repo} cannot be cloned from {remote.url} ({error});"
-            " the token needs the permission contents=read"
-        ) from error
+        raise _no_clone(repo, remote, error) from error
     if trunk is None:
         raise InputError(f"sources.repo: {repo} is an empty repository; name one with at least one commit")
     return trunk
@@ -110,3 +111,10 @@ def _fetch(remote: Remote, store: Store, branch: str, numbers: list[int]) -> Non
         raise
     except SourceError:  # one of the named heads is not there: all that are there, then
         update_mirror(remote, store, [HEADS, PULLS] if named else [HEADS], branch)
+
+
+def _no_clone(repo: str, remote: Remote, error: RefusedError) -> InputError:
+    return InputError(
+        f"sources.repo: {repo} cannot be cloned from {remote.url} ({error});"
+        " the token needs the permission contents=read"
+    )

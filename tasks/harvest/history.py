@@ -115,9 +115,12 @@ def select(
             return
         merge = merged.get(number)
         head = heads.get(number) or (merge.commit if merge and merge.squashed else merge.parents[1] if merge else None)
-        if head is None or head not in reader or (params.state == "merged" and merge is None):
+        if head is None or (params.state == "merged" and merge is None):
             continue
         reference = PullReference(number=number, updated_at=None, head=head, merge=merge.commit if merge else None)
+        if head not in reader:  # a shallow clone ends before it; it gets a verdict
+            yield reference
+            continue
         base = fork_point(reader, reference, trunk, merge.parents[0] if merge and merge.parents else None)
         commits = own_commits(reader, base, head)
         opened = commits[0].committed if commits else repository.committed(head)

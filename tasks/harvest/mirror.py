@@ -139,7 +139,7 @@ def _network(remote: Remote, *arguments: str, stdin: bytes | None = None) -> byt
     environment = git_credentials(remote.github, remote.url) if remote.github else {}
     for attempt in range(1, TRIES + 1):
         try:
-            return git(*arguments, stdin=stdin, environment=environment)
+            return git(*arguments, stdin=stdin, environment=environment, configured=True)
         except SourceError as error:
             if any(mark in str(error) for mark in _REFUSED):
                 raise RefusedError(str(error)) from error

@@ -93,7 +93,7 @@ def pulls(run: StepRun, source: ResolvedPulls) -> None:
                 run.count("diffs_by_rest")
                 yield document(source, item, threads.of(item), threads.commits(item), threads.files(item))
             else:
-                run.quarantine(f"{source.repo}/pull/{item.number:07d}", "absent-head", item.head or "")
+                run.verdict(f"{source.repo}/pull/{item.number:07d}", "absent-head", item.head or "")
 
     run.write(documents())
 

@@ -16,9 +16,16 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from tasks.base.errors import InputError, SourceError
 from tasks.harvest.drivers import DIFF_ATTRIBUTES
+
+PIPE_BYTES: Final = 1 << 20
+"""Room between git and this process: with the usual 64 KiB both wait for each other most of the time."""
+
+
+_OF_NETWORK: Final = ("GIT_CONFIG_", "GIT_SSH", "GIT_SSL_", "GIT_PROXY_", "GIT_ASKPASS")
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,13 @@ class Repository:
             wanted.seek(0)
             command = _command("--git-dir", str(self.folder), "cat-file", "--batch", "--buffer")
             with subprocess.Popen(
-                command, stdin=wanted, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=clean_environment()
+                command,
+                stdin=wanted,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=clean_environment(),
+                bufsize=PIPE_BYTES,
+                pipesize=PIPE_BYTES,
             ) as process:
                 assert process.stdout is not None
                 for object_id in object_ids:
@@ -77,8 +90,10 @@ class Repository:
                     process.stdout.read(1)
 
 
-def git(*arguments: str, stdin: bytes | None = None, environment: dict[str, str] | None = None) -> bytes:
-    """Output of a git command, without any configuration of this machine or its user.
+def git(
+    *arguments: str, stdin: bytes | None = None, environment: dict[str, str] | None = None, configured: bool = False
+) -> bytes:
+    """Output of a git command, without any configuration of this machine or its user unless `configured` asks for it.
 
     Raises:
         InputError: git is not installed.
@@ -90,7 +105,7 @@ def git(*arguments: str, stdin: bytes | None = None, environment: dict[str, str]
             input=stdin,
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
-            env=clean_environment() | (environment or {}),
+            env=clean_environment(configured) | (environment or {}),
             check=False,
         )
     except FileNotFoundError as error:
@@ -159,18 +174,20 @@ def open_view(folder: Path, cache: Path) -> Repository:
     return Repository(view)
 
 
-def clean_environment() -> dict[str, str]:
-    """This process's environment without git's own variables and without anything that could prompt."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    return kept | {
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_ATTR_NOSYSTEM": "1",
-        "GIT_NO_REPLACE_OBJECTS": "1",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_OPTIONAL_LOCKS": "0",
-        "LC_ALL": "C",
+def clean_environment(configured: bool = False) -> dict[str, str]:
+    """This process's environment without git's own variables and without anything that could prompt.
+
+    Args:
+        configured: keep the user's configuration, which knows proxies and credential helpers.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GIT_") or (configured and name.startswith(_OF_NETWORK))
     }
+    hermetic = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_ATTR_NOSYSTEM": "1"}
+    always = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    return kept | ({} if configured else hermetic) | always
 
 
 def _command(*arguments: str) -> list[str]:

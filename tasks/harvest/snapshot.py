@@ -103,9 +103,9 @@ def read_files(
 def snapshot(run: StepRun, source: ResolvedSnapshot, params: SnapshotParams) -> None:
     """Writes the documents of one commit and a verdict for everything else in its tree."""
     repository = open_source(source.location, run.store)
-    wanted = [entry.object_id for entry in tree_entries(repository, source.revision) if _wanted(entry, params)]
-    fetched = fetch_blobs(repository, source.remote, run.store, wanted)
-    run.ledger("harvest", blobs_fetched=fetched)
+    if source.remote is not None:
+        wanted = [entry.object_id for entry in tree_entries(repository, source.revision) if _wanted(entry, params)]
+        run.ledger("harvest", blobs_fetched=fetch_blobs(repository, source.remote, run.store, wanted))
 
     def documents() -> Iterator[Document]:
         for found in read_files(repository, source, params):

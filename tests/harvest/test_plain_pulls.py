@@ -6,7 +6,7 @@ import pytest
 
 from tasks.base.errors import InputError
 from tasks.base.records import Document
-from tasks.base.runs import read_records
+from tasks.base.runs import read_records, read_verdicts
 from tasks.base.store import Artifact, Store
 from tasks.harvest.params import GithubParams, ResolvedSource, SourceParams
 from tasks.harvest.pulls import pulls
@@ -186,3 +186,20 @@ def test_pulls_of_a_work_tree_with_odd_configuration_are_read_plainly(store: Sto
         config.write("[diff]\n\tnoprefix = true\n\tcontext = 0\n\talgorithm = patience\n[core]\n\tquotePath = false\n")
     other = Store(store.uri + "-other")
     assert harvest(other, village)[0].sha256 == before
+
+
+def test_pulls_of_a_shallow_clone_are_those_it_has(store: Store, village: Path, tmp_path: Path) -> None:
+    shallow = tmp_path / "shallow"
+    run("git", "clone", "--quiet", "--depth=3", f"file://{village}", str(shallow))
+    made, found = harvest(store, shallow)
+    assert made.counts == {"records": 2}
+    assert sorted(found) == [2, 4]
+
+
+def test_pulls_whose_head_is_absent_get_a_verdict(store: Store, village: Path) -> None:
+    head = run("git", "--git-dir", str(village), "rev-parse", "refs/pull/3/head").strip()
+    (village / "objects" / head[:2] / head[2:]).unlink()
+    made, found = harvest(store, village)
+    assert made.counts == {"records": 3, "verdict:absent-head": 1}
+    assert [(item.id, item.detail) for item in read_verdicts(store, made)] == [("village/pull/0000003", head)]
+    assert sorted(found) == [1, 2, 4]

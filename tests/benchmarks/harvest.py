@@ -1,0 +1,296 @@
+"""Harvest: snapshot speed and memory, diffs a second, and requests per 100 pull requests, beside the alternatives.
+
+    python -m tests.benchmarks.harvest [--files 5000] [--pulls-of PATH] [--skip-tools]
+
+The repository of about 5,000 files is made of this environment's installed packages. gitingest, repomix (npm) and
+files-to-prompt are installed into a temporary folder outside the tree, which is removed afterwards. `--pulls-of` takes
+any bare repository that has `refs/pull/*/head` (guardian/manage-frontend has 1,719); without it 1,700 are made.
+
+Seconds are of whole processes, the median of three, but for the first line. Ours writes checked, content-addressed
+records and a verdict for every file left out; it counts no tokens, which gitingest and repomix do and files-to-prompt
+does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from tasks.base.store import Store
+from tasks.harvest.diff_cache import DiffCache
+from tasks.harvest.history import select
+from tasks.harvest.params import GithubParams, PullsParams, ResolvedPulls, SourceParams
+from tasks.harvest.pulls import Comparison, comparisons, pulls
+from tasks.harvest.repository import head_commit, open_view, pull_heads
+from tasks.harvest.resolve import resolve_source
+from tests.emulators.github_api import Github, serve
+from tests.harvest.conftest import build_town
+from tests.harvest.histories import History, day
+
+REPEATS = 3
+MAX_FILE_BYTES = 1_000_000
+TOTAL_BYTES = 82_000_000
+NPM_TOOLS = ("repomix@1.18.1",)
+PYTHON_TOOLS = ("gitingest==0.3.1", "files-to-prompt==0.6")
+
+OURS = """
+import datetime, sys, time
+from tasks.base.store import Store
+from tasks.harvest.params import GithubParams, SourceParams
+from tasks.harvest.resolve import resolve_source
+from tasks.harvest.snapshot import snapshot
+started = time.perf_counter()
+source = SourceParams(repo=sys.argv[1], pulls=None, wiki=None)
+store = Store(sys.argv[2])
+found = resolve_source(source, GithubParams(), datetime.datetime.now(datetime.UTC), store)
+made = snapshot.direct(store, source=found.snapshot, params=source.files)
+print(time.perf_counter() - started, made.counts["records"])
+"""
+
+
+class Measured(NamedTuple):
+    """One tool's run."""
+
+    name: str
+    seconds: float
+    megabytes: float
+    note: str
+
+
+def packages_repository(folder: Path, files: int) -> tuple[Path, int]:
+    """A repository of installed packages, and its size in bytes."""
+    source = Path(sysconfig.get_paths()["purelib"])
+    sizes = {
+        path: path.stat().st_size
+        for path in sorted(source.rglob("*"))
+        if path.is_file() and not path.is_symlink() and path.suffix not in (".pyc", ".so") and path.name[0] != "."
+    }
+    usable = [path for path, size in sizes.items() if 0 < size <= MAX_FILE_BYTES]
+    chosen = set(usable[:: max(len(usable) // files, 1)][:files])
+    for path in sorted(usable, key=lambda path: (-sizes[path], path)):  # to the bytes of a real one: large for small
+        if sum(sizes[item] for item in chosen) >= TOTAL_BYTES:
+            break
+        if path not in chosen:
+            chosen.remove(min(chosen, key=lambda item: (sizes[item], item)))
+            chosen.add(path)
+    for path in chosen:
+        target = folder / "packages" / path.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    git = ("git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "gc.auto=0")
+    for command in (
+        ("init", "-q"),
+        ("add", "-A", "-f"),
+        ("commit", "-q", "-m", "Packages"),
+        ("repack", "-q", "-a", "-d"),
+    ):
+        subprocess.run([*git, *command], check=True)
+    return folder, sum(sizes[path] for path in chosen)
+
+
+def timed(command: Sequence[str], folder: Path) -> tuple[float, float, str]:
+    """Seconds, peak resident megabytes (of the process and its children together, sampled) and standard output."""
+    environment = {name: value for name, value in os.environ.items() if name[:6] not in ("PYTHON", "GITHUB")}
+    started = time.perf_counter()
+    with psutil.Popen(
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+        env=environment,
+    ) as process:
+        peak = 0
+        while process.poll() is None:
+            with contextlib.suppress(psutil.Error):
+                family = [process, *process.children(recursive=True)]
+                peak = max(peak, sum(member.memory_info().rss for member in family))
+            time.sleep(0.02)
+        seconds = time.perf_counter() - started
+        text = process.stdout.read().decode("utf-8", "replace")
+    if process.returncode:
+        raise RuntimeError(f"{command[0]} ended with {process.returncode}")
+    return seconds, peak / 1e6, text
+
+
+def run(name: str, command: Sequence[str], folder: Path, output: Path, note: str = "") -> Measured:
+    """Median seconds and peak memory of a command that writes a file."""
+    runs = [timed(command, folder) for _ in range(REPEATS)]
+    size = f"{output.stat().st_size / 1e6:.0f} MB written"
+    output.unlink()
+    seconds = statistics.median(seconds for seconds, _, _ in runs)
+    return Measured(name, seconds, max(memory for _, memory, _ in runs), ", ".join(filter(None, (size, note))))
+
+
+def snapshot_table(scratch: Path, files: int, tools: bool) -> Table:
+    """Snapshot of one repository by ours and by the others."""
+    repository, total = packages_repository(scratch / "packages", files)
+    runs = []
+    for number in range(REPEATS):
+        store = scratch / f"store-{number}"
+        runs.append(timed([sys.executable, "-c", OURS, str(repository / ".git"), str(store)], scratch))
+        size = max(path.stat().st_size for path in store.glob("cas/*/records.jsonl"))
+        shutil.rmtree(store)
+    inside, count = zip(*(text.split() for _, _, text in runs), strict=True)
+    ours = statistics.median(map(float, inside))
+    memory = max(memory for _, memory, _ in runs)
+    note = f"{size / 1e6:.0f} MB written, {count[0]} documents and {files - int(count[0])} verdicts"
+    rows = [
+        Measured("rawtune, resolve and snapshot", ours, memory, note),
+        Measured("rawtune, whole process", statistics.median(whole for whole, _, _ in runs), memory, "imports Prefect"),
+    ]
+    if tools:
+        rows += other_tools(scratch, repository)
+    table = Table("snapshot", "seconds", "times ours", "peak MB", "note")
+    table.title = f"{files} files, {total / 1e6:.0f} MB"
+    for row in rows:
+        table.add_row(row.name, f"{row.seconds:.2f}", f"{row.seconds / ours:.1f}", f"{row.megabytes:.0f}", row.note)
+    return table
+
+
+def other_tools(scratch: Path, repository: Path) -> list[Measured]:
+    """The same repository by tools that people use."""
+    python = scratch / "tools" / "bin"
+    subprocess.run([sys.executable, "-m", "venv", str(scratch / "tools")], check=True)
+    subprocess.run([str(python / "pip"), "install", "-q", "--disable-pip-version-check", *PYTHON_TOOLS], check=True)
+    subprocess.run(["npm", "install", "--silent", "--prefix", str(scratch / "npm"), *NPM_TOOLS], check=True)
+    output = scratch / "out.txt"
+    repomix = [str(scratch / "npm" / "node_modules" / ".bin" / "repomix"), "--output", str(output), "--quiet"]
+    plain = [*repomix, "--no-security-check"]
+    return [
+        run("gitingest 0.3.1", [str(python / "gitingest"), ".", "-o", str(output)], repository, output, "tokens"),
+        run("repomix 1.18.1", repomix, repository, output, "tokens, secrets"),
+        run("repomix 1.18.1, no secret scan", plain, repository, output, "tokens"),
+        run("files-to-prompt 0.6", [str(python / "files-to-prompt"), ".", "-o", str(output)], repository, output),
+    ]
+
+
+def made_pulls(folder: Path, count: int) -> Path:
+    """A bare repository with so many pull heads, each changing three of 300 files of 200 lines."""
+    history = History()
+    lines = [b"value_%d = %d\n" % (line, line) for line in range(200)]
+    trunk = history.commit("refs/heads/main", {f"src/f{number:03d}.py": b"".join(lines) for number in range(300)}, 0)
+    for number in range(1, count + 1):
+        files = {}
+        for place in range(3):
+            edited = [*lines]
+            edited[(number + place * 40) % 200] = b"changed = %d\n" % number
+            files[f"src/f{(number * 7 + place) % 300:03d}.py"] = b"".join(edited)
+        history.commit(f"refs/pull/{number}/head", files, number, [trunk])
+    return history.write(folder)
+
+
+def diff_table(scratch: Path, repository: Path) -> Table:
+    """All diffs of all pull heads: ours, and one set of git processes for each pull request."""
+    view = open_view(repository.absolute(), scratch)
+    head = head_commit(repository)
+    assert head is not None
+    started = time.perf_counter()
+    selection = tuple(select(view, pull_heads(repository), head, PullsParams(limit=None), day(10**5)))
+    selecting = time.perf_counter() - started
+    source = ResolvedPulls(
+        repo="r", digest="", count=0, web_url=None, location=str(repository), trunk=head, selection=selection
+    )
+    started = time.perf_counter()
+    found = [item for item in comparisons(view, source) if isinstance(item, Comparison)]
+    diffs = DiffCache(scratch / "diffs")
+    diffs.fill(view, diffs.missing([item.trees for item in found]))
+    seconds = time.perf_counter() - started
+    files = sum(len(diffs.changes(item.trees)) for item in found)
+    sample = found[:: max(len(found) // 50, 1)]
+    started = time.perf_counter()
+    for item in sample:
+        assert item.reference.head is not None
+        view.run("merge-base", head, item.reference.head)
+        view.run("log", "--format=%H", f"{head}..{item.reference.head}")
+        view.run("diff", "-M", "--name-status", *item.trees)
+        view.run("diff", "-M", *item.trees)
+    naive = (time.perf_counter() - started) / len(sample) * len(found)
+    table = Table("diffs", "seconds", "pull requests a second", title=f"{len(found)} pull heads, {files} changed files")
+    table.add_row("rawtune, bases, commits and patches", f"{seconds:.2f}", f"{len(found) / seconds:.0f}")
+    table.add_row("rawtune, selecting them before", f"{selecting:.2f}", f"{len(found) / selecting:.0f}")
+    table.add_row(f"four git processes each (from {len(sample)})", f"{naive:.2f}", f"{len(found) / naive:.0f}")
+    return table
+
+
+def naive_loop(github: Github) -> None:
+    """The loop that one writes first: PyGithub's defaults, but without its pauses."""
+    import github as pygithub
+
+    client = pygithub.Github(
+        auth=pygithub.Auth.Token("t"), base_url=github.url, seconds_between_requests=None, seconds_between_writes=None
+    )
+    for number, pull in enumerate(
+        client.get_repo("town/hall").get_pulls(state="all", sort="created", direction="desc")
+    ):
+        if number == 100:
+            return
+        _ = pull.merged
+        for parts in (pull.get_issue_comments(), pull.get_reviews(), pull.get_review_comments(), pull.get_files()):
+            list(parts)
+
+
+def request_table(scratch: Path) -> Table:
+    """Requests to the API and to git for 100 pull requests, on the emulator."""
+    os.environ["GITHUB_TOKEN"] = "t"
+    town = build_town(scratch / "hall.git", 100)
+    table = Table(
+        "100 pull requests", "API requests", "git requests", "seconds", title="Requests, by the emulator's log"
+    )
+    with serve(town.repository, token="t") as github:
+
+        def measure(name: str, threads: str | None) -> None:
+            before, started = len(github.requests), time.perf_counter()
+            if threads is None:
+                naive_loop(github)
+            else:
+                store = Store(str(scratch / f"requests-{threads}"))
+                reached = GithubParams.model_validate({"api_url": github.url, "threads": threads})
+                now = datetime.datetime(2024, 6, 1, tzinfo=datetime.UTC)
+                found = resolve_source(SourceParams(repo="town/hall", wiki=None), reached, now, store)
+                assert found.pulls is not None
+                pulls.direct(store, source=found.pulls)
+            asked = github.requests[before:]
+            by_git = sum(1 for item in asked if item.is_git)
+            table.add_row(name, str(len(asked) - by_git), str(by_git), f"{time.perf_counter() - started:.2f}")
+
+        measure("PyGithub, one thing after another", None)
+        for threads in ("graphql", "rest"):
+            measure(f"rawtune by {threads}", threads)
+            measure(f"rawtune by {threads}, nothing new", threads)
+    return table
+
+
+def main() -> None:
+    """Prints the three tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--files", type=int, default=5_000)
+    parser.add_argument("--pulls-of", type=Path)
+    parser.add_argument("--skip-tools", action="store_true")
+    options = parser.parse_args()
+    console = Console(width=110)
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        console.print(request_table(scratch))
+        console.print(diff_table(scratch, options.pulls_of or made_pulls(scratch / "pulls.git", 1_700)))
+        console.print(snapshot_table(scratch, options.files, not options.skip_tools))
+
+
+if __name__ == "__main__":
+    main()
