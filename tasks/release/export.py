@@ -90,8 +90,8 @@ def verify_export(
     """
     base = run.checkout(model)
     tokenizer = TextTokenizer.load(base)
-    asked = itertools.islice(run.read(items, Item), params.verify_items)
-    prompts = [prompt_ids(tokenizer, [Message(role="user", content=item.question)]) for item in asked]
+    questions = [item.question for item in itertools.islice(run.read(items, Item), params.verify_items)]
+    prompts = [prompt_ids(tokenizer, [Message(role="user", content=question)]) for question in questions]
     exports = {MERGED: run.checkout(merged)} | _files(run, gguf)
     answer = run_child(
         "tasks.release.merge_job:compare",
@@ -100,6 +100,7 @@ def verify_export(
             "adapter": str(run.checkout(adapter)),
             "exports": {name: str(path) for name, path in exports.items()},
             "prompts": prompts,
+            "texts": [{"text": text, "ids": tokenizer.encode(text)} for text in questions],
             "max_new_tokens": MAX_NEW_TOKENS,
             "stop_ids": list(stop_ids(tokenizer)),
             "pad_id": tokenizer.end_of_document,
@@ -107,6 +108,8 @@ def verify_export(
         lambda facts: run.progress(facts["done"], facts["total"], facts["unit"]),
     )
     for name, found in answer["exports"].items():
+        if not found["same_ids"]:
+            raise ReleaseError(f"release/verify-export: {name} splits text into other tokens than the trained model")
         bound = params.max_divergence_q4 if "Q4" in name else params.max_divergence
         if not found["divergence"] <= bound:
             raise ReleaseError(

@@ -90,15 +90,18 @@ def _add_tokenizer(writer: Any, folder: Path, config: dict[str, Any]) -> None:
     if model["type"] != "BPE":
         raise InputError(f"release.gguf: tokenizers of type {model['type']} are not written as GGUF here")
     tokens, types = vocabulary(document, config["vocab_size"])
-    pieces = bool(model.get("byte_fallback"))  # SentencePiece's own, as Mistral's: ranks stand in for scores
+    pieces = has_byte_tokens(document)
     writer.add_tokenizer_model("llama" if pieces else "gpt2")
     if not pieces:
         writer.add_tokenizer_pre(pretokenizer(document))
     writer.add_token_list(tokens)
-    if pieces:
+    if pieces:  # ids of merged tokens are their ranks, so they stand in for SentencePiece's scores
         writer.add_token_scores([-float(rank) for rank in range(len(tokens))])
     writer.add_token_types([int(kind) for kind in types])
     writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]])
+    unknown = document["model"].get("unk_token")
+    if unknown is not None:
+        writer.add_unk_token_id(tokens.index(unknown))
     for kind in ("bos", "eos", "pad"):
         found = config.get(f"{kind}_token_id")
         if found is not None:
@@ -112,14 +115,22 @@ def vocabulary(document: dict[str, Any], size: int) -> tuple[list[str], list[Tok
     """Tokens by id with their types; ids without a token get a name that no text has."""
     tokens = [f"[PAD{number}]" for number in range(size)]
     types = [TokenType.UNUSED] * size
+    pieces = has_byte_tokens(document)
     for token, number in document["model"]["vocab"].items():
         tokens[number] = token
-        is_byte = document["model"].get("byte_fallback") and len(token) == 6 and token.startswith("<0x")
+        is_byte = pieces and len(token) == 6 and token.startswith("<0x")
         types[number] = TokenType.BYTE if is_byte else TokenType.NORMAL
     for added in document["added_tokens"]:
         tokens[added["id"]] = added["content"]
         types[added["id"]] = TokenType.CONTROL if added["special"] else TokenType.USER_DEFINED
     return tokens, types
+
+
+def has_byte_tokens(document: dict[str, Any]) -> bool:
+    """Whether unknown characters become tokens such as <0x0A> (SentencePiece's way, as Mistral's) instead of being
+    spelt in GPT-2's alphabet of bytes. The tokenizer's own `byte_fallback` does not tell: transformers sets it on both.
+    """
+    return "<0x00>" in document["model"]["vocab"]
 
 
 def pretokenizer(document: dict[str, Any]) -> str:

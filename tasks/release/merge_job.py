@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
-from transformers import AutoModelForCausalLM, GgufConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from tasks.model.child_main import Report
 
@@ -60,12 +60,12 @@ def compare(request: dict[str, Any], report: Report) -> dict[str, Any]:
 
     Args:
         request: `model`, `adapter` (folders), `exports` (name → path of a folder or of a .gguf file), `prompts` (lists
-            of token ids), `max_new_tokens`, `stop_ids`, `pad_id`.
+            of token ids), `texts` (`text` and its `ids`), `max_new_tokens`, `stop_ids`, `pad_id`.
         report: called after each model.
 
     Returns:
         export → `divergence` (mean KL from the original, nats a token), `agreement` (share of tokens where both would
-        say the same), `tokens`.
+        say the same), `tokens`, `same_ids` (whether the export's own tokenizer reads every text as the original's).
     """
     original, dtype = _load_original(request["model"], request["adapter"])
     rows = [_answer(original, prompt, request) for prompt in request["prompts"]]
@@ -81,6 +81,7 @@ def compare(request: dict[str, Any], report: Report) -> dict[str, Any]:
             agreed += int((target.argmax(-1) == given.argmax(-1)).sum())
             tokens += len(target)
         found[name] = {"divergence": divergence / tokens, "agreement": agreed / tokens, "tokens": tokens}
+        found[name]["same_ids"] = _same_ids(Path(path), request["texts"])
         report({"done": number, "total": len(request["exports"]), "unit": "exports"})
         del export
     return {"exports": found}
@@ -101,6 +102,12 @@ def _load_export(path: Path, dtype: torch.dtype) -> Any:
     else:
         model = AutoModelForCausalLM.from_pretrained(str(path), dtype=dtype)
     return model.to(_device()).eval()
+
+
+def _same_ids(path: Path, texts: list[dict[str, Any]]) -> bool:
+    options = {"gguf_file": path.name} if path.suffix == ".gguf" else {}
+    tokenizer = AutoTokenizer.from_pretrained(str(path.parent if options else path), **options)
+    return all(tokenizer(one["text"], add_special_tokens=False)["input_ids"] == one["ids"] for one in texts)
 
 
 def _answer(model: Any, prompt: list[int], request: dict[str, Any]) -> tuple[list[int], int]:

@@ -92,7 +92,7 @@ def test_merged_weights_are_made_where_vllm_needs_them(params: ExportParams, ran
 def test_vocabulary_of_the_stub_tokenizer_is_complete(tokenizer_folder: Path) -> None:
     from gguf import TokenType
 
-    from tasks.release.gguf_job import pretokenizer, vocabulary
+    from tasks.release.gguf_job import has_byte_tokens, pretokenizer, vocabulary
 
     document = json.loads((tokenizer_folder / "tokenizer.json").read_text())
     tokens, types = vocabulary(document, 49152 + 8)
@@ -100,7 +100,9 @@ def test_vocabulary_of_the_stub_tokenizer_is_complete(tokenizer_folder: Path) ->
     assert types[2] == TokenType.CONTROL
     assert types[-8:] == [TokenType.UNUSED] * 8
     assert len(set(tokens)) == len(tokens)
-    assert pretokenizer(document) in ("gpt-2", "smollm")
+    assert pretokenizer(document) == "gpt-2"
+    assert not has_byte_tokens(document)
+    assert set(types[17:49152]) == {TokenType.NORMAL}
 
 
 @given(heads=st.integers(1, 4), half=st.integers(1, 4), inputs=st.integers(1, 3))
