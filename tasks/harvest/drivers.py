@@ -22,7 +22,6 @@ _DRIVERS: Final = {
     "html": "html htm xhtml",
     "java": "java",
     "kotlin": "kt kts",
-    "markdown": "md markdown",
     "matlab": "matlab",
     "objc": "m mm",
     "pascal": "pas pp",
