@@ -7,6 +7,7 @@ writes Parquet.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
@@ -72,8 +73,8 @@ def collect(run: StepRun, encoded: Iterable[Encoded], spill: TokenSpill, params:
         if kept:
             spill.append(part.ids[:kept], part.labels[:kept])
             parts.ids.append(part.id)
-            parts.sources.append(part.source)
-            parts.documents.append(part.document_id)
+            parts.sources.append(sys.intern(part.source))  # one string for many parts
+            parts.documents.append(sys.intern(part.document_id))
     spill.close()
     return parts
 
@@ -82,14 +83,16 @@ def lay_out(parts: Parts, spill: TokenSpill, times: Ints, params: MixtureParams)
     """Rows in the table's order, which is shuffled by a hash so that neighbouring rows come from different documents;
     with the numbers of their parts.
     """
-    copies = [(number, copy) for number, count in enumerate(times.tolist()) for copy in range(count)]
-    lengths = [spill.lengths[number] for number, _ in copies]
+    numbers = np.repeat(np.arange(len(times)), times)
+    copies = np.arange(len(numbers)) - np.repeat(np.cumsum(times) - times, times)
+    lengths = np.asarray(spill.lengths, dtype=np.int64)[numbers]
     if params.packing is Packing.BEST_FIT:
         packed = best_fit(lengths, params.max_tokens)
     else:
-        packed = [[place] for place in range(len(copies))]
-    packed.sort(key=lambda row: rank(params.mixture_seed, f"{parts.ids[copies[row[0]][0]]}\0{copies[row[0]][1]}"))
+        packed = [[place] for place in range(len(numbers))]
+    packed.sort(key=lambda row: rank(params.mixture_seed, f"{parts.ids[numbers[row[0]]]}\0{copies[row[0]]}"))
     for index, row in enumerate(packed):
+        held = numbers[row].tolist()
         members = tuple(
             Part(
                 id=parts.ids[number],
@@ -99,12 +102,9 @@ def lay_out(parts: Parts, spill: TokenSpill, times: Ints, params: MixtureParams)
                 trained_tokens=spill.trained[number],
                 copy_number=copy,
             )
-            for number, copy in (copies[entry] for entry in row)
+            for number, copy in zip(held, copies[row].tolist(), strict=True)
         )
-        yield (
-            Row(id=f"row-{index:08d}", tokens=sum(part.tokens for part in members), parts=members),
-            [copies[entry][0] for entry in row],
-        )
+        yield Row(id=f"row-{index:08d}", tokens=sum(part.tokens for part in members), parts=members), held
 
 
 @step("mixture/assemble", VERSION)
