@@ -21,7 +21,11 @@ READABLE: Final = frozenset({".json", ".jsonl", ".md", ".html"})
 ADAPTER: Final = ("adapter_model.safetensors", "adapter_config.json")
 TOKENIZER: Final = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 TOKENIZER_OPTIONAL: Final = ("special_tokens_map.json", "tokenizer.model", "added_tokens.json")
-PUBLISHABLE: Final = frozenset({".safetensors", ".json", ".jinja", ".md", ".html", ".gguf", ".model", ".jsonl"})
+PUBLISHABLE: Final = frozenset(
+    {".safetensors", ".json", ".jinja", ".md", ".html", ".gguf", ".model", ".jsonl", ".parquet"}
+)
+    {".safetensors", ".json", ".jinja", ".md", ".html", ".gguf", ".model", ".jsonl", ".parquet"}
+)
 """Suffixes that a release may hold. Everything else is refused, above all pickles (.bin, .pt, .pkl)."""
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from tasks.base.errors import InputError, ReleaseError
 from tasks.base.store import file_sha256
@@ -23,6 +23,8 @@ from tasks.release.folder import check_publishable, git_blob_sha1
 from tasks.release.hub_access import connect, endpoint, is_final, speaking
 
 MAIN: Final = "main"
+
+Kind = Literal["model", "dataset"]
 RETRY_SECONDS: Final = (0.5, 2.0, 8.0)
 """Pauses before a commit is tried again. The client itself retries uploads, and not commits, because the answer to one
 that took effect may be lost; here the branch is looked at first."""
@@ -68,19 +70,20 @@ class LocalFile:
 Tree = Mapping[str, Entry]
 
 
-def address(repo_id: str, revision: str = MAIN) -> str:
+def address(repo_id: str, revision: str = MAIN, kind: Kind = "model") -> str:
     """Where people look at a release."""
-    return f"{endpoint()}/{repo_id}/tree/{revision}"
+    return f"{endpoint()}/{'datasets/' if kind == 'dataset' else ''}{repo_id}/tree/{revision}"
 
 
-def push(folder: Path, repo_id: str, revision: str, private: bool) -> str:
+def push(folder: Path, repo_id: str, revision: str, private: bool, kind: Kind = "model") -> str:
     """Publishes a release folder and makes it the latest.
 
     Args:
         folder: the release; every file of it, and no other file, is on `main` afterwards.
-        repo_id: model repository; created if missing.
+        repo_id: repository; created if missing.
         revision: name of the release's branch.
         private: whether a repository that is created becomes private.
+        kind: of repository.
 
     Returns:
         The commit of `main` that holds the release.
@@ -92,11 +95,11 @@ def push(folder: Path, repo_id: str, revision: str, private: bool) -> str:
     api = connect()
     files = {path.relative_to(folder).as_posix(): LocalFile(path) for path in check_publishable(folder)}
     with speaking(f"publishing {revision} to {repo_id}"):
-        api.create_repo(repo_id, private=private, exist_ok=True)
-        if revision not in branches(api, repo_id):
-            api.create_branch(repo_id, branch=revision, exist_ok=True)
+        api.create_repo(repo_id, repo_type=kind, private=private, exist_ok=True)
+        if revision not in branches(api, repo_id, kind):
+            api.create_branch(repo_id, repo_type=kind, branch=revision, exist_ok=True)
         for branch in (revision, MAIN):
-            head = _bring(api, repo_id, branch, f"Publish {revision}", *_from_folder(files))
+            head = _bring(api, repo_id, branch, f"Publish {revision}", *_from_folder(files), kind=kind)
     return head
 
 
@@ -136,9 +139,9 @@ def forget(repo_id: str, revision: str) -> None:
             api.delete_branch(repo_id, branch=revision)
 
 
-def branches(api: Any, repo_id: str) -> dict[str, str]:
+def branches(api: Any, repo_id: str, kind: Kind = "model") -> dict[str, str]:
     """Branch → commit."""
-    return {branch.name: branch.target_commit for branch in api.list_repo_refs(repo_id).branches}
+    return {branch.name: branch.target_commit for branch in api.list_repo_refs(repo_id, repo_type=kind).branches}
 
 
 def _from_folder(files: Mapping[str, LocalFile]) -> tuple[Callable[[Tree], bool], Callable[[Tree], list[Any]]]:
@@ -188,12 +191,13 @@ def _bring(
     title: str,
     is_there: Callable[[Tree], bool],
     operations: Callable[[Tree], list[Any]],
+    kind: Kind = "model",
 ) -> str:
     """Commits until a branch, read back, holds what it should; the commit that does."""
     failure: Exception | None = None
     for pause in (0.0, *RETRY_SECONDS, None):
-        head = branches(api, repo_id)[branch]
-        tree = _tree(api, repo_id, head)
+        head = branches(api, repo_id, kind)[branch]
+        tree = _tree(api, repo_id, head, kind)
         if is_there(tree):
             return head
         if pause is None:
@@ -201,7 +205,13 @@ def _bring(
         time.sleep(pause if failure else 0.0)
         try:
             api.create_commit(
-                repo_id, operations(tree), commit_message=title, revision=branch, parent_commit=head, num_threads=2
+                repo_id,
+                operations(tree),
+                repo_type=kind,
+                commit_message=title,
+                revision=branch,
+                parent_commit=head,
+                num_threads=2,
             )
             failure = ReleaseError(f"{branch} of {repo_id} has other hashes than what was sent")
         except Exception as error:  # a commit may have taken effect although its answer is lost: look, then try again
@@ -213,9 +223,9 @@ def _bring(
     raise failure
 
 
-def _tree(api: Any, repo_id: str, commit: str) -> dict[str, Entry]:
+def _tree(api: Any, repo_id: str, commit: str, kind: Kind = "model") -> dict[str, Entry]:
     found: dict[str, Entry] = {}
-    for entry in api.list_repo_tree(repo_id, revision=commit, recursive=True):
+    for entry in api.list_repo_tree(repo_id, repo_type=kind, revision=commit, recursive=True):
         if hasattr(entry, "blob_id") and entry.path not in KEPT:  # else a folder
             found[entry.path] = Entry(entry.lfs.sha256 if entry.lfs else entry.blob_id, lfs=entry.lfs is not None)
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -54,28 +54,31 @@ def check_access(params: ReleaseParams) -> HubAccess | None:
     Raises:
         InputError: no token, a token that cannot write there, or a public repository where a private one was asked for.
     """
+    if params.dataset_repo_id is not None:
+        _check("release.dataset_repo_id", params.dataset_repo_id, "dataset", private=True)
     if params.repo_id is None:
         return None
+    return _check("release.repo_id", params.repo_id, "model", params.private)
+
+
+def _check(field: str, repo_id: str, kind: Literal["model", "dataset"], private: bool) -> HubAccess:
     from huggingface_hub.errors import RepositoryNotFoundError
 
-    api, repo_id = connect(), params.repo_id
+    api = connect()
     with speaking(f"asking the Hub about {repo_id}"):
         if api.token is None and _saved_token() is None:
-            raise InputError(
-                f"release.repo_id: publishing to {repo_id} needs a token with write permission in HF_TOKEN"
-            )
+            raise InputError(f"{field}: publishing to {repo_id} needs a token with write permission in HF_TOKEN")
         who = api.whoami()
         problem = refusal(who, repo_id)
         if problem is not None:
-            raise InputError(f"release.repo_id: {problem}")
+            raise InputError(f"{field}: {problem}")
         try:
-            found = api.model_info(repo_id)
+            found = api.repo_info(repo_id, repo_type=kind)
         except RepositoryNotFoundError:
             return HubAccess(repo_id=repo_id, endpoint=endpoint(), user=who["name"], exists=False)
-    if params.private and not found.private:
-        raise InputError(
-            f"release.private: {repo_id} exists and is public; make it private there or set release.private to false"
-        )
+    if private and not found.private:
+        remedy = " or set release.private to false" if kind == "model" else ""
+        raise InputError(f"{field}: {repo_id} exists and is public; make it private there{remedy}")
     return HubAccess(repo_id=repo_id, endpoint=endpoint(), user=who["name"], exists=True)
 
 

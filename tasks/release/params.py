@@ -59,6 +59,10 @@ class ReleaseParams(ExportParams):
     """Model repository on the Hub, OWNER/NAME; null publishes in the store only."""
     private: bool = True
     """Whether a repository that does not exist yet is created private."""
+    dataset_repo_id: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$")
+    """Dataset repository for the training table and dialogues, always private, since it holds the sources' text; null
+    publishes none.
+    """
 
 
 class SourceFacts(Params):

@@ -58,7 +58,7 @@ Release = Callable[..., Artifact]
 
 
 @step("tests/files", "1")
-def _files(run: StepRun, texts: dict[str, str], adapter_seed: int | None, tokens: int = 0) -> None:
+def files(run: StepRun, texts: dict[str, str], adapter_seed: int | None, tokens: int = 0) -> None:
     for name, text in texts.items():
         run.path(name).write_text(text, "utf-8")
     if adapter_seed is not None:
@@ -91,7 +91,7 @@ def write_adapter(folder: Path, seed: int) -> None:
 @pytest.fixture
 def adapter(store: Store) -> Adapter:
     """Makes an adapter artifact of a seed."""
-    return lambda seed: _files.direct(store, texts={}, adapter_seed=seed)
+    return lambda seed: files.direct(store, texts={}, adapter_seed=seed)
 
 
 @pytest.fixture
@@ -115,13 +115,13 @@ RECALLED = {f"q{number:02d}": 1.0 if number % 3 else 0.0 for number in range(40)
 def report_of(store: Store, summary: dict[str, Any], scores: dict[str, float] = RECALLED) -> Artifact:
     """The report artifact of a summary."""
     texts = {"summary.json": json.dumps(summary), "report.html": REPORT_HTML, "scores.jsonl": rows(scores)}
-    return _files.direct(store, texts=texts, adapter_seed=None)
+    return files.direct(store, texts=texts, adapter_seed=None)
 
 
 @pytest.fixture
 def table(store: Store) -> Artifact:
     """A training table of 16,000 tokens, by its counts."""
-    return _files.direct(store, texts={"rows.jsonl": ""}, adapter_seed=None, tokens=16000)
+    return files.direct(store, texts={"rows.jsonl": ""}, adapter_seed=None, tokens=16000)
 
 
 @pytest.fixture

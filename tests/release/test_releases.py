@@ -4,6 +4,7 @@ import pytest
 
 from tasks.base.errors import InputError, ReleaseError
 from tasks.base.store import Artifact, Store, describe
+from tasks.release.dataset import dataset, ensure_dataset_published
 from tasks.release.params import ReleaseParams
 from tasks.release.publish import ensure_published
 from tasks.release.registry import read_registry
@@ -16,7 +17,7 @@ from tasks.release.releases import (
     rollback_release,
 )
 from tests.emulators.hub_api import Fault, HubEmulator
-from tests.release.conftest import FACTS, REPO, Release, contents, on_hub
+from tests.release.conftest import FACTS, REPO, Release, contents, files, on_hub
 
 HUB = ReleaseParams(repo_id=REPO)
 
@@ -134,3 +135,35 @@ def test_prune_deletes_branches_of_forgotten_releases_only(store: Store, made: R
     names = [one.revision for one in read_registry(store, "hello").revisions]
     prune_releases(store, "hello", keep=2)
     assert set(emulator.hub.repositories["models", REPO].branches) == {"main", *names[1:]}
+
+
+def test_dataset_is_published_privately_and_once(store: Store, emulator: HubEmulator) -> None:
+    texts = {"table.parquet": "PAR1", "records.jsonl": "{}\n"}
+    table = files.direct(store, texts=texts, adapter_seed=None)
+    made = dataset.direct(store, table, table, FACTS)
+    location = ensure_dataset_published(store, made, "octocat/hello-data")
+    assert location.startswith(f"{emulator.url}/datasets/octocat/hello-data/tree/snapshot/2023-12-31-")
+    repository = emulator.hub.repositories["datasets", "octocat/hello-data"]
+    assert repository.private
+    held = {name: file.data for name, file in repository.at("main").files.items() if name != ".gitattributes"}
+    assert held == contents(store.checkout(made))
+    before = len(emulator.writes())
+    ensure_dataset_published(store, made, "octocat/hello-data")
+    assert len(emulator.writes()) == before
+
+
+def test_emulator_keeps_tags_and_branches_by_the_real_client(emulator: HubEmulator) -> None:
+    from huggingface_hub import HfApi
+
+    repository = emulator.hub.create("models", REPO, private=True)
+    api = HfApi(endpoint=emulator.url, token="write")
+    api.create_tag(REPO, tag="v1", revision="main")
+    api.create_branch(REPO, branch="snapshot/one")
+    refs = api.list_repo_refs(REPO)
+    assert [tag.name for tag in refs.tags] == ["v1"]
+    assert sorted(branch.name for branch in refs.branches) == ["main", "snapshot/one"]
+    assert api.repo_info(REPO, revision="v1").sha == repository.branches["main"]
+    api.delete_tag(REPO, tag="v1")
+    api.delete_branch(REPO, branch="snapshot/one")
+    assert api.list_repo_refs(REPO).tags == []
+    assert api.whoami()["name"] == "octocat"
