@@ -24,8 +24,6 @@ TOKENIZER_OPTIONAL: Final = ("special_tokens_map.json", "tokenizer.model", "adde
 PUBLISHABLE: Final = frozenset(
     {".safetensors", ".json", ".jinja", ".md", ".html", ".gguf", ".model", ".jsonl", ".parquet"}
 )
-    {".safetensors", ".json", ".jinja", ".md", ".html", ".gguf", ".model", ".jsonl", ".parquet"}
-)
 """Suffixes that a release may hold. Everything else is refused, above all pickles (.bin, .pt, .pkl)."""
 
 
