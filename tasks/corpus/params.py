@@ -97,6 +97,10 @@ class SplitParams(RunnerParams):
 
     validation_fraction: float = Field(0.1, ge=0, lt=1)
     """Share of the documents of each kind to hold out; whole clusters only, so the true share may be lower."""
+    split_by: Literal["cluster", "document"] = "cluster"
+    """`document` draws single documents, whatever they are linked to, as the article drew its dialogues; the leak
+    guard sees what that costs.
+    """
     cluster_threshold: float = Field(0.5, gt=0, le=1)
     """Similarity from which two documents stay on the same side."""
     hub_pulls: int = Field(3, ge=1)

@@ -10,8 +10,7 @@ Without further rules most of a busy repository is one cluster: 356 of the 695 d
 at 2023-12-31 with 100 pull requests, 237 with these:
 
 * A *hub*, a file that more than `hub_pulls` pull requests touch, links nothing: everybody touches `package.json`. A
-hub itself stays in training, and so
-  does a pull request with most of its diff in hubs, because others' diffs tell what it says.
+  hub stays in training, and so does a pull request with most of its diff in hubs, since others' diffs tell what it says.
 * A cluster with more than `max_cluster_fraction` of the documents stays in training as a whole.
 
 Held out are only small clusters, so nothing held out is linked to anything trained on, save a pull request's minor
@@ -98,6 +97,8 @@ def find_links(outlines: list[Outline], matrix: Signatures, params: SplitParams)
         matrix: their signatures, uint32, shape [documents, PERMUTATIONS].
         params: thresholds.
     """
+    if params.split_by == "document":
+        return Links([], [], {}, set())
     long = [row for row, entry in enumerate(outlines) if entry.is_long]
     alike = [(long[left], long[right]) for left, right, _ in similar_pairs(matrix[long], params.cluster_threshold)]
     by_path: dict[tuple[str, str], list[int]] = {}

@@ -114,8 +114,8 @@ def alternatives(tokenizer: TextTokenizer, folder: Path, budget: int) -> dict[st
 
 
 def _semchunk(library: Any, count: Callable[[str], int], budget: int, texts: Sequence[str]) -> list[list[str]]:
-    """With a new chunker each time: it remembers what it has counted."""
-    chunker = library.chunkerify(count, budget)
+    """With a new counter each time: the library remembers what a counter has counted."""
+    chunker = library.chunkerify(lambda text: count(text), budget)
     return [chunker(text) for text in texts]
 
 

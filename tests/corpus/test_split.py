@@ -95,6 +95,13 @@ def test_giant_cluster_stays_in_training_as_a_whole() -> None:
         assert len(held_out) == 10
 
 
+def test_split_by_document_draws_from_all_of_them() -> None:
+    chain = [pull(number, patches=[(f"src/{number:03d}.ts", "+a")]) for number in range(30)]
+    clusters = clusters_of([*plain(30), *chain], SplitParams(split_by="document", validation_fraction=0.2))
+    assert {len(cluster.documents) for cluster in clusters} == {1}
+    assert sum(cluster.split is Split.HELD_OUT for cluster in clusters) == 12
+
+
 def test_other_repository_with_the_same_path_is_not_linked() -> None:
     documents = [file("a.ts", "x", repo="a/x"), pull(1, repo="b/y", patches=[("a.ts", "+a")])]
     assert len(clusters_of(documents, SplitParams())) == 2
