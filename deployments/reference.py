@@ -60,7 +60,7 @@ def _fields(node: dict[str, Any], schema: dict[str, Any], prefix: str) -> Iterat
 def _resolved(field: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     """A field with its enumeration in place of the reference to it."""
     options = [_resolved(one, schema) for one in field.get("anyOf", [])]
-    target = schema["$defs"].get(field.get("$ref", "").rsplit("/", 1)[-1], {})
+    target: dict[str, Any] = schema["$defs"].get(field.get("$ref", "").rsplit("/", 1)[-1], {})
     return (
         target
         | {name: value for name, value in field.items() if name != "$ref"}
