@@ -59,13 +59,11 @@ def _fields(node: dict[str, Any], schema: dict[str, Any], prefix: str) -> Iterat
 
 def _resolved(field: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     """A field with its enumeration in place of the reference to it."""
-    options = [_resolved(one, schema) for one in field.get("anyOf", [])]
     target: dict[str, Any] = schema["$defs"].get(field.get("$ref", "").rsplit("/", 1)[-1], {})
-    return (
-        target
-        | {name: value for name, value in field.items() if name != "$ref"}
-        | ({"anyOf": options} if options else {})
-    )
+    merged = target | {name: value for name, value in field.items() if name != "$ref"}
+    if "anyOf" in field:
+        merged["anyOf"] = [_resolved(one, schema) for one in field["anyOf"]]
+    return merged
 
 
 def _nested(field: dict[str, Any], schema: dict[str, Any]) -> tuple[dict[str, Any] | None, bool]:
