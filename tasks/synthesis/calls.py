@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel
@@ -41,10 +41,10 @@ class Call:
     blocks: tuple[str, ...] = ()
     """The documents in the prompt, for the judge; the messages have them already."""
 
-    @cached_property
+    @property
     def json_schema(self) -> dict[str, Any]:
         """The schema as OpenAI's strict mode wants it: objects closed, all fields required."""
-        return self.schema.model_json_schema()
+        return json_schema(self.schema)
 
     @cached_property
     def digest(self) -> str:
@@ -64,6 +64,12 @@ class Call:
         complaint = f"That is not JSON of the schema ({problem}). Reply again with JSON of the schema and nothing else."
         turns = (Message(role="assistant", content=content), Message(role="user", content=complaint))
         return replace(self, messages=(*self.messages, *turns))
+
+
+@cache
+def json_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of a reply, made once: pydantic takes about a millisecond for it."""
+    return model.model_json_schema()
 
 
 @dataclass(frozen=True)

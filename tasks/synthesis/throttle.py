@@ -1,7 +1,7 @@
-"""How many requests are under way at once: raised slowly while they succeed, halved when the server complains.
+"""How many requests are under way at once: raised while they succeed, halved when the server complains.
 
-Additive increase, multiplicative decrease, as in TCP (Chiu and Jain 1989): it finds a server's limit without being
-told.
+Slow start, then additive increase and multiplicative decrease, as in TCP (RFC 5681; Chiu and Jain 1989): it finds a
+server's limit without being told.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ class Throttle:
             self._freed.set()
 
     def succeeded(self) -> None:
-        """One more at once after each round of successes."""
-        self.limit = min(float(self.most), self.limit + 1 / max(1.0, self.limit))
+        """Twice as many at once after each round of successes up to the first complaint, from then on one more."""
+        step = 1 / max(1.0, self.limit) if self._last_cut else 1.0
+        self.limit = min(float(self.most), self.limit + step)
 
     def complained(self, began: float, pause: float = 0.0) -> None:
         """Halves the limit and lets nothing in for `pause` seconds.

@@ -77,7 +77,7 @@ def request_body(call: Call, dialect: Dialect) -> dict[str, Any]:
     return body
 
 
-def reply_of(completion: dict[str, Any]) -> Reply:
+def reply_of(completion: Any) -> Reply:
     """The reply in a chat completion, given as the JSON document.
 
     Raises:

@@ -99,21 +99,22 @@ def test_reservation_waits_for_calls_in_flight_that_may_turn_out_cheaper(tmp_pat
     assert asyncio.run(run()) == ["settled", "late"]
 
 
-def test_throttle_raises_after_successes_and_halves_once_for_one_event() -> None:
+def test_throttle_doubles_at_first_then_creeps_and_halves_once_for_one_event() -> None:
     async def run() -> None:
         throttle = Throttle(20)
         assert throttle.limit == FIRST_LIMIT
         began = time.monotonic()
         for _ in range(30):
             throttle.succeeded()
-        grown = throttle.limit
-        assert FIRST_LIMIT + 3 < grown <= 20
+        assert throttle.limit == 20
         throttle.complained(began)
-        assert throttle.limit == grown / 2
         throttle.complained(began)  # began before the cut: the same event
-        assert throttle.limit == grown / 2
+        assert throttle.limit == 10
+        for _ in range(10):
+            throttle.succeeded()
+        assert 10.5 < throttle.limit <= 11  # one more after a round
         throttle.complained(time.monotonic())
-        assert throttle.limit == grown / 4
+        assert throttle.limit < 5.6
         for _ in range(9):
             throttle.complained(time.monotonic())
         assert throttle.limit == 1
