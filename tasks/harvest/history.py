@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _MERGE_SUBJECT: Final = re.compile(r"^Merge pull request #(\d+) from ")
 _SQUASH_SUBJECT: Final = re.compile(r" \(#(\d+)\)$")
 
+_GREP: Final = (r"^Merge pull request #[0-9]+ from ", r" \(#[0-9]+\)$")
+"""The same for git, which matches any line of a message: what `_merge` then looks at need not be the whole history."""
+
 MAX_COMMITS: Final = 250
 """GitHub lists no more commits of a pull request than this either."""
 
@@ -50,7 +53,8 @@ class Commit:
 
 def merges(repository: Repository, head: str) -> dict[int, Merge]:
     """Merge and squash commits reachable from `head`, as GitHub words their subjects, by pull number (the earliest)."""
-    log = repository.run("log", "-z", "--format=%H%n%P%n%ct%n%B", head, "--")
+    subjects = ("--extended-regexp", *(f"--grep={pattern}" for pattern in _GREP))
+    log = repository.run("log", "-z", *subjects, "--format=%H%n%P%n%ct%n%B", head, "--")
     found: dict[int, Merge] = {}
     for entry in log.decode("utf-8", "replace").split("\0"):
         if not entry:

@@ -23,6 +23,7 @@ HEADS: Final = "+refs/heads/*:refs/heads/*"
 PULLS: Final = "+refs/pull/*/head:refs/pull/*/head"
 
 TRIES: Final = 3
+OBJECTS_A_FETCH: Final = 20_000
 _REFUSED: Final = (
     "not found",
     "Authentication failed",
@@ -108,7 +109,8 @@ def fetch_blobs(repository: Repository, remote: Remote | None, store: Store, obj
     wanted = sorted(repository.absent(object_ids))
     mirror = mirror_of(remote, store)
     with flock(mirror / "rawtune.lock"):
-        _fetch_objects(mirror, remote, wanted)
+        for start in range(0, len(wanted), OBJECTS_A_FETCH):
+            _fetch_objects(mirror, remote, wanted[start : start + OBJECTS_A_FETCH])
     return len(wanted)
 
 

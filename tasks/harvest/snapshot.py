@@ -27,6 +27,8 @@ VERSION: Final = "2026.11.24"
 _UNREADABLE: Final = {"120000": "symlink", "160000": "submodule"}
 _ATTRIBUTES: Final = ("linguist-generated", "linguist-vendored")
 
+PROGRESS_FILES: Final = 500
+
 Stated = dict[FileKind, bool]
 """What `.gitattributes` say of one file."""
 
@@ -108,10 +110,12 @@ def snapshot(run: StepRun, source: ResolvedSnapshot, params: SnapshotParams) -> 
         run.ledger("harvest", blobs_fetched=fetch_blobs(repository, source.remote, run.store, wanted))
 
     def documents() -> Iterator[Document]:
-        for found in read_files(repository, source, params):
+        for number, found in enumerate(read_files(repository, source, params)):
+            if number % PROGRESS_FILES == 0:
+                run.progress(number, unit="files")
             if isinstance(found, Document):
-                if encoding := found.meta.get("encoding"):
-                    run.count(f"encoding:{encoding}")
+                for oddity in _oddities(found):
+                    run.count(oddity)
                 yield found
             else:
                 note = run.quarantine if found.reason == "absent-blob" else run.verdict
@@ -165,6 +169,16 @@ def _judge(
         updated_at=None,
         meta=meta,
     )
+
+
+def _oddities(document: Document) -> Iterator[str]:
+    """What was unusual about a file's bytes, as names of counts; its text has line ends as they were."""
+    if encoding := document.meta.get("encoding"):
+        yield f"encoding:{encoding}"
+    if document.meta.get("byte_order_mark"):
+        yield "byte_order_mark"
+    if "\r\n" in document.text:
+        yield "crlf"
 
 
 def _wanted(entry: Entry, params: SnapshotParams) -> bool:

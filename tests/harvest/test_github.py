@@ -2,6 +2,7 @@ import datetime
 import json
 import logging
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,6 +127,8 @@ def test_harvest_unchanged_source_asks_thrice_at_most_and_keeps_keys(store: Stor
 
         asked = github.requests[before:]
         assert len(asked) == 2 * (2 if threads == "graphql" else 3), asked
+        if threads == "rest":
+            assert [item.status for item in asked if item.path.endswith("/pulls")] == [304, 304]
         assert pulls.key_document(source=first.pulls) == pulls.key_document(
             source=resolved(store, github, threads).pulls
         )
@@ -272,6 +275,21 @@ def test_harvest_graphql_too_slow_for_a_batch_asks_for_less(store: Store, github
 
     assert harvest(store, github)[1].counts == {"records": 12}
     assert {asked.path for asked in github.api_requests[before:]} == {"/graphql"}
+
+
+def test_harvest_patches_that_github_leaves_out_come_from_git(store: Store, github: Github, town: Town) -> None:
+    for pull in town.repository.pulls:
+        pull.hidden_patches = True
+    found = documents(store, harvest(store, github, "rest")[1])
+    assert all(item["patch"] for item in found[4].meta["files"])
+
+
+@pytest.mark.slow
+def test_harvest_spent_hourly_limit_is_waited_out(store: Store, github: Github) -> None:
+    github.hub.hourly_limit, github.hub.resets_at = 5, time.time() + 4
+    assert harvest(store, github, "rest")[1].counts == {"records": 12}
+    assert [item.status for item in github.api_requests].count(403) >= 1
+    assert time.time() >= github.hub.resets_at
 
 
 def test_harvest_without_graphql_falls_back_to_rest(store: Store, other: Store, github: Github) -> None:

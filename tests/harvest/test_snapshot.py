@@ -112,6 +112,17 @@ def test_snapshot_encodings_are_decoded_and_reported(tmp_path: Path, store: Stor
     assert documents["bom.txt"].meta["byte_order_mark"] is True
     assert len(documents["cut.txt"].text) == 5000  # a probe of the first 8,000 bytes would have cut a character
     assert {name: item.reason for name, item in dropped.items()} == {"nul.bin": "binary", "noise.bin": "binary"}
+    asked = SourceParams(repo=str(tmp_path / "repo.git"))
+    found = resolve_source(asked, GithubParams(), NOW, store)
+    assert snapshot.direct(store, source=found.snapshot, params=asked.files).counts == {
+        "byte_order_mark": 3,
+        "crlf": 1,
+        "encoding:cp1252": 1,
+        "encoding:utf-16-be": 1,
+        "encoding:utf-16-le": 1,
+        "records": 6,
+        "verdict:binary": 2,
+    }
 
 
 def test_snapshot_odd_entries_get_a_verdict_each(tmp_path: Path) -> None:

@@ -1,0 +1,37 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.emulators.github_api import Github
+
+
+def retrain(preset: Path) -> dict[str, Any]:
+    command = [str(Path(sys.executable).with_name("rawtune")), "retrain", str(preset), "--until", "harvest", "--json"]
+    done = subprocess.run(command, capture_output=True, env=os.environ, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.slow
+def test_retrain_until_harvest_reads_github_once(tmp_path: Path, github: Github) -> None:
+    preset = tmp_path / "preset.yaml"
+    preset.write_text(
+        f"name: town\nsources: [{{repo: town/hall}}]\ngithub: {{api_url: '{github.url}'}}\nstore: {tmp_path}/store\n"
+    )
+    first = retrain(preset)
+    before = len(github.requests)
+    second = retrain(preset)
+
+    steps = ["harvest/snapshot", "harvest/pulls", "harvest/wiki"]
+    assert [(item["step"], item["state"]) for item in first["steps"]] == [(name, "Completed") for name in steps]
+    assert [(item["step"], item["state"]) for item in second["steps"]] == [(name, "Cached") for name in steps]
+    assert first["steps"][1]["artifact"]["counts"] == {"records": 12}
+    assert first["resolved"]["sources"][0]["pulls"]["count"] == 12
+    assert len(github.requests) - before <= 3
+    assert "ghp_town" not in json.dumps([first, second])
