@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, Any, Final
 
 from prefect.workers.base import BaseJobConfiguration, BaseVariables
 from pydantic import Field
+
+from tasks.base.errors import BudgetError
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -34,6 +37,9 @@ FORWARDED_VARIABLES: Final = (
     "HF_ENDPOINT",
 )
 """Taken from the worker's environment where they are set: the store's credentials and the Hub's."""
+
+MIN_MINUTES: Final = 5
+"""A boot with a prepared environment takes about three."""
 
 ALWAYS: Final = {"DO_NOT_TRACK": "1", "PREFECT_LOGGING_EXTRA_LOGGERS": "tasks,flows"}
 
@@ -109,8 +115,19 @@ class LambdaJob(BaseJobConfiguration):
         self.env = ALWAYS | settings | variables | own | {"PREFECT__FLOW_RUN_ID": str(flow_run.id)}
 
     def hours_at(self, usd_per_hour: float) -> float:
-        """How long a machine of that price may be kept."""
-        return min(self.max_hours, self.max_usd / usd_per_hour) if usd_per_hour > 0 else self.max_hours
+        """How long a machine of that price may be kept: whole paid minutes, one of them for its termination.
+
+        Raises:
+            BudgetError: the money is not enough for a boot.
+        """
+        if usd_per_hour <= 0:
+            return self.max_hours
+        minutes = math.floor(60 * self.max_usd / usd_per_hour) - 1
+        if minutes < MIN_MINUTES:
+            raise BudgetError(
+                f"max_usd: ${self.max_usd:g} pays {minutes} minutes at ${usd_per_hour:.2f} an hour, too few to boot"
+            )
+        return min(self.max_hours, minutes / 60)
 
     def environment(self) -> dict[str, str]:
         """Variables for the start script."""

@@ -1,0 +1,83 @@
+"""The work pools that deployments/prefect.yaml names.
+
+    python -m deployments.pools [--wheel ADDRESS]      against the server at PREFECT_API_URL
+
+A pool's limit of one run at a time is what keeps two rented machines from running at once: it is counted by the server
+before a run is handed to a worker, so a run that waits costs nothing. (A global concurrency limit inside the flow
+would be waited for on the rented machine.)
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.exceptions import ObjectNotFound
+from prefect.workers.base import BaseWorker
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A work pool and the defaults of its job variables."""
+
+    name: str
+    type: str
+    description: str
+    concurrency_limit: int
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+
+POOLS: Final = (
+    Pool("cpu", "process", "Everything but training: harvest, dialogues, evaluation's report, release.", 2),
+    Pool("gpu-lambda", "lambda-cloud", "Training and answers on a machine rented by the hour.", 1),
+    Pool("gpu-colab", "process", "Training and answers on a machine that somebody has made a worker.", 1),
+)
+
+
+def ensure_pool(client: SyncPrefectClient, pool: Pool) -> None:
+    """Makes the pool, or brings description, limit and defaults of one that exists up to date."""
+    worker = BaseWorker.get_worker_class_from_type(pool.type)
+    if worker is None:
+        raise ValueError(f"{pool.name}: no worker type {pool.type}")
+    template = copy.deepcopy(worker.get_default_base_job_template())
+    properties = template["variables"]["properties"]
+    for name, value in pool.variables.items():
+        properties[name]["default"] = value
+    try:
+        client.read_work_pool(pool.name)
+        client.update_work_pool(
+            pool.name,
+            WorkPoolUpdate(
+                description=pool.description, concurrency_limit=pool.concurrency_limit, base_job_template=template
+            ),
+        )
+    except ObjectNotFound:
+        client.create_work_pool(
+            WorkPoolCreate(
+                name=pool.name,
+                type=pool.type,
+                description=pool.description,
+                concurrency_limit=pool.concurrency_limit,
+                base_job_template=template,
+            )
+        )
+
+
+def ensure_pools(wheel: str | None) -> list[str]:
+    """Makes every pool; `wheel` is what rented machines install (see lambda_cloud/wheel.py)."""
+    with get_client(sync_client=True) as client:
+        for pool in POOLS:
+            variables = {"wheel": wheel} if wheel and pool.type == "lambda-cloud" else {}
+            ensure_pool(client, Pool(**{**vars(pool), "variables": variables}))
+    return [pool.name for pool in POOLS]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--wheel", help="address of rawtune's wheel in the store")
+    print("work pools:", ", ".join(ensure_pools(parser.parse_args().wheel)))

@@ -1,0 +1,35 @@
+"""`rawtune up`: a server, a worker, deployments and automations on one machine, without Docker, until Ctrl-C."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+
+from deployments import console
+from deployments.local_server import local_server
+from deployments.local_worker import local_worker
+from deployments.running import prefect_home
+from tasks.base.store import Store
+
+
+def serve_everything(store: Store) -> None:
+    """Starts everything, prints the UI's address, and waits. Runs are kept in the store's own Prefect home."""
+    store.check_writable()
+    home = prefect_home(store)
+    with local_server(home) as url:
+        from deployments.automations import ensure_automations
+        from deployments.deploying import POOL, deploy_locally
+
+        names = deploy_locally(store)
+        ensure_automations()
+        with local_worker(POOL, home / "worker.log"):
+            console.print_places(
+                {
+                    "Prefect UI": url.removesuffix("/api"),
+                    "runs of": store.uri,
+                    "to run": ", ".join(names),
+                    "log": str(home / "worker.log"),
+                }
+            )
+            with suppress(KeyboardInterrupt):
+                threading.Event().wait()

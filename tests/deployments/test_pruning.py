@@ -1,0 +1,72 @@
+"""What pruning frees, and what it must never touch."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from deployments.pruning import prune
+from tasks.base.records import Verdict
+from tasks.base.runs import StepRun
+from tasks.base.steps import step
+from tasks.base.store import Artifact, Store
+
+OLD = 100 * 86_400
+
+
+@step("tests/make", "1")
+def make(run: StepRun, text: str) -> None:
+    run.write([Verdict(id=text, reason="made", detail="")])
+
+
+@step("release/publish", "1")
+def release(run: StepRun, adapter: Artifact) -> None:
+    run.path("README.md").write_text("a card")
+
+
+def age(store: Store, seconds: float) -> None:
+    """Makes everything in the store that much older."""
+    for path in Path(store.root.path).rglob("*"):
+        moment = path.stat().st_mtime - seconds
+        os.utime(path, (moment, moment))
+
+
+def exists(store: Store, artifact: Artifact) -> bool:
+    return store.blob(artifact.sha256).exists() and store.manifest(artifact.step, "") is None
+
+
+def test_prune_keeps_releases_with_all_they_rest_on_and_recent_work(store: Store):
+    under_release, old = make.direct(store, text="trained"), make.direct(store, text="forgotten")
+    card = release.direct(store, adapter=under_release)
+    cached = store.local("cache", "mirrors") / "pack"
+    cached.write_bytes(b"x" * 1000)
+    age(store, OLD)
+    recent = make.direct(store, text="new")
+    dry = prune(store, 90, dry=True)
+    assert exists(store, old)
+    assert prune(store, 90) == dry
+    assert (dry.manifests, dry.blobs, dry.cache_files) == (1, 1, 1)
+    assert dry.bytes > 1000
+    assert [exists(store, one) for one in (under_release, card, recent, old)] == [True, True, True, False]
+    assert not cached.exists()
+    assert make.direct(store, text="forgotten").sha256 == old.sha256
+    assert prune(store, 90).bytes == 0
+
+
+def test_prune_leaves_a_blob_whose_manifest_is_about_to_come(store: Store):
+    blob = Path(store.blob("ab" * 32).path)
+    blob.mkdir(parents=True)
+    (blob / "records.jsonl").write_text("{}")
+    assert prune(store, 0).blobs == 0
+    os.utime(blob / "records.jsonl", (time.time() - 90_000,) * 2)
+    assert prune(store, 0).blobs == 1
+
+
+@pytest.mark.slow
+def test_prune_of_a_remote_store_frees_by_the_objects_dates(s3_bucket: str):
+    store = Store(f"{s3_bucket}/prune")
+    make.direct(store, text="made")
+    assert prune(store, 1).manifests == 0
+    assert prune(store, 0).manifests == 1
+    assert store.steps() == [] or not list(store.manifests("tests/make"))
