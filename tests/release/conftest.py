@@ -124,13 +124,46 @@ def table(store: Store) -> Artifact:
     return files.direct(store, texts={"rows.jsonl": ""}, adapter_seed=None, tokens=16000)
 
 
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@pytest.fixture(scope="session")
+def small_tokenizer() -> dict[str, str]:
+    """Files of a tokenizer of bytes and three control tokens: the stub's takes most of a second to load."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+    control = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: number for number, token in enumerate([*control, *letters])}
+    tokenizer = Tokenizer(models.BPE(vocabulary, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in control])
+    named = {"eos_token": "<|im_end|>", "pad_token": "<|im_end|>", "unk_token": "<|endoftext|>"}
+    return {
+        "tokenizer.json": tokenizer.to_str(),
+        "tokenizer_config.json": json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", **named}),
+        "chat_template.jinja": CHATML,
+        "config.json": json.dumps({"model_type": "llama", "bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 2}),
+    }
+
+
 @pytest.fixture
-def made(store: Store, adapter: Adapter, tokenizer_artifact: Artifact, report: Artifact, table: Artifact) -> Release:
+def base_files(store: Store, small_tokenizer: dict[str, str]) -> Artifact:
+    """What a release reads of its base model, without weights."""
+    return files.direct(store, texts=small_tokenizer, adapter_seed=None)
+
+
+@pytest.fixture
+def made(store: Store, adapter: Adapter, base_files: Artifact, report: Artifact, table: Artifact) -> Release:
     """Makes the release of an adapter's seed."""
 
     def make(seed: int, facts: ReleaseFacts = FACTS) -> Artifact:
         decision = gate.direct(store, report, GateParams())
-        return publish.direct(store, adapter(seed), tokenizer_artifact, report, decision, table, ReleaseParams(), facts)
+        return publish.direct(store, adapter(seed), base_files, report, decision, table, ReleaseParams(), facts)
 
     return make
 

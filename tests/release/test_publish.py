@@ -47,6 +47,8 @@ def test_publish_release_folder_has_hub_layout_and_no_path_of_the_machine(store:
     assert release.counts["files"] == len(names)
     config = json.loads((folder / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    generation = json.loads((folder / "generation_config.json").read_text())
+    assert generation == {"do_sample": False, "bos_token_id": 0, "pad_token_id": 2, "eos_token_id": [0, 2]}
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["revision"] == f"snapshot/2023-12-31-{manifest['adapter'][:8]}"
     for path in folder.iterdir():
@@ -54,11 +56,11 @@ def test_publish_release_folder_has_hub_layout_and_no_path_of_the_machine(store:
 
 
 def test_publish_refused_by_the_gate_raises(
-    store: Store, adapter: Adapter, tokenizer_artifact: Artifact, report: Artifact, table: Artifact
+    store: Store, adapter: Adapter, base_files: Artifact, report: Artifact, table: Artifact
 ) -> None:
     refused = gate.direct(store, report, GateParams(min_recall_gain=0.9))
     with pytest.raises(GateRefused, match="recall gain"):
-        publish.direct(store, adapter(1), tokenizer_artifact, report, refused, table, LOCAL, FACTS)
+        publish.direct(store, adapter(1), base_files, report, refused, table, LOCAL, FACTS)
 
 
 def test_folder_with_a_pickle_is_not_publishable(tmp_path: Path) -> None:
@@ -68,12 +70,12 @@ def test_folder_with_a_pickle_is_not_publishable(tmp_path: Path) -> None:
 
 
 def test_publish_report_with_a_secret_is_stopped_without_showing_it(
-    store: Store, adapter: Adapter, tokenizer_artifact: Artifact, table: Artifact
+    store: Store, adapter: Adapter, base_files: Artifact, table: Artifact
 ) -> None:
     report = report_of(store, SUMMARY | {"verdict": f"It says {FAKE_TOKEN}."})
     decision = gate.direct(store, report, GateParams())
     with pytest.raises(ReleaseError, match=r"summary\.json would publish a secret \(github-pat\)") as caught:
-        publish.direct(store, adapter(1), tokenizer_artifact, report, decision, table, LOCAL, FACTS)
+        publish.direct(store, adapter(1), base_files, report, decision, table, LOCAL, FACTS)
     assert FAKE_TOKEN not in str(caught.value)
 
 
