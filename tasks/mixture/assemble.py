@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Final
 
 import numpy as np
 
@@ -31,6 +32,9 @@ from tasks.text.token_cache import TokenCache
 from tasks.text.tokenizer import TextTokenizer
 
 VERSION = "2026.11.24"
+
+PROGRESS_PARTS: Final = 500
+"""Parts between two reports of progress."""
 
 
 @dataclass
@@ -59,10 +63,20 @@ def fit(part: Encoded, params: MixtureParams) -> tuple[int, str]:
     return (0, "no-loss") if (part.labels[1:kept] == IGNORED).all() else (kept, reason)
 
 
-def collect(run: StepRun, encoded: Iterable[Encoded], spill: TokenSpill, params: MixtureParams) -> Parts:
-    """First pass: puts what can be trained on into the spill; every token that is left out is counted."""
+def collect(run: StepRun, encoded: Iterable[Encoded], spill: TokenSpill, params: MixtureParams, total: int) -> Parts:
+    """First pass: puts what can be trained on into the spill; every token that is left out is counted.
+
+    Args:
+        run: gets counts and verdicts.
+        encoded: in the order of the parts' numbers.
+        spill: empty.
+        params: what fits.
+        total: how many parts there can be, for the progress bar.
+    """
     parts = Parts()
-    for part in encoded:
+    for number, part in enumerate(encoded, 1):
+        if number % PROGRESS_PARTS == 0 or number == total:
+            run.progress(number, total, "rows")
         length = len(part.ids)
         run.count("parts_in")
         run.count("tokens_in", length)
@@ -119,6 +133,10 @@ def assemble(
     """Writes `table.parquet` and `rows.jsonl`; tokens add up: tokens_in + tokens_repeated = tokens + the `tokens_out:…`
     counts.
     """
+    if params.replay and not replay:
+        raise InputError(
+            "dataset.replay: asked for, but this flow makes no replay stream; use `retrain` or `build-dataset`"
+        )
     tokenizer = TextTokenizer.load(run.checkout(model))
     raw = (chunk for chunk in run.read(chunks, Chunk) if _kept(run, chunk.split, True, params))
     talk = (dialogue for dialogue in run.read(dialogues, Dialogue) if _kept(run, dialogue.split, False, params))
@@ -134,7 +152,8 @@ def assemble(
             encode_dialogues(talk, rendered, "dialogue", params.system_prompt),
             encode_dialogues(general, rendered, "replay", params.system_prompt),
         )
-        parts = collect(run, encoded, spill, params)
+        total = sum(source.counts.get("records", 0) for source in (chunks, dialogues, replay) if source)
+        parts = collect(run, encoded, spill, params, total)
         lengths = np.asarray(spill.lengths, dtype=np.int64)
         times = repeats(
             parts.sources,
@@ -146,11 +165,7 @@ def assemble(
             params.mixture_seed,
         )
         if not times.any():
-            raise InputError(
-                f"dataset.train_tokens: {params.train_tokens} tokens hold none of the {len(lengths)} rows; raise it"
-                if len(lengths)
-                else "dataset: there is nothing to train on; every document was filtered out or held out"
-            )
+            raise InputError(_why_empty(parts, params))
         for number in np.flatnonzero(times == 0).tolist():
             run.verdict(parts.ids[number], "not-sampled", f"{parts.sources[number]}, {lengths[number]} tokens")
         run.count("tokens_out:not-sampled", int(lengths[times == 0].sum()))
@@ -158,6 +173,14 @@ def assemble(
         rows = lay_out(parts, spill, times, params)
         written = run.write(_placed(run, rows, TableWriter(run.path(TABLE), spill.part)), ROWS)
     run.count("capacity_tokens", params.max_tokens * written)
+
+
+def _why_empty(parts: Parts, params: MixtureParams) -> str:
+    if not parts.ids:
+        return "dataset: there is nothing to train on; every document was filtered out or held out"
+    if params.train_tokens is None:
+        return f"dataset.shares: names none of the sources that there are ({', '.join(sorted(set(parts.sources)))})"
+    return f"dataset.train_tokens: {params.train_tokens} tokens hold none of the {len(parts.ids)} rows; raise it"
 
 
 def _placed(run: StepRun, rows: Iterator[tuple[Row, list[int]]], table: TableWriter) -> Iterator[Row]:

@@ -19,7 +19,7 @@ from tasks.mixture.dialogue_cache import DialogueCache
 from tasks.mixture.spill import IGNORED
 from tasks.text.token_cache import TokenCache
 
-BATCH_CHARACTERS: Final = 4_000_000
+BATCH_CHARACTERS: Final = 1_000_000
 """Texts are encoded in batches of this size: enough for all cores, little enough for memory."""
 
 Ids = NDArray[np.int32]

@@ -3,16 +3,18 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from pydantic import ValidationError
 
 from tasks.base.errors import InputError
 from tasks.base.records import Kind, Split
 from tasks.base.runs import read_verdicts
 from tasks.base.store import Artifact, Store
 from tasks.mixture.assemble import assemble
-from tasks.mixture.params import HeldOut, MixtureParams, Overlong, Packing
+from tasks.mixture.params import HeldOut, MixtureParams, Overlong, Packing, Replay
 from tasks.text.tokenizer import TextTokenizer
 from tests.mixture.conftest import Put, chunk, dialogue
 
+GOLDEN = Path(__file__).parent / "golden"
 CHUNKS = [
     chunk("o/r/file/a.py", "def one():\n    return 1\n", 0, last=False),
     chunk("o/r/file/a.py", "def two():\n    return 2\n", 1),
@@ -117,6 +119,47 @@ def test_nothing_to_train_on_is_bad_input(store, put, byte_model):
         assemble.direct(store, chunks=put([]), dialogues=put([]), model=byte_model, params=MixtureParams())
     with pytest.raises(InputError, match=r"dataset\.train_tokens: 1 tokens"):
         make(store, put, byte_model, train_tokens=1)
+
+
+def test_shares_of_other_sources_are_bad_input(store, put, byte_model):
+    with pytest.raises(
+        InputError, match=r"dataset\.shares: names none .* \(dialogue-fact, raw-file, raw-pull, raw-wiki\)"
+    ):
+        make(store, put, byte_model, shares={"replay": 1})
+
+
+def test_replay_that_no_step_made_is_bad_input(store, put, byte_model):
+    with pytest.raises(InputError, match=r"dataset\.replay: asked for"):
+        make(store, put, byte_model, replay=Replay(source="somebody/something"))
+
+
+def test_unknown_family_is_bad_input():
+    with pytest.raises(ValidationError, match="begin with one of raw, dialogue, replay"):
+        MixtureParams(shares={"wiki": 1})
+    with pytest.raises(ValidationError, match="a share is above 0"):
+        MixtureParams(shares={"raw": 0})
+
+
+def test_system_prompt_stands_before_dialogues_only(store, put, byte_model):
+    plain = make(store, put, byte_model)
+    made = make(store, put, byte_model, system_prompt="Be brief.")
+    grown = len("<|im_start|>system\nBe brief.<|im_end|>\n") - len("<|im_start|>") - len("<|im_end|>") + 2
+    assert made.counts["tokens:dialogue-fact"] == plain.counts["tokens:dialogue-fact"] + grown
+    assert made.counts["trained_tokens"] == plain.counts["trained_tokens"]
+    assert made.counts["tokens:raw-file"] == plain.counts["tokens:raw-file"]
+
+
+def test_packed_table_equals_the_golden_one(store, put, model, tokenizer_folder):
+    """Text of every part with the loss in brackets, as a person reads it."""
+    tokenizer = TextTokenizer.load(tokenizer_folder)
+    (row,) = table(store, make(store, put, model, max_tokens=128))
+    lines = []
+    for token, label, position in zip(row["input_ids"], row["labels"], row["position_ids"], strict=True):
+        if position == 0:
+            lines.append("")
+        text = json.dumps(tokenizer.decode([token]), ensure_ascii=False)[1:-1]
+        lines[-1] += f"[{text}]" if label != -100 else text
+    assert "\n".join(lines) + "\n" == (GOLDEN / "packed_row.txt").read_text("utf-8")
 
 
 def test_same_input_gives_the_same_bytes(store, put, byte_model):
