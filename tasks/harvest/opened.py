@@ -32,7 +32,7 @@ class Opened:
     @property
     def shallow(self) -> bool:
         """Whether its history is cut off."""
-        return (self.folder / "shallow").exists()
+        return (self.view.folder / "shallow").exists()
 
 
 def local_folder(address: str) -> Path | None:

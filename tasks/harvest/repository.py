@@ -118,15 +118,15 @@ def git(
 
 
 def git_folder(path: Path) -> Path | None:
-    """The git directory (shared by its work trees) of the repository at exactly this path, or None."""
+    """The git directory of the repository, bare or not, or of the work tree at exactly this path, or None."""
     try:
         answer = git(
-            *("-C", str(path), "rev-parse", "--git-common-dir"),
+            *("-C", str(path), "rev-parse", "--absolute-git-dir"),
             environment={"GIT_CEILING_DIRECTORIES": str(path.absolute().parent)},
         )
     except SourceError:
         return None
-    return (path / os.fsdecode(answer.rstrip(b"\n"))).resolve()
+    return Path(os.fsdecode(answer.rstrip(b"\n")))
 
 
 def head_commit(folder: Path) -> str | None:
@@ -156,17 +156,20 @@ def open_view(folder: Path, cache: Path) -> Repository:
     """The view of a git directory, made in `cache` if missing."""
     view = cache / (hashlib.sha256(os.fsencode(folder)).hexdigest()[:20] + ".git")
     if not view.exists():
-        kind = git("--git-dir", str(folder), "rev-parse", "--show-object-format").decode().strip()
+        # A linked work tree has its objects elsewhere.
+        facts = ("rev-parse", "--show-object-format", "--git-path", "objects")
+        kind, _, objects = git("--git-dir", str(folder), *facts).rstrip(b"\n").partition(b"\n")
         fresh = view.with_name(f"{view.name}.{uuid.uuid4().hex[:8]}")
-        git("init", "--quiet", "--bare", "--template=", f"--object-format={kind}", str(fresh))
+        git("init", "--quiet", "--bare", "--template=", f"--object-format={kind.decode()}", str(fresh))
         (fresh / "info").mkdir(exist_ok=True)
         (fresh / "info" / "attributes").write_text(DIFF_ATTRIBUTES, "utf-8")
-        (fresh / "objects" / "info" / "alternates").write_bytes(os.fsencode(folder / "objects") + b"\n")
+        (fresh / "objects" / "info" / "alternates").write_bytes(objects + b"\n")
         try:
             fresh.rename(view)
         except OSError:  # another process made it first
             shutil.rmtree(fresh)
-    shallow = folder / "shallow"
+    alternates = (view / "objects" / "info" / "alternates").read_bytes()
+    shallow = Path(os.fsdecode(alternates.rstrip(b"\n"))).parent / "shallow"
     if shallow.exists():
         shutil.copyfile(shallow, view / "shallow")
     else:

@@ -42,7 +42,8 @@ def beside(address: str, source: Opened, store: Store) -> Opened | None:
         if Path(source.remote.url).is_file():  # a bundle
             return None
         return remote_wiki(Remote(url=address), store)
-    home = source.folder.parent if source.folder.name == ".git" else source.folder
+    path = Path(address.removeprefix("file://")).expanduser().absolute()
+    home = path.parent if path.name == ".git" else path
     stem = home.name.removesuffix(".git")
     for candidate in (home.parent / f"{stem}.wiki.git", home.parent / f"{stem}.wiki"):
         folder = local_folder(str(candidate))

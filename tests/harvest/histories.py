@@ -66,10 +66,6 @@ class History:
         self._stream += [*lines, b"\n"]
         return self._marks
 
-    def refer(self, ref: str, mark: int) -> None:
-        """Lets a reference name a commit."""
-        self._stream.append(f"reset {ref}\nfrom :{mark}\n\n".encode())
-
     def write(self, folder: Path) -> Path:
         """Writes everything into a bare repository, made if missing, and returns its folder."""
         if not folder.exists():

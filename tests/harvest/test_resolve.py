@@ -54,6 +54,14 @@ def test_resolve_gives_one_answer_by_path_url_and_work_tree(store: Store, crossi
     assert len({snapshot.direct(store, source=item, params=SourceParams(repo="x").files).sha256 for item in found}) == 1
 
 
+def test_resolve_linked_work_tree_is_read_at_its_own_head(store: Store, crossing: Path, tmp_path: Path) -> None:
+    linked = tmp_path / "linked"
+    run("git", "--git-dir", str(crossing), "worktree", "add", "--quiet", "--detach", str(linked), "main^1")
+    found = resolve(store, linked)
+    assert found.snapshot.committed_at == moment(1)
+    assert snapshot.direct(store, source=found.snapshot, params=SourceParams(repo="x").files).counts == {"records": 1}
+
+
 def test_resolve_key_bears_no_path(store: Store, crossing: Path, tmp_path: Path) -> None:
     clone = tmp_path / "crossing"
     run("git", "clone", "--quiet", "--bare", str(crossing), str(clone))

@@ -57,7 +57,7 @@ content = st.one_of(st.binary(max_size=60), st.text(max_size=40).map(str.encode)
 changes = st.dictionaries(path, st.one_of(content, content, st.none()), min_size=1, max_size=6)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(changes, min_size=1, max_size=3), st.sampled_from(["once", "all"]))
 def test_snapshot_of_random_history_has_every_entry_once(
     tmp_path_factory: pytest.TempPathFactory, steps: list[dict[bytes, bytes | None]], duplicates: str

@@ -13,8 +13,6 @@ from tests.emulators.github_api.rest import head
 
 SCHEMA = build_schema((Path(__file__).parent / "schema.graphql").read_text("utf-8"))
 
-MAX_NODES = 500_000
-
 Json = dict[str, Any]
 
 
