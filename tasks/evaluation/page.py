@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final
 
@@ -22,13 +23,28 @@ Answers = Mapping[str, Mapping[str, Answer]]
 """Arm → item id → answer."""
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What the page shows beside the figures."""
+
+    loss_log: Sequence[Mapping[str, Any]]
+    """`step` and `loss` of every optimizer step."""
+    leaks: Sequence[Mapping[str, Any]]
+    """Hits of the leak guard."""
+    lineage: Sequence[tuple[str, str]]
+    """(name, what it is) of everything that the figures rest on."""
+
+
+LEAK_FIELDS: Final = ("suite", "rule", "part_id", "question", "answer", "passage")
+"""Fields of a leak guard's hit that the page shows."""
+
+
 def render_page(
     summary: Mapping[str, Any],
     items: Sequence[Item],
     answers: Answers,
     scores: Mapping[str, Sequence[Score]],
-    loss_log: Sequence[Mapping[str, Any]],
-    lineage: Sequence[tuple[str, str]],
+    facts: Facts,
 ) -> str:
     """The page as HTML. Deterministic; everything that a model or a source wrote is escaped and made visible."""
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -47,7 +63,7 @@ def render_page(
         Interval(suite, row["estimate"], row["low"], row["high"], row["items"])
         for suite, row in summary["differences"].items()
     ]
-    steps = [(float(entry["step"]), float(entry["loss"])) for entry in loss_log if entry.get("loss") is not None]
+    steps = [(float(entry["step"]), float(entry["loss"])) for entry in facts.loss_log if entry.get("loss") is not None]
     return template.render(
         summary=summary,
         arms=list(summary["arms"]),
@@ -57,7 +73,8 @@ def render_page(
         forest=forest(rows) if rows else None,
         curve=curve(steps, "Training loss by step") if len(steps) > 1 else "",
         examples=examples(items, answers, scores),
-        lineage=lineage,
+        leaks=[{name: shown(str(hit.get(name, ""))) for name in LEAK_FIELDS} for hit in facts.leaks[:EXAMPLES]],
+        lineage=facts.lineage,
     )
 
 

@@ -30,7 +30,7 @@ from tasks.evaluation import comparison
 from tasks.evaluation.judge import Judgement, judged
 from tasks.evaluation.notice import publish
 from tasks.evaluation.over_time import regressions
-from tasks.evaluation.page import render_page
+from tasks.evaluation.page import Facts, render_page
 from tasks.evaluation.params import Arm, ReportParams, Suite
 from tasks.evaluation.scoring import Score, metric_of, score_arm
 
@@ -122,7 +122,12 @@ def report(
     every = [one for found in scores.values() for one in found]
     every.sort(key=lambda one: one.id)
     run.write(every, "scores.jsonl")
-    page = render_page(summary, asked, texts, scores, _loss_log(run, adapter), _lineage(items, answers, adapter, table))
+    facts = Facts(
+        loss_log=_json_lines(run, adapter, "loss.jsonl") if adapter else [],
+        leaks=_json_lines(run, items, "hits.jsonl") if leaks else [],
+        lineage=[*_revisions(asked), *_lineage(items, answers, adapter, table)],
+    )
+    page = render_page(summary, asked, texts, scores, facts)
     run.path("report.html").write_text(page, "utf-8")
     publish(summary)
 
@@ -152,11 +157,19 @@ def _suite(suite: str, items: Sequence[Item], scores: comparison.Scores) -> dict
     }
 
 
-def _loss_log(run: StepRun, adapter: Artifact | None) -> list[dict[str, Any]]:
-    if adapter is None:
-        return []
-    with run.store.open(adapter, "loss.jsonl") as reader:
+def _json_lines(run: StepRun, artifact: Artifact, name: str) -> list[dict[str, Any]]:
+    with run.store.open(artifact, name) as reader:
         return [json.loads(line) for line in reader]
+
+
+def _revisions(items: Sequence[Item]) -> list[tuple[str, str]]:
+    """Repository and commit of the files and pages that were asked about."""
+    found = {
+        (item.document_id.partition("/file/")[0].partition("/wiki/")[0], item.provenance.revision)
+        for item in items
+        if "/file/" in item.document_id or "/wiki/" in item.document_id
+    }
+    return [("source", f"{repo} @ {revision}") for repo, revision in sorted(found)]
 
 
 def _lineage(

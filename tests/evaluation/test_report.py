@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tasks.base.records import Dialogue, Document, Item
+from tasks.base.records import Dialogue, Document, Item, Split
 from tasks.base.runs import read_json, read_records
 from tasks.base.store import Artifact, Store
 from tasks.evaluation.display import shown, shown_line, shown_markdown
@@ -16,7 +16,7 @@ from tasks.evaluation.over_time import compare_reports
 from tasks.evaluation.params import ItemsParams, ReportParams
 from tasks.evaluation.report import report
 from tasks.evaluation.scoring import Score
-from tests.evaluation.conftest import answers_of, artifact_of, document
+from tests.evaluation.conftest import REVISION, answers_of, artifact_of, chunk, dialogue, document
 
 HOSTILE = (
     "</pre><script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31mred\x1b[0m\x9b31m\u202eevil\x00\x07"
@@ -186,3 +186,34 @@ def test_report_without_general_questions_says_that_forgetting_was_not_measured(
     summary = read_json(store, _report(store, asked, *arms), "summary.json")
     assert summary["verdict"].endswith("what it forgot was not measured.")
     assert "forgetting" not in summary["differences"]
+
+
+def test_leaked_questions_are_flagged_taken_out_and_shown(
+    store: Store, train: list[Document], held_out: list[Document], tokenizer_artifact: Artifact
+) -> None:
+    """A model trained on the test items: one question and its answer planted in a training dialogue."""
+    from tasks.mixture.assemble import assemble
+    from tasks.mixture.leak_guard import leak_guard
+    from tasks.mixture.params import LeakParams, MixtureParams
+
+    asked = make_items(train, held_out, [], ItemsParams(items=30, general_items=0))
+    planted = next(item for item in asked if item.suite == "recall")
+    talk = dialogue(train[0], planted.question, planted.answers[0], 1)
+    inputs = {
+        "chunks": artifact_of(store, records=[chunk(one, Split.TRAIN) for one in train]),
+        "dialogues": artifact_of(store, records=[talk]),
+    }
+    table = assemble.direct(store, model=tokenizer_artifact, params=MixtureParams(max_tokens=1024), **inputs)
+    items = artifact_of(store, records=asked)
+    guarded = leak_guard.direct(store, items=items, table=table, params=LeakParams(), **inputs)
+    kept = list(read_records(store, guarded, Item))
+    assert planted.id in {item.id for item in asked} - {item.id for item in kept}
+    arms = [answers_of(store, arm, _right(kept)) for arm in ("base", "tuned")]
+    made = report.direct(store, items=guarded, answers=arms, adapter=None, table=table, params=FAST)
+    summary = read_json(store, made, "summary.json")
+    assert summary["leaks"] >= 1
+    assert summary["cost"]["trained"] == table.counts["tokens"]
+    with store.open(made, "report.html") as reader:
+        page = reader.read().decode()
+    assert "Leaked questions" in page
+    assert f"shop @ {REVISION}" in page
