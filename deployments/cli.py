@@ -13,6 +13,9 @@ import typer
 import yaml
 
 from deployments import console
+from deployments.gpu import gpu_app
+from deployments.options import DEFAULT_STORE, Json, StoreOption
+from deployments.releasing import release_app
 from deployments.running import RunFailed
 from flows.phases import Phase
 from tasks.base.errors import RawtuneError
@@ -30,10 +33,7 @@ app = typer.Typer(
 
 Preset = Annotated[str, typer.Argument(help="A YAML file, or the name of a preset that comes with rawtune.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="key.path=value; may be repeated.")]
-StoreOption = Annotated[str | None, typer.Option("--store", help="Artifact store: a folder or s3://bucket/prefix.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-
-DEFAULT_STORE = "./.rawtune"
+Release = Annotated[str | None, typer.Argument(help="NAME or NAME@REVISION; the store's only project if left out.")]
 
 
 @app.command("dry-run")
@@ -85,12 +85,79 @@ def show(
 
 
 @app.command()
-def up(store: StoreOption = None) -> None:
-    """Start a Prefect server for this folder's runs and print its address; Ctrl-C ends it."""
-    from deployments.running import serve_until_interrupted
+def chat(
+    release: Release = None,
+    port: Annotated[int, typer.Option(help="Port on loopback; 0 takes a free one.")] = 0,
+    share: Annotated[
+        bool, typer.Option("--share", help="Open the page to the internet through Gradio's relay.")
+    ] = False,
+    store: StoreOption = None,
+) -> None:
+    """Open a chat page: base and tuned model side by side. Needs the extra `chat`."""
+    from deployments.chat_app import chat as open_page
     from tasks.base.store import Store
 
-    serve_until_interrupted(Store(store or DEFAULT_STORE))
+    open_page(Store(store or DEFAULT_STORE), release, port, share)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="What to ask.")],
+    release: Annotated[str | None, typer.Option(help="NAME or NAME@REVISION.")] = None,
+    model: Annotated[str, typer.Option(help="tuned or base.")] = "tuned",
+    max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 256,
+    store: StoreOption = None,
+) -> None:
+    """Ask a released model one question in the terminal."""
+    from deployments.serve import ask as ask_release
+    from tasks.base.store import Store
+
+    ask_release(Store(store or DEFAULT_STORE), release, question, model, max_tokens)
+
+
+@app.command()
+def serve(
+    release: Release = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8010,
+    store: StoreOption = None,
+) -> None:
+    """Serve a release with OpenAI's protocol, for editors; Ctrl-C ends it."""
+    from deployments.serve import serve as serve_release
+    from tasks.base.store import Store
+
+    serve_release(Store(store or DEFAULT_STORE), release, host, port)
+
+
+@app.command()
+def up(store: StoreOption = None) -> None:
+    """Start a Prefect server, a worker and the deployments, and print the UI's address; Ctrl-C ends them."""
+    from deployments.up import serve_everything
+    from tasks.base.store import Store
+
+    serve_everything(Store(store or DEFAULT_STORE))
+
+
+@app.command()
+def prune(
+    days: Annotated[float, typer.Option(min=0, help="Keep what was made or used in the last so many days.")] = 90,
+    dry: Annotated[bool, typer.Option("--dry", help="Only say what would go.")] = False,
+    store: StoreOption = None,
+) -> None:
+    """Free what no release and no recent run needs."""
+    from deployments.pruning import prune as prune_store
+    from tasks.base.store import Store
+
+    gone = prune_store(Store(store or DEFAULT_STORE), days, dry)
+    console.output.print(
+        f"{'would free' if dry else 'freed'} {gone.bytes / 1e6:,.1f} MB: {gone.manifests} manifests, "
+        f"{gone.blobs} artifacts, {gone.cache_files} cache files",
+        highlight=False,
+    )
+
+
+app.add_typer(release_app, name="release")
+app.add_typer(gpu_app, name="gpu")
 
 
 def _load(preset: str, changes: list[str], store: str | None) -> RetrainParams:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deployments import console
 from deployments.local_server import local_server
 from tasks.base.errors import InputError, RawtuneError
 from tasks.base.ledger import RunReport
@@ -90,11 +88,3 @@ def _send_pending() -> None:
 def _report(store: Store, run: str) -> RunReport:
     path = store.root / "ledger" / run / "run.json"
     return RunReport.model_validate_json(path.read_text("utf-8")) if path.exists() else RunReport(run=run)
-
-
-def serve_until_interrupted(store: Store) -> None:
-    """Keeps the store's own Prefect server up and prints its address until Ctrl-C."""
-    with local_server(prefect_home(store)) as url:
-        console.print_places({"Prefect UI": url.removesuffix("/api"), "runs of": store.uri})
-        with suppress(KeyboardInterrupt):
-            threading.Event().wait()
