@@ -38,6 +38,7 @@ class Call:
     messages: tuple[Message, ...]
     max_output_tokens: int
     temperature: float | None = None
+    reasoning_effort: str | None = None
     blocks: tuple[str, ...] = ()
     """The documents in the prompt, for the judge; the messages have them already."""
 
@@ -56,6 +57,7 @@ class Call:
             "schema": self.json_schema,
             "max_output_tokens": self.max_output_tokens,
             "temperature": self.temperature,
+            "reasoning_effort": self.reasoning_effort,
         }
         return hashlib.sha256(json.dumps(document, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from pydantic import BaseModel, ValidationError
 
+from tasks.base.errors import BudgetError
 from tasks.synthesis.calls import Call, Transport
 from tasks.synthesis.responses import Responses
 
@@ -20,7 +21,7 @@ REPAIRS: Final = 1
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a call has no answer: `malformed`, or a reply's problem."""
+    """Why a call has no answer: `malformed`, `budget`, or a reply's problem."""
 
     reason: str
     detail: str
@@ -29,14 +30,17 @@ class Failure:
 class Desk:
     """The one place that calls go through."""
 
-    def __init__(self, transport: Transport, responses: Responses) -> None:
+    def __init__(self, transport: Transport, responses: Responses, keep_at_budget: bool = False) -> None:
         self.transport = transport
+        self.keep_at_budget = keep_at_budget
+        """Whether calls that the budget does not allow are failures instead of an error."""
         self.responses = responses
         self.asked = 0
         """Calls that the cache could not answer, repair turns included."""
         self.cached = 0
         self.error: Exception | None = None
         """What stopped the desk; from then on only the cache answers."""
+        self._exhausted = ""
         self._flying: dict[str, asyncio.Future[BaseModel | Failure]] = {}
 
     async def ask(self, call: Call) -> BaseModel | Failure:
@@ -64,9 +68,17 @@ class Desk:
         for turn in range(REPAIRS + 1):
             if self.error is not None:
                 raise self.error
+            if self._exhausted:
+                return Failure("budget", self._exhausted)
             self.asked += 1
             try:
                 reply = await self.transport.send(sent)
+            except BudgetError as error:
+                if self.keep_at_budget:
+                    self._exhausted = str(error)
+                    return Failure("budget", self._exhausted)
+                self.error = self.error or error
+                raise
             except Exception as error:
                 self.error = self.error or error
                 raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -42,6 +42,9 @@ class SynthesisParams(Params):
 
     budget_usd: Annotated[float, EXECUTION] = Field(0.0, ge=0.0)
     """Hard cap on what one set of documents may cost, in dollars, resumed runs included."""
+
+    at_budget: Literal["stop", "keep"] = "stop"
+    """At the cap: `stop` ends the run, and one with a higher cap continues; `keep` goes on with what there is."""
 
     methods: tuple[MethodName, ...] = (
         "page_qa",
@@ -90,6 +93,9 @@ class SynthesisParams(Params):
     temperature: float | None = Field(None, ge=0.0, le=2.0)
     """Sampling temperature; null = the server's default (several models accept no other)."""
 
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = None
+    """How long a reasoning model may think, within `max_output_tokens`; null = the server's default."""
+
     max_output_tokens: int = Field(4096, ge=256, le=65_536)
     """Limit of one answer."""
 
@@ -110,3 +116,7 @@ class SynthesisParams(Params):
 
     batch_poll: Annotated[float, EXECUTION] = Field(30.0, gt=0.0)
     """Seconds between two looks at a batch."""
+
+    def identity(self) -> dict[str, Any]:
+        """With `at_budget: keep` the cap decides what is made, so it bears identity then."""
+        return super().identity() | ({"budget_usd": self.budget_usd} if self.at_budget == "keep" else {})

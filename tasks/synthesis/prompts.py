@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict
 
 from tasks.base.records import Document, Kind, Message
 from tasks.synthesis.calls import Call
-from tasks.synthesis.drafts import month
 from tasks.synthesis.params import SynthesisParams
 
 SYSTEM: Final = """\
@@ -36,13 +35,14 @@ class Reply(BaseModel):
 
 
 def block(document: Document, text: str, first: int, last: int) -> str:
-    """A part of a document between marks that it cannot contain, since they are made from its own hash."""
+    """A part of a document between marks that it cannot contain, since they are made from its own hash.
+
+    Neither commit nor date of the snapshot is told: an unchanged document must make the same request next month.
+    """
     mark = "document-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
     facts = {"repo": document.repo, "kind": document.kind, "path": document.path, "lines": f"{first}-{last}"}
     if document.kind is not Kind.FILE:
         facts["title"] = document.title
-    if when := month(document):
-        facts["as_of"] = when
     attributes = " ".join(f'{name}="{_attribute(value)}"' for name, value in facts.items())
     return f"<{mark} {attributes}>\n{text}\n</{mark}>"
 
@@ -69,6 +69,7 @@ def call(
         ),
         max_output_tokens=params.max_output_tokens,
         temperature=0.0 if judge and params.temperature is not None else params.temperature,
+        reasoning_effort=params.reasoning_effort,
         blocks=tuple(blocks),
     )
 

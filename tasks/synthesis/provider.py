@@ -72,7 +72,7 @@ async def opened(params: SynthesisParams, cache: Path, key: str) -> AsyncIterato
     else:
         transport = Online(client, budget, prices, params.concurrency)
     try:
-        yield Desk(transport, Responses(cache / "responses")), budget
+        yield Desk(transport, Responses(cache / "responses"), params.at_budget == "keep"), budget
         if isinstance(transport, Batches):
             transport.forget()
     finally:

@@ -65,6 +65,8 @@ def request_body(call: Call, dialect: Dialect) -> dict[str, Any]:
     }
     if call.temperature is not None:
         body["temperature"] = call.temperature
+    if call.reasoning_effort is not None:
+        body["reasoning_effort"] = call.reasoning_effort
     if dialect.format == "json_schema":
         shape = {"name": call.name, "strict": True, "schema": call.json_schema}
         body["response_format"] = {"type": "json_schema", "json_schema": shape}

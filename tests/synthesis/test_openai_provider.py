@@ -317,7 +317,7 @@ def test_crowded_server_is_left_room(store: Store, make_split: MakeSplit, server
 
 
 def capped(server: OpenAIEmulator, usd: float, **more: object) -> SynthesisParams:
-    return asking(server, budget_usd=usd, max_output_tokens=512, concurrency=16, **more)
+    return asking(server, **{"budget_usd": usd, "max_output_tokens": 512, "concurrency": 16, **more})
 
 
 def test_budget_is_never_exceeded_under_concurrency_and_a_higher_cap_continues(
@@ -334,6 +334,30 @@ def test_budget_is_never_exceeded_under_concurrency_and_a_higher_cap_continues(
     assert {record.provenance.document_id for record in read_records(store, made, Dialogue)} == {
         page(number).id for number in range(20)
     }
+
+
+def test_budget_that_is_kept_to_goes_on_with_what_there_is_and_bears_identity(
+    store: Store, make_split: MakeSplit, server: OpenAIEmulator
+) -> None:
+    split = make_split([page(number) for number in range(10)])
+    made = dialogues.direct(store, documents=split, params=capped(server, 0.004, at_budget="keep", concurrency=2))
+    assert Decimal(0) < billed_usd(server) <= Decimal("0.004")
+    assert made.counts["records"] > 0
+    assert reasons(store, made)["budget"] > 0
+    more = dialogues.direct(store, documents=split, params=capped(server, 1.0, at_budget="keep"))
+    assert "budget" not in reasons(store, more)
+    assert len(server.received) == len({json.dumps(received.body) for received in server.received})
+
+
+def test_next_month_an_unchanged_document_asks_nothing(
+    store: Store, make_split: MakeSplit, server: OpenAIEmulator
+) -> None:
+    dialogues.direct(store, documents=make_split([page(1)]), params=asking(server))
+    sent = len(server.received)
+    later = page(1).model_copy(update={"revision": "c" * 40, "meta": {"committed_at": "2024-01-31T12:00:00Z"}})
+    made = dialogues.direct(store, documents=make_split([later]), params=asking(server))
+    assert len(server.received) == sent
+    assert {record.provenance.revision for record in read_records(store, made, Dialogue)} == {"c" * 40}
 
 
 def test_budget_of_zero_and_missing_names_are_refused_before_anything_is_sent(
