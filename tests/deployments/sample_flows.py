@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
+from typing import Any
 
 from prefect import flow
+
+from flows.compute import Work, run_elsewhere
+from tasks.base.store import Artifact, Store
+from tasks.training.params import TrainingParams
 
 
 @flow(name="beating")
@@ -20,3 +26,25 @@ def beating(folder: str, beats: int, seconds: float = 0.3) -> int:
         (place / f"beat-{beat:04d}").touch()
         time.sleep(seconds)
     return beats
+
+
+@flow(name="train-adapter")
+def standing_in(store: str, table: Any, model: Any, training: Any, questions: Any = None) -> None:
+    """Stands in for training: does what the next line of `behaviour` in the store says, then forgets it."""
+    plan = Path(store) / "behaviour"
+    word, _, rest = plan.read_text("utf-8").partition("\n")
+    plan.write_text(rest, "utf-8")
+    if word == "crash":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if word == "fail":
+        raise ValueError("loss is not finite")
+    if word == "wait":
+        time.sleep(600)
+    time.sleep(1)
+
+
+@flow(name="handing-over")
+def handing_over(store: str, pool: str, key: str) -> None:
+    """A parent that hands training over and does nothing else."""
+    nothing = Artifact(step="tests/nothing", version="1", uri="", sha256="0" * 64, counts={})
+    run_elsewhere(pool, Work(Store(store), nothing, nothing, TrainingParams(), None), key)

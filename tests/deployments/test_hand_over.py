@@ -1,0 +1,157 @@
+"""Parent and GPU child as runs of two deployments on a real server: crashes, failures, cancellation, two parents."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowFilter, WorkPoolFilter
+from prefect.client.schemas.objects import FlowRun
+from prefect.deployments.runner import RunnerDeployment
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+from prefect.states import Cancelling
+
+from deployments.pools import Pool, ensure_pool
+from flows.compute import Work, placed
+from tasks.base.errors import InputError
+from tasks.base.store import Artifact, Store
+from tasks.training.params import TrainingParams
+from tests.deployments.prefect_server import PrefectServer
+
+pytestmark = pytest.mark.slow
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+NOTHING = Artifact(step="tests/nothing", version="1", uri="", sha256="0" * 64, counts={})
+
+
+@dataclass(frozen=True)
+class Office:
+    """A pool with a worker, the two deployments, and a folder for the stand-in's behaviour."""
+
+    client: SyncPrefectClient
+    pool: str
+    store: Path
+
+    def behave(self, *words: str) -> None:
+        (self.store / "behaviour").write_text("\n".join(words) + "\n", "utf-8")
+
+    def start(self, key: str) -> UUID:
+        deployment = self.client.read_deployment_by_name(f"handing-over/{self.pool}")
+        parameters = {"store": str(self.store), "pool": self.pool, "key": key}
+        return self.client.create_flow_run_from_deployment(deployment.id, parameters=parameters).id
+
+    def ended(self, run: UUID, seconds: float = 120) -> FlowRun:
+        deadline = time.monotonic() + seconds
+        while True:
+            found = self.client.read_flow_run(run)
+            if found.state is not None and found.state.is_final():
+                return found
+            assert time.monotonic() < deadline, found.state
+            time.sleep(0.5)
+
+    def children(self) -> list[str]:
+        """Names of the children's states, the oldest first."""
+        found = self.client.read_flow_runs(
+            flow_filter=FlowFilter.model_validate({"name": {"any_": ["train-adapter"]}}),
+            work_pool_filter=WorkPoolFilter.model_validate({"name": {"any_": [self.pool]}}),
+        )
+        ordered = sorted(found, key=lambda run: run.created or run.expected_start_time)
+        return [run.state.name for run in ordered if run.state is not None]
+
+
+@pytest.fixture(scope="module")
+def office(server: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    store = tmp_path_factory.mktemp("store")
+    with (
+        temporary_settings({PREFECT_API_URL: server.url, PREFECT_HOME: server.folder / "home"}),
+        get_client(sync_client=True) as client,
+    ):
+        pool = "box"
+        ensure_pool(client, Pool(pool, "process", "drill", 4))
+        for name in ("standing_in", "handing_over"):
+            deployment = RunnerDeployment.from_entrypoint(f"tests.deployments.sample_flows.{name}", name=pool)
+            deployment.apply(work_pool_name=pool)
+        own = {
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PREFECT_WORKER_CANCELLATION_POLL_SECONDS": "2",
+            "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")]),
+        }
+        command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--type", "process"]
+        worker = subprocess.Popen(command, env=server.environment | own, stdout=subprocess.DEVNULL)
+        try:
+            yield Office(client, pool, store)
+        finally:
+            worker.terminate()
+            worker.wait(30)
+
+
+def test_hand_over_starts_a_crashed_child_again(office: Office):
+    before = len(office.children())
+    office.behave("crash", "complete")
+    state = office.ended(office.start("crashing")).state
+    assert state is not None
+    assert state.is_completed(), state.message
+    assert office.children()[before:] == ["Crashed", "Completed"]
+
+
+def test_hand_over_fails_with_a_failed_child_and_a_later_parent_tries_anew(office: Office):
+    before = len(office.children())
+    office.behave("fail", "complete")
+    state = office.ended(office.start("failing")).state
+    assert state is not None
+    assert state.is_failed()
+    assert "ended as Failed" in (state.message or "")
+    state = office.ended(office.start("failing")).state
+    assert state is not None
+    assert state.is_completed(), state.message
+    assert office.children()[before:] == ["Failed", "Completed"]
+
+
+def test_hand_over_of_two_parents_pays_for_one_child(office: Office):
+    before = len(office.children())
+    office.behave("complete", "complete")
+    runs = [office.start("shared"), office.start("shared")]
+    assert [office.ended(run).state_name for run in runs] == ["Completed", "Completed"]
+    assert office.children()[before:] == ["Completed"]
+
+
+def test_hand_over_cancelled_parent_takes_its_child_along(office: Office):
+    before = len(office.children())
+    office.behave("wait")
+    run = office.start("cancelled")
+    deadline = time.monotonic() + 60
+    while office.children()[before:] != ["Running"]:
+        assert time.monotonic() < deadline, office.children()
+        time.sleep(0.5)
+    office.client.set_flow_run_state(run, Cancelling())
+    started = time.monotonic()
+    assert office.ended(run).state_name == "Cancelled"
+    while office.children()[before:] != ["Cancelled"]:
+        assert time.monotonic() < deadline + 60, office.children()
+        time.sleep(0.5)
+    print(f"child cancelled {time.monotonic() - started:.1f} s after the parent")
+
+
+def test_hand_over_without_a_deployment_is_bad_input(office: Office, store: Store):
+    work = Work(store, NOTHING, NOTHING, TrainingParams(), None)
+    with pytest.raises(InputError, match=r"compute.pool: there is no deployment train-adapter/nowhere"):
+        placed("nowhere", work).train.direct(store, table=NOTHING, model=NOTHING, params=TrainingParams())
+
+
+def test_hand_over_of_a_local_store_to_a_rented_machine_is_bad_input(office: Office, store: Store):
+    ensure_pool(office.client, Pool("cloud", "lambda-cloud", "drill", 1))
+    RunnerDeployment.from_entrypoint("tests.deployments.sample_flows.standing_in", name="cloud").apply(
+        work_pool_name="cloud"
+    )
+    with pytest.raises(InputError, match="which pool cloud cannot read"):
+        placed("cloud", Work(store, NOTHING, NOTHING, TrainingParams(), None)).train.direct(
+            store, table=NOTHING, model=NOTHING, params=TrainingParams()
+        )

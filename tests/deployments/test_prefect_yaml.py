@@ -1,0 +1,68 @@
+"""deployments/prefect.yaml: every deployment loads, and its parameters are those of its flow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prefect.flows import load_flow_from_entrypoint
+from prefect.workers.base import BaseWorker
+
+from deployments.pools import POOLS
+from flows.params import RetrainParams
+from tasks.training.params import TrainingParams
+
+FILE = Path(__file__).resolve().parents[2] / "deployments/prefect.yaml"
+DOCUMENT: dict[str, Any] = yaml.safe_load(FILE.read_text("utf-8"))
+DEPLOYMENTS: list[dict[str, Any]] = DOCUMENT["deployments"]
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda entry: f"{entry['entrypoint']}-{entry['name']}")
+def test_deployment_loads_and_its_parameters_are_its_flows(deployment: dict[str, Any]):
+    flow = load_flow_from_entrypoint(deployment["entrypoint"])
+    known = set(flow.parameters.properties)
+    assert set(deployment["parameters"]) <= known
+    assert deployment["work_pool"]["name"] in {pool.name for pool in POOLS}
+    assert deployment["concurrency_limit"]["limit"] == 1
+    if "params" in known:
+        RetrainParams.model_validate(deployment["parameters"]["params"])
+    else:
+        TrainingParams.model_validate(deployment["parameters"]["training"])
+
+
+def test_only_retrain_is_scheduled_and_says_so_explicitly():
+    scheduled = {entry["entrypoint"]: entry["schedules"] for entry in DEPLOYMENTS if entry["schedules"]}
+    assert scheduled == {
+        "flows.retrain.retrain": [{"slug": "monthly", "cron": "0 3 1 * *", "timezone": "UTC", "active": True}]
+    }
+    assert DOCUMENT["pull"] == []
+
+
+def test_every_gpu_pool_has_a_training_deployment_of_its_name():
+    trained_on = {entry["name"] for entry in DEPLOYMENTS if entry["entrypoint"] == "flows.train_adapter.train_adapter"}
+    assert trained_on == {pool.name for pool in POOLS if pool.name.startswith("gpu-")}
+
+
+def test_every_pool_has_a_worker_type_here():
+    assert {pool.type for pool in POOLS} <= set(BaseWorker.get_all_available_worker_types())
+
+
+def test_form_of_retrain_keeps_declared_order_help_bounds_and_choices():
+    schema = load_flow_from_entrypoint("flows.retrain.retrain").parameters.model_dump()
+    definitions = schema["definitions"]
+    sections = definitions["RetrainParams"]["properties"]
+    assert sorted(sections, key=lambda name: sections[name]["position"]) == list(RetrainParams.model_fields)
+    training = definitions["TrainingParams"]["properties"]
+    assert training["rank"]["minimum"] == 1
+    assert training["rank"]["maximum"] == 4096
+    assert set(definitions["Backend"]["enum"]) >= {"auto", "trl"}
+    undocumented = [
+        f"{name}.{field}"
+        for name, definition in definitions.items()
+        if name.endswith("Params")
+        for field, facts in definition.get("properties", {}).items()
+        if "description" not in facts and "description" not in definitions.get(facts.get("$ref", "")[14:], {})
+    ]
+    assert undocumented == []
