@@ -14,7 +14,9 @@ from tasks.base.params import Params
 from tasks.base.store import Store
 from tasks.harvest.params import ResolvedSource
 from tasks.harvest.resolve import resolve_source
+from tasks.release.hub_access import HubAccess
 from tasks.release.params import ReleaseFacts, SourceFacts
+from tasks.release.releases import resolve_release
 
 
 class Resolved(Params):
@@ -24,16 +26,19 @@ class Resolved(Params):
     """The run's scheduled start, RFC 3339: what `as_of: null` stands for, so that a late run gives the same answer."""
     sources: tuple[ResolvedSource, ...]
     """One per source of the parameters, in their order."""
+    hub: HubAccess | None = None
+    """Where the release goes and that the token may write there; null = a release in the store only."""
 
 
 def resolve(store: Store, params: RetrainParams, scheduled: datetime) -> Resolved:
-    """Finds the commits, pull requests and wiki of every source.
+    """Finds the commits, pull requests and wiki of every source, and the latest release to compare with.
 
     Raises:
         InputError: a repository, date or permission is wrong; nothing has been spent by then.
     """
+    hub = resolve_release(store, params.name, params.release)
     sources = tuple(resolve_source(source, params.github, scheduled, store) for source in params.sources)
-    return Resolved(scheduled=scheduled.astimezone(UTC).isoformat().replace("+00:00", "Z"), sources=sources)
+    return Resolved(scheduled=scheduled.astimezone(UTC).isoformat().replace("+00:00", "Z"), sources=sources, hub=hub)
 
 
 def scheduled_start() -> datetime:

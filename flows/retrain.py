@@ -17,11 +17,11 @@ from prefect.states import Completed, Failed
 from flows.compute import GpuSteps, Placement, Work, placed
 from flows.params import RetrainParams
 from flows.phases import Phase
-from flows.resolve import Resolved, release_facts, resolve, scheduled_start
+from flows.publication import Evaluated, Outcome, conclude, release_folder
+from flows.resolve import Resolved, resolve, scheduled_start
 from flows.train_adapter import Questions, answers
 from flows.watching import watched_in_prefect
-from tasks.base.ledger import RunReport, ledger
-from tasks.base.runs import read_json
+from tasks.base.ledger import ledger
 from tasks.base.store import Artifact, Store
 from tasks.corpus.chunk import chunk
 from tasks.corpus.deduplicate import deduplicate
@@ -36,8 +36,6 @@ from tasks.harvest.wiki import wiki
 from tasks.mixture.assemble import assemble
 from tasks.mixture.leak_guard import leak_guard
 from tasks.model.base_model import base_model
-from tasks.release.gate import gate
-from tasks.release.publish import ensure_published, publish
 from tasks.synthesis.dialogues import dialogues
 
 
@@ -66,15 +64,6 @@ def run(params: RetrainParams, until: Phase, place: Placement = placed) -> State
     if reasons:
         return Failed(name="Refused", message="; ".join(reasons))
     return Completed(message=book.report.release or f"done until {until}")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The artifacts that a run's conclusion rests on; null where the run did not come that far."""
-
-    report: Artifact | None = None
-    verdict: Artifact | None = None
-    release: Artifact | None = None
 
 
 @dataclass(frozen=True)
@@ -110,21 +99,8 @@ def workflow(
     findings = evaluate(store, params, data, adapter, gpu)
     if until is Phase.EVALUATE:
         return Outcome(findings)
-    verdict = gate(store, report=findings, params=params.gate)
-    if not verdict.counts.get("allowed", 1):
-        publish.skip()
-        return Outcome(findings, verdict)
-    release = publish(
-        store,
-        adapter=adapter,
-        model=data.model,
-        report=findings,
-        gate=verdict,
-        table=data.table,
-        params=params.release,
-        facts=release_facts(params, resolved),
-    )
-    return Outcome(findings, verdict, release)
+    made = Evaluated(data.model, data.chunks, data.dialogues, data.table, data.items, adapter, findings)
+    return release_folder(store, params, resolved, made)
 
 
 def harvest(store: Store, params: RetrainParams, resolved: Resolved) -> list[Artifact]:
@@ -179,20 +155,3 @@ def evaluate(store: Store, params: RetrainParams, data: Dataset, adapter: Artifa
     """Every arm's answers, then the report that compares them."""
     made = answers(store, questions(params, data), data.model, adapter, gpu.answer)
     return report(store, items=data.items, answers=made, adapter=adapter, table=data.table, params=params.evaluation)
-
-
-def conclude(
-    store: Store, params: RetrainParams, resolved: Resolved, outcome: Outcome, page: RunReport
-) -> tuple[str, ...]:
-    """Publishes an allowed release, fills in the run's report and returns the gate's reasons if it refused."""
-    if outcome.report:
-        page.report = f"{outcome.report.uri}/report.html"
-    if outcome.release:
-        page.release = ensure_published(
-            store, outcome.release, params.release, release_facts(params, resolved)
-        ).location
-    if outcome.verdict is None:
-        return ()
-    decision = read_json(store, outcome.verdict, "decision.json")
-    page.decision = decision["decision"]
-    return tuple(decision["reasons"]) if page.decision == "refuse" else ()

@@ -1,0 +1,105 @@
+"""From a finished evaluation to a release: gate ▶ exports ▶ release folder, then a person's word and the publishing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flows.params import RetrainParams
+from flows.resolve import Resolved, release_facts
+from tasks.base.ledger import RunReport
+from tasks.base.runs import read_json
+from tasks.base.store import Artifact, Store
+from tasks.release.approval import ask_approval, refusal_of
+from tasks.release.export import gguf, merge, verify_export, wants_merged
+from tasks.release.gate import Decision, gate
+from tasks.release.publish import ensure_published, publish
+from tasks.release.releases import is_released, previous_release
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The artifacts that a run's conclusion rests on; null where the run did not come that far."""
+
+    report: Artifact | None = None
+    verdict: Artifact | None = None
+    release: Artifact | None = None
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What the gate and the release folder are made from."""
+
+    model: Artifact
+    chunks: Artifact
+    dialogues: Artifact
+    table: Artifact
+    items: Artifact
+    adapter: Artifact
+    report: Artifact
+
+
+def release_folder(store: Store, params: RetrainParams, resolved: Resolved, made: Evaluated) -> Outcome:
+    """The gate's verdict and, if it allows one, the release folder; publishes nothing."""
+    facts = release_facts(params, resolved)
+    previous = previous_release(store, made.adapter, facts)
+    verdict = gate(
+        store,
+        report=made.report,
+        params=params.gate,
+        previous=previous,
+        chunks=made.chunks,
+        dialogues=made.dialogues,
+    )
+    if not verdict.counts.get("allowed", 1):
+        publish.skip()
+        return Outcome(made.report, verdict)
+    exports = export(store, params, made)
+    release = publish(
+        store,
+        adapter=made.adapter,
+        model=made.model,
+        report=made.report,
+        gate=verdict,
+        table=made.table,
+        params=params.release,
+        facts=facts,
+        **exports,
+    )
+    return Outcome(made.report, verdict, release)
+
+
+def export(store: Store, params: RetrainParams, made: Evaluated) -> dict[str, Artifact]:
+    """Merged weights and GGUF files where parameters or the adapter's rank ask for them, compared with the adapter."""
+    if not wants_merged(params.release, params.training.rank):
+        return {}
+    merged = merge(store, adapter=made.adapter, model=made.model)
+    files = gguf(store, merged=merged, name=params.name, params=params.release) if params.release.gguf else None
+    agreement = verify_export(
+        store,
+        adapter=made.adapter,
+        model=made.model,
+        items=made.items,
+        merged=merged,
+        gguf=files,
+        params=params.release,
+    )
+    return {"merged": merged, "agreement": agreement} | ({"gguf": files} if files else {})
+
+
+def conclude(
+    store: Store, params: RetrainParams, resolved: Resolved, outcome: Outcome, page: RunReport
+) -> tuple[str, ...]:
+    """Publishes an allowed release and fills in the run's report; returns the reasons if gate or person refused it."""
+    if outcome.report:
+        page.report = f"{outcome.report.uri}/report.html"
+    if outcome.verdict is None:
+        return ()
+    decision = Decision.model_validate(read_json(store, outcome.verdict, "decision.json"))
+    reasons = () if outcome.release else decision.reasons
+    facts = release_facts(params, resolved)
+    if outcome.release and params.gate.approval == "manual" and not is_released(store, outcome.release, facts):
+        reasons = refusal_of(ask_approval(decision, params.gate))
+    page.decision = "refuse" if reasons else "allow"
+    if outcome.release and not reasons:
+        page.release = ensure_published(store, outcome.release, params.release, facts).location
+    return reasons
