@@ -77,13 +77,6 @@ def stop_ids(tokenizer: TextTokenizer) -> tuple[int, ...]:
     return tuple(sorted({tokenizer.end_of_document} | ({tokenizer.control[turn]} if turn else set())))
 
 
-def render_text(tokenizer: TextTokenizer, messages: Sequence[Message]) -> str:
-    """The dialogue as the template writes it, for people."""
-    text = _render(tokenizer, messages, False)
-    ids, _ = tokenizer.encode_controlled(tokenizer.unshield(text))
-    return tokenizer.decode(ids)
-
-
 def _span(tokenizer: TextTokenizer, messages: Sequence[Message], index: int, text: str) -> tuple[int, int]:
     """Characters of the shielded dialogue that the assistant's turn `index` writes, end-of-turn token included."""
     head = _render(tokenizer, messages[:index], True)

@@ -40,11 +40,6 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
 
 
-def ngram_hashes(text: str, length: int) -> set[int]:
-    """64-bit hashes of all runs of `length` normalised words; empty if the text has fewer words."""
-    return set(window_hashes(words(text), length).tolist())
-
-
 def window_hashes(tokens: Sequence[str], length: int) -> np.ndarray[Any, np.dtype[np.uint64]]:
     """Hashes of all windows of `length` words, uint64, shape [max(0, words - length + 1)], in order. Stable between
     processes and machines.
@@ -55,11 +50,6 @@ def window_hashes(tokens: Sequence[str], length: int) -> np.ndarray[Any, np.dtyp
     known: dict[str, int] = {}
     single = np.fromiter((_word_hash(token, known) for token in tokens), np.uint64, len(tokens))
     return _mixed(single[offset : offset + count] for offset in range(length))
-
-
-def text_digest(text: str) -> str:
-    """Hex digest of the normalised text: equal for copies that differ in case, spacing or punctuation only."""
-    return blake2b(normalise(text).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def signature(text: str) -> np.ndarray[Any, np.dtype[np.uint32]]:

@@ -117,20 +117,6 @@ def calls(path: str, text: str) -> list[Call]:
     return found
 
 
-def identifiers(path: str, text: str) -> set[str]:
-    """Every identifier of a file; words for a language without a grammar."""
-    root = _root(path, text)
-    if root is None:
-        return set(re.findall(r"[A-Za-z_]\w+", text))
-    return {_text(node) for node in _walk(root) if node.child_count == 0 and node.type.endswith("identifier")}
-
-
-def has_errors(path: str, text: str) -> bool:
-    """Whether the syntax tree has errors; False for a language without a grammar."""
-    root = _root(path, text)
-    return root is not None and bool(root.has_error)
-
-
 @lru_cache(maxsize=64)
 def _parser(language: str) -> Any:
     from tree_sitter_language_pack import get_parser

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import importlib
 import multiprocessing
 import random
 import resource
@@ -18,7 +19,7 @@ import shutil
 import string
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ from rich.table import Table
 
 from tasks.base.records import Document
 from tasks.base.runs import StepRun
-from tasks.base.steps import step
+from tasks.base.steps import Step, step
 from tasks.base.store import Artifact, Store
 from tasks.corpus.chunk import chunk
 from tasks.corpus.deduplicate import deduplicate
@@ -94,19 +95,20 @@ def _exchanged(document: Document, number: int) -> Document:
     return document.model_copy(update=changes)
 
 
-def _in_child(action: Callable[..., Artifact], store: Store, arguments: dict[str, Any], answers: Any) -> None:
+def _in_child(module: str, name: str, store: Store, arguments: dict[str, Any], answers: Any) -> None:
     started = time.perf_counter()
-    artifact = action(store, **arguments)
+    artifact = getattr(importlib.import_module(module), name).direct(store, **arguments)
     usage = resource.getrusage(resource.RUSAGE_SELF)
     seconds = time.perf_counter() - started
     answers.put(Measured(artifact, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024))
 
 
-def measure(action: Callable[..., Artifact], store: Store, **arguments: Any) -> Measured:
+def measure(made_by: Step[Any], store: Store, **arguments: Any) -> Measured:
     """Runs a step in a process of its own."""
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
-    process = context.Process(target=_in_child, args=(action, store, arguments, answers))
+    address = (made_by.body.__module__, made_by.body.__name__)
+    process = context.Process(target=_in_child, args=(*address, store, arguments, answers))
     process.start()
     measured: Measured = answers.get()
     process.join()
@@ -136,11 +138,11 @@ def main() -> None:
             harvested.append(pulls.direct(store, source=resolved.pulls))
         for copies in asked.copies:
             corpus = copies_of.direct(store, harvested=harvested, copies=copies)
-            kept = measure(filter_documents.direct, store, documents=[corpus], params=FilterParams())
-            clean = measure(redact.direct, store, documents=kept.artifact, params=RedactParams())
-            unique = measure(deduplicate.direct, store, documents=clean.artifact, params=DeduplicateParams())
-            both = measure(split.direct, store, documents=unique.artifact, params=SplitParams())
-            chunks = measure(chunk.direct, store, documents=both.artifact, model=model, params=ChunkParams())
+            kept = measure(filter_documents, store, documents=[corpus], params=FilterParams())
+            clean = measure(redact, store, documents=kept.artifact, params=RedactParams())
+            unique = measure(deduplicate, store, documents=clean.artifact, params=DeduplicateParams())
+            both = measure(split, store, documents=unique.artifact, params=SplitParams())
+            chunks = measure(chunk, store, documents=both.artifact, model=model, params=ChunkParams())
             steps = {"filter": kept, "redact": clean, "deduplicate": unique, "split": both, "chunk": chunks}
             for title, made in steps.items():
                 documents = made.artifact.counts.get("documents", made.artifact.counts.get("records", 0))
