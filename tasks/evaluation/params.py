@@ -72,6 +72,8 @@ class GeneralSuite(StrEnum):
     """Which answer is likeliest where people err."""
     HUMAN_EVAL = "human-eval"
     """Python functions, run against their tests in a sandbox."""
+    IFEVAL = "ifeval"
+    """Instructions that can be checked word for word; needs `pip install 'rawtune[evaluation]'`."""
     REASONING_GYM = "reasoning-gym"
     """Generated tasks that no model can have seen; needs `pip install 'rawtune[evaluation]'`."""
 

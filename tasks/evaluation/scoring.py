@@ -8,7 +8,8 @@ from typing import Final
 from tasks.base.records import Answer, Item, Record
 from tasks.evaluation import scorers
 from tasks.evaluation.abstention import abstains
-from tasks.evaluation.general import human_eval_problem, reasoning_gym_score
+from tasks.evaluation.general import human_eval_problem, ifeval_prompt, reasoning_gym_score
+from tasks.evaluation.ifeval import follows
 from tasks.evaluation.params import Suite
 from tasks.evaluation.sandbox import Outcome, run_program
 from tasks.evaluation.scorers import Scorer, code_of
@@ -33,7 +34,12 @@ SCORERS: Final[dict[str, Scorer]] = {
 }
 """One scorer per kind; the report names it. 0/1 scorers are those of `BINARY`."""
 
-OWN_METRICS: Final = {"program": "tests pass", "reasoning-gym": "task score", "choice": "likeliest choice"}
+OWN_METRICS: Final = {
+    "program": "tests pass",
+    "instructions": "all followed",
+    "reasoning-gym": "task score",
+    "choice": "likeliest choice",
+}
 """Metrics of kinds that are not judged by text alone."""
 
 BINARY: Final = frozenset(
@@ -49,6 +55,7 @@ BINARY: Final = frozenset(
         "number",
         "choice",
         "program",
+        "instructions",
     }
 )
 
@@ -96,6 +103,9 @@ def score(item: Item, text: str) -> float:
     kind = kind_of(item)
     if kind == "program":
         return program_passes(human_eval_problem(item), text)
+    if kind == "instructions":
+        case = ifeval_prompt(item)
+        return follows(text, case["instruction_id_list"], case["kwargs"])
     if kind == "reasoning-gym":
         return reasoning_gym_score(item, text)
     return SCORERS[kind](text, item.answers)
