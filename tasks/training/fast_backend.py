@@ -1,14 +1,17 @@
-"""Training by rawtune's own loop (`tasks/training/fast`): Llama-shaped models, adapters on all linear layers, one device.
+"""Training by rawtune's own loop (`tasks/training/fast`): Llama-shaped models, adapters on all linear layers, one
+device.
 
 On Hopper and Ada cards the frozen products run in FP8, elsewhere in the base's precision. Runs in the child only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import torch
 
 from tasks.training.checkpoints import Checkpoints
@@ -22,7 +25,9 @@ from tasks.training.schedule import factor
 from tasks.training.table import IGNORED, Rows, Table, row_order
 
 PADDED_TO: Final = 128
-"""On a GPU rows are filled up to a multiple of this, so that few shapes occur: cuDNN plans each new one for some 170 ms."""
+"""On a GPU rows are filled up to a multiple of this, so that few shapes occur: cuDNN plans each new one for some 170
+ms.
+"""
 FP8_MULTIPLE: Final = 16
 """Every dimension of an 8-bit product must be a multiple of this."""
 RELAX_STEPS: Final = 50
@@ -43,7 +48,9 @@ def refusal(config: Any, params: TrainingParams, longest: int) -> str | None:
 
 
 def uses_fp8(config: Any, params: TrainingParams) -> bool:
-    """Whether the frozen products run in 8 bits: asked for or left open, a card that multiplies them, dimensions that fit."""
+    """Whether the frozen products run in 8 bits: asked for or left open, a card that multiplies them, dimensions
+    that fit.
+    """
     if params.precision not in (Precision.AUTO, Precision.FP8) or not torch.cuda.is_available():
         return False
     sizes = {size for shape in shapes(config).values() for size in shape} | {params.rank}
@@ -75,10 +82,9 @@ def train(
         checkpoints.resumed(found[1]["step"])
     decoder = Decoder(config, weight_reader(model_folder, dtype, device), adapters, params.scale, site)
     loop = Loop(table, params, journal, adapters, decoder)
-    for done in loop.steps():
-        if checkpoints.due(done) or done == journal.steps:
-            path = checkpoints.save(done, journal.seconds(), lambda folder: _save(folder, adapters, journal))
-            journal.report({"kind": "checkpoint", "path": str(path)})
+    for done in loop.steps(checkpoints.due):
+        path = checkpoints.save(done, journal.seconds(), lambda folder: _save(folder, adapters, journal))
+        journal.report({"kind": "checkpoint", "path": str(path)})
     adapters.save(out, params)
     relaxed = 0 if site is Site else sum(not each.extended for layer in decoder.layers for each in layer.sites.values())
     return {
@@ -89,6 +95,34 @@ def train(
         "sites_added_in_bf16": relaxed,
         "resumed_at": found[1]["step"] if found else 0,
     }
+
+
+@dataclass
+class _Facts:
+    """A step's loss sums and gradient norm on their way to the host."""
+
+    rows: list[Rows]
+    values: torch.Tensor
+    ready: torch.cuda.Event | None
+
+    @classmethod
+    def of(cls, rows: list[Rows], sums: torch.Tensor, norm: torch.Tensor) -> _Facts:
+        """Starts the copy behind what the device has to do so far."""
+        values = torch.cat([sums, norm.double()[None]])
+        if not values.is_cuda:
+            return cls(rows, values, None)
+        host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+        host.copy_(values, non_blocking=True)
+        ready = torch.cuda.Event()
+        ready.record()
+        return cls(rows, host, ready)
+
+    def read(self) -> tuple[list[float], float]:
+        """`(loss sums by source, gradient norm)`; waits for the copy."""
+        if self.ready is not None:
+            self.ready.synchronize()
+        *sums, norm = self.values.tolist()
+        return sums, norm
 
 
 class Loop:
@@ -107,21 +141,31 @@ class Loop:
         if self.device.type == "cuda":
             self.budget = max(self.budget, 8192)
 
-    def steps(self) -> Iterator[int]:
-        """Makes the optimizer steps that are left; yields their number so far after each."""
-        first = len(self.journal.lines)
+    def steps(self, due: Callable[[int], bool]) -> Iterator[int]:
+        """Makes the optimizer steps that are left; yields their number whenever a checkpoint is due, and at the end.
+
+        On a GPU the losses of a step are read while the next one runs, so that the device never waits for the host;
+        before a checkpoint all are.
+        """
+        first, last = len(self.journal.lines), self.journal.steps
         upcoming = self._batch(first)
-        for step in range(first, self.journal.steps):
-            rows, upcoming = upcoming, []
-            sums, norm = self._step(step, rows)
-            upcoming = self._batch(step + 1)  # while the device works
-            self._note(rows, sums, norm, step)
+        unread: list[_Facts] = []
+        for step in range(first, last):
+            rows = upcoming
+            unread.append(_Facts.of(rows, *self._step(step, rows)))
+            upcoming = self._batch(step + 1)
+            save = due(step + 1) or step + 1 == last
             if self.decoder.refresher is not None and step % RELAX_STEPS == 0:
                 self.decoder.refresher.relax()
-            yield step + 1
+            while unread and (save or len(unread) > 1 or self.device.type == "cpu"):
+                self._note(unread.pop(0))
+            if save:
+                yield step + 1
 
     def _step(self, step: int, rows: list[Rows]) -> tuple[torch.Tensor, torch.Tensor]:
-        """`(loss sums by source, gradient norm)`, still on the device. Out of memory: more layers are recomputed from here on."""
+        """`(loss sums by source, gradient norm)`, still on the device. Out of memory: more layers are recomputed
+        from here on.
+        """
         while True:
             try:
                 sums = self._gradients(rows)
@@ -157,16 +201,16 @@ class Loop:
             sums.index_add_(0, sources, losses.double())
         return sums
 
-    def _note(self, rows: list[Rows], sums: torch.Tensor, norm: torch.Tensor, step: int) -> None:
-        counts = [0] * len(self.table.sources)
-        for row in rows:
-            for source in row.sources[row.labels != IGNORED].tolist():
-                counts[source] += 1
-        self.journal.add(sums.tolist(), counts, sum(len(row.input_ids) for row in rows))
+    def _note(self, facts: _Facts) -> None:
+        sums, norm = facts.read()
+        names = len(self.table.sources)
+        counts = sum(np.bincount(row.sources[row.labels != IGNORED], minlength=names) for row in facts.rows)
+        self.journal.add(sums, np.asarray(counts).tolist(), sum(len(row.input_ids) for row in facts.rows))
         params = self.params
+        step = len(self.journal.lines)
         rate = params.learning_rate * factor(step, self.journal.steps, params.warmup_fraction, params.schedule)
         peak = torch.cuda.max_memory_allocated() if self.device.type == "cuda" else 0
-        self.journal.close_step(rate, float(norm), peak)
+        self.journal.close_step(rate, norm, peak)
 
     def _batch(self, step: int) -> list[Rows]:
         """The rows of a step, short ones side by side."""

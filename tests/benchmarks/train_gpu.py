@@ -1,10 +1,12 @@
-"""Tokens/s of LoRA training on one GPU: TRL with PEFT, Unsloth, and rawtune's own loop, each in a process of its own, in one run.
+"""Tokens/s of LoRA training on one GPU: TRL with PEFT, Unsloth, and rawtune's own loop, each in a process of its
+own, in one run.
 
     python tests/benchmarks/train_gpu.py                      all variants, a table at the end
     python tests/benchmarks/train_gpu.py --only ours --batches 1
 
-The model has the shape of Mistral-7B-Instruct-v0.2 with random bf16 weights (made once, in memory-backed storage where there is any), rows are 8,192 random
-tokens, adapters on all linear layers with alpha = rank and dropout 0. A time is the median of the steps after warm-up, from optimizer step to optimizer step.
+The model has the shape of Mistral-7B-Instruct-v0.2 with random bf16 weights (made once, in memory-backed storage
+where there is any), rows are 8,192 random tokens, adapters on all linear layers with alpha = rank and dropout 0. A
+time is the median of the steps after warm-up, from optimizer step to optimizer step.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,7 @@ TOKENS = 8192
 PEAK_BF16_FLOPS = 989e12
 """NVIDIA's figure for the H100 SXM without sparsity."""
 VARIANTS = ("trl", "unsloth", "unsloth-unchecked", "ours-bf16", "ours")
-STEPS = {1: (3, 6), 8: (1, 3)}
+STEPS = {1: (3, 10), 8: (1, 2)}
 """Warm-up and timed steps by batch."""
 
 
@@ -69,8 +71,8 @@ def row(number: int) -> list[int]:
     return [int(token) for token in np.random.default_rng(number).integers(3, MISTRAL_7B["vocab_size"], TOKENS)]
 
 
-def ours(variant: str, rank: int, batch: int, attention: str = "auto") -> Callable[[], float]:
-    """A function that makes one optimizer step and returns its loss."""
+def ours(variant: str, rank: int, attention: str = "auto") -> Callable[[int], Callable[[], float]]:
+    """A function that, for a batch, gives one that makes an optimizer step and returns the loss of the one before."""
     import torch
 
     from tasks.training.fast.adapters import Adapters
@@ -98,46 +100,61 @@ def ours(variant: str, rank: int, batch: int, attention: str = "auto") -> Callab
     adapters = Adapters(shapes(made), 32, params, torch.bfloat16, device)
     decoder = Decoder(made, read, adapters, params.scale, site, attention)
     positions = torch.arange(TOKENS)
-    numbers = itertools.count()
 
-    def prepared() -> list[torch.Tensor]:
-        return [torch.tensor(row(next(numbers))) for _ in range(batch)]
+    def stepper(batch: int) -> Callable[[], float]:
+        numbers = itertools.count()
+        unread: list[Any] = []
 
-    upcoming = prepared()
+        def prepared() -> list[torch.Tensor]:
+            return [torch.tensor(row(next(numbers))) for _ in range(batch)]
 
-    def step() -> float:
-        nonlocal upcoming
-        total = torch.zeros((), device=device)
-        for ids in upcoming:
-            labels = ids.clone()
-            labels[0] = -100
-            total += decoder.forward_backward(ids, positions, labels, 1 / (batch * (TOKENS - 1))).sum()
-        adapters.step(params.learning_rate, params.max_grad_norm, 0.0)
-        decoder.refresh()
-        upcoming = prepared()  # while the device works, as the backend's loop does
-        return float(total) / (batch * (TOKENS - 1))
+        upcoming = prepared()
 
-    step.decoder = decoder  # type: ignore[attr-defined]
-    return step
+        def step() -> float:
+            nonlocal upcoming
+            total = torch.zeros((), device=device)
+            for ids in upcoming:
+                labels = ids.clone()
+                labels[0] = -100
+                total += decoder.forward_backward(ids, positions, labels, 1 / (batch * (TOKENS - 1))).sum()
+            adapters.step(params.learning_rate, params.max_grad_norm, 0.0)
+            decoder.refresh()
+            upcoming = prepared()  # while the device works, as the backend's loop does
+            host = torch.empty((), pin_memory=True)
+            host.copy_(total, non_blocking=True)
+            ready = torch.cuda.Event()
+            ready.record()
+            unread.append((host, ready))
+            if len(unread) > 1:  # the step before: the device never waits for the host
+                host, ready = unread.pop(0)
+                ready.synchronize()
+            return float(host) / (batch * (TOKENS - 1))
+
+        return step
+
+    return stepper
 
 
-def measure_ours(variant: str, rank: int, batch: int) -> dict[str, Any]:
+def measure_ours(variant: str, rank: int, batches: list[int]) -> Iterator[dict[str, Any]]:
     """Times steps of our own loop."""
     import torch
 
-    step = ours(variant, rank, batch)
-    torch.cuda.reset_peak_memory_stats()
-    times, losses = [], []
-    warm, timed = STEPS[batch]
-    for _ in range(warm + timed):
-        started = time.perf_counter()
-        losses.append(step())
+    stepper = ours(variant, rank)
+    for batch in batches:
+        step = stepper(batch)
+        warm, timed = STEPS[batch]
+        losses = [step() for _ in range(warm)]
         torch.cuda.synchronize()
-        times.append(time.perf_counter() - started)
-    return {"times": times[warm:], "losses": losses, "peak": torch.cuda.max_memory_allocated()}
+        torch.cuda.reset_peak_memory_stats()
+        started = time.perf_counter()
+        losses += [step() for _ in range(timed)]
+        torch.cuda.synchronize()
+        # steps overlap, so their mean counts, the wait for the last one included
+        seconds = (time.perf_counter() - started) / timed
+        yield {"batch": batch, "seconds": seconds, "losses": losses, "peak": torch.cuda.max_memory_allocated()}
 
 
-def measure_trainer(variant: str, rank: int, batch: int, folder: Path) -> dict[str, Any]:
+def measure_trainer(variant: str, rank: int, batches: list[int], folder: Path) -> Iterator[dict[str, Any]]:
     """Times steps of SFTTrainer, with Unsloth's model or with PEFT's."""
     if variant.startswith("unsloth"):
         from unsloth import FastLanguageModel  # first, before trl and transformers
@@ -161,7 +178,6 @@ def measure_trainer(variant: str, rank: int, batch: int, folder: Path) -> dict[s
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, device_map={"": 0})
         tokenizer = AutoTokenizer.from_pretrained(folder)
         peft_config = LoraConfig(r=rank, lora_alpha=rank, target_modules=targets, task_type="CAUSAL_LM")
-    warm, timed = STEPS[batch]
     times: list[float] = []
     losses: list[float] = []
 
@@ -178,23 +194,29 @@ def measure_trainer(variant: str, rank: int, batch: int, folder: Path) -> dict[s
             if "loss" in logs:
                 losses.append(float(logs["loss"]))
 
-    rows = [row(number) for number in range(batch * (warm + timed))]
-    trainer = SFTTrainer(
-        model=model,
-        processing_class=tokenizer,
-        train_dataset=Dataset.from_list([{"input_ids": ids, "labels": ids} for ids in rows]),
-        peft_config=peft_config,
-        callbacks=[Clock()],
-        args=SFTConfig(
-            output_dir="/tmp/train_gpu", per_device_train_batch_size=1, gradient_accumulation_steps=batch,
-            max_steps=warm + timed, learning_rate=1e-4, lr_scheduler_type="constant", optim="adamw_8bit", bf16=True,
-            logging_steps=1, report_to="none", save_strategy="no", max_length=TOKENS, packing=False,
-            shuffle_dataset=False, disable_tqdm=True,
-        ),
-    )  # fmt: skip
-    torch.cuda.reset_peak_memory_stats()
-    trainer.train()
-    return {"times": times[warm:], "losses": losses, "peak": torch.cuda.max_memory_allocated()}
+    for batch in batches:
+        warm, timed = STEPS[batch]
+        times.clear()
+        losses.clear()
+        rows = [row(number) for number in range(batch * (warm + timed))]
+        trainer = SFTTrainer(
+            model=model,
+            processing_class=tokenizer,
+            train_dataset=Dataset.from_list([{"input_ids": ids, "labels": ids} for ids in rows]),
+            peft_config=peft_config,
+            callbacks=[Clock()],
+            args=SFTConfig(
+                output_dir="/tmp/train_gpu", per_device_train_batch_size=1, gradient_accumulation_steps=batch,
+                max_steps=warm + timed, learning_rate=1e-4, lr_scheduler_type="constant", optim="adamw_8bit", bf16=True,
+                logging_steps=1, report_to="none", save_strategy="no", max_length=TOKENS, packing=False,
+                shuffle_dataset=False, disable_tqdm=True,
+            ),
+        )  # fmt: skip
+        model, peft_config = trainer.model, None
+        torch.cuda.reset_peak_memory_stats()
+        trainer.train()
+        seconds = statistics.median(times[warm:])
+        yield {"batch": batch, "seconds": seconds, "losses": list(losses), "peak": torch.cuda.max_memory_allocated()}
 
 
 def make_model(folder: Path) -> None:
@@ -217,19 +239,20 @@ def make_model(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def run_variant(variant: str, rank: int, batch: int, folder: Path) -> dict[str, Any]:
-    """One measurement in this process."""
+def run_variant(variant: str, rank: int, batches: list[int], folder: Path) -> Iterator[dict[str, Any]]:
+    """Measurements of one variant in this process."""
     if variant.startswith("ours"):
-        result = measure_ours(variant, rank, batch)
+        results = measure_ours(variant, rank, batches)
     else:
-        result = measure_trainer(variant, rank, batch, folder)
-    seconds = statistics.median(result["times"])
-    rate = TOKENS * batch / seconds
-    return {
-        "variant": variant, "rank": rank, "batch": batch, "tokens_per_second": round(rate, 1),
-        "peak_gib": round(result["peak"] / 2**30, 1), "losses": [round(loss, 4) for loss in result["losses"]],
-        "mfu": round(rate * flops_per_token(rank, TOKENS) / PEAK_BF16_FLOPS, 3), "step_seconds": round(seconds, 4),
-    }  # fmt: skip
+        results = measure_trainer(variant, rank, batches, folder)
+    for result in results:
+        rate = TOKENS * result["batch"] / result["seconds"]
+        yield {
+            "variant": variant, "rank": rank, "batch": result["batch"], "tokens_per_second": round(rate, 1),
+            "peak_gib": round(result["peak"] / 2**30, 1), "losses": [round(loss, 4) for loss in result["losses"]],
+            "mfu": round(rate * flops_per_token(rank, TOKENS) / PEAK_BF16_FLOPS, 3),
+            "step_seconds": round(result["seconds"], 4),
+        }  # fmt: skip
 
 
 def table(results: list[dict[str, Any]]) -> str:
@@ -256,29 +279,32 @@ def main() -> None:
     parser.add_argument("--ranks", nargs="*", type=int, default=[768, 64])
     parser.add_argument("--batches", nargs="*", type=int, default=[1, 8])
     parser.add_argument("--folder", type=Path, default=Path("/dev/shm/rawtune-bench"))
-    parser.add_argument("--child", nargs=3, metavar=("VARIANT", "RANK", "BATCH"))
+    parser.add_argument("--child", nargs=3, metavar=("VARIANT", "RANK", "BATCHES"))
     parser.add_argument("--out", type=Path, default=Path("train_gpu.jsonl"))
     arguments = parser.parse_args()
     if arguments.child:
-        variant, rank, batch = arguments.child
+        variant, rank, batches = arguments.child
         if variant == "make":
             make_model(arguments.folder)
         else:
-            print("RESULT " + json.dumps(run_variant(variant, int(rank), int(batch), arguments.folder)), flush=True)
+            for result in run_variant(variant, int(rank), json.loads(batches), arguments.folder):
+                print("RESULT " + json.dumps(result), flush=True)
         return
     results = []
-    jobs = [(name, rank, batch) for batch in arguments.batches for rank in arguments.ranks for name in arguments.only]
+    jobs = [(name, rank) for rank in arguments.ranks for name in arguments.only]
     if any(not name.startswith("ours") for name in arguments.only) and not arguments.folder.exists():
-        jobs.insert(0, ("make", 0, 0))
-    for name, rank, batch in jobs:
-        command = [sys.executable, __file__, "--child", name, str(rank), str(batch), "--folder", str(arguments.folder)]
+        jobs.insert(0, ("make", 0))
+    for name, rank in jobs:
+        command = [sys.executable, __file__, "--folder", str(arguments.folder)]
+        command += ["--child", name, str(rank), json.dumps(arguments.batches)]
         started = time.monotonic()
-        done = subprocess.run(command, capture_output=True, text=True)  # noqa: S603 (our own script)
-        print(f"{name} {rank} {batch}: exit {done.returncode} after {time.monotonic() - started:.0f} s", flush=True)
+        done = subprocess.run(command, capture_output=True, text=True)
+        print(f"{name} {rank}: exit {done.returncode} after {time.monotonic() - started:.0f} s", flush=True)
         if done.returncode:
             print(done.stderr[-1500:], flush=True)
         for line in done.stdout.splitlines():
             if line.startswith("RESULT "):
+                print(line, flush=True)
                 results.append(json.loads(line.removeprefix("RESULT ")))
                 with arguments.out.open("a") as writer:
                     writer.write(line.removeprefix("RESULT ") + "\n")

@@ -1,7 +1,9 @@
-"""The adapter's matrices as two flat vectors: float32 masters for the optimizer, a copy in compute precision for the products.
+"""The adapter's matrices as two flat vectors: float32 masters for the optimizer, a copy in compute precision for the
+products.
 
-A projection `out x in` has `A` `[rank, in]` and `B` transposed, `[rank, out]`. Projections that share an input have their `A` side by side, so that one product
-makes all their inner values. Saved files are in PEFT's format (`lora_A.weight` `[rank, in]`, `lora_B.weight` `[out, rank]`).
+A projection `out x in` has `A` `[rank, in]` and `B` transposed, `[rank, out]`. Projections that share an input have
+their `A` side by side, so that one product makes all their inner values. Saved files are in PEFT's format
+(`lora_A.weight` `[rank, in]`, `lora_B.weight` `[out, rank]`).
 """
 
 from __future__ import annotations

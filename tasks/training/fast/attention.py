@@ -1,6 +1,7 @@
 """Causal attention over documents that lie side by side in one row, with its own backward pass.
 
-One document in a row: cuDNN's kernel, the fastest on Hopper. Several: a kernel that takes the documents' bounds, so that short documents cost little. On a
+One document in a row: cuDNN's kernel, the fastest on Hopper. Several: a kernel that takes the documents' bounds, so
+that short documents cost little. On a
 CPU: torch's own attention per document.
 """
 
@@ -27,7 +28,9 @@ class Documents:
 
     @classmethod
     def of(cls, position_ids: torch.Tensor, device: torch.device, padding: int = 0) -> Documents:
-        """Documents begin where positions are 0; `position_ids` int64 `[T]` on the CPU, the last `padding` of them no document."""
+        """Documents begin where positions are 0; `position_ids` int64 `[T]` on the CPU, the last `padding` of them
+        no document.
+        """
         starts = (position_ids == 0).nonzero()[:, 0].tolist()
         bounds = [*starts, len(position_ids)]
         longest = max(end - start for start, end in zip(bounds, bounds[1:], strict=False))
@@ -45,7 +48,9 @@ class Attention:
     def forward(
         self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, documents: Documents
     ) -> tuple[torch.Tensor, Any]:
-        """`[T, heads * head]`, and what `backward` needs besides. q `[T, heads * head]`, k and v `[T, kv_heads * head]`."""
+        """`[T, heads * head]`, and what `backward` needs besides. q `[T, heads * head]`, k and v
+        `[T, kv_heads * head]`.
+        """
         if not q.is_cuda or self.kernel == "math":
             return self._plain(q, k, v, documents)
         if self.kernel == "flash" or (self.kernel == "auto" and not documents.single):

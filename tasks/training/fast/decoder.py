@@ -1,6 +1,8 @@
-"""A Llama-shaped decoder with explicit forward and backward: residual stream, norms, rotary positions, grouped attention, SwiGLU.
+"""A Llama-shaped decoder with explicit forward and backward: residual stream, norms, rotary positions, grouped
+attention, SwiGLU.
 
-Only the adapters get gradients. Layers listed for recompute keep their input alone and are computed again on the way back.
+Only the adapters get gradients. Layers listed for recompute keep their input alone and are computed again on the way
+back.
 """
 
 from __future__ import annotations
@@ -185,11 +187,12 @@ class Decoder:
         (d1,), inner_o = sites["o"].forward(sites["o"].prepare(out))
         h2, x2, rstd2, carrier = sites["gate_up"].add_norm(h, d1, layer.norms[1], eps)
         (gate, up), inner_gu = sites["gate_up"].forward(carrier)
-        (d2,), inner_down = sites["down"].forward(sites["down"].swiglu(gate, up))
+        carrier = sites["down"].swiglu(gate, up)
+        (d2,), inner_down = sites["down"].forward(carrier)
         rest = {
             "x1": x1, "rstd1": rstd1, "inner_qkv": inner_qkv, "q": q, "k": k, "v": v, "out": out, "state": state,
             "inner_o": inner_o, "h2": h2, "x2": x2, "rstd2": rstd2, "inner_gu": inner_gu, "gate": gate, "up": up,
-            "inner_down": inner_down,
+            "inner_down": inner_down, "act": carrier if sites["down"].thin else None,
         }  # fmt: skip
         return h, d2, rest
 
@@ -241,13 +244,13 @@ class Decoder:
             d_inner = sites["down"].d_inner([dh], dy)
             dact = sites["down"].d_input(dy, d_inner)
             act, dy = sites["gate_up"].d_swiglu(rest["gate"], rest["up"], dact)
-            sites["down"].d_adapter(act, rest["inner_down"], [dh], d_inner)
+            sites["down"].d_adapter(act, rest["inner_down"], [dh], d_inner, rest["act"])
             del act, dact
             # gate and up
             dys = [rest["gate"], rest["up"]]
             d_inner = sites["gate_up"].d_inner(dys, dy)
             dx = sites["gate_up"].d_input(dy, d_inner)
-            sites["gate_up"].d_adapter(rest["x2"], rest["inner_gu"], dys, d_inner)
+            sites["gate_up"].d_adapter(rest["x2"], rest["inner_gu"], dys, d_inner, None, dy)
             dh2, dy = sites["o"].d_norm(dx, rest["h2"], layer.norms[1], rest["rstd2"], dh)
             # attention's output layer
             d_inner = sites["o"].d_inner([dh2], dy)

@@ -1,4 +1,6 @@
-"""The same operations as `kernels.py` in plain torch, without quantising: for CPUs, and what the kernels are tested against."""
+"""The same operations as `kernels.py` in plain torch, without quantising: for CPUs, and what the kernels are tested
+against.
+"""
 
 from __future__ import annotations
 

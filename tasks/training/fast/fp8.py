@@ -1,13 +1,15 @@
-"""A site with 8-bit products: frozen weights and what meets them in float8_e4m3, one scale per row, forward and backward.
+"""A site with 8-bit products: frozen weights and what meets them in float8_e4m3, one scale per row, forward and
+backward.
 
-Base and adapter are one product. A weight's row `W[n, :]` is stored at scale `t[n]`, an input row `x[i, :]` at scale `r[i]`. Behind them stand
-`s B[n, :] g / t[n]` and `(x A^T)[i, :] / (r[i] g)`, so that
+Base and adapter are one product. A weight's row `W[n, :]` is stored at scale `t[n]`, an input row `x[i, :]` at scale
+`r[i]`. Behind them stand `s B[n, :] g / t[n]` and `(x A^T)[i, :] / (r[i] g)`, so that
 
     r[i] t[n] (x8 W8 + tail8 tail8) = x W^T + s (x A^T) B^T
 
-without another pass over the output. `g` (one per projection, renewed with the adapter) keeps both tails inside the range of the format. The error of a tail is
-of the size of the base's own rounding, relative to a much smaller term. The gradient of the input is made the same way from the transposed weights, with the
-projections side by side, so the sum over them is inside the product. Gradients of the adapter itself are bf16 products.
+without another pass over the output. `g` (one per projection, renewed with the adapter) keeps both tails inside the
+range of the format. The error of a tail is of the size of the base's own rounding, relative to a much smaller term.
+The gradient of the input is made the same way from the transposed weights, with the projections side by side, so the
+sum over them is inside the product. Gradients of the adapter itself are bf16 products.
 """
 
 from __future__ import annotations
@@ -18,9 +20,13 @@ import torch
 
 from tasks.training.fast import kernels
 from tasks.training.fast.adapters import SiteAdapter
-from tasks.training.fast.sites import accumulate
+from tasks.training.fast.sites import add_product
 
 E4M3 = torch.float8_e4m3fn
+THIN = 128
+"""Up to this rank the adapter's gradients are bound by reading: they are made from the 8-bit matrices, and what they
+would need in bf16 is not written.
+"""
 SHARED_TAIL = 512
 """Adapters of one input share a buffer up to this many columns; wider ones would multiply too many zeros."""
 LARGEST = 448.0
@@ -29,7 +35,9 @@ TINY = 1e-12
 MAX_STRAIN = 4.0
 """Beyond it the adapter is as strong as the base and no common scale holds both."""
 ROOM = 3.5
-"""A tail's rms at the row scale is then about 32 of 448 at most, since a row's largest value is at least 4 times its rms."""
+"""A tail's rms at the row scale is then about 32 of 448 at most, since a row's largest value is at least 4 times its
+rms.
+"""
 
 
 class Fp8Site:
@@ -46,6 +54,7 @@ class Fp8Site:
         self.shared = len(weights) == 1 or self.columns <= SHARED_TAIL
         groups = [list(range(len(weights)))] if self.shared else [[place] for place in range(len(weights))]
         self.tail = self.columns // len(groups)
+        self.thin = self.rank <= THIN
         self.forward_weights = []
         for group in groups:
             joined = torch.cat([weights[place] for place in group]) if len(group) > 1 else weights[group[0]]
@@ -122,9 +131,12 @@ class Fp8Site:
         buffer, scales = self._gradient_buffer(len(h))
         return kernels.norm_backward(dx, h, weight, rstd, residual, buffer[None], scales), (buffer, scales)
 
-    def d_swiglu(self, gate: torch.Tensor, up: torch.Tensor, dact: torch.Tensor) -> tuple[torch.Tensor, Any]:
-        """Overwrites gate and up by their gradients; `(silu(gate) * up, what d_input takes)`."""
+    def d_swiglu(self, gate: torch.Tensor, up: torch.Tensor, dact: torch.Tensor) -> tuple[Any, Any]:
+        """`(silu(gate) * up, what d_input takes)`; gate and up become their gradients. Of a thin site only the second."""
         buffer, scales = self._gradient_buffer(len(gate))
+        if self.thin:
+            kernels.swiglu_backward_quantised(gate, up, dact, buffer[None], scales)
+            return None, (buffer, scales)
         return kernels.swiglu_backward(gate, up, dact, buffer[None], scales), (buffer, scales)
 
     def d_rope(
@@ -163,9 +175,30 @@ class Fp8Site:
         product = _product(buffer[:, :width], scales, weight[:, :width], weight_scales)
         return product.addmm_(d_inner, self.adapter.a, alpha=self.scale)
 
-    def d_adapter(self, x: torch.Tensor, inner: torch.Tensor, dys: list[torch.Tensor], d_inner: torch.Tensor) -> None:
-        """Adds the adapter's gradients."""
-        accumulate(self.adapter, x, inner, dys, d_inner, self.scale)
+    def d_adapter(
+        self,
+        x: torch.Tensor | None,
+        inner: torch.Tensor,
+        dys: list[torch.Tensor],
+        d_inner: torch.Tensor,
+        carrier: Any = None,
+        dy: Any = None,
+    ) -> None:
+        """Adds the adapter's gradients; of a thin site from the 8-bit matrices where they are given."""
+        adapter, rank = self.adapter, self.rank
+        if x is None:
+            buffer, scales = carrier
+            kernels.thin_gradient(adapter.grad_a, d_inner, scales, buffer[0][:, : self.inputs], self.scale)
+        else:
+            add_product(adapter.grad_a, d_inner.T, x, self.scale)
+        start = 0
+        for place, (grad, width) in enumerate(zip(adapter.grad_b, self.widths, strict=True)):
+            part = inner[:, place * rank : (place + 1) * rank]
+            if self.thin and dy is not None:
+                kernels.thin_gradient(grad, part, dy[1], dy[0][:, start : start + width], self.scale)
+            else:
+                add_product(grad, part.T, dys[place], self.scale)
+            start += width
 
     def _buffer(self, tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
         device = self.a8.device
@@ -182,7 +215,8 @@ class Fp8Site:
 class Refresher:
     """Renews the quantised adapters of all sites after an optimizer step, as one CUDA graph from the second time on.
 
-    Launching the some 700 small kernels one by one took 40 ms of a 450 ms step on an H100, since nothing else runs meanwhile.
+    Launching the some 700 small kernels one by one took 40 ms of a 450 ms step on an H100, since nothing else runs
+    meanwhile.
     """
 
     def __init__(self, sites: list[Fp8Site]) -> None:
@@ -224,7 +258,9 @@ class Refresher:
             self._graph.replay()
 
     def relax(self) -> int:
-        """Sites whose tails do not fit the format go over to adding the adapter in bf16; their number. Waits for the device."""
+        """Sites whose tails do not fit the format go over to adding the adapter in bf16; their number. Waits for the
+        device.
+        """
         strained, start = (self.strain > MAX_STRAIN).tolist(), 0
         relaxed = 0
         for site in self.sites:

@@ -1,8 +1,9 @@
 """Triton kernels around the products: each reads its input once and leaves it quantised for the product that follows.
 
-A quantised matrix is float8_e4m3 with one float32 scale a row. Its buffer is wider than the matrix: the columns behind it hold the adapter's inner values
-at the same row scale, so that one product computes base and adapter (see `fp8.py`). `copies` buffers `[C, T, width]` get the same matrix when the adapters of
-one input are too wide to share a buffer.
+A quantised matrix is float8_e4m3 with one float32 scale a row. Its buffer is wider than the matrix: the columns
+behind it hold the adapter's inner values at the same row scale, so that one product computes base and adapter (see
+`fp8.py`). `copies` buffers `[C, T, width]` get the same matrix when the adapters of one input are too wide to share
+a buffer.
 
 Only imported on a GPU (or under Triton's interpreter, in tests). Shapes: T tokens, K columns, all row-major.
 """
@@ -97,50 +98,31 @@ def _swiglu(gate, up, stride, out, buffer, scales, K, width, QUANT: tl.constexpr
 
 
 @triton.jit
-def _swiglu_backward(
-    gate, up, stride, dact, act_out, buffer, scales, K, width,
-    QUANT: tl.constexpr, ONCE: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
-    """In place: gate, up := their gradients; act_out := silu(gate) * up. Both gradients side by side quantised.
+def _swiglu_gradients(gate, up, dact, at, at_dact, mask):
+    """(gradient of gate, gradient of up, silu(gate) * up) of a piece, float32."""
+    g = tl.load(gate + at, mask, 0.0).to(tl.float32)
+    u = tl.load(up + at, mask, 0.0).to(tl.float32)
+    d = tl.load(dact + at_dact, mask, 0.0).to(tl.float32)
+    sigmoid = tl.sigmoid(g)
+    silu = g * sigmoid
+    return d * u * (sigmoid + silu * (1 - sigmoid)), d * silu, silu * u
 
-    ONCE: the row is one block and its gradients stay in registers; else they are read back, from the cache mostly.
-    """
+
+@triton.jit
+def _swiglu_backward(
+    gate, up, stride, dact, act_out, buffer, scales, K, width, QUANT: tl.constexpr, BLOCK: tl.constexpr
+):
+    """In place: gate, up := their gradients; act_out := silu(gate) * up. Both gradients side by side quantised."""
     row = tl.program_id(0).to(tl.int64)
-    if ONCE:
-        cols = tl.arange(0, BLOCK)
-        mask = cols < K
-        g = tl.load(gate + row * stride + cols, mask, 0.0).to(tl.float32)
-        u = tl.load(up + row * stride + cols, mask, 0.0).to(tl.float32)
-        d = tl.load(dact + row * K + cols, mask, 0.0).to(tl.float32)
-        sigmoid = tl.sigmoid(g)
-        silu = g * sigmoid
-        tl.store(act_out + row * K + cols, (silu * u).to(act_out.dtype.element_ty), mask)
-        dg = (d * u * (sigmoid + silu * (1 - sigmoid))).to(gate.dtype.element_ty)
-        du = (d * silu).to(up.dtype.element_ty)
-        tl.store(gate + row * stride + cols, dg, mask)
-        tl.store(up + row * stride + cols, du, mask)
-        wide_g, wide_u = dg.to(tl.float32), du.to(tl.float32)
-        scale = tl.maximum(tl.max(tl.maximum(tl.abs(wide_g), tl.abs(wide_u))), TINY) / FP8_MAX
-        tl.store(scales + row, scale)
-        kind = buffer.dtype.element_ty
-        tl.store(buffer + row * width + cols, tl.clamp(wide_g / scale, -FP8_MAX, FP8_MAX).to(kind), mask)
-        tl.store(buffer + row * width + K + cols, tl.clamp(wide_u / scale, -FP8_MAX, FP8_MAX).to(kind), mask)
-        return
     largest = tl.zeros([BLOCK], tl.float32)
     for start in range(0, K, BLOCK):
         cols = start + tl.arange(0, BLOCK)
         mask = cols < K
-        g = tl.load(gate + row * stride + cols, mask, 0.0).to(tl.float32)
-        u = tl.load(up + row * stride + cols, mask, 0.0).to(tl.float32)
-        d = tl.load(dact + row * K + cols, mask, 0.0).to(tl.float32)
-        sigmoid = tl.sigmoid(g)
-        silu = g * sigmoid
-        dg = (d * u * (sigmoid + silu * (1 - sigmoid))).to(gate.dtype.element_ty)
-        du = (d * silu).to(up.dtype.element_ty)
-        tl.store(act_out + row * K + cols, (silu * u).to(act_out.dtype.element_ty), mask)
-        tl.store(gate + row * stride + cols, dg, mask)
-        tl.store(up + row * stride + cols, du, mask)
-        largest = tl.maximum(largest, tl.maximum(tl.abs(dg.to(tl.float32)), tl.abs(du.to(tl.float32))))
+        dg, du, act = _swiglu_gradients(gate, up, dact, row * stride + cols, row * K + cols, mask)
+        tl.store(act_out + row * K + cols, act.to(act_out.dtype.element_ty), mask)
+        tl.store(gate + row * stride + cols, dg.to(gate.dtype.element_ty), mask)
+        tl.store(up + row * stride + cols, du.to(up.dtype.element_ty), mask)
+        largest = tl.maximum(largest, tl.maximum(tl.abs(dg), tl.abs(du)))
     if QUANT:
         scale = tl.maximum(tl.max(largest), TINY) / FP8_MAX
         tl.store(scales + row, scale)
@@ -153,6 +135,69 @@ def _swiglu_backward(
             kind = buffer.dtype.element_ty
             tl.store(buffer + row * width + cols, tl.clamp(dg / scale, -FP8_MAX, FP8_MAX).to(kind), mask)
             tl.store(buffer + row * width + K + cols, tl.clamp(du / scale, -FP8_MAX, FP8_MAX).to(kind), mask)
+
+
+@triton.autotune(
+    [
+        triton.Config({"BLOCK": block}, num_warps=warps)
+        for block, warps in ((2048, 8), (4096, 8), (4096, 16), (8192, 16))
+    ],
+    key=["K"],
+)
+@triton.jit
+def _swiglu_backward_quantised(gate, up, stride, dact, buffer, scales, K, width, BLOCK: tl.constexpr):
+    """Gradients of gate and up side by side, quantised and nothing else: computed once for the scale, once more to
+    store.
+    """
+    row = tl.program_id(0).to(tl.int64)
+    largest = tl.zeros([BLOCK], tl.float32)
+    for start in range(0, K, BLOCK):
+        cols = start + tl.arange(0, BLOCK)
+        dg, du, act = _swiglu_gradients(gate, up, dact, row * stride + cols, row * K + cols, cols < K)
+        largest = tl.maximum(largest, tl.maximum(tl.abs(dg), tl.abs(du)))
+    scale = tl.maximum(tl.max(largest), TINY) / FP8_MAX
+    tl.store(scales + row, scale)
+    kind = buffer.dtype.element_ty
+    for start in range(0, K, BLOCK):
+        cols = start + tl.arange(0, BLOCK)
+        mask = cols < K
+        dg, du, act = _swiglu_gradients(gate, up, dact, row * stride + cols, row * K + cols, mask)
+        tl.store(buffer + row * width + cols, tl.clamp(dg / scale, -FP8_MAX, FP8_MAX).to(kind), mask)
+        tl.store(buffer + row * width + K + cols, tl.clamp(du / scale, -FP8_MAX, FP8_MAX).to(kind), mask)
+
+
+@triton.autotune(
+    [
+        triton.Config({"COLS": cols, "ROWS": rows}, num_warps=warps, num_stages=stages)
+        for cols, rows, warps, stages in (
+            (128, 128, 4, 3), (128, 64, 4, 4), (256, 64, 8, 3), (128, 128, 8, 3), (256, 128, 8, 3), (64, 128, 4, 4),
+        )
+    ],
+    key=["N", "T"],
+)  # fmt: skip
+@triton.jit
+def _thin_gradient(
+    left, left_stride, scales, right, right_stride, out, rank, N, T, share,
+    R: tl.constexpr, COLS: tl.constexpr, ROWS: tl.constexpr,
+):  # fmt: skip
+    """out[split] `[rank, N]` = (left * scales).T @ right over this split's `share` of the T rows; right is quantised."""
+    cols = tl.program_id(0) * COLS + tl.arange(0, COLS)
+    ranks = tl.arange(0, R)
+    split = tl.program_id(1)
+    total = tl.zeros([R, COLS], tl.float32)
+    for start in range(split * share, tl.minimum((split + 1) * share, T), ROWS):
+        rows = (start + tl.arange(0, ROWS)).to(tl.int64)
+        inside = rows < T
+        inner = tl.load(
+            left + rows[:, None] * left_stride + ranks[None, :], inside[:, None] & (ranks[None, :] < rank), 0.0
+        ).to(tl.float32)
+        inner = (inner * tl.load(scales + rows, inside, 0.0)[:, None]).to(tl.bfloat16)
+        values = tl.load(
+            right + rows[:, None] * right_stride + cols[None, :], inside[:, None] & (cols[None, :] < N), 0.0
+        ).to(tl.bfloat16)
+        total += tl.dot(tl.trans(inner), values)
+    place = out + (split * rank + ranks[:, None]).to(tl.int64) * N + cols[None, :]
+    tl.store(place, total, (ranks[:, None] < rank) & (cols[None, :] < N))
 
 
 @triton.jit
@@ -374,18 +419,57 @@ def swiglu_backward(
     dact: torch.Tensor,
     buffer: torch.Tensor | None,
     scales: torch.Tensor | None,
-    block: int = 2048,
-    warps: int = 8,
 ) -> torch.Tensor:
-    """Overwrites gate and up by their gradients (quantised side by side too); returns silu(gate) * up, in dact's memory."""
+    """Overwrites gate and up by their gradients (quantised side by side too); returns silu(gate) * up, in dact's
+    memory.
+    """
     rows, columns = gate.shape
-    block = min(block, _block(columns))
-    once = buffer is not None and block >= columns
+    block = min(4096, _block(columns))
     _swiglu_backward[(rows,)](
         gate, up, gate.stride(0), dact, dact, gate if buffer is None else buffer, gate if scales is None else scales,
-        columns, 0 if buffer is None else buffer.stride(1), buffer is not None, once, block, num_warps=warps,
+        columns, 0 if buffer is None else buffer.stride(1), buffer is not None, block, num_warps=16 if block > 2048 else 8,
     )  # fmt: skip
     return dact
+
+
+def swiglu_backward_quantised(
+    gate: torch.Tensor, up: torch.Tensor, dact: torch.Tensor, buffer: torch.Tensor, scales: torch.Tensor
+) -> None:
+    """Gradients of gate and up side by side in `buffer`, and in nothing else."""
+    rows, columns = gate.shape
+    _swiglu_backward_quantised[(rows,)](gate, up, gate.stride(0), dact, buffer, scales, columns, buffer.stride(1))
+
+
+def thin_gradient(
+    total: torch.Tensor, left: torch.Tensor, scales: torch.Tensor, right: torch.Tensor, factor: float
+) -> None:
+    """total `[rank, N]` += factor * left.T @ (right * scales), for few ranks and a quantised right side.
+
+    Bound by reading `right`, which is half as large in 8 bits as in bf16.
+
+    Args:
+        total: what is added to.
+        left: `[T, rank]`, rows may be wider.
+        scales: float32 `[T, 1]`.
+        right: `[T, N]` in 8 bits, rows may be wider.
+        factor: of the product.
+    """
+    rank, columns = total.shape
+    rows = len(left)
+    splits = max(
+        1, 32768 // columns
+    )  # so many programs side by side that a wide matrix needs few and a narrow one several
+    share = -(-rows // splits // 128) * 128
+    partial = torch.empty((splits, rank, columns), dtype=torch.float32, device=total.device)
+
+    def grid(settings: dict[str, int]) -> tuple[int, int]:
+        return triton.cdiv(columns, settings["COLS"]), splits
+
+    _thin_gradient[grid](
+        left, left.stride(0), scales, right, right.stride(0), partial, rank, columns, rows, share,
+        max(16, triton.next_power_of_2(rank)),
+    )  # fmt: skip
+    total.add_(partial.sum(0) if splits > 1 else partial[0], alpha=factor)
 
 
 def rope(q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, head: int) -> None:

@@ -1,7 +1,7 @@
 """A site: the projections of one input, base and adapter together, forward and backward, in the base's own precision.
 
-`y = x W^T + b + s (x A^T) B^T` for a frozen `W`. The backward pass gives the gradient of the input and adds the adapter's. `fp8.py` has the same interface
-with quantised products.
+`y = x W^T + b + s (x A^T) B^T` for a frozen `W`. The backward pass gives the gradient of the input and adds the
+adapter's. `fp8.py` has the same interface with quantised products.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ class Site:
         self.weight = torch.cat(weights) if len(weights) > 1 else weights[0]
         self.biases, self.adapter, self.scale = biases, adapter, scale
         self.rank = len(adapter.a) // len(weights)
+
+    thin = False
+    """Whether the adapter's gradients are made from quantised matrices."""
 
     def add_norm(self, h: torch.Tensor, delta: torch.Tensor | None, weight: torch.Tensor, eps: float) -> Any:
         """`(h + delta, its norm, rstd, input)`: the residual add, the norm, and what `forward` takes."""
@@ -103,30 +106,26 @@ class Site:
         """Gradient of the input, `[T, in]`."""
         return (dy @ self.weight).addmm_(d_inner, self.adapter.a, alpha=self.scale)
 
-    def d_adapter(self, x: torch.Tensor, inner: torch.Tensor, dys: list[torch.Tensor], d_inner: torch.Tensor) -> None:
-        """Adds the adapter's gradients."""
-        accumulate(self.adapter, x, inner, dys, d_inner, self.scale)
+    def d_adapter(
+        self,
+        x: torch.Tensor,
+        inner: torch.Tensor,
+        dys: list[torch.Tensor],
+        d_inner: torch.Tensor,
+        carrier: Any = None,
+        dy: Any = None,
+    ) -> None:
+        """Adds the adapter's gradients. The last two are of use to sites that quantise."""
+        add_product(self.adapter.grad_a, d_inner.T, x, self.scale)
+        for place, (grad, part) in enumerate(zip(self.adapter.grad_b, dys, strict=True)):
+            add_product(grad, self._part(inner, place).T, part, self.scale)
 
     def _part(self, inner: torch.Tensor, place: int) -> torch.Tensor:
         return inner[:, place * self.rank : (place + 1) * self.rank]
 
 
-def accumulate(
-    adapter: SiteAdapter,
-    x: torch.Tensor,
-    inner: torch.Tensor,
-    dys: list[torch.Tensor],
-    d_inner: torch.Tensor,
-    scale: float,
-) -> None:
-    """Adds the gradients of a site's adapter, in the precision that they are kept in."""
-    rank = len(adapter.a) // len(dys)
-    _add_product(adapter.grad_a, d_inner.T, x, scale)
-    for place, (grad, dy) in enumerate(zip(adapter.grad_b, dys, strict=True)):
-        _add_product(grad, inner[:, place * rank : (place + 1) * rank].T, dy, scale)
-
-
-def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor, scale: float) -> None:
+def add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor, scale: float) -> None:
+    """total += scale * left @ right, whatever precision the total is kept in."""
     if total.dtype == left.dtype:
         total.addmm_(left, right, alpha=scale)
     else:
