@@ -38,7 +38,7 @@ SAMPLED_CHARACTERS: Final = 20_000
 SAMPLE_CHARACTERS: Final = 600
 SOURCE_RATIO, PROSE_RATIO = 3.0, 4.0
 """First guess of characters per token, on the low side: in SmolLM2's tokenizer source code has 3.6 and dense data 2."""
-MAX_HEADER_FRACTION: Final = 0.75
+MAX_HEADER_FRACTION: Final = 0.5
 """A header with more bytes than this share of the budget's tokens is left out; no token has less than one byte."""
 
 

@@ -32,68 +32,12 @@ class Reference(NamedTuple):
     """A path without leading `./` or `/`, an identifier, a page's name, or an address as `host/path`."""
 
 
-EXTENSIONS: Final = frozenset(
-    [
-        "bash",
-        "c",
-        "cc",
-        "cfg",
-        "cjs",
-        "conf",
-        "cpp",
-        "cs",
-        "css",
-        "dockerfile",
-        "env",
-        "erb",
-        "go",
-        "gradle",
-        "graphql",
-        "h",
-        "hbs",
-        "hpp",
-        "html",
-        "ini",
-        "java",
-        "js",
-        "json",
-        "jsx",
-        "kt",
-        "kts",
-        "less",
-        "lock",
-        "md",
-        "mdx",
-        "mjs",
-        "mustache",
-        "php",
-        "proto",
-        "py",
-        "pyi",
-        "rb",
-        "rs",
-        "sass",
-        "sbt",
-        "sc",
-        "scala",
-        "scss",
-        "sh",
-        "snap",
-        "sql",
-        "svelte",
-        "swift",
-        "tf",
-        "toml",
-        "ts",
-        "tsx",
-        "twig",
-        "txt",
-        "vue",
-        "xml",
-        "yaml",
-        "yml",
-    ]
-)
+_ENDINGS: Final = """
+bash c cc cfg cjs conf cpp cs css dockerfile env erb go gradle graphql h hbs hpp html ini java js json jsx kt kts
+less lock md mdx mjs mustache php proto py pyi rb rs sass sbt sc scala scss sh snap sql svelte swift tf toml ts tsx
+twig txt vue xml yaml yml
+"""
+EXTENSIONS: Final = frozenset(_ENDINGS.split())
 """Endings by which a name is taken for a file of a repository."""
 
 _FENCE: Final = re.compile(r"^ {0,3}(```+|~~~+)[^\n]*\n(.*?)^ {0,3}\1", re.MULTILINE | re.DOTALL)

@@ -10,7 +10,8 @@ Without further rules most of a busy repository is one cluster: 356 of the 695 d
 at 2023-12-31 with 100 pull requests, 237 with these:
 
 * A *hub*, a file that more than `hub_pulls` pull requests touch, links nothing: everybody touches `package.json`. A
-  hub stays in training, and so does a pull request with most of its diff in hubs, since others' diffs tell what it says.
+  hub stays in training, and so does a pull request with most of its diff in hubs, since others' diffs tell what it
+  says.
 * A cluster with more than `max_cluster_fraction` of the documents stays in training as a whole.
 
 Held out are only small clusters, so nothing held out is linked to anything trained on, save a pull request's minor

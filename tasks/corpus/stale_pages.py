@@ -94,8 +94,10 @@ class Surroundings:
         if is_markdown(document.path):
             self.pages.add(page_name(document.path))
             return
-        if self._symbols - self.words:
-            self.words |= self._symbols.intersection(re.findall(r"[A-Za-z_$][\w$]*", document.text))
+        candidates = [name for name in self._symbols - self.words if name in document.text]
+        self.words.update(
+            name for name in candidates if re.search(rf"(?<![\w$]){re.escape(name)}(?![\w$])", document.text)
+        )
         self.strings.update(text for text in self._strings - self.strings if text in document.text)
 
     def has(self, reference: Reference) -> bool:

@@ -66,9 +66,14 @@ def prompt_ids(tokenizer: TextTokenizer, messages: Sequence[Message]) -> list[in
     return tokenizer.encode_controlled(tokenizer.unshield(_render(tokenizer, messages, True)))[0]
 
 
+@lru_cache(maxsize=16)
 def end_of_turn(tokenizer: TextTokenizer) -> str:
     """The control token that ends an assistant's turn; empty if the template writes none. Generation stops at it."""
-    return _end_of_turn(tokenizer)
+    probe = "rawtune-probe"
+    text = _render(tokenizer, (Message(role="user", content="?"), Message(role="assistant", content=probe)), False)
+    tail = text[text.index(probe) + len(probe) :]
+    found = sorted((tail.index(token), -len(token), token) for token in tokenizer.control if token in tail)
+    return found[0][2] if found else ""
 
 
 def stop_ids(tokenizer: TextTokenizer) -> tuple[int, ...]:
@@ -84,19 +89,10 @@ def _span(tokenizer: TextTokenizer, messages: Sequence[Message], index: int, tex
         raise InputError(
             f"base_model: its chat template rewrites what comes before turn {index + 1}; no loss mask can be made"
         )
-    token = _end_of_turn(tokenizer)
+    token = end_of_turn(tokenizer)
     found = text.find(token, len(head)) if token else -1
     end = found + len(token) if found >= 0 else len(_render(tokenizer, messages[: index + 1], False))
     return len(head), end
-
-
-@lru_cache(maxsize=16)
-def _end_of_turn(tokenizer: TextTokenizer) -> str:
-    probe = "rawtune-probe"
-    text = _render(tokenizer, (Message(role="user", content="?"), Message(role="assistant", content=probe)), False)
-    tail = text[text.index(probe) + len(probe) :]
-    found = sorted((tail.index(token), -len(token), token) for token in tokenizer.control if token in tail)
-    return found[0][2] if found else ""
 
 
 def _render(tokenizer: TextTokenizer, messages: Sequence[Message], add_generation_prompt: bool) -> str:

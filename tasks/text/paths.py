@@ -12,42 +12,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-LOCK_NAMES: Final = frozenset(
-    [
-        ".terraform.lock.hcl",
-        "bun.lock",
-        "cabal.project.freeze",
-        "Cargo.lock",
-        "Cartfile.resolved",
-        "composer.lock",
-        "conan.lock",
-        "deno.lock",
-        "esy.lock",
-        "flake.lock",
-        "Gemfile.lock",
-        "glide.lock",
-        "go.sum",
-        "Gopkg.lock",
-        "gradle.lockfile",
-        "mix.lock",
-        "MODULE.bazel.lock",
-        "npm-shrinkwrap.json",
-        "package-lock.json",
-        "Package.resolved",
-        "packages.lock.json",
-        "paket.lock",
-        "pdm.lock",
-        "Pipfile.lock",
-        "pixi.lock",
-        "pnpm-lock.yaml",
-        "Podfile.lock",
-        "poetry.lock",
-        "pubspec.lock",
-        "renv.lock",
-        "uv.lock",
-        "yarn.lock",
-    ]
-)
+_LOCKS: Final = """
+.terraform.lock.hcl bun.lock cabal.project.freeze Cargo.lock Cartfile.resolved composer.lock conan.lock deno.lock
+esy.lock flake.lock Gemfile.lock glide.lock go.sum Gopkg.lock gradle.lockfile mix.lock MODULE.bazel.lock
+npm-shrinkwrap.json package-lock.json Package.resolved packages.lock.json paket.lock pdm.lock Pipfile.lock pixi.lock
+pnpm-lock.yaml Podfile.lock poetry.lock pubspec.lock renv.lock uv.lock yarn.lock
+"""
+LOCK_NAMES: Final = frozenset(_LOCKS.split())
 
 _RULES: Final = tuple(
     (reason, re.compile(pattern))

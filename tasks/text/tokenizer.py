@@ -38,11 +38,15 @@ class TextTokenizer:
         """Jinja source, or None for a model without one."""
         self.fingerprint = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
         """Equal for equal tokenizers; names caches of tokenised text."""
-        self.control: dict[str, int] = _control_tokens(document, config, chat_template)
+        self.control: dict[str, int] = _control_tokens(document, chat_template)
         """Control tokens by name."""
         nonce = secrets.token_hex(8)  # a fixed name could be spelt by a document; ids do not depend on it
         self._names = {token: f"\ufdd0{nonce}c{number}\ufdd1" for token, number in self.control.items()}
         self._shields = {token: f"\ufdd0{nonce}t{number}\ufdd1" for token, number in self.control.items()}
+        self._shielded = {shield: token for token, shield in self._shields.items()}
+        self._shield_pattern = re.compile(f"\ufdd0{nonce}t[0-9]+\ufdd1")
+        self._beginning = re.compile("|".join(sorted({re.escape(token[0]) for token in self.control})) or r"(?!)")
+        self._lengths = sorted({len(token) for token in self.control}, reverse=True)
         self._plain = json.dumps(document)
         self._tokenizer = Tokenizer.from_str(json.dumps(_renamed(document, self._names)))
         self._tokenizer.no_truncation()
@@ -78,7 +82,9 @@ class TextTokenizer:
         return [len(encoding) for encoding in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
 
     def encode_controlled(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """Token ids and character offsets of a text in which control tokens bear the names given by `control_name`."""
+        """Token ids and character offsets of a text in which control tokens bear the names that `unshield` gives
+        them.
+        """
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
         return list(encoding.ids), list(encoding.offsets)
 
@@ -87,25 +93,35 @@ class TextTokenizer:
         kept = [number for number in ids if not (skip_control and number in self.control_ids)]
         return str(self._original.decode(kept, skip_special_tokens=False))
 
-    def control_name(self, token: str) -> str:
-        """The name under which `encode_controlled` knows a control token."""
-        return self._names[token]
-
     def shield(self, text: str) -> str:
         """The text with every spelling of a control token replaced by a stand-in, so that control tokens added later
         can be told apart.
         """
-        return self._control_pattern.sub(lambda found: self._shields[found.group()], text)
+        return self._exchanged(text, self._shields)
 
     def unshield(self, text: str) -> str:
         """Turns control tokens into the names `encode_controlled` knows, and stand-ins back into the text they stand
         for.
         """
-        named = self._control_pattern.sub(lambda found: self._names[found.group()], text)
-        for token, shield in self._shields.items():
-            if shield in named:
-                named = named.replace(shield, token)
-        return named
+        named = self._exchanged(text, self._names)
+        return self._shield_pattern.sub(lambda found: self._shielded[found.group()], named)
+
+    def _exchanged(self, text: str, names: dict[str, str]) -> str:
+        """The text with every control token, longest first, replaced by its other name.
+
+        Looks up what begins like a control token instead of matching one pattern of them all: models have up to 6,400.
+        """
+        pieces: list[str] = []
+        done = 0
+        for found in self._beginning.finditer(text):
+            start = found.start()
+            if start < done:
+                continue
+            token = next((name for length in self._lengths if (name := text[start : start + length]) in names), None)
+            if token is not None:
+                pieces += [text[done:start], names[token]]
+                done = start + len(token)
+        return "".join([*pieces, text[done:]]) if pieces else text
 
     @cached_property
     def control_ids(self) -> frozenset[int]:
@@ -147,13 +163,8 @@ class TextTokenizer:
 
         return Tokenizer.from_str(self._plain)
 
-    @cached_property
-    def _control_pattern(self) -> re.Pattern[str]:
-        longest_first = sorted(self.control, key=lambda token: (-len(token), token))
-        return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
 
-
-def _control_tokens(document: dict[str, Any], config: dict[str, Any], chat_template: str | None) -> dict[str, int]:
+def _control_tokens(document: dict[str, Any], chat_template: str | None) -> dict[str, int]:
     """Added tokens that are special, or that the chat template writes (Qwen's `<tool_call>` is not marked special,
     yet steers the model).
     """

@@ -8,6 +8,7 @@ from tasks.text.paths import generated_kind, matches
     [
         ("yarn.lock", "lock-file"),
         ("cdk/package-lock.json", "lock-file"),
+        ("npm-shrinkwrap.json", "lock-file"),
         ("a/__snapshots__/x.test.ts.snap", "test-snapshot"),
         ("public/app.min.js", "minified"),
         (".yarn/releases/yarn-4.0.0.cjs", "vendored"),
