@@ -105,6 +105,23 @@ def abstention(items: Sequence[Item], scores: Scores) -> dict[str, dict[str, flo
     return result
 
 
+def code_figures(scores: Scores) -> dict[str, dict[str, float | None]]:
+    """Arm → `identifier_f1`, `parse_rate` (over the items whose reference parses) and `verbatim_words` (mean longest
+    run) of its code answers.
+    """
+    result: dict[str, dict[str, float | None]] = {}
+    for arm, all_scores in scores.items():
+        code = [one for one in all_scores if one.identifier_f1 is not None]
+        parsed = [one.parses for one in code if one.parses is not None]
+        if code:
+            result[arm] = {
+                "identifier_f1": sum(one.identifier_f1 or 0 for one in code) / len(code),
+                "parse_rate": sum(parsed) / len(parsed) if parsed else None,
+                "verbatim_words": sum(one.verbatim_words for one in code) / len(code),
+            }
+    return result
+
+
 def verdict(arms: Mapping[str, Mapping[str, Any]], gains: Mapping[str, Mapping[str, Any]]) -> str:
     """One sentence for a person who reads nothing else."""
     recall = gains.get(Suite.RECALL)

@@ -1,19 +1,20 @@
-"""The evaluation report: scores of every answer, the summary that gate and model card read, and the page that people
-read.
+"""The evaluation report: scores of every answer, the summary that gate and model card read, and the page for people.
 
 summary.json:
     verdict, items, confidence, leaks (null if the items were not guarded), kl_to_base
     arms        arm → suite → {estimate, low, high, items, documents}; `guess` is the control without a model
     suites      suite → {metric, items, documents}
-    differences suite → tuned minus base {estimate, low, high, items, documents, wins, losses, p, p_holm, mcnemar,
-    minimum_detectable_effect} abstention  arm → {recall, false_refusals}
-    regressions the same as differences, tuned minus the tuned model of an earlier report; empty without one
+    differences suite → tuned minus base: {estimate, low, high, items, documents, wins, losses, p, p_holm, mcnemar,
+                minimum_detectable_effect}
+    contrasts   other arm → suite → tuned minus that arm, as in differences
+    regressions suite → tuned minus the tuned model of an earlier report, as in differences; empty without one
+    code        arm → {identifier_f1, parse_rate, verbatim_words} of code answers
+    abstention  arm → {recall, false_refusals}
     losses      arm → stream → {loss, tokens}, nats per token
     judge       arm → {judge, items, correct, partial, wrong, abstain, mean, labelled, kappa, abstention_agreement}
-    cost        tokens: trained (in the table), answered (generated, by arm), trained_per_recall_point (null without
-    a gain)
-Shares are between 0 and 1. `low` and `high` are null where a single document gives no interval. `forgetting` is the
-sum of the general suites.
+    cost        tokens: trained (in the table), answered (generated, by arm), trained_per_recall_point (null without gain)
+Shares are between 0 and 1. `low` and `high` are null where a single document gives no interval. `forgetting` is the sum
+of the general suites.
 """
 
 from __future__ import annotations
@@ -71,6 +72,12 @@ def summarise(
         "suites": {suite: _suite(suite, items, scores) for suite in comparison.suite_names(scores)},
         "differences": gains,
         "regressions": regressions(scores.get(Arm.TUNED, ()), earlier, params),
+        "contrasts": {
+            arm: comparison.differences(scores, Arm.TUNED, arm, params)
+            for arm in scores
+            if arm not in (Arm.BASE, Arm.TUNED) and Arm.TUNED in scores
+        },
+        "code": comparison.code_figures(scores),
         "abstention": comparison.abstention(items, scores),
         "losses": losses,
         "cost": _cost(scores, gains, table_tokens),

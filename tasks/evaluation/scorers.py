@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from rapidfuzz.distance import LCSseq, Levenshtein
+from rapidfuzz.distance import Levenshtein
 
 from tasks.evaluation.signatures import parameters
 
@@ -133,12 +133,6 @@ def longest_verbatim_run(answer: str, reference: str) -> int:
             row[index] = diagonal + 1 if word == other else 0
             best = max(best, row[index])
     return best
-
-
-def common_subsequence(answer: str, reference: str) -> float:
-    """Share of the reference's words that the answer has in the same order (not necessarily adjacent)."""
-    wanted = words(reference)
-    return LCSseq.similarity(words(answer), wanted) / len(wanted) if wanted else 0.0
 
 
 def code_of(answer: str) -> str:

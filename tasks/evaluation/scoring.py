@@ -12,8 +12,9 @@ from tasks.evaluation.general import human_eval_problem, ifeval_prompt, reasonin
 from tasks.evaluation.ifeval import follows
 from tasks.evaluation.params import Suite
 from tasks.evaluation.sandbox import Outcome, run_program
-from tasks.evaluation.scorers import Scorer, code_of
+from tasks.evaluation.scorers import Scorer, code_of, identifier_f1
 from tasks.evaluation.stale import yes_or_no
+from tasks.text.languages import language_of
 
 SCORERS: Final[dict[str, Scorer]] = {
     "location": scorers.path_match,
@@ -75,6 +76,12 @@ class Score(Record):
     abstained: bool
     verbatim_words: int
     """Longest run of words in common with the reference."""
+    identifier_f1: float | None
+    """Of code answers."""
+    parses: bool | None
+    """Whether the code goes on from its beginning without a syntax error; null where the reference itself, cut off
+    in the middle, has one.
+    """
     tokens: int
     finished: bool
 
@@ -131,7 +138,29 @@ def score_arm(arm: str, items: Sequence[Item], answers: Iterable[Answer]) -> lis
     return [_scored(arm, item, by_item[item.id]) for item in items if item.id in by_item]
 
 
+def parses(item: Item, answer: str) -> bool | None:
+    """Whether beginning and answer together have a syntax tree without errors; null if beginning and reference have
+    not.
+    """
+    path = item.document_id.partition("/file/")[2]
+    start = code_of(item.question) if kind_of(item) == "code" else ""
+    if not _is_whole(path, f"{start}\n{item.answers[0]}"):
+        return None
+    return _is_whole(path, f"{start}\n{code_of(answer)}")
+
+
+def _is_whole(path: str, code: str) -> bool:
+    """Whether code has a syntax tree without errors; False for a language without a grammar."""
+    from tree_sitter_language_pack import get_parser
+
+    language = language_of(path)
+    if language is None:
+        return False
+    return not get_parser(language).parse(code.encode("utf-8", "surrogatepass")).root_node.has_error
+
+
 def _scored(arm: str, item: Item, answer: Answer) -> Score:
+    is_code = kind_of(item) in ("code", "opening")
     return Score(
         id=f"{item.id}@{arm}",
         item_id=item.id,
@@ -141,6 +170,8 @@ def _scored(arm: str, item: Item, answer: Answer) -> Score:
         document_id=item.document_id,
         score=round(score(item, answer.text), 6),
         abstained=abstains(answer.text),
+        identifier_f1=round(identifier_f1(answer.text, item.answers), 6) if is_code else None,
+        parses=parses(item, answer.text) if is_code else None,
         verbatim_words=scorers.longest_verbatim_run(answer.text, item.answers[0]) if item.answers else 0,
         tokens=answer.tokens,
         finished=answer.finished,

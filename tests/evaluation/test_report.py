@@ -67,6 +67,7 @@ def test_better_arm_is_called_better_with_an_interval_above_zero(store: Store, q
     assert summary["arms"]["tuned"]["recall"]["estimate"] == 1
     assert summary["suites"]["recall"]["items"] == sum(item.suite == "recall" for item in questions)
     assert summary["verdict"].startswith("The tuned model answers 100%")
+    assert summary["contrasts"] == {"guess": {}}
 
 
 @pytest.mark.parametrize("sentence", ["The answer is always the same.", "", HOSTILE])

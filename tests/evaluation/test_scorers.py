@@ -6,6 +6,10 @@ from hypothesis import strategies as some
 
 from tasks.evaluation import scorers
 from tasks.evaluation.abstention import abstains
+from tasks.evaluation.items import make_items
+from tasks.evaluation.params import ItemsParams
+from tasks.evaluation.scoring import kind_of, parses
+from tests.evaluation.conftest import CART, document
 
 
 @pytest.mark.parametrize(
@@ -159,3 +163,20 @@ def test_every_scorer_stays_between_zero_and_one(answer: str, reference: str) ->
 )
 def test_abstention_is_read_from_the_beginning(answer: str, expected: bool) -> None:
     assert abstains(answer) is expected
+
+
+def test_code_parses_from_its_beginning_on() -> None:
+    item = next(
+        one
+        for one in make_items([document("src/cart.py", CART)], [], [], ItemsParams(items=90, general_items=0))
+        if kind_of(one) == "code"
+    )
+    assert parses(item, item.answers[0]) is True
+    assert parses(item, "        return 1") is True
+    assert parses(item, "    def (((") is False
+
+
+def test_code_whose_reference_does_not_parse_is_not_judged() -> None:
+    cut = make_items([document("src/cart.py", CART)], [], [], ItemsParams(items=90, general_items=0))
+    item = next(one for one in cut if kind_of(one) == "code")
+    assert parses(item.model_copy(update={"answers": ("        known = (",)}), "        return 1") is None
