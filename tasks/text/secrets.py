@@ -4,13 +4,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 MAX_SCAN_CHARACTERS: Final = 4_000_000
 """Longer texts are scanned in overlapping pieces, so one file of 50 MB needs no 50 MB of copies in the scanner."""
 OVERLAP_CHARACTERS: Final = 20_000
 """Longer than any private key, so a secret across a seam is whole in one of the pieces."""
+
+
+SHORT_CHARACTERS: Final = 8
+"""A shorter secret (`password: "admin"`) is hidden where it was found and not wherever the word stands."""
 
 
 @dataclass(frozen=True)
@@ -29,41 +34,44 @@ class Secret:
 
 def find_secrets(text: str) -> list[Secret]:
     """All secrets of a text, every occurrence, sorted by position; of two that overlap the earlier, then the longer
-    one is kept.
+    one is kept. Of a pair, such as AWS's key id and secret key, both are found.
     """
     import betterleaks
 
     text = text.replace("\0", " ")  # the scanner reads C strings: whatever follows a NUL would go unseen
-    values: dict[str, tuple[str, str]] = {}
+    found: set[tuple[str, str, str, str]] = set()
     step = MAX_SCAN_CHARACTERS - OVERLAP_CHARACTERS
     for begin in range(0, max(1, len(text) - OVERLAP_CHARACTERS), step):
         for finding in betterleaks.scan_string(text[begin : begin + MAX_SCAN_CHARACTERS]):
-            value = finding.match.value or finding.match.full
-            if value:
-                known = values.get(value)
-                found = (finding.rule_id, finding.confidence)
-                values[value] = found if known is None else min(known, found, key=_specific_first)
-    return _without_overlap(
-        [place for value, (rule, confidence) in values.items() for place in _places(text, value, rule, confidence)]
-    )
+            found.update(_parts(finding.raw, finding.confidence))
+    return _without_overlap([place for part in found for place in _places(text, *part)])
 
 
-def _places(text: str, value: str, rule: str, confidence: str) -> list[Secret]:
-    places = []
-    start = text.find(value)
+def _parts(finding: dict[str, Any], confidence: str) -> Iterator[tuple[str, str, str, str]]:
+    """(rule, confidence, secret, text around it) of a finding and of the components that make it one."""
+    match = finding.get("match") or {}
+    value = match.get("value") or match.get("full")
+    if value:
+        yield finding["rule_id"], confidence, value, match.get("full") or value
+    for group in finding.get("component_sets") or ():
+        for component in group.get("components") or ():
+            yield from _parts(component, confidence)
+
+
+def _places(text: str, rule: str, confidence: str, value: str, around: str) -> Iterator[Secret]:
+    within = value if len(value) >= SHORT_CHARACTERS else around
+    inner = max(0, within.find(value))
+    start = text.find(within)
     while start >= 0:
-        places.append(Secret(rule, confidence, start, start + len(value), value))
-        start = text.find(value, start + len(value))
-    return places
+        yield Secret(rule, confidence, start + inner, start + inner + len(value), value)
+        start = text.find(within, start + len(within))
 
 
 def _without_overlap(places: list[Secret]) -> list[Secret]:
     kept: list[Secret] = []
-    for place in sorted(places, key=lambda place: (place.start, -place.end, place.rule)):
+    for place in sorted(
+        places, key=lambda place: (place.start, -place.end, place.rule.startswith("generic"), place.rule)
+    ):
         if not kept or place.start >= kept[-1].end:
             kept.append(place)
     return kept
-
-
-def _specific_first(found: tuple[str, str]) -> tuple[bool, str]:
-    return found[0].startswith("generic"), found[0]

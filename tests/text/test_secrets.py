@@ -1,7 +1,41 @@
-from tasks.text.secrets import MAX_SCAN_CHARACTERS, find_secrets
+import pytest
+
+from tasks.text.secrets import MAX_SCAN_CHARACTERS, _places, find_secrets
 
 # Put together here so that no scanner takes this file for a leak.
+AWS_PAIR = (
+    "aws_access_key_id = 'AKIA"
+    + "QYLPMN5HXZ2RT7WK'\naws_secret_access_key = 'kR9vX2mQ7sK4tY8wZ1aB3cD5eF6gH0iJkLmNoPqR'"
+)
 GITHUB = "ghp_" + "R7vX2mQ9sK4tY8wZ1aB3cD5eF6gH0iJkLmNo"
+
+
+@pytest.mark.parametrize(
+    ("rule", "secret", "line"),
+    [
+        ("aws-secret-access-key", "kR9vX2mQ7sK4tY8wZ1aB3cD5eF6gH0iJkLmNoPqR", AWS_PAIR),
+        ("aws-access-token", "AKIA" + "QYLPMN5HXZ2RT7WK", AWS_PAIR),
+        ("slack-bot-token", "xoxb-" + "263594206564-2343594206574-FGqddMF8t08v8N7Oq4i57vs1", "token: {}"),
+        ("stripe-access-token", "sk_live_" + "51HqLyjWDarjtT1zdp7dcQ9vX2mQ7sK4tY8wZ1a", "key = '{}'"),
+        ("gcp-api-key", "AIza" + "SyD9x7Kq2mVb4Rt6Yw8Zc1Ne3Pg5Hj7Lk0Q", "const k = '{}'"),
+        ("npm-access-token", "npm_" + "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5", "//registry.npmjs.org/:_authToken={}"),
+        ("gitlab-pat", "glpat-" + "x7Kq2mVb4Rt6Yw8Zc1Ne", "{}"),
+        ("generic-password", "Tr0ub4dor&3xQz9", 'password = "{}"'),
+    ],
+)
+def test_each_kind_of_secret_is_found(rule: str, secret: str, line: str) -> None:
+    text = f"# settings\n{line.format(secret)}\n"
+    assert (rule, secret) in [(found.rule, text[found.start : found.end]) for found in find_secrets(text)]
+
+
+def test_password_in_an_address_is_found() -> None:
+    text = 'db = "postgres://admin:' + 'Xk9#mQ2vLp7w@db.guardian.internal:5432/app"'
+    assert [found.rule for found in find_secrets(text)] == ["generic-credential-uri"]
+
+
+def test_short_secret_is_hidden_only_where_it_was_found() -> None:
+    places = list(_places("user admin\npassword = 'admin'\n", "generic-password", "low", "admin", "password = 'admin'"))
+    assert [(place.start, place.end) for place in places] == [(23, 28)]
 
 
 def test_every_occurrence_is_found_with_its_rule_and_place() -> None:
