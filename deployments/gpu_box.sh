@@ -19,8 +19,9 @@ stop() { echo "gpu_box: $1" >&2; exit 2; }
 
 [ -n "${PREFECT_API_URL:-}" ] || stop "PREFECT_API_URL is not set: the address of the Prefect server, ending in /api"
 [ -f "$CONSTRAINTS" ] || stop "$CONSTRAINTS is missing: set CONSTRAINTS to rawtune's constraints.txt"
-PYTHON="$(command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3 || true)"
-"${PYTHON:-false}" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || stop "Python 3.11 to 3.13 is needed"
+PYTHON=""
+for name in python3.13 python3.12 python3.11; do "$name" -c "" 2> /dev/null && PYTHON="$name" && break; done
+[ -n "$PYTHON" ] || stop "Python 3.11 to 3.13 is needed"
 
 READY="$ENVIRONMENT/.ready-$(sha256sum "$CONSTRAINTS" | cut -c1-16)"
 if [ ! -f "$READY" ]; then

@@ -52,10 +52,11 @@ echo "$WHEEL_SHA256  $WHEEL_NAME" | sha256sum --check --quiet || fail "the wheel
 READY="$ENVIRONMENT/.ready-$CONSTRAINTS_SHA256"
 if [ ! -f "$READY" ]; then
   stage "environment (some minutes)"
-  PYTHON="$(command -v python3.13 || command -v python3.12 || command -v python3.11 || true)"
+  PYTHON=""
+  for name in python3.13 python3.12 python3.11; do "$name" -c "" 2> /dev/null && PYTHON="$name" && break; done
   [ -n "$PYTHON" ] || fail "the image has no Python of 3.11 to 3.13"
   "$PYTHON" -m venv "$ENVIRONMENT" || {
-    apt-get update -q && apt-get install -q -y "$(basename "$PYTHON")-venv"
+    apt-get update -q && apt-get install -q -y "$PYTHON-venv"
     "$PYTHON" -m venv "$ENVIRONMENT"
   }
   "$ENVIRONMENT/bin/python" -m pip install --quiet -c "$CONSTRAINTS" "rawtune$EXTRAS @ file://$WORK/$WHEEL_NAME"

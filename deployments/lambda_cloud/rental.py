@@ -39,6 +39,8 @@ class Ending(StrEnum):
     """The flow run reached a final state."""
     LOST = "lost"
     """The machine went away or is not healthy."""
+    CANCELLED = "cancelled"
+    """The flow run was to be cancelled before it had started; one that has started ends itself."""
     NOT_STARTED = "not started"
     """The flow run did not start before the boot deadline."""
     EXPIRED = "expired"
@@ -51,6 +53,7 @@ class Watched:
 
     is_final: bool
     has_started: bool
+    is_cancelling: bool = False
 
 
 def choose(offers: Sequence[Offer], patterns: Sequence[str], regions: Sequence[str]) -> list[Offer]:
@@ -101,6 +104,8 @@ async def watch(
             run = await look()
             if run.is_final:
                 return Ending.FINISHED
+            if run.is_cancelling and not run.has_started:
+                return Ending.CANCELLED
             if not run.has_started and now > claim.boot_by:
                 return Ending.NOT_STARTED
         except Exception as error:  # any failure of the server or of the way to it; the deadlines below still hold

@@ -20,7 +20,7 @@ import anyio.abc
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import InfrastructureNotFound, ObjectNotFound
 from prefect.settings import PREFECT_API_URL
-from prefect.states import Crashed, Failed, Pending
+from prefect.states import Cancelled, Crashed, Failed, Pending
 from prefect.workers.base import BaseWorker, BaseWorkerResult
 
 from deployments.lambda_cloud.boot import start_script
@@ -243,7 +243,12 @@ class LambdaWorker(BaseWorker[LambdaJob, LambdaVariables, LambdaResult]):
                 found = await self.client.read_flow_run(run)
             except ObjectNotFound:
                 return Watched(is_final=True, has_started=True)
-            return Watched(found.state is not None and found.state.is_final(), found.start_time is not None)
+            state = found.state
+            return Watched(
+                is_final=state is not None and state.is_final(),
+                has_started=found.start_time is not None,
+                is_cancelling=state is not None and state.is_cancelling(),
+            )
 
         ending = await watch(self.provider, machine.id, claim, look, poll, log)
         log.info("machine %s: %s; terminating it", machine.id, ending)
@@ -252,6 +257,7 @@ class LambdaWorker(BaseWorker[LambdaJob, LambdaVariables, LambdaResult]):
         usd = cost_usd(machine.usd_per_hour, seconds)
         log.info("machine %s is gone after %.0f s: at most $%.2f", machine.id, seconds, usd)
         state: State[Any] | None = {
+            Ending.CANCELLED: Cancelled(message="Cancelled before the run had started."),
             Ending.LOST: Crashed(message=f"machine {machine.id} was lost"),
             Ending.NOT_STARTED: Crashed(message=f"the run did not start on machine {machine.id} in time"),
             Ending.EXPIRED: Failed(name="BudgetReached", message="the machine's time of the budget is used up"),

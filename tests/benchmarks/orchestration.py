@@ -2,8 +2,8 @@
 
     .venv/bin/python -m tests.benchmarks.orchestration [--runs 100] [--at-once 8]
 
-First table: one trivial step as plain Python, as `step.direct` (key, lock, commit, manifest) and as a Prefect task, missed
-and found. Second table: queued runs of one deployment, never more than so many at a time, counted for lost and
+First table: one trivial step as plain Python, as `step.direct` (key, lock, commit, manifest) and as a Prefect task,
+missed and found. Second table: queued runs of one deployment, never more than so many at a time, counted for lost and
 doubled steps; beside it the same work in plain processes.
 """
 
