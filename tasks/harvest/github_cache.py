@@ -40,8 +40,9 @@ class Listed(BaseModel):
 class Index(BaseModel):
     """All that is known of a repository's pull requests since a date."""
 
-    clone_url: str
-    web_url: str
+    clone_url: str = ""
+    """Empty until GitHub has said it."""
+    web_url: str = ""
     covered_since: str | None = None
     """Every pull request created at this moment or later is in `pulls`; empty = all; null = nothing is known."""
     watermark: str = ""

@@ -40,13 +40,16 @@ query($owner: String!, $name: String!, $first: Int!, $after: String, $field: Iss
 
 
 class Lister:
-    """Lists pull requests by GraphQL or REST. After a GraphQL page, `trunk` is the default branch and its commit."""
+    """Lists pull requests by GraphQL or REST, and notes what the pages say beside them."""
 
     def __init__(self, client: Client, cache: GithubCache, interface: Literal["graphql", "rest"]) -> None:
         self.client = client
         self.cache = cache
         self.interface = interface
         self.trunk: tuple[str, str] | None = None
+        """Default branch and its commit; GraphQL says it."""
+        self.repository: dict[str, Any] = {}
+        """The repository's own resource; REST gives it with every pull request."""
         self.etag: str | None = None
 
     def pages(self, order: Order, etag: str | None = None) -> Iterator[list[Listed]]:
@@ -87,6 +90,7 @@ class Lister:
                 return
             for item in answer.data:
                 self.cache.keep_thread(detail(item), "details")
+                self.repository = (item.get("base") or {}).get("repo") or self.repository
             yield [_from_rest(item) for item in answer.data]
 
 
@@ -111,7 +115,11 @@ def refresh(index: Index, lister: Lister, params: PullsParams, until: int) -> In
                 covered = page[-1].created_at
                 break
     watermark = max([watermark, *(item.updated_at for item in pulls.values())])
-    return index.model_copy(update={"pulls": pulls, "watermark": watermark, "covered_since": covered, "etag": etag})
+    news = {"pulls": pulls, "watermark": watermark, "covered_since": covered, "etag": etag}
+    known = lister.repository
+    if not index.clone_url and "clone_url" in known:
+        news |= {"clone_url": known["clone_url"], "web_url": known["html_url"]}
+    return index.model_copy(update=news)
 
 
 def choose(pulls: dict[int, Listed], params: PullsParams, until: int) -> tuple[PullReference, ...]:

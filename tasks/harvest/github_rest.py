@@ -39,10 +39,13 @@ def detail(item: Item) -> Item:
 def rest_threads(client: Client, cache: GithubCache, references: Sequence[PullReference]) -> Iterator[Item]:
     """Threads of the pull requests, in the order given."""
     details = {item.number: _detail(client, cache, item) for item in references}
-    since = min((found["created_at"] for found in details.values()), default="")
+    span = (
+        min((found["created_at"] for found in details.values()), default=""),
+        max((found["updated_at"] for found in details.values()), default=""),
+    )
     numbers = [item.number for item in references]
-    comments = _grouped(client, "/issues/comments", "/issues/{}/comments", numbers, since, "issue_url")
-    remarks = _grouped(client, "/pulls/comments", "/pulls/{}/comments", numbers, since, "pull_request_url")
+    comments = _grouped(client, "/issues/comments", "/issues/{}/comments", numbers, span, "issue_url")
+    remarks = _grouped(client, "/pulls/comments", "/pulls/{}/comments", numbers, span, "pull_request_url")
     for number in numbers:
         reviews = [item for item in client.items(f"/pulls/{number}/reviews") if item.get("submitted_at")]
         yield details[number] | {
@@ -100,26 +103,33 @@ def _detail(client: Client, cache: GithubCache, reference: PullReference) -> Ite
 
 
 def _grouped(
-    client: Client, everywhere: str, one: str, numbers: list[int], since: str, address: str
+    client: Client, everywhere: str, one: str, numbers: list[int], span: tuple[str, str], address: str
 ) -> Callable[[int], list[Item]]:
-    """Reads a kind of comment of all the pull requests, and returns how to get those of one."""
-    found: dict[int, list[Item]] = {}
-    wanted = set(numbers)
-    pages = (
-        client.pages(everywhere, {"since": since, "sort": "created", "direction": "asc"}) if len(numbers) > 1 else ()
-    )
-    for count, answer in enumerate(pages, 1):
+    """Reads a kind of comment of all the pull requests, and returns how to get those of one.
+
+    Args:
+        client: asks GitHub.
+        everywhere: path of the repository-wide list.
+        one: path of the list of one pull request.
+        numbers: the pull requests.
+        span: when the first of them was created and the last updated; no comment lies outside.
+        address: field that says which pull request a comment belongs to.
+    """
+    if len(numbers) < 2:
+        return lambda number: client.items(one.format(number))
+    found: dict[int, list[Item]] = {number: [] for number in numbers}
+    query = {"since": span[0], "sort": "created", "direction": "asc"}
+    for count, answer in enumerate(client.pages(everywhere, query), 1):
         last = last_page(answer.headers.get("link", "")) or count
         if max(last, count) > len(numbers):  # one request per pull request is cheaper
-            break
+            return lambda number: client.items(one.format(number))
         for item in answer.data:
             number = int(item[address].rsplit("/", 1)[-1])
-            if number in wanted:
-                found.setdefault(number, []).append(item)
-    else:
-        if len(numbers) > 1:
-            return lambda number: found.get(number, [])
-    return lambda number: client.items(one.format(number))
+            if number in found:
+                found[number].append(item)
+        if answer.data and answer.data[-1]["created_at"] > span[1]:
+            break
+    return lambda number: found[number]
 
 
 def _comment(item: Item) -> Item:

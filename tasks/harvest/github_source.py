@@ -47,13 +47,16 @@ def open_github(source: SourceParams, github: GithubParams, until: int, store: S
 
     client = Client(github, source.repo, waiting)
     cache = GithubCache(store, github, source.repo)
-    index = cache.index() or _introduce(client)
+    index = cache.index() or Index()
     trunk: Trunk | None = None
     selection: tuple[PullReference, ...] = ()
     if source.pulls is not None:
         index, trunk = _list(client, cache, index, source, until)
         selection = choose(index.pulls, source.pulls, until)
-        cache.keep_index(index)
+    if not index.clone_url:
+        facts = client.get("").data
+        index = index.model_copy(update={"clone_url": facts["clone_url"], "web_url": facts["html_url"]})
+    cache.keep_index(index)
     remote = Remote(url=index.clone_url, github=github)
     trunk = trunk or _ask_git(remote, source.repo)
     mirror = mirror_of(remote, store)
@@ -71,11 +74,6 @@ def open_github(source: SourceParams, github: GithubParams, until: int, store: S
     if waited:
         emit(Event(PHASE, "finished", state="Completed"))
     return OnGithub(opened, index.web_url, selection)
-
-
-def _introduce(client: Client) -> Index:
-    facts = client.get("").data
-    return Index(clone_url=facts["clone_url"], web_url=facts["html_url"])
 
 
 def _list(

@@ -341,7 +341,7 @@ def test_harvest_waiting_for_a_limit_is_shown(store: Store, github: Github) -> N
     ],
 )
 def test_harvest_refused_says_what_is_wrong(store: Store, github: Github, kind: str, words: str) -> None:
-    github.faults.append(Fault(kind))  # type: ignore[arg-type]
+    github.faults.append(Fault(kind, times=2))  # type: ignore[arg-type]
     with pytest.raises(InputError, match=words) as raised:
         resolved(store, github)
     assert "\n" not in str(raised.value)

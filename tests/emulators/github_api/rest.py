@@ -43,7 +43,7 @@ def _below(repository: Repository, api: str, rest: str, query: dict[str, str]) -
         if pull is None:
             raise Missing(rest)
         kinds = {
-            ("pulls", None): lambda: _pull(repository, api, pull, whole=True),
+            ("pulls", None): lambda: _whole(repository, api, pull),
             ("pulls", "files"): lambda: files(repository, pull),
             ("pulls", "commits"): lambda: _commits(repository, pull),
             ("pulls", "reviews"): lambda: [_review(review) for review in pull.reviews],
@@ -86,12 +86,19 @@ def _pulls(repository: Repository, api: str, query: dict[str, str]) -> list[Json
     found.sort(key=lambda pull: (pull.updated_at if sort == "updated" else pull.created_at, pull.number))
     if query.get("direction", "desc" if sort == "created" else "asc") == "desc":
         found.reverse()
-    return [_pull(repository, api, pull, whole=False) for pull in found]
+    own = _repository(repository, api)
+    return [_pull(repository, api, pull, own) for pull in found]
 
 
-def _pull(repository: Repository, api: str, pull: Pull, *, whole: bool) -> Json:
+def _whole(repository: Repository, api: str, pull: Pull) -> Json:
+    remarks = sum(len(review.comments) for review in pull.reviews)
+    counts = {"merged": pull.merged_at is not None, "comments": len(pull.comments), "review_comments": remarks}
+    return _pull(repository, api, pull, _repository(repository, api)) | counts
+
+
+def _pull(repository: Repository, api: str, pull: Pull, own: Json) -> Json:
     address = f"{api}/repos/{repository.name}/pulls/{pull.number}"
-    item = {
+    return {
         "id": 1000 + pull.number,
         "url": address,
         "issue_url": f"{api}/repos/{repository.name}/issues/{pull.number}",
@@ -109,12 +116,8 @@ def _pull(repository: Repository, api: str, pull: Pull, *, whole: bool) -> Json:
         "merge_commit_sha": pull.merge_commit or "f" * 40,  # of an open one: a test merge that nobody can fetch
         "draft": pull.draft,
         "head": {"ref": pull.head_ref, "sha": pull.head, "repo": {"id": 2} if pull.head_repo else None},
-        "base": {"ref": pull.base_ref, "sha": pull.base, "repo": {"id": repository.id}},
+        "base": {"ref": pull.base_ref, "sha": pull.base, "repo": own},
     }
-    if whole:
-        remarks = sum(len(review.comments) for review in pull.reviews)
-        item |= {"merged": pull.merged_at is not None, "comments": len(pull.comments), "review_comments": remarks}
-    return item
 
 
 def _everywhere(repository: Repository, api: str, rest: str, query: dict[str, str]) -> list[Json]:

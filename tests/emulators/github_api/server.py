@@ -9,6 +9,7 @@ import os
 import socket
 import struct
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -57,10 +58,8 @@ class Github:
 @contextmanager
 def serve(*repositories: Repository, token: str | None = None) -> Iterator[Github]:
     """Runs the emulator on a free port of loopback for the duration of the block."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
-    github = Github(Hub(list(repositories), token), f"http://127.0.0.1:{server.server_port}")
-    server.github = github  # type: ignore[attr-defined]
+    server = _Server(("127.0.0.1", 0), _Handler)
+    github = server.github = Github(Hub(list(repositories), token), f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
@@ -70,14 +69,24 @@ def serve(*repositories: Repository, token: str | None = None) -> Iterator[Githu
         server.server_close()
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    github: Github
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing is wrong with a client that hangs up; everything else is shown."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
     @property
     def github(self) -> Github:
-        found: Github = self.server.github  # type: ignore[attr-defined]
-        return found
+        assert isinstance(self.server, _Server)
+        return self.server.github
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing on stderr: the log is `Github.requests`."""
