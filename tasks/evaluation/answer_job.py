@@ -22,6 +22,9 @@ from tasks.model.child_main import Report
 IGNORED = -100
 """Label of a token that bears no loss."""
 
+GPU_FACTOR = 16
+"""A GPU takes this many times the batch: its memory is for nothing else, and small batches leave it idle."""
+
 LOSS_BATCH_TOKENS = 2_048
 """Padded tokens per forward pass when losses are measured: logits of 50,000 words in 32 bits are then 400 MB."""
 
@@ -45,10 +48,11 @@ def answer(request: dict[str, Any], report: Report) -> dict[str, Any]:
     prompts = [json.loads(line) for line in Path(request["prompts"]).read_text("utf-8").splitlines()]
     rows = [json.loads(line) for line in Path(request["rows"]).read_text("utf-8").splitlines()]
     model, device = load(request["model"], request["adapter"], request["dtype"])
+    factor = GPU_FACTOR if device.type == "cuda" else 1
     loaded = time.monotonic()
-    answers = _generate_all(model, device, prompts, request, report)
+    answers = _generate_all(model, device, prompts, request, factor * request["batch_tokens"], report)
     generated = time.monotonic()
-    measured = losses(model, device, rows, request["pad_id"], LOSS_BATCH_TOKENS)
+    measured = losses(model, device, rows, request["pad_id"], factor * LOSS_BATCH_TOKENS)
     general = [row for row in rows if row["stream"] == request["kl_stream"]]
     return {
         "answers": answers,
@@ -65,7 +69,12 @@ def answer(request: dict[str, Any], report: Report) -> dict[str, Any]:
 
 
 def _generate_all(
-    model: Any, device: torch.device, prompts: list[dict[str, Any]], request: dict[str, Any], report: Report
+    model: Any,
+    device: torch.device,
+    prompts: list[dict[str, Any]],
+    request: dict[str, Any],
+    batch_tokens: int,
+    report: Report,
 ) -> list[dict[str, Any]]:
     answers: list[dict[str, Any]] = [{}] * len(prompts)
     done = _finished(Path(request["finished"]))
@@ -73,7 +82,7 @@ def _generate_all(
     with Path(request["finished"]).open("a", encoding="utf-8") as log:
         for limit in sorted({prompt["limit"] for prompt in prompts}):
             chosen = [index for index, prompt in enumerate(prompts) if prompt["limit"] == limit]
-            for places in batches([len(prompts[index]["ids"]) for index in chosen], limit, request["batch_tokens"]):
+            for places in batches([len(prompts[index]["ids"]) for index in chosen], limit, batch_tokens):
                 batch = [chosen[place] for place in places]
                 ids = [prompts[index]["ids"] for index in batch]
                 name = hashlib.sha256(json.dumps([limit, ids]).encode()).hexdigest()

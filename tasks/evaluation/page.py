@@ -13,6 +13,7 @@ from tasks.base.records import Answer, Item
 from tasks.evaluation.charts import Interval, curve, forest
 from tasks.evaluation.comparison import GUESS
 from tasks.evaluation.display import shown
+from tasks.evaluation.general import PREFIX
 from tasks.evaluation.params import Arm, Suite
 from tasks.evaluation.scoring import Score
 
@@ -88,8 +89,12 @@ def examples(
     before, after = by_arm.get(Arm.BASE, {}), by_arm.get(Arm.TUNED, {})
     both = [item for item in items if item.id in before and item.id in after]
     gain = {item.id: after[item.id].score - before[item.id].score for item in both}
-    wins = sorted((item for item in both if gain[item.id] > 0), key=lambda item: (-gain[item.id], item.id))
-    losses = sorted((item for item in both if gain[item.id] < 0), key=lambda item: (gain[item.id], item.id))
+    wins = sorted(
+        (item for item in both if gain[item.id] > 0), key=lambda item: (_is_general(item), -gain[item.id], item.id)
+    )
+    losses = sorted(
+        (item for item in both if gain[item.id] < 0), key=lambda item: (_is_general(item), gain[item.id], item.id)
+    )
     invented = [
         item
         for item in both
@@ -115,7 +120,7 @@ def examples(
 def _example(item: Item, answers: Answers, scores: Mapping[str, Mapping[str, Score]]) -> dict[str, Any]:
     return {
         "suite": item.suite,
-        "source": shown(f"{item.document_id}, lines {item.span[0]}–{item.span[1]}"),
+        "source": shown(item.document_id if _is_general(item) else f"{item.document_id}, {_lines(item.span)}"),
         "question": shown(item.question),
         "reference": shown(item.answers[0]),
         "answers": [
@@ -124,6 +129,14 @@ def _example(item: Item, answers: Answers, scores: Mapping[str, Mapping[str, Sco
             if item.id in found
         ],
     }
+
+
+def _is_general(item: Item) -> bool:
+    return item.suite.startswith(PREFIX)
+
+
+def _lines(span: tuple[int, int]) -> str:
+    return f"line {span[0]}" if span[0] == span[1] else f"lines {span[0]}–{span[1]}"
 
 
 def percent(value: float | None) -> str:

@@ -121,7 +121,7 @@ class AnswerParams(Params):
     losses.
     """
     answer_batch_tokens: Annotated[int, EXECUTION] = Field(4096, ge=64)
-    """Prompt and answer tokens of one batch, so that memory is bounded."""
+    """Prompt and answer tokens of one batch on a CPU, so that memory is bounded; a GPU takes 16 times as many."""
 
 
 class ReportParams(Params):

@@ -12,7 +12,7 @@ summary.json:
     abstention  arm → {recall, false_refusals}
     losses      arm → stream → {loss, tokens}, nats per token
     judge       arm → {judge, items, correct, partial, wrong, abstain, mean, labelled, kappa, abstention_agreement}
-    cost        tokens: trained (in the table), answered (generated, by arm), trained_per_recall_point (null without gain)
+    cost        tokens: trained (in the table), answered (by arm), trained_per_recall_point (null without a gain)
 Shares are between 0 and 1. `low` and `high` are null where a single document gives no interval. `forgetting` is the sum
 of the general suites.
 """

@@ -34,7 +34,7 @@ EVALUATION: Final[dict[str, Any]] = {
     "suites": ["recall", "held-out", "code", "dated", "pull", "unanswerable"],
     "arms": list(ARMS),
     "max_new_tokens": 48,
-    "answer_batch_tokens": 65_536,
+    "answer_batch_tokens": 16_384,
 }
 RECIPES: Final[dict[str, dict[str, Any]]] = {
     "article": {
