@@ -36,6 +36,7 @@ def model_folders(tmp_path_factory: pytest.TempPathFactory, tokenizer_folder: Pa
     for name, template, model in (
         ("llama", LLAMA_TEMPLATE, "byte-level"),
         ("mistral", MISTRAL_TEMPLATE, "metaspace"),
+        ("mistral-legacy", MISTRAL_TEMPLATE, "prepend"),
         ("generation-marks", GENERATION_TEMPLATE, "byte-level"),
     ):
         folder = tmp_path_factory.mktemp(name)
@@ -47,7 +48,7 @@ def model_folders(tmp_path_factory: pytest.TempPathFactory, tokenizer_folder: Pa
 
 
 def _small_tokenizer(kind: str):
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
     special = [
         "<unk>",
@@ -60,13 +61,16 @@ def _small_tokenizer(kind: str):
         "<|im_end|>",
     ]
     lines = [Path(__file__).read_text("utf-8")]
-    made = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=kind == "metaspace"))
+    made = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=kind != "byte-level"))
     if kind == "byte-level":
         made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         made.decoder = decoders.ByteLevel()
         alphabet = pre_tokenizers.ByteLevel.alphabet()
     else:
-        made.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+        if kind == "metaspace":
+            made.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+        else:  # as the first Mistral and Llama 2 tokenizers: every stretch between control tokens begins with a space
+            made.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
         made.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace(prepend_scheme="first")])
         special += [f"<0x{byte:02X}>" for byte in range(256)]
         alphabet = []

@@ -42,11 +42,11 @@ def test_ids_equal_those_of_transformers(model_folders: dict[str, Path]) -> None
         assert made == expected[name], name
 
 
-@pytest.mark.parametrize("name", ["smollm2", "llama", "mistral", "generation-marks"])
+@pytest.mark.parametrize("name", ["smollm2", "llama", "mistral", "mistral-legacy", "generation-marks"])
 def test_loss_is_on_answers_and_their_end_of_turn_only(name: str, model_folders: dict[str, Path]) -> None:
     tokenizer = TextTokenizer.load(model_folders[name])
     ids, labels = render_dialogue(tokenizer, turns("What is one?", "It is 1.", "And two?", "It is 2."))
-    end = {"llama": "<|eot_id|>", "mistral": "</s>"}.get(name, "<|im_end|>")
+    end = {"llama": "<|eot_id|>", "mistral": "</s>", "mistral-legacy": "</s>"}.get(name, "<|im_end|>")
     trained = [label for label in labels if label != NO_LOSS]
     assert all(label in (NO_LOSS, number) for label, number in zip(labels, ids, strict=True))
     assert tokenizer.decode(trained).replace(" ", "") == f"Itis1.{end}Itis2.{end}"
