@@ -9,6 +9,8 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from deployments.local_server import free_port
@@ -139,3 +141,20 @@ class PrefectServer:
         assert self.process is not None
         self.process.kill()
         self.process.wait(30)
+
+
+@contextmanager
+def process_worker(server: PrefectServer, pool: str) -> Iterator[None]:
+    """A process worker of the pool, as it is run in earnest, but polling fast; flows of the tests can be imported."""
+    own = {
+        "PREFECT_WORKER_QUERY_SECONDS": "1",
+        "PREFECT_WORKER_CANCELLATION_POLL_SECONDS": "2",
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+    }
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--type", "process"]
+    worker = subprocess.Popen(command, env=server.environment | own, stdout=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        worker.terminate()
+        worker.wait(60)

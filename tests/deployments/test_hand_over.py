@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,11 +21,10 @@ from flows.compute import Work, placed
 from tasks.base.errors import InputError
 from tasks.base.store import Artifact, Store
 from tasks.training.params import TrainingParams
-from tests.deployments.prefect_server import PrefectServer
+from tests.deployments.prefect_server import PrefectServer, process_worker
 
 pytestmark = pytest.mark.slow
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 NOTHING = Artifact(step="tests/nothing", version="1", uri="", sha256="0" * 64, counts={})
 
 
@@ -79,18 +75,8 @@ def office(server: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> I
         for name in ("standing_in", "handing_over"):
             deployment = RunnerDeployment.from_entrypoint(f"tests.deployments.sample_flows.{name}", name=pool)
             deployment.apply(work_pool_name=pool)
-        own = {
-            "PREFECT_WORKER_QUERY_SECONDS": "1",
-            "PREFECT_WORKER_CANCELLATION_POLL_SECONDS": "2",
-            "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")]),
-        }
-        command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--type", "process"]
-        worker = subprocess.Popen(command, env=server.environment | own, stdout=subprocess.DEVNULL)
-        try:
+        with process_worker(server, pool):
             yield Office(client, pool, store)
-        finally:
-            worker.terminate()
-            worker.wait(30)
 
 
 def test_hand_over_starts_a_crashed_child_again(office: Office):
