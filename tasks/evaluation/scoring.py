@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from tasks.base.records import Answer, Item, Record
@@ -135,7 +137,9 @@ def program_passes(problem: Mapping[str, str], answer: str) -> float:
 def score_arm(arm: str, items: Sequence[Item], answers: Iterable[Answer]) -> list[Score]:
     """Scores of an arm, in the order of the items; an item that the arm did not answer has none."""
     by_item = {answer.item_id: answer for answer in answers}
-    return [_scored(arm, item, by_item[item.id]) for item in items if item.id in by_item]
+    answered = [item for item in items if item.id in by_item]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # programs in the sandbox run beside each other
+        return list(pool.map(lambda item: _scored(arm, item, by_item[item.id]), answered))
 
 
 def parses(item: Item, answer: str) -> bool | None:
