@@ -8,11 +8,13 @@ dropped diff of a pull request is a verdict `diff-…` under `<id>#<path>`, and 
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
+from tasks.base.errors import InputError
 from tasks.base.records import Document, Kind
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
@@ -24,6 +26,16 @@ VERSION: Final = "2026.11.24"
 
 BYTES_PER_TOKEN: Final = 3.6
 """Of source code and prose in SmolLM2's tokenizer (3.64 over 10 MB of Python, research/cpu.md section 8)."""
+
+HEAD_LINES: Final = 10
+"""A generator's mark stands this near the top; further down it is prose about generated files."""
+
+_FIRST_LINES: Final = re.compile(r"@@ -[01](?:,\d+)? \+[01](?:,\d+)? @@")
+_MARKER: Final = re.compile(
+    r"(?<![\w.])@generated\b"
+    r"|(?i:\bcode generated\b[^\n]*\bdo not (?:edit|modify))"
+    r"|(?i:\bauto-?generated\b[^\n]*\bdo not edit)"
+)
 
 
 class Drop(NamedTuple):
@@ -89,6 +101,14 @@ def filter_diffs(document: Document, params: FilterParams) -> tuple[Document, li
     return (document.model_copy(update={"meta": document.meta | {"files": kept}}) if dropped else document), dropped
 
 
+def generated_marker(patch: str) -> str | None:
+    """What marks the file of a diff as generated, where the diff shows the file's first lines."""
+    if not _FIRST_LINES.match(patch):
+        return None
+    found = _MARKER.search("\n".join(patch[:4_000].split("\n", HEAD_LINES)[:HEAD_LINES]))
+    return " ".join(found.group().split())[:80] if found else None
+
+
 def over_budget(sizes: Iterable[tuple[Document, int]], budgets: tuple[BudgetParams, ...]) -> set[str]:
     """Ids beyond the token budgets: per budget the newest pull requests, or files and pages by hash of their id, are
     kept while they fit.
@@ -114,7 +134,11 @@ def over_budget(sizes: Iterable[tuple[Document, int]], budgets: tuple[BudgetPara
 
 @step("corpus/filter", VERSION)
 def filter_documents(run: StepRun, documents: list[Artifact], params: FilterParams) -> None:
-    """Writes the documents that are kept, and a verdict for whatever is not."""
+    """Writes the documents that are kept, and a verdict for whatever is not.
+
+    Raises:
+        InputError: a repository is listed twice.
+    """
     beyond = (
         over_budget(
             ((document, document_tokens(document)) for document in _kept(run, documents, params, report=False)),
@@ -136,7 +160,11 @@ def filter_documents(run: StepRun, documents: list[Artifact], params: FilterPara
 
 def _kept(run: StepRun, documents: list[Artifact], params: FilterParams, report: bool) -> Iterator[Document]:
     sources = [run.read(artifact, Document) for artifact in documents]
+    last = ""
     for document in heapq.merge(*sources, key=lambda document: document.id):
+        if document.id == last:
+            raise InputError(f"sources: {document.id} comes from two sources; list every repository once")
+        last = document.id
         drop = judge(document, params)
         kept, diffs = filter_diffs(document, params) if drop is None else (document, [])
         if report:
@@ -157,7 +185,12 @@ def _judge_diff(file: dict[str, Any], params: FilterParams) -> Drop | None:
         return Drop(f"diff-{kind}")
     if matches(path, params.exclude):
         return Drop("diff-excluded")
-    tokens = estimated_tokens(file.get("patch") or "")
+    patch = file.get("patch") or ""
+    if params.generated_diffs == "drop" and (marker := generated_marker(patch)):
+        return Drop("diff-generated", marker)
+    if params.max_line_characters is not None and max(map(len, patch.split("\n"))) > params.max_line_characters:
+        return Drop("diff-long-line")
+    tokens = estimated_tokens(patch)
     if params.max_file_tokens is not None and tokens > params.max_file_tokens:
         return Drop("diff-too-large", f"about {tokens} tokens")
     return None
