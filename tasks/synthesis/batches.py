@@ -95,6 +95,8 @@ class Batches:
             record.unlink()
 
     async def _work(self) -> None:
+        import openai
+
         try:
             await self._recover()
             while True:
@@ -103,8 +105,8 @@ class Batches:
                 await self._gathered()
                 while self._queue:
                     await self._round()
-        except asyncio.CancelledError:
-            raise
+        except openai.OpenAIError as error:
+            self._fail(SourceError(f"synthesis.batch: {self.client.base_url} fails ({error})"))
         except Exception as error:  # handed to whoever waits; the work ends with it
             self._fail(error)
 
@@ -214,8 +216,8 @@ class Batches:
         """Replies by call digest; calls without one are to be asked again. Settles every reservation of the batch."""
         if batch.status == "failed":
             problems = "; ".join(str(error.message) for error in (batch.errors and batch.errors.data) or [])
-            for name in names.values():
-                await self.budget.settle(name, Decimal(0))
+            await self._free(names)
+            self._path((batch.metadata or {}).get(MARK, "")).unlink(missing_ok=True)
             raise SourceError(f"synthesis.batch: batch {batch.id} failed ({problems})")
         replies: dict[str, Reply] = {}
         for identifier in (batch.output_file_id, batch.error_file_id):
@@ -233,20 +235,23 @@ class Batches:
         for path in sorted(self.folder.glob("*.json")):
             record = json.loads(path.read_text("utf-8"))
             names: dict[str, str] = record["reservations"]
-            batch = (
-                await self.client.batches.retrieve(record["batch"])
-                if record["batch"]
-                else await self._find(record["mark"])
-            )
-            if batch is None:  # the crash came before the submission
-                for name in names.values():
-                    await self.budget.settle(name, Decimal(0))
-                path.unlink()
+            batch = await self._find(record["mark"])
+            if batch is None:
+                if record["batch"] is None:  # the crash came before the submission
+                    await self._free(names)
+                path.unlink()  # else the server has forgotten it, and what it cost stays reserved
                 continue
             self._early |= await self._collect(await self._ended(batch), names, record["models"])
 
+    async def _free(self, names: dict[str, str]) -> None:
+        for name in names.values():
+            await self.budget.settle(name, Decimal(0))
+
+    def _path(self, mark: str) -> Path:
+        return self.folder / f"{mark}.json"
+
     def _save(self, record: dict[str, Any]) -> None:
-        target = self.folder / f"{record['mark']}.json"
+        target = self._path(record["mark"])
         partial = target.with_suffix(".partial")
         partial.write_text(json.dumps(record), "utf-8")
         partial.replace(target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -25,8 +26,11 @@ _DEICTIC: Final = re.compile(
 """Words that point at something which a person who only has the question does not see."""
 
 _CODE: Final = re.compile(r"`([^`\n]+)`|\b([A-Za-z_$][\w$]*(?:[._/-][\w$]+)*)\b")
-_IDENTIFIER: Final = re.compile(r"[a-z][A-Z]|[A-Za-z]_[A-Za-z]|\w/\w|\w\.\w{2,}|\w\(\)")
-"""What makes a word an identifier, a path or a file name rather than prose."""
+_IDENTIFIER: Final = re.compile(r"[a-z][A-Z]|[A-Za-z]_[A-Za-z]|\w/\w+/\w|\w\.\w{2,}")
+"""What makes a word an identifier, a path or a file name rather than prose (`and/or` is prose)."""
+
+SCRIPT_FRACTION: Final = 0.02
+"""A script counts as the document's if at least this share of its letters is written in it."""
 
 _NUMBER: Final = re.compile(r"\d+(?:[.,:]\d+)+|\d{2,}")
 """Numbers of two digits and more; smaller ones may count what the document lists."""
@@ -73,8 +77,12 @@ def problem(document: Document, draft: Draft, max_answer_characters: int) -> tup
         if missing := missing_evidence(source, draft):
             return "not-in-source", _short(missing)
     if draft.answerable:
+        places = (source_text(source), source.path, source.repo, document.path, document.title)
+        for name in identifiers(question):
+            if not _known(name, (*places, source_text(document))):
+                return "unknown-identifier", name
         for name in identifiers(answer):
-            if not _known(name, document, source, question):
+            if not _known(name, (*places, question)):
                 return "unknown-identifier", name
         for number in _NUMBER.findall(answer):
             if number not in source_text(source) and number not in question and number not in document.path:
@@ -123,10 +131,9 @@ def identifiers(text: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _known(name: str, document: Document, source: Document, question: str) -> bool:
-    """Whether an identifier of the answer is the source's, the other document's, or given by the question."""
+def _known(name: str, places: Sequence[str]) -> bool:
+    """Whether an identifier, or what is called in it, stands in one of the texts."""
     squeezed = " ".join(name.split())
-    places = (source_text(source), source.path, source.repo, document.path, document.repo, question)
     if any(squeezed in place for place in places):
         return True
     bare = squeezed.rstrip("()").split("(")[0]
@@ -136,9 +143,9 @@ def _known(name: str, document: Document, source: Document, question: str) -> bo
 def language_problem(source: Document, draft: Draft) -> str:
     """Why question or answer are in another language than the document; empty where that cannot be told."""
     text = source_text(source)
-    scripts = {_script(text), _script(draft.question) or _script(text)}
-    if len(scripts) > 1 and None not in scripts:
-        return f"{_script(draft.question)} letters, {_script(text)} in the document"
+    asked, known = scripts(draft.question), scripts(text)
+    if asked and known and known[asked.most_common(1)[0][0]] < SCRIPT_FRACTION * known.total():
+        return f"{asked.most_common(1)[0][0]} letters"
     spoken, written = language(draft.answer), language(text)
     return f"{spoken}, document {written}" if spoken and written and spoken != written else ""
 
@@ -154,10 +161,12 @@ def language(text: str) -> str | None:
     return ranked[0][0]
 
 
-def _script(text: str) -> str | None:
-    """The script of most letters: the first word of their Unicode names; None for a text without letters."""
-    letters = Counter(unicodedata.name(char, " ").split()[0] for char in text[:4000] if char.isalpha())
-    return letters.most_common(1)[0][0] if letters else None
+def scripts(text: str) -> Counter[str]:
+    """Letters by script: the first word of their Unicode names, the three Japanese ones as one."""
+    found = Counter(unicodedata.name(char, "?").split()[0] for char in text[:4000] if char.isalpha())
+    for kana in ("HIRAGANA", "KATAKANA"):
+        found["CJK"] += found.pop(kana, 0)
+    return +found
 
 
 def _short(text: str) -> str:

@@ -1,8 +1,7 @@
 """Questions that were asked before: the same words, or nearly the same words about the same names.
 
 Two questions that differ in an identifier or number are never duplicates, however alike the rest is. Wordings of one
-fact are meant to be alike, so
-likeness is measured on runs of words and the limit is high.
+fact are meant to be alike, so likeness is measured on runs of words and the limit is high.
 """
 
 from __future__ import annotations
@@ -29,17 +28,18 @@ class Asked:
         """`duplicate` or `near-duplicate` if it was asked before, else None and it is remembered.
 
         Args:
-            question: compared exactly, case and punctuation aside.
+            question: compared exactly, white space aside.
             answer: compared with the question for near duplicates only.
-            near: whether near duplicates count; templates make none by construction.
+            near: whether case and punctuation are put aside and near duplicates count. Not for templates: their
+                questions may differ in nothing but `Fuel` and `fuel`, or `./a` and `../a`.
         """
-        exact = _digest(question)
+        exact = _digest(normalise(question) if near else " ".join(question.split()))
         if exact in self._exact:
             return "duplicate"
         if near:
             names = " ".join(sorted([*identifiers(question), *re.findall(r"\d+", question)]))
             written = signature(f"{normalise(question)} {normalise(answer)[:500]}")
-            alike = self._near.setdefault(_digest(names), [])
+            alike = self._near.setdefault(_digest(normalise(names)), [])
             if any(jaccard(written, other) >= NEAR for other in alike):  # type: ignore[arg-type]
                 return "near-duplicate"
             alike.append(written)
@@ -48,4 +48,4 @@ class Asked:
 
 
 def _digest(text: str) -> bytes:
-    return hashlib.blake2b(normalise(text).encode("utf-8", "surrogatepass"), digest_size=12).digest()
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).digest()

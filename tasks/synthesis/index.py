@@ -2,9 +2,8 @@
 the rest.
 
 It holds names and places only, never texts, so its memory grows with the number of files and names; a document is
-read again from the split by
-its offset. Edges (an import, a call) never cross the split: a trained dialogue must not tell what a held-out document
-says.
+read again from the split by its offset. Edges (an import, a call) never cross the split: a trained dialogue must not
+tell what a held-out document says.
 """
 
 from __future__ import annotations

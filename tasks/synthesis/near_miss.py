@@ -90,10 +90,11 @@ def template(subject: Subject, params: SynthesisParams) -> Iterator[Draft | Verd
 
 def _definitions(subject: Subject, number: int) -> Iterator[Draft]:
     document, index = subject.document, subject.index
-    found = structure(document.path, document.text).definitions
-    names = list(dict.fromkeys(item.name for item in found if item.kind in CALLABLE))
+    tree = structure(document.path, document.text)
+    names = list(dict.fromkeys(item.name for item in tree.definitions if item.kind in CALLABLE))
+    imported = [name for item in tree.imports for name in item.names]
     made: set[str] = set()
-    for name, fake in _fakes(names):
+    for name, fake in _fakes(names, list(dict.fromkeys([*names, *imported]))):
         if len(made) == number:
             return
         if fake in made or fake in document.text or index.is_defined(document.repo, fake):
@@ -105,11 +106,16 @@ def _definitions(subject: Subject, number: int) -> Iterator[Draft]:
         yield Draft(question, answer, (1, document.text.count("\n") + 1), (name,), answerable=False)
 
 
-def _fakes(names: list[str]) -> Iterator[tuple[str, str]]:
-    """(real name, made-up name): first one of every name, then a second of every name, up to `FAKES_PER_NAME`."""
+def _fakes(names: list[str], pool: list[str]) -> Iterator[tuple[str, str]]:
+    """(real name, made-up name): first one of every name, then a second of every name, up to `FAKES_PER_NAME`.
+
+    Args:
+        names: names of the file, in order.
+        pool: these names, then others that the file knows, whose last words may be borrowed.
+    """
     for turn in range(1, FAKES_PER_NAME + 1):
         for place, name in enumerate(names):
-            fake = mixed(name, (names * 2)[place + turn : place + len(names)])
+            fake = mixed(name, (pool * 2)[place + turn : place + len(pool)])
             if fake is not None:
                 yield name, fake
 

@@ -149,6 +149,8 @@ class Online:
             raise InputError(f"synthesis.model: {call.model} is not known at {self.client.base_url} ({message})")
         if code in MODERATION_CODES:
             return Reply("", "moderated", message, None)
+        if code == "context_length_exceeded" or "maximum context length" in message:
+            raise InputError(f"synthesis.window_characters: too much for the context of {call.model} ({message})")
         if status in (408, 409, 429) or status >= 500:
             pause = retry_after(error.response.headers)
             self.throttle.complained(began, pause or 0.0)

@@ -11,7 +11,7 @@ from tasks.base.records import Document, Kind, Verdict
 from tasks.synthesis import code_wordings as wordings
 from tasks.synthesis import prompts
 from tasks.synthesis.calls import Call
-from tasks.synthesis.drafts import Draft
+from tasks.synthesis.drafts import Draft, spread
 from tasks.synthesis.evidence import quoted
 from tasks.synthesis.facts import Fact, drafts_of
 from tasks.synthesis.methods import Subject
@@ -31,6 +31,9 @@ MIN_WHY_CHARACTERS: Final = 30
 """A shorter description gives no reason."""
 
 MAX_LISTED: Final = 60
+
+MAX_FILES: Final = 8
+"""Files of one pull request that are asked about one by one."""
 
 
 def applies(subject: Subject) -> bool:
@@ -58,7 +61,7 @@ def _facts(document: Document, limit: int) -> Iterator[Fact]:
     if 0 < len(files) <= MAX_LISTED:
         listing = "\n".join(f"- `{path}`" for path in files)
         yield Fact(wordings.PULL_FILES, ("{listing}",), (1, 1), tuple(files), words | {"listing": listing})
-    for path in files[:MAX_LISTED] if title else []:
+    for path in [files[place] for place in spread(len(files), MAX_FILES)] if title else []:
         yield Fact(wordings.PULL_FILE_WHY, ("{title}",), (1, 1), (path, title), words | {"file": path})
     if isinstance(meta.get("merged_at"), str):
         date = meta["merged_at"][:10]

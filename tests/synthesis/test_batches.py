@@ -10,7 +10,7 @@ from pathlib import Path
 import openai
 import pytest
 
-from tasks.base.errors import BudgetError, InputError
+from tasks.base.errors import BudgetError, InputError, SourceError
 from tasks.base.records import Dialogue, Document
 from tasks.base.runs import read_records
 from tasks.base.store import Artifact, Store
@@ -150,6 +150,17 @@ def test_batch_whose_submission_was_not_confirmed_is_found_by_its_mark(
     dialogues.direct(store, documents=split, params=params)
     bodies = [json.dumps(received.body) for received in server.received]
     assert len(bodies) == len(set(bodies))
+
+
+def test_failed_batch_is_one_line_and_the_next_run_starts_afresh(
+    store: Store, make_split: MakeSplit, server: OpenAIEmulator
+) -> None:
+    split, params = make_split(four()), batched(server, methods=("page_qa",))
+    server.settings.batch_fails = True
+    with pytest.raises(SourceError, match="not parseable as valid JSON"):
+        dialogues.direct(store, documents=split, params=params)
+    server.settings.batch_fails = False
+    assert len(pages_of(store, dialogues.direct(store, documents=split, params=params))) == 4
 
 
 def test_refused_key_is_one_line(store: Store, make_split: MakeSplit, server: OpenAIEmulator) -> None:

@@ -398,6 +398,14 @@ def test_refused_key_unknown_model_and_used_up_quota_stop_at_once(
     assert len(server.received) == 2
 
 
+def test_documents_too_long_for_the_model_name_the_parameter(
+    store: Store, make_split: MakeSplit, server: OpenAIEmulator
+) -> None:
+    server.settings.context_tokens = 200
+    with pytest.raises(InputError, match=r"synthesis\.window_characters: too much for the context of gpt-5-mini"):
+        dialogues.direct(store, documents=make_split([page(1)]), params=asking(server))
+
+
 def test_dead_server_is_given_up_with_one_line(
     store: Store, make_split: MakeSplit, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -199,6 +199,8 @@ SOURCE = document(
         ("Which function sums in `src/cart.ts`?", "`totalPrice`", "export function total", "unknown-identifier"),
         ("Which function sums in `src/cart.ts`?", "total", "export function sum", "not-in-source"),
         ("Which function sums in `src/cart.ts`?", "total, since 2019", "total", "unknown-number"),
+        ("Why does `sumAll` of `src/cart.ts` sum?", "total", "total", "unknown-identifier"),
+        ("Which function sums and/or adds in `src/cart.ts`?", "total and/or sum", "total", None),
         ("Why?", "total", "total", "question-length"),
         ("Which function sums in `src/cart.ts`?", "x" * 3000, "total", "answer-too-long"),
         ("Which function sums in `src/cart.ts`?", " ", "total", "empty"),
@@ -224,6 +226,13 @@ def test_language_is_told_from_frequent_words_or_not_at_all(text: str, spoken: s
     assert language(text) == spoken
 
 
+def test_question_in_the_documents_own_script_is_no_other_language() -> None:
+    text = "このページは manage について書かれています。設定ファイルは client/config.ts です。"
+    source = document("docs/ja.md", text)
+    draft = Draft("`docs/ja.md` の設定ファイルはどれですか。", "client/config.ts", (1, 1), ("client/config.ts",))
+    assert problem(source, draft, 2000) is None
+
+
 def test_identifiers_are_what_only_code_has() -> None:
     text = "Use `make all` with getName, a_b, src/x.ts and v1.2 but not plain words. ```code_block```"
     assert identifiers(text) == ["make all", "getName", "a_b", "src/x.ts"]
@@ -237,6 +246,9 @@ def test_asked_before_ignores_case_and_keeps_other_names_apart() -> None:
     assert asked.before("Say: where is `getName` in rocket?", said, near=True) == "near-duplicate"
     assert asked.before("Where is `getNames` in rocket?", said, near=True) is None
     assert asked.before("Please, where is `getName` in rocket?", said, near=False) is None
+    assert asked.before("Where is `Fuel`?", said, near=False) is None
+    assert asked.before("Where is `fuel`?", said, near=False) is None
+    assert asked.before("Where  is `fuel`?", said, near=False) == "duplicate"
 
 
 def test_costs_are_exact_decimals() -> None:

@@ -114,6 +114,10 @@ class BatchDesk:
         return JSONResponse(self.batches[name])
 
     def _finish(self, batch: dict[str, Any]) -> None:
+        if self.server.settings.batch_fails:
+            problem = {"code": "invalid_json_line", "message": "This line is not parseable as valid JSON.", "line": 1}
+            batch |= {"status": "failed", "errors": {"object": "list", "data": [problem]}}
+            return
         lines = [json.loads(line) for line in self.files[batch["input_file_id"]][1].splitlines()]
         done = math.ceil(len(lines) * self.server.settings.batch_done)
         outputs: list[dict[str, Any]] = []

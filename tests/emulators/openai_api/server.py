@@ -55,10 +55,14 @@ class Settings:
     """The only accepted key; null = any."""
     cached_tokens: int = 0
     """Prompt tokens reported as read from the cache, at most the prompt's."""
+    context_tokens: int | None = None
+    """Longer prompts are refused with 400 context_length_exceeded; null = any length."""
     batch_polls: int = 1
     """How often a batch is asked for before it ends."""
     batch_done: float = 1.0
     """Share of a batch's requests that are done when it ends; below 1 it expires."""
+    batch_fails: bool = False
+    """Whether batches end as failed, as one does whose file cannot be used."""
 
 
 @dataclass
@@ -189,6 +193,10 @@ class OpenAIEmulator:
             wrong = other[self.settings.token_field]
             message = f"Unsupported parameter: '{wrong}' is not supported. Use '{self.settings.token_field}' instead."
             return wire.error(400, "unsupported_parameter", message)
+        size = wire.prompt_tokens(body)
+        if self.settings.context_tokens is not None and size > self.settings.context_tokens:
+            message = f"This model's maximum context length is {self.settings.context_tokens} tokens, not {size}."
+            return wire.error(400, "context_length_exceeded", message)
         wanted = body.get("response_format") or {}
         if wanted.get("type") == "json_schema":
             if not self.settings.json_schema:
