@@ -30,8 +30,6 @@ PREFIX: Final = "general-"
 GENERATORS: Final = ("gsm_symbolic", "calendar_arithmetic", "word_sorting", "basic_arithmetic", "leg_counting")
 """reasoning-gym data sets, taken in turn: arithmetic in words and symbols, dates, sorting."""
 
-LETTERS: Final = "ABCDEFGH"
-
 NEW_TOKENS: Final = {
     GeneralSuite.IFEVAL: 400,
     GeneralSuite.GSM8K: 256,

@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -24,7 +24,7 @@ from tasks.evaluation.facts import Fact, askable
 from tasks.evaluation.general import general_items
 from tasks.evaluation.params import ItemsParams, Suite
 from tasks.evaluation.paraphrase import dialogue_facts
-from tasks.evaluation.questions import AFTER, DATED, OR_UNKNOWN, QUESTIONS
+from tasks.evaluation.questions import AFTER, DATED, OR_NO_PULL, OR_UNKNOWN, QUESTIONS
 from tasks.evaluation.questions import VERSION as WORDING
 from tasks.evaluation.stale import mentioned_files
 
@@ -43,17 +43,10 @@ SHARES: Final = {
 """Share of each suite; what a suite cannot fill goes to the others in this order. Recall decides, so it gets most."""
 
 RECALL_KINDS: Final = ("location", "arguments", "purpose", "heading")
+Pair = tuple[Document, Fact]
+
 PULL_KINDS: Final = ("pull-why", "pull-file")
 CODE_KINDS: Final = ("code", "opening")
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Everything that can be asked, by suite, in the order in which it is to be taken; a group is taken whole (a
-    pair) or not at all.
-    """
-
-    groups: dict[Suite, list[tuple[Item, ...]]]
 
 
 def make_items(
@@ -89,38 +82,42 @@ def items(run: StepRun, documents: Artifact, dialogues: Artifact, params: ItemsP
 def _groups(
     train: Sequence[Document], held_out: Sequence[Document], dialogues: Iterable[Dialogue], params: ItemsParams
 ) -> dict[Suite, list[tuple[Item, ...]]]:
-    """Candidate items per suite, in the order of taking. No fact is asked in two suites."""
-    facts = askable((*train, *held_out))
-    trained = {document.id for document in train}
-    known = [pair for pair in facts if pair[0].id in trained]
-    plain = _in_turn([pair for pair in known if pair[1].kind in RECALL_KINDS], params.item_seed)
-    # every tenth fact is kept for the dated suite and every fifth for the unanswerable pairs, so that suites do not
-    # share facts
-    dated = [pair for index, pair in enumerate(plain) if index % 10 == 9]
-    paired = [pair for index, pair in enumerate(plain) if index % 5 == 2 and pair[1].kind != "heading"]
-    used = {id(pair[1]) for pair in (*dated, *paired)}
-    groups: dict[Suite, list[tuple[Item, ...]]] = {}
-    for suite in params.suites:
-        if suite is Suite.RECALL:
-            groups[suite] = [(_item(suite, *pair),) for pair in plain if id(pair[1]) not in used]
-        elif suite is Suite.HELD_OUT:
-            unseen = [pair for pair in facts if pair[0].id not in trained and pair[1].kind in RECALL_KINDS]
-            groups[suite] = [(_item(suite, *pair),) for pair in _in_turn(unseen, params.item_seed)]
-        elif suite is Suite.PARAPHRASE:
-            by_id = {document.id: document for document in train}
-            asked = [pair for pair in dialogue_facts(dialogues, by_id) if pair[0].id in trained]
-            groups[suite] = [(_item(suite, *pair),) for pair in _in_turn(asked, params.item_seed)]
-        elif suite is Suite.DATED:
-            groups[suite] = [(_item(suite, *pair, before=DATED),) for pair in dated if snapshot_date(pair[0])]
-        elif suite is Suite.STALE:
-            groups[suite] = list(_stale(train, held_out))
-        elif suite is Suite.UNANSWERABLE:
-            groups[suite] = list(_pairs(paired, [*train, *held_out], known))
-        else:
-            kinds = PULL_KINDS if suite is Suite.PULL else CODE_KINDS
-            chosen = _in_turn([pair for pair in known if pair[1].kind in kinds], params.item_seed)
-            groups[suite] = [(_item(suite, *pair),) for pair in chosen]
-    return groups
+    """Candidate items per suite, in the order of taking; a group (a pair) is taken whole or not at all.
+
+    No fact is asked in two suites: of every ten recall facts one is kept for the dated suite and two for unanswerable
+    pairs, of every four pull requests one.
+    """
+    everything = [*train, *held_out]
+    trained = {document.id: document for document in train}
+    facts = askable(everything)
+
+    def chosen(kinds: tuple[str, ...], known: bool) -> list[Pair]:
+        found = [pair for pair in facts if pair[1].kind in kinds and (pair[0].id in trained) is known]
+        return _in_turn(found, params.item_seed)
+
+    plain, pulls = chosen(RECALL_KINDS, True), chosen(("pull-why",), True)
+    dated = [pair for pair in plain[9::10] if snapshot_date(pair[0])]
+    named = [pair for pair in plain[2::5] if pair[1].kind != "heading"][: params.items]
+    numbered = pulls[1::4]
+    used = {id(fact) for _, fact in (*plain[9::10], *plain[2::5], *numbered)}
+    asked = {
+        Suite.RECALL: plain,
+        Suite.PARAPHRASE: _in_turn(list(dialogue_facts(dialogues, trained)), params.item_seed),
+        Suite.HELD_OUT: chosen(RECALL_KINDS, False),
+        Suite.CODE: chosen(CODE_KINDS, True),
+        Suite.PULL: chosen(PULL_KINDS, True),
+    }
+    groups: dict[Suite, list[tuple[Item, ...]]] = {
+        suite: [(_item(suite, *pair),) for pair in pairs if id(pair[1]) not in used] for suite, pairs in asked.items()
+    }
+    groups[Suite.DATED] = [(_item(Suite.DATED, *pair, before=DATED),) for pair in dated]
+    groups[Suite.STALE] = [
+        tuple(_item(Suite.STALE, page, fact, pair_id=f"{page.id}#{_digest(gone.name)[:10]}") for fact in (gone, there))
+        for page, gone, there in mentioned_files(everything)
+        if page.id in trained
+    ]
+    groups[Suite.UNANSWERABLE] = [*invented_pulls(numbered), *near_misses(named, everything)]
+    return {suite: groups[suite] for suite in SHARES if suite in params.suites}
 
 
 def _item(
@@ -146,46 +143,50 @@ def _item(
     )
 
 
-def _stale(train: Sequence[Document], held_out: Sequence[Document]) -> Iterator[tuple[Item, ...]]:
-    """Pairs about trained pages: a file that is gone, and one that is there."""
-    trained = {document.id for document in train}
-    for page, gone, there in mentioned_files([*train, *held_out]):
-        if page.id in trained:
-            pair_id = f"{page.id}#{_digest(gone.name)[:10]}"
-            yield (_item(Suite.STALE, page, gone, pair_id=pair_id), _item(Suite.STALE, page, there, pair_id=pair_id))
-
-
-def _pairs(
-    facts: list[tuple[Document, Fact]], documents: Sequence[Document], known: list[tuple[Document, Fact]]
-) -> Iterator[tuple[Item, ...]]:
-    """Answerable items beside twins that nobody can answer: a near-miss of the name, or for every sixth a month
-    after the snapshot.
+def near_misses(pairs: Sequence[Pair], documents: Sequence[Document]) -> Iterator[tuple[Item, Item]]:
+    """Answerable items beside twins about a name that does not exist, or for every sixth about a month after the
+    snapshot.
     """
     text = "\n".join(document.text for document in documents)
-    vocabulary = sorted({part for _, fact in known for part in _parts(fact.name) if len(part) > 3})
-    for index, (document, fact) in enumerate(facts):
-        pair_id = f"{document.id}#{_digest(fact.kind + fact.name)[:10]}"
-        twin = _item(Suite.UNANSWERABLE, document, fact, after=OR_UNKNOWN, pair_id=pair_id)
+    vocabulary = sorted({part for _, fact in pairs for part in _parts(fact.name) if len(part) > 3})
+    for index, (document, fact) in enumerate(pairs):
+        twin = _item(Suite.UNANSWERABLE, document, fact, after=OR_UNKNOWN, pair_id=_pair_id(document, fact))
         later = _later(document) if index % 6 == 5 else ""
+        name = near_miss(fact.name, vocabulary, text)
         if later:
-            question, kind = AFTER.format(repo=repo_name(document), later=later), "after"
-        else:
-            name = near_miss(fact.name, vocabulary, text)
-            if name is None:
-                continue
-            question, kind = twin.question.replace(f"`{fact.name}`", f"`{name}`"), f"near-miss-{fact.kind}"
-        lost = Item(
-            id=f"{document.id}#{Suite.UNANSWERABLE}/{kind}/{_digest(question)[:10]}",
-            suite=Suite.UNANSWERABLE,
-            question=question,
-            answers=("I do not know",),
-            document_id=document.id,
-            span=fact.span,
-            answerable=False,
-            pair_id=pair_id,
-            provenance=_provenance(document, kind, fact.span),
+            yield twin, _lost(twin, "after", AFTER.format(repo=repo_name(document), later=later))
+        elif name is not None:
+            yield twin, _lost(twin, f"near-miss-{fact.kind}", twin.question.replace(f"`{fact.name}`", f"`{name}`"))
+
+
+def invented_pulls(pairs: Sequence[Pair]) -> Iterator[tuple[Item, Item]]:
+    """Pull requests by their number beside invented ones far beyond the last."""
+    last = max((int(document.path) for document, _ in pairs if document.path.isdigit()), default=0)
+    for index, (document, fact) in enumerate(pairs):
+        by_number = replace(fact, kind="pull-number")
+        twin = _item(Suite.UNANSWERABLE, document, by_number, after=OR_NO_PULL, pair_id=_pair_id(document, fact))
+        invented = replace(by_number, words={"number": str(last + 1_000 + 37 * index)})
+        yield (
+            twin,
+            _lost(twin, "near-miss-pull", _item(Suite.UNANSWERABLE, document, invented, after=OR_NO_PULL).question),
         )
-        yield (twin, lost)
+
+
+def _lost(twin: Item, kind: str, question: str) -> Item:
+    """The unanswerable twin of an item."""
+    return twin.model_copy(
+        update={
+            "id": f"{twin.document_id}#{Suite.UNANSWERABLE}/{kind}/{_digest(question)[:10]}",
+            "question": question,
+            "answers": ("I do not know",),
+            "answerable": False,
+            "provenance": twin.provenance.model_copy(update={"prompt_version": f"{kind}/{WORDING}"}),
+        }
+    )
+
+
+def _pair_id(document: Document, fact: Fact) -> str:
+    return f"{document.id}#{_digest(fact.kind + fact.name)[:10]}"
 
 
 def near_miss(name: str, vocabulary: Sequence[str], text: str) -> str | None:
@@ -231,9 +232,9 @@ def _provenance(document: Document, kind: str, span: tuple[int, int]) -> Provena
     )
 
 
-def _in_turn(pairs: list[tuple[Document, Fact]], seed: int) -> list[tuple[Document, Fact]]:
+def _in_turn(pairs: list[Pair], seed: int) -> list[Pair]:
     """Facts in hash order, documents taking turns, so that a short list still covers many documents."""
-    by_document: dict[str, list[tuple[Document, Fact]]] = defaultdict(list)
+    by_document: dict[str, list[Pair]] = defaultdict(list)
     for document, fact in sorted(pairs, key=lambda pair: _digest(f"{seed} {pair[0].id} {pair[1].kind} {pair[1].name}")):
         by_document[document.id].append((document, fact))
     ranked = [

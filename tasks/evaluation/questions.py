@@ -18,6 +18,7 @@ QUESTIONS: Final = {
     "heading": "Name the document of {repo} that contains a part headed “{name}”. Reply with the path only.",
     "pull-why": "Somebody proposed “{name}” to {repo} as number {number}. Sum up their explanation in one sentence.",
     "pull-file": "Name one file that proposal number {number} (“{name}”) to {repo} touches. Reply with the path only.",
+    "pull-number": "Sum up in one sentence why proposal number {number} was made to {repo}.",
     "code": (
         "Below is the beginning of `{name}` from {path} in {repo}. Continue it with the next {lines} lines. "
         "Reply with code only.\n\n```\n{start}\n```"
@@ -33,6 +34,9 @@ DATED: Final = "Think of {repo} as it was on {date}. "
 
 OR_UNKNOWN: Final = " If {repo} has nothing of that name, reply: I do not know."
 """Put after both questions of an unanswerable pair."""
+
+OR_NO_PULL: Final = " If {repo} has no proposal of that number, reply: I do not know."
+"""Put after both questions of a pair about pull requests."""
 
 AFTER: Final = "Which change did {repo} receive in {later}? If you cannot know, reply: I do not know."
 """Asks about a month after the snapshot."""

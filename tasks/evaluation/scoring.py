@@ -27,6 +27,7 @@ SCORERS: Final[dict[str, Scorer]] = {
     "arguments": scorers.arguments_match,
     "purpose": scorers.token_f1,
     "pull-why": scorers.token_f1,
+    "pull-number": scorers.token_f1,
     "cloze": scorers.token_f1,
     "code": scorers.edit_similarity,
     "opening": scorers.edit_similarity,

@@ -87,6 +87,22 @@ def test_unanswerable_items_are_paired_and_their_names_occur_nowhere(made: list[
         assert "I do not know" in twins[0].question
 
 
+def test_invented_pull_requests_have_numbers_that_no_pull_request_has() -> None:
+    pulls = [
+        document(str(number), f"Because customer {number} asked for it in words.", Kind.PULL, files=[])
+        for number in range(100, 108)
+    ]
+    made = make_items(pulls, [], [], ItemsParams(items=100, suites=(Suite.UNANSWERABLE,), **NO_GENERAL))
+    lost = [item for item in made if not item.answerable]
+    assert len(lost) == len(made) / 2 == 2
+    for item in lost:
+        number = int(re.findall(r"number (\d+)", item.question)[0])
+        twin = next(other for other in made if other.pair_id == item.pair_id and other.answerable)
+        assert number > 1_000
+        assert int(re.findall(r"number (\d+)", twin.question)[0]) in range(100, 108)
+        assert "I do not know" in item.question
+
+
 def test_dated_items_name_the_snapshot_and_share_no_fact_with_recall() -> None:
     functions = "".join(
         f"def compute_value_{word}(first_{word}, second_{word}):\n    return 1\n\n"
