@@ -6,6 +6,7 @@ Each ends with no live machine, the run in the state that a person would expect,
 from __future__ import annotations
 
 import asyncio
+import logging
 import subprocess
 import sys
 import time
@@ -28,10 +29,12 @@ from prefect.settings import (
     PREFECT_WORKER_QUERY_SECONDS,
     temporary_settings,
 )
-from prefect.states import Cancelling
+from prefect.states import Cancelling, Pending
 from upath import UPath
 
+from deployments.lambda_cloud import stranded
 from deployments.lambda_cloud.client import LambdaClient
+from deployments.lambda_cloud.stranded import requeue_stranded
 from deployments.lambda_cloud.worker import LambdaWorker
 from deployments.pools import Pool, ensure_pool
 from tests.deployments.prefect_server import PrefectServer
@@ -42,6 +45,7 @@ pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MAX_USD = 15.0
+LOG = logging.getLogger("drills")
 
 
 @pytest.fixture
@@ -283,6 +287,24 @@ def test_worker_boot_that_fails_says_where(drill: Drill, wheel: str):
     state = asyncio.run(play())
     assert (state.name, state.is_failed()) == ("BootFailed", True)
     assert "hash" in (state.message or "")
+
+
+def test_worker_run_that_lost_its_worker_before_a_machine_waits_in_line_again(
+    drill: Drill, monkeypatch: pytest.MonkeyPatch
+):
+    async def play() -> tuple[list[UUID], list[UUID], State[Any]]:
+        run = await drill.start(3)
+        async with get_client() as client:
+            await client.set_flow_run_state(run, Pending())
+            young = await requeue_stranded(client, drill.pool, (), LOG)
+            monkeypatch.setattr(stranded, "STRANDED_SECONDS", 0)
+            kept = await requeue_stranded(client, drill.pool, (run,), LOG)
+            assert await requeue_stranded(client, drill.pool, (), LOG) == [run]
+        return young, kept, await drill.state(run)
+
+    young, kept, state = asyncio.run(play())
+    assert (young, kept) == ([], [])
+    assert state.is_scheduled()
 
 
 def test_worker_run_that_never_starts_is_given_up(drill: Drill):
