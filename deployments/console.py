@@ -53,8 +53,10 @@ class _View:
             symbol = SYMBOLS.get(event.state, " ")
             self.bars.console.print(f"{symbol} {event.step:<28}{event.state:<10} {event.done:7.1f} s", highlight=False)
             return
-        bar = self.running.setdefault(event.step, self.bars.add_task(event.step, total=None, facts=""))
+        if event.step not in self.running:
+            self.running[event.step] = self.bars.add_task(event.step, total=None, facts="")
         if event.kind == "progress":
+            bar = self.running[event.step]
             self.bars.update(bar, completed=event.done, total=event.total, facts=_facts(event))
 
 

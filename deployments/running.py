@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +12,16 @@ from typing import TYPE_CHECKING
 from deployments.local_server import local_server
 from tasks.base.errors import InputError, RawtuneError
 from tasks.base.ledger import RunReport
+from tasks.base.progress import Event, emit
 from tasks.base.store import Store
 
 if TYPE_CHECKING:
     from flows.params import RetrainParams
     from flows.phases import Phase
 
+
+SERVER = "Prefect server"
+"""Its line among the steps that a terminal shows."""
 
 SEND_SECONDS = 10.0
 """How long the end of a run waits for its last logs to reach the server."""
@@ -42,7 +47,10 @@ def prefect_server(store: Store) -> Iterator[None]:
     if os.environ.get("PREFECT_API_URL"):
         yield
         return
+    began = time.monotonic()
+    emit(Event(SERVER, "started"))
     with local_server(prefect_home(store)):
+        emit(Event(SERVER, "finished", state="Completed", done=time.monotonic() - began))
         yield
 
 
