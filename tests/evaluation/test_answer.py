@@ -114,31 +114,31 @@ def _job(tmp_path: Path, model: Path, **changed: Any) -> dict[str, Any]:
     }
 
 
-def _run(request: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    events: list[dict[str, Any]] = []
-    return run_child("tasks.evaluation.answer_job:answer", request, events.append), events
+def _run(*requests: dict[str, Any]) -> list[dict[str, Any]]:
+    answers: list[dict[str, Any]] = run_child("tests.evaluation.several_job:run", {"requests": requests})["answers"]
+    return answers
 
 
 def test_answers_and_losses_do_not_depend_on_batch_sizes(tmp_path: Path, tiny_model: Path) -> None:
-    together, events = _run(_job(tmp_path, tiny_model))
-    tiny, most = _run(_job(tmp_path, tiny_model, batch_tokens=1, finished=str(tmp_path / "other")))
-    assert (len(events), len(most)) == (1, 6)
-    assert together["answers"] == tiny["answers"]
-    for one, other in zip(together["rows"], tiny["rows"], strict=True):
+    together, alone = _run(
+        _job(tmp_path, tiny_model), _job(tmp_path, tiny_model, batch_tokens=1, finished=str(tmp_path / "other"))
+    )
+    assert (together["events"], alone["events"]) == (1, 6)
+    assert together["answers"] == alone["answers"]
+    for one, other in zip(together["rows"], alone["rows"], strict=True):
         assert one["tokens"] == other["tokens"]
         assert one["nats"] == pytest.approx(other["nats"], rel=1e-5)
 
 
 @pytest.mark.slow
 def test_interrupted_evaluation_takes_finished_batches_from_the_log(tmp_path: Path, tiny_model: Path) -> None:
-    whole, _ = _run(_job(tmp_path, tiny_model, batch_tokens=1))
+    (whole,) = _run(_job(tmp_path, tiny_model, batch_tokens=1))
     log = (tmp_path / "finished").read_text().split("\n")
     marked = [json.loads(line) for line in log if line]
     marked[0]["answers"][0]["ids"] = [77]
     kept = "\n".join(json.dumps(entry) for entry in marked[:3]) + "\n" + log[4][:40]  # died while writing the fourth
     (tmp_path / "finished").write_text(kept)
-    resumed, events = _run(_job(tmp_path, tiny_model, batch_tokens=1))
-    assert len(events) == 6
+    (resumed,) = _run(_job(tmp_path, tiny_model, batch_tokens=1))
     changed = [one for one, other in zip(resumed["answers"], whole["answers"], strict=True) if one != other]
     assert [one["ids"] for one in changed] == [[77]]  # the logged answer was used; nothing else differs
     assert len([line for line in (tmp_path / "finished").read_text().split("\n") if line]) == 3 + 1 + 3

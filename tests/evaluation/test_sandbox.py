@@ -74,8 +74,8 @@ def test_program_sees_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_human_eval_reference_solutions_pass_and_empty_ones_fail() -> None:
-    problems = list(_human_eval().values())[::20]
-    assert len(problems) > 5
+    problems = list(_human_eval().values())[::40]
+    assert len(problems) == 5
     for problem in problems:
         whole = f"Here:\n```python\n{problem['prompt']}{problem['canonical_solution']}\n```"
         assert program_passes(problem, whole) == 1
