@@ -1,7 +1,6 @@
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -9,12 +8,7 @@ from tasks.base.records import Document
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Artifact, Store
-
-
-@step("tests/documents", "1")
-def _documents(run: StepRun, records: list[dict[str, Any]]) -> None:
-    made = [Document(**record) for record in records]
-    run.write(sorted(made, key=lambda document: document.id))
+from tests.corpus.documents import stored_documents
 
 
 @step("tests/model", "1")
@@ -31,6 +25,6 @@ def folder_artifact(store: Store) -> Callable[[Path], Artifact]:
 @pytest.fixture
 def stored(store: Store) -> Callable[[Iterable[Document]], Artifact]:
     """Documents as the artifact of a step."""
-    return lambda documents: _documents.direct(
+    return lambda documents: stored_documents.direct(
         store, records=[document.model_dump(mode="json") for document in documents]
     )

@@ -2,6 +2,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from tasks.base.records import Document, Kind
+from tasks.base.runs import StepRun
+from tasks.base.steps import step
 
 REVISION = "1272c7d0" * 5
 
@@ -70,3 +72,9 @@ def pull(
         }
         | meta,
     )
+
+
+@step("tests/documents", "1")
+def stored_documents(run: StepRun, records: list[dict[str, Any]]) -> None:
+    made = [Document(**record) for record in records]
+    run.write(sorted(made, key=lambda document: document.id))

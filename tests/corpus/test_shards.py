@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from tasks.corpus.params import ChunkParams, DeduplicateParams, RedactParams, Ru
 from tasks.corpus.redact import redact
 from tasks.corpus.shards import Shard, mapped, shards_of
 from tasks.corpus.split import split
-from tests.corpus.documents import file, pull
+from tests.corpus.documents import file, pull, stored_documents
 from tests.corpus.test_deduplicate import prose
 
 Stored = Callable[[Iterable[Document]], Artifact]
@@ -93,3 +94,18 @@ def test_dask_cluster_of_two_workers_gives_the_same_bytes(
     )
     assert there[-1].counts["documents"] == there[1].counts["records"] > 150
     assert "corpus-shards" in flow_names()
+
+
+@pytest.mark.slow
+def test_shards_are_read_from_an_object_store(s3_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    store = Store(f"{s3_bucket}/shards")
+    records = [document.model_dump(mode="json") for document in documents_of_many_kinds()]
+    documents = stored_documents.direct(store, records=records)
+    shards = list(shards_of(store, documents, size=50_000))
+    assert len(shards) > 5
+    assert [path for shard in shards for path in paths_of(shard)] == [
+        record["path"] for record in sorted(records, key=lambda record: record["id"])
+    ]
+    redacted = redact.direct(store, documents=documents, params=RedactParams(personal=("email",)))
+    assert redacted.counts == {"documents_redacted": 1, "records": 162, "verdict:redacted-email": 1}
