@@ -25,12 +25,16 @@ class GateParams(Params):
     max_held_out_loss_increase: float | None = Field(0.0, ge=0)
     """By how much the tuned model's held-out answer loss may exceed the base's, in nats per token; null asks
     nothing."""
-    max_regression: float | None = Field(0.05, ge=0, le=1)
-    """How much recall may fall behind the last promoted release, as a share of questions; null asks for nothing."""
+    max_regression: float | None = Field(0.0, ge=0, le=1)
+    """How much recall may measurably fall behind the last promoted release on the questions that both were asked, as a
+    share of questions; null asks for nothing.
+    """
     max_leaks: int | None = Field(0, ge=0)
     """Evaluation questions found in the training set that are tolerated; null tolerates all."""
     judge: Literal["interval", "point"] = "interval"
-    """Whether a bound must hold for the cautious end of the 95% interval or for the point estimate."""
+    """Whether bounds hold for 95% intervals (the cautious end against the base model; the whole interval must lie below
+    the bound to be worse than the released one) or for point estimates.
+    """
     approval: Annotated[Literal["none", "manual"], EXECUTION] = "none"
     """Whether a person must approve in the Prefect UI before anything is published."""
     approval_hours: Annotated[float, EXECUTION] = Field(72.0, gt=0)

@@ -75,6 +75,18 @@ def test_gate_worse_than_the_released_model_on_the_same_questions_refuses(store:
     assert gate.direct(store, report, GateParams(), previous=report).counts["allowed"] == 1
 
 
+def test_gate_few_questions_that_changed_by_chance_do_not_refuse(store: Store) -> None:
+    few = {f"q{number:02d}": 1.0 for number in range(10)}
+    before, after = (report_of(store, SUMMARY, scores) for scores in (few, few | {"q03": 0.0}))
+    assert gate.direct(store, after, GateParams(), previous=before).counts["allowed"] == 1
+    assert gate.direct(store, after, GateParams(judge="point"), previous=before).counts["allowed"] == 0
+
+
+def test_gate_bounds_that_everything_meets_ask_for_no_figure(store: Store) -> None:
+    report = report_of(store, SUMMARY | {"differences": {}})
+    assert gate.direct(store, report, GateParams(min_recall_gain=-1, max_forgetting=1)).counts["allowed"] == 1
+
+
 def test_gate_released_model_asked_other_questions_is_not_compared(store: Store, report: Artifact) -> None:
     other = report_of(store, SUMMARY, {"another": 1.0})
     made = gate.direct(store, report, GateParams(), previous=other)
@@ -128,7 +140,7 @@ def test_gate_secret_found_refuses() -> None:
     assert decide(read_measures(SUMMARY), GateParams(), secrets=1).decision == "refuse"
 
 
-@given(low=st.floats(-1, 1), bound=st.floats(-1, 1))
+@given(low=st.floats(-1, 1), bound=st.floats(-1, 1, exclude_min=True))
 def test_decide_recall_bound_holds_exactly_for_the_lower_end(low: float, bound: float) -> None:
     measures = read_measures(SUMMARY).model_copy(
         update={
