@@ -23,7 +23,7 @@ from tasks.base.store import Artifact, Store
 from tasks.training.params import TrainingParams
 from tests.deployments.prefect_server import PrefectServer, process_worker
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 NOTHING = Artifact(step="tests/nothing", version="1", uri="", sha256="0" * 64, counts={})
 
@@ -44,7 +44,7 @@ class Office:
         parameters = {"store": str(self.store), "pool": self.pool, "key": key}
         return self.client.create_flow_run_from_deployment(deployment.id, parameters=parameters).id
 
-    def ended(self, run: UUID, seconds: float = 120) -> FlowRun:
+    def ended(self, run: UUID, seconds: float = 400) -> FlowRun:
         deadline = time.monotonic() + seconds
         while True:
             found = self.client.read_flow_run(run)
@@ -113,7 +113,7 @@ def test_hand_over_cancelled_parent_takes_its_child_along(office: Office):
     before = len(office.children())
     office.behave("wait")
     run = office.start("cancelled")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while office.children()[before:] != ["Running"]:
         assert time.monotonic() < deadline, office.children()
         time.sleep(0.5)
