@@ -158,7 +158,13 @@ def test_every_scorer_stays_between_zero_and_one(answer: str, reference: str) ->
         ("src/cart.py", False),
         ("", False),
         ("x" * 300 + " I do not know", False),
-        ("It raises NotFound if the article is unknown", True),
+        ("Unknown.", True),
+        ("No such function.", True),
+        ("rawtune has no function of that name", True),
+        ("It raises NotFound if the article is unknown", False),
+        ("Checks that the file does not exist", False),
+        ("Returns None if there is no such article", False),
+        ("find_missing, not_found", False),
     ],
 )
 def test_abstention_is_read_from_the_beginning(answer: str, expected: bool) -> None:

@@ -79,7 +79,7 @@ def test_mcnemar_without_discordant_pairs_is_one() -> None:
 
 
 @given(some.lists(some.floats(0, 1), min_size=1, max_size=12))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_holm_equals_statsmodels(p_values: list[float]) -> None:
     assert statistics.holm(p_values) == pytest.approx(list(multipletests(p_values, method="holm")[1]), abs=1e-12)
 
