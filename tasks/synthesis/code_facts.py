@@ -5,6 +5,7 @@ Everything comes from the syntax tree; nothing is inferred.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -56,14 +57,15 @@ def facts(subject: Subject, limit: int) -> Iterator[Fact]:
             yield Fact(wordings.DEFINES, ("{listing}",), span, tuple(names), {"listing": listing})
     for imported in tree.imports:
         yield from _imported(imported, lines)
+    times = Counter(item.qualified for item in tree.definitions)
+    called = _called(subject, tree)
     for item in tree.definitions:
-        yield from _defined(subject, tree, item, lines, limit)
+        if len(item.name) >= MIN_NAME and times[item.qualified] == 1:
+            yield from _defined(subject, item, lines, called.get(item.qualified, []), limit)
 
 
-def _defined(subject: Subject, tree: Structure, item: Definition, lines: list[str], limit: int) -> Iterator[Fact]:
+def _defined(subject: Subject, item: Definition, lines: list[str], called: list[str], limit: int) -> Iterator[Fact]:
     """Where, how declared, how documented, what called: of one definition that a question can name."""
-    if len(item.name) < MIN_NAME or sum(other.qualified == item.qualified for other in tree.definitions) > 1:
-        return
     span = (item.first_line, item.last_line)
     words = {"name": item.qualified, "kind": item.kind, "first": str(span[0]), "last": str(span[1])}
     repo, code = subject.document.repo, "\n".join(lines[span[0] - 1 : span[1]])
@@ -80,7 +82,6 @@ def _defined(subject: Subject, tree: Structure, item: Definition, lines: list[st
         said = tuple(line.strip() for line in paragraph.split("\n") if line.strip())
         whole = (min(item.outer_line, item.first_line), item.last_line)
         yield Fact(wordings.DOCUMENTED, ("{text}",), whole, said, words | {"text": paragraph})
-    called = _called(subject, tree, item)
     if 0 < len(called) <= MAX_LISTED:
         listing = ", ".join(f"`{name}`" for name in called)
         yield Fact(wordings.CALLS, ("{listing}",), span, (item.name, *called), words | {"listing": listing})
@@ -98,17 +99,14 @@ def spoken(docstring: str) -> str:
     return "" if paragraph.lower().startswith(PRAGMAS) else paragraph
 
 
-def _called(subject: Subject, tree: Structure, item: Definition) -> list[str]:
-    """Names of the repository's own definitions that are called inside, in order of first call."""
-    found = [
-        call.name
-        for call in tree.calls
-        if call.inside == item.qualified
-        and call.target == call.name
-        and call.name != item.name
-        and subject.index.is_defined(subject.document.repo, call.name)
-    ]
-    return list(dict.fromkeys(found))
+def _called(subject: Subject, tree: Structure) -> dict[str, list[str]]:
+    """By definition, the repository's own definitions that are called inside it by their bare name, in order."""
+    found: dict[str, dict[str, None]] = {}
+    for call in tree.calls:
+        own = call.inside.rsplit(".", 1)[-1]
+        if call.target == call.name != own and subject.index.is_defined(subject.document.repo, call.name):
+            found.setdefault(call.inside, {})[call.name] = None
+    return {inside: list(names) for inside, names in found.items()}
 
 
 def _imported(item: Import, lines: list[str]) -> Iterator[Fact]:
