@@ -10,26 +10,24 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from typing import Final
 
 import numpy as np
 
 from tasks.base.errors import InputError
-from tasks.base.records import Chunk, Dialogue, Split
 from tasks.base.runs import StepRun
+from tasks.base.shards import mapped, shards_of
 from tasks.base.steps import step
 from tasks.base.store import Artifact
-from tasks.mixture.dialogue_cache import DialogueCache
-from tasks.mixture.encode import Encoded, encode_chunks, encode_dialogues
+from tasks.mixture.encode import Encoded, Encoding, encode_shard
 from tasks.mixture.packing import best_fit
-from tasks.mixture.params import HeldOut, MixtureParams, Overlong, Packing
+from tasks.mixture.params import MixtureParams, Overlong, Packing
 from tasks.mixture.rows import ROWS, TABLE, Part, Row
 from tasks.mixture.sampling import Ints, rank, repeats
 from tasks.mixture.spill import IGNORED, TokenSpill
 from tasks.mixture.table import TableWriter
-from tasks.text.token_cache import TokenCache
-from tasks.text.tokenizer import TextTokenizer
 
 VERSION = "2026.11.24"
 
@@ -44,11 +42,6 @@ class Parts:
     ids: list[str] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     documents: list[str] = field(default_factory=list)
-
-
-def is_trained(split: Split, is_raw: bool, policy: HeldOut) -> bool:
-    """Whether something of this side of the split goes into the table."""
-    return split is Split.TRAIN or policy is HeldOut.ALL or (is_raw and policy is HeldOut.RAW)
 
 
 def fit(part: Encoded, params: MixtureParams) -> tuple[int, str]:
@@ -137,20 +130,11 @@ def assemble(
         raise InputError(
             "dataset.replay: asked for, but this flow makes no replay stream; use `retrain` or `build-dataset`"
         )
-    tokenizer = TextTokenizer.load(run.checkout(model))
-    raw = (chunk for chunk in run.read(chunks, Chunk) if _kept(run, chunk.split, True, params))
-    talk = (dialogue for dialogue in run.read(dialogues, Dialogue) if _kept(run, dialogue.split, False, params))
-    general = run.read(replay, Dialogue) if replay else iter(())
-    with (
-        run.scratch() as folder,
-        TokenSpill(folder) as spill,
-        TokenCache(run.cache("tokens"), tokenizer) as tokens,
-        DialogueCache(run.cache("tokens"), tokenizer) as rendered,
-    ):
+    with run.scratch() as folder, TokenSpill(folder) as spill:
         encoded = chain(
-            encode_chunks(raw, tokens),
-            encode_dialogues(talk, rendered, "dialogue", params.system_prompt),
-            encode_dialogues(general, rendered, "replay", params.system_prompt),
+            _encoded(run, chunks, Encoding(model, "raw", params.train_held_out, None), params),
+            _encoded(run, dialogues, Encoding(model, "dialogue", params.train_held_out, params.system_prompt), params),
+            _encoded(run, replay, Encoding(model, "replay", params.train_held_out, params.system_prompt), params),
         )
         total = sum(source.counts.get("records", 0) for source in (chunks, dialogues, replay) if source)
         parts = collect(run, encoded, spill, params, total)
@@ -197,10 +181,12 @@ def _placed(run: StepRun, rows: Iterator[tuple[Row, list[int]]], table: TableWri
     table.close()
 
 
-def _kept(run: StepRun, split: Split, is_raw: bool, params: MixtureParams) -> bool:
-    kept = is_trained(split, is_raw, params.train_held_out)
-    if not kept:
-        run.count("held_out")
-    elif split is Split.HELD_OUT:
-        run.count("held_out_trained")
-    return kept
+def _encoded(run: StepRun, records: Artifact | None, encoding: Encoding, params: MixtureParams) -> Iterator[Encoded]:
+    """An artifact's parts in stored order, encoded here or on a cluster."""
+    if records is None:
+        return
+    for shard in mapped(partial(encode_shard, encoding), shards_of(run.store, records), params):
+        for name, number in (("held_out", shard.held_out), ("held_out_trained", shard.held_out_trained)):
+            if number:
+                run.count(name, number)
+        yield from shard.parts

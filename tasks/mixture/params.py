@@ -9,6 +9,7 @@ from typing import Any, Final
 from pydantic import Field, field_validator
 
 from tasks.base.params import Params
+from tasks.base.shards import RunnerParams
 from tasks.base.store import file_sha256
 
 FAMILIES: Final = ("raw", "dialogue", "replay")
@@ -102,7 +103,7 @@ class Replay(Params):
         return document
 
 
-class MixtureParams(HeldOutParams):
+class MixtureParams(HeldOutParams, RunnerParams):
     """Which rows the training table holds."""
 
     max_tokens: int = Field(8192, ge=64, le=1_048_576)
