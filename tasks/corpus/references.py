@@ -45,7 +45,9 @@ _CODE: Final = re.compile(r"`([^`\n]{2,200})`")
 _LINK: Final = re.compile(r"\]\(\s*<?([^)>\s]+)|^\s*\[[^\]\n]+\]:\s*(\S+)|href=\"([^\"]+)\"", re.MULTILINE)
 _WIKI_LINK: Final = re.compile(r"\[\[([^\]|\n]+)(?:\|([^\]\n]+))?\]\]")
 _ADDRESS: Final = re.compile(r"https?://[^\s<>()\[\]\"'`|]+")
-_PATH: Final = re.compile(r"(?<![\w@:/.~$-])(?:\./|/)?((?:[\w.@\[\]-]+/)*[\w.@\[\]-]*\.([A-Za-z]{1,10}))(?![\w/-])")
+_PATH: Final = re.compile(
+    r"(?<![\w@:/.~$\]-])(?:\./|/)?((?:(?:[\w.@-]|\[[\w.]+\])+/)*(?:[\w.@-]|\[[\w.]+\])*\.([A-Za-z]{1,10}))(?![\w/-])"
+)
 _SYSTEM: Final = re.compile(
     r"^(?:Applications|Library|System|Users|Volumes|bin|dev|etc|home|lib|mnt|opt|private|proc|root|run|sbin|srv|sys|tmp|usr|var)/"
 )

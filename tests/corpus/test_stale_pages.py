@@ -29,6 +29,7 @@ def snapshot(store: Store) -> Artifact:
     ("text", "expected"),
     [
         ("see `client/cart.ts` and `cart.ts`", ["path cart.ts", "path client/cart.ts"]),
+        ("see `pages/[id].tsx` and `[src/a.ts]`", ["path pages/[id].tsx", "path src/a.ts"]),
         ("call `getTotal()` or `<CartView/>` or `total`", ["symbol CartView", "symbol getTotal"]),
         (
             "[a](../src/b.scala) [c](Other-Page) [[Deploying|deploy to PROD]] [d](#here)",
