@@ -1,0 +1,66 @@
+"""Where GPU steps run, as far as it can be told without a pool; the drills of tests/deployments have the rest."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from flows.compute import INLINE, Work, made_before, placed
+from flows.train_adapter import on_this_machine
+from tasks.base.errors import InputError, StoreError
+from tasks.base.runs import StepRun
+from tasks.base.steps import step
+from tasks.base.store import Artifact, Store
+from tasks.evaluation.answer import answer
+from tasks.training.params import TrainingParams
+from tasks.training.train import train
+
+NOTHING = Artifact(step="tests/nothing", version="1", uri="", sha256="0" * 64, counts={})
+
+
+@step("tests/made", "1")
+def made(run: StepRun, text: str) -> None:
+    run.path("text").write_text(text, "utf-8")
+
+
+def test_inline_steps_are_the_steps_themselves(store: Store):
+    steps = placed(INLINE, Work(store, NOTHING, NOTHING, TrainingParams(), None))
+    assert (steps.train, steps.answer) == (train, answer)
+
+
+def test_flow_over_a_made_adapter_refuses_to_train(store: Store):
+    steps = made_before(INLINE, Work(store, NOTHING, NOTHING, TrainingParams(), None))
+    with pytest.raises(InputError, match="the store has no adapter of these parameters"):
+        steps.train.direct(store, table=NOTHING, model=NOTHING, params=TrainingParams())
+
+
+def test_step_handed_to_another_machine_is_asked_once_and_then_found(store: Store):
+    asked: list[tuple[str, dict[str, Any]]] = []
+
+    def elsewhere(key: str, arguments: dict[str, Any]) -> None:
+        asked.append((key, arguments))
+        made.direct(store, text="made there")
+
+    handed = made.handed_to(elsewhere)
+    first = handed.direct(store, text="made there")
+    assert handed.direct(store, text="made there") == first == made.direct(store, text="made there")
+    assert asked == [(made.key(text="made there"), {"text": "made there"})]
+
+
+def test_step_handed_to_a_machine_that_left_nothing_fails(store: Store):
+    with pytest.raises(StoreError, match="tests/made was done elsewhere, but .* does not have it"):
+        made.handed_to(lambda key, arguments: None).direct(store, text="nothing")
+
+
+def test_rented_machine_gives_its_price_and_its_remaining_hours(monkeypatch: pytest.MonkeyPatch):
+    recipe = TrainingParams(max_hours=4)
+    assert on_this_machine(recipe) == recipe
+    monkeypatch.setenv("RAWTUNE_USD_PER_HOUR", "2.86")
+    monkeypatch.setenv("RAWTUNE_EXPIRES", str(time.time() + 3600))
+    rented = on_this_machine(recipe)
+    assert rented.usd_per_hour == 2.86
+    assert rented.max_hours == pytest.approx(0.95, abs=0.01)
+    assert rented.identity() == recipe.identity()
+    assert on_this_machine(TrainingParams(max_hours=0.5)).max_hours == 0.5
