@@ -50,7 +50,7 @@ def test_step_handed_to_another_machine_is_asked_once_and_then_found(store: Stor
 
 
 def test_step_handed_to_a_machine_that_left_nothing_fails(store: Store):
-    with pytest.raises(StoreError, match="tests/made was done elsewhere, but .* does not have it"):
+    with pytest.raises(StoreError, match=r"tests/made was done elsewhere, but .* does not have it"):
         made.handed_to(lambda key, arguments: None).direct(store, text="nothing")
 
 
