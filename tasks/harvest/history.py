@@ -130,7 +130,7 @@ def select(
         opened = commits[0].committed if commits else repository.committed(head)
         if since <= opened <= until:
             chosen += 1
-            yield reference
+            yield reference.model_copy(update={"fork": base})
 
 
 def _merge(sha: str, parents: Sequence[str], committed: int, message: str) -> Merge | None:

@@ -117,6 +117,8 @@ class PullReference(Params):
     """Commit that merged it, where known."""
     base: str | None = None
     """Tip of the base branch as GitHub has it; null from plain git."""
+    fork: str | None = None
+    """Commit from which it is compared, where finding the date has found it already."""
 
 
 class ResolvedPulls(Params):

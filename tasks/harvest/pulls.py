@@ -48,8 +48,7 @@ def comparisons(repository: Repository, source: ResolvedPulls) -> Iterator[Compa
         if reference.head is None or reference.head not in reader:
             yield reference
             continue
-        parent = merge_parent(reader, reference)
-        base = fork_point(reader, reference, source.trunk, parent)
+        base = reference.fork or fork_point(reader, reference, source.trunk, merge_parent(reader, reference))
         yield Comparison(
             reference,
             (_tree(reader, base) if base else empty, _tree(reader, reference.head)),

@@ -6,9 +6,9 @@ The repository of about 5,000 files is made of this environment's installed pack
 files-to-prompt are installed into a temporary folder outside the tree, which is removed afterwards. `--pulls-of` takes
 any bare repository that has `refs/pull/*/head` (guardian/manage-frontend has 1,719); without it 1,700 are made.
 
-Seconds are of whole processes, the median of three, but for the first line. Ours writes checked, content-addressed
-records and a verdict for every file left out; it counts no tokens, which gitingest and repomix do and files-to-prompt
-does not.
+Snapshots are taken in turn, three rounds; seconds are the median of whole processes, but for the first line. Ours
+writes checked, content-addressed records and a verdict for every file left out; it counts no tokens, which gitingest
+and repomix do and files-to-prompt does not.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import argparse
 import contextlib
 import datetime
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -50,27 +51,32 @@ NPM_TOOLS = ("repomix@1.18.1",)
 PYTHON_TOOLS = ("gitingest==0.3.1", "files-to-prompt==0.6")
 
 OURS = """
-import datetime, sys, time
+import datetime, resource, sys, time
 from tasks.base.store import Store
 from tasks.harvest.params import GithubParams, SourceParams
 from tasks.harvest.resolve import resolve_source
 from tasks.harvest.snapshot import snapshot
-started = time.perf_counter()
+def cpu():
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+started, used = time.perf_counter(), cpu()
 source = SourceParams(repo=sys.argv[1], pulls=None, wiki=None)
 store = Store(sys.argv[2])
 found = resolve_source(source, GithubParams(), datetime.datetime.now(datetime.UTC), store)
 made = snapshot.direct(store, source=found.snapshot, params=source.files)
-print(time.perf_counter() - started, made.counts["records"])
+print(time.perf_counter() - started, cpu() - used, made.counts["records"])
 """
 
 
 class Measured(NamedTuple):
-    """One tool's run."""
+    """One run of one tool."""
 
-    name: str
     seconds: float
+    cpu_seconds: float
+    """Of all its processes: what is left of the time when others use the machine too."""
     megabytes: float
-    note: str
+    """Peak resident memory of the process and its children together, sampled."""
+    output: str
 
 
 def packages_repository(folder: Path, files: int) -> tuple[Path, int]:
@@ -104,19 +110,14 @@ def packages_repository(folder: Path, files: int) -> tuple[Path, int]:
     return folder, sum(sizes[path] for path in chosen)
 
 
-def timed(command: Sequence[str], folder: Path) -> tuple[float, float, str]:
-    """Seconds, peak resident megabytes (of the process and its children together, sampled) and standard output."""
+def measure(command: Sequence[str], folder: Path) -> Measured:
+    """Runs a command once."""
     environment = {name: value for name, value in os.environ.items() if name[:6] not in ("PYTHON", "GITHUB")}
-    started = time.perf_counter()
+    quiet = subprocess.DEVNULL
+    started, used, peak = time.perf_counter(), cpu_seconds(), 0
     with psutil.Popen(
-        command,
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        stdin=subprocess.DEVNULL,
-        env=environment,
+        command, cwd=folder, stdin=quiet, stdout=subprocess.PIPE, stderr=quiet, env=environment
     ) as process:
-        peak = 0
         while process.poll() is None:
             with contextlib.suppress(psutil.Error):
                 family = [process, *process.children(recursive=True)]
@@ -126,59 +127,47 @@ def timed(command: Sequence[str], folder: Path) -> tuple[float, float, str]:
         text = process.stdout.read().decode("utf-8", "replace")
     if process.returncode:
         raise RuntimeError(f"{command[0]} ended with {process.returncode}")
-    return seconds, peak / 1e6, text
-
-
-def run(name: str, command: Sequence[str], folder: Path, output: Path, note: str = "") -> Measured:
-    """Median seconds and peak memory of a command that writes a file."""
-    runs = [timed(command, folder) for _ in range(REPEATS)]
-    size = f"{output.stat().st_size / 1e6:.0f} MB written"
-    output.unlink()
-    seconds = statistics.median(seconds for seconds, _, _ in runs)
-    return Measured(name, seconds, max(memory for _, memory, _ in runs), ", ".join(filter(None, (size, note))))
+    return Measured(seconds, cpu_seconds() - used, peak / 1e6, text)
 
 
 def snapshot_table(scratch: Path, files: int, tools: bool) -> Table:
-    """Snapshot of one repository by ours and by the others."""
+    """Snapshot of one repository by ours and by the others, in turn, so that all see the same load of the machine."""
     repository, total = packages_repository(scratch / "packages", files)
-    runs = []
-    for number in range(REPEATS):
-        store = scratch / f"store-{number}"
-        runs.append(timed([sys.executable, "-c", OURS, str(repository / ".git"), str(store)], scratch))
-        size = max(path.stat().st_size for path in store.glob("cas/*/records.jsonl"))
-        shutil.rmtree(store)
-    inside, count = zip(*(text.split() for _, _, text in runs), strict=True)
-    ours = statistics.median(map(float, inside))
-    memory = max(memory for _, memory, _ in runs)
-    note = f"{size / 1e6:.0f} MB written, {count[0]} documents and {files - int(count[0])} verdicts"
-    rows = [
-        Measured("rawtune, resolve and snapshot", ours, memory, note),
-        Measured("rawtune, whole process", statistics.median(whole for whole, _, _ in runs), memory, "imports Prefect"),
-    ]
+    output, store = scratch / "out.txt", scratch / "store"
+    commands = {"rawtune": [sys.executable, "-c", OURS, str(repository / ".git"), str(store)]}
     if tools:
-        rows += other_tools(scratch, repository)
-    table = Table("snapshot", "seconds", "times ours", "peak MB", "note")
-    table.title = f"{files} files, {total / 1e6:.0f} MB"
-    for row in rows:
-        table.add_row(row.name, f"{row.seconds:.2f}", f"{row.seconds / ours:.1f}", f"{row.megabytes:.0f}", row.note)
+        commands |= other_tools(scratch, output)
+    runs: dict[str, list[Measured]] = {name: [] for name in commands}
+    for _ in range(REPEATS):
+        for name, command in commands.items():
+            runs[name].append(measure(command, repository))
+            shutil.rmtree(store, ignore_errors=True)
+    inside = [Measured(*map(float, run.output.split()[:2]), run.megabytes, run.output) for run in runs["rawtune"]]
+    rows = {"rawtune, resolve and snapshot": inside, "rawtune, with importing Prefect": runs.pop("rawtune"), **runs}
+    ours = statistics.median(run.seconds for run in inside)
+    table = Table("snapshot", "seconds", "times ours", "CPU seconds", "peak MB")
+    table.title = f"{files} files, {total / 1e6:.0f} MB; {inside[0].output.split()[2]} documents"
+    for name, found in rows.items():
+        seconds = statistics.median(run.seconds for run in found)
+        cpu = statistics.median(run.cpu_seconds for run in found)
+        peak = max(run.megabytes for run in found)
+        table.add_row(name, f"{seconds:.2f}", f"{seconds / ours:.1f}", f"{cpu:.2f}", f"{peak:.0f}")
     return table
 
 
-def other_tools(scratch: Path, repository: Path) -> list[Measured]:
-    """The same repository by tools that people use."""
+def other_tools(scratch: Path, output: Path) -> dict[str, list[str]]:
+    """Installs tools that people use; commands that write the repository in the working directory into a file."""
     python = scratch / "tools" / "bin"
     subprocess.run([sys.executable, "-m", "venv", str(scratch / "tools")], check=True)
     subprocess.run([str(python / "pip"), "install", "-q", "--disable-pip-version-check", *PYTHON_TOOLS], check=True)
     subprocess.run(["npm", "install", "--silent", "--prefix", str(scratch / "npm"), *NPM_TOOLS], check=True)
-    output = scratch / "out.txt"
     repomix = [str(scratch / "npm" / "node_modules" / ".bin" / "repomix"), "--output", str(output), "--quiet"]
-    plain = [*repomix, "--no-security-check"]
-    return [
-        run("gitingest 0.3.1", [str(python / "gitingest"), ".", "-o", str(output)], repository, output, "tokens"),
-        run("repomix 1.18.1", repomix, repository, output, "tokens, secrets"),
-        run("repomix 1.18.1, no secret scan", plain, repository, output, "tokens"),
-        run("files-to-prompt 0.6", [str(python / "files-to-prompt"), ".", "-o", str(output)], repository, output),
-    ]
+    return {
+        "gitingest 0.3.1": [str(python / "gitingest"), ".", "-o", str(output)],
+        "repomix 1.18.1": repomix,
+        "repomix 1.18.1, no secret scan": [*repomix, "--no-security-check"],
+        "files-to-prompt 0.6": [str(python / "files-to-prompt"), ".", "-o", str(output)],
+    }
 
 
 def made_pulls(folder: Path, count: int) -> Path:
@@ -201,17 +190,15 @@ def diff_table(scratch: Path, repository: Path) -> Table:
     view = open_view(repository.absolute(), scratch)
     head = head_commit(repository)
     assert head is not None
-    started = time.perf_counter()
+    started, used = time.perf_counter(), cpu_seconds()
     selection = tuple(select(view, pull_heads(repository), head, PullsParams(limit=None), day(10**5)))
-    selecting = time.perf_counter() - started
     source = ResolvedPulls(
         repo="r", digest="", count=0, web_url=None, location=str(repository), trunk=head, selection=selection
     )
-    started = time.perf_counter()
     found = [item for item in comparisons(view, source) if isinstance(item, Comparison)]
     diffs = DiffCache(scratch / "diffs")
     diffs.fill(view, diffs.missing([item.trees for item in found]))
-    seconds = time.perf_counter() - started
+    seconds, cpu = time.perf_counter() - started, cpu_seconds() - used
     files = sum(len(diffs.changes(item.trees)) for item in found)
     sample = found[:: max(len(found) // 50, 1)]
     started = time.perf_counter()
@@ -222,11 +209,19 @@ def diff_table(scratch: Path, repository: Path) -> Table:
         view.run("diff", "-M", "--name-status", *item.trees)
         view.run("diff", "-M", *item.trees)
     naive = (time.perf_counter() - started) / len(sample) * len(found)
-    table = Table("diffs", "seconds", "pull requests a second", title=f"{len(found)} pull heads, {files} changed files")
-    table.add_row("rawtune, bases, commits and patches", f"{seconds:.2f}", f"{len(found) / seconds:.0f}")
-    table.add_row("rawtune, selecting them before", f"{selecting:.2f}", f"{len(found) / selecting:.0f}")
-    table.add_row(f"four git processes each (from {len(sample)})", f"{naive:.2f}", f"{len(found) / naive:.0f}")
+    table = Table("diffs", "seconds", "pull requests a second", "CPU seconds")
+    table.title = f"{len(found)} pull heads, {files} changed files"
+    table.add_row(
+        "rawtune: dates, bases, commits, patches", f"{seconds:.2f}", f"{len(found) / seconds:.0f}", f"{cpu:.2f}"
+    )
+    table.add_row(f"four git processes each (from {len(sample)})", f"{naive:.2f}", f"{len(found) / naive:.0f}", "")
     return table
+
+
+def cpu_seconds() -> float:
+    """CPU seconds of this process and its finished children so far."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def naive_loop(github: Github) -> None:
