@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.base.errors import BudgetError, TrainingError
+from tasks.base.errors import BudgetError
 from tasks.base.progress import Event, listening
 from tasks.base.store import Artifact, Store
 from tasks.training.checkpoints import whole
@@ -52,6 +52,7 @@ class Killed(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_train_killed_after_a_checkpoint_resumes_to_a_bit_equal_loss_curve(
     store: Store, tmp_path: Path, tiny_model_artifact: Artifact, table_artifact: Callable[..., Artifact]
 ) -> None:
@@ -79,24 +80,14 @@ def test_train_killed_after_a_checkpoint_resumes_to_a_bit_equal_loss_curve(
     assert store.manifest("training/train", key).resolved["resumed_at"] == 0
 
 
-def test_train_diverging_run_stops_and_names_its_last_good_checkpoint(
-    store: Store, tiny_model_artifact: Artifact, table_artifact: Callable[..., Artifact]
-) -> None:
-    wild = QUICK.model_copy(update={"learning_rate": 1.0, "max_grad_norm": 1e9, "alpha": 1e38})
-
-    with pytest.raises(
-        TrainingError, match=r"(diverges|not finite) at step \d+.*learning_rate.*last good checkpoint is step \d+"
-    ):
-        train.direct(store, table=table_artifact(), model=tiny_model_artifact, params=wild)
-
-
+@pytest.mark.slow
 def test_train_over_its_time_budget_stops_and_keeps_its_checkpoint(
     store: Store, tiny_model_artifact: Artifact, table_artifact: Callable[..., Artifact]
 ) -> None:
     hurried = QUICK.model_copy(update={"max_hours": 1e-9})
     arguments = {"table": table_artifact(), "model": tiny_model_artifact}
 
-    with pytest.raises(BudgetError, match="training.max_hours"):
+    with pytest.raises(BudgetError, match=r"training\.max_hours"):
         train.direct(store, params=hurried, **arguments)
     patient = train.direct(store, params=QUICK, **arguments)  # a budget bears no identity: the same run goes on
 

@@ -1,0 +1,235 @@
+"""Decides how a recipe is computed on a machine: precision, recompute, micro-batch. Pure calculation from shapes; no torch.
+
+Memory is counted tensor by tensor for rawtune's own loop, and by measured figures for Unsloth. On an H100 (Mistral-7B shape, 8,192 tokens a row) the
+count gives 47.5 GiB at rank 64 and 73.8 at rank 768 where 47.8 and 74.1 were measured. Time is operations over achieved rates: on the same machine 21,400 and
+16,900 tokens/s where 21,142 and 16,540 were measured (`tests/benchmarks/train_gpu.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tasks.base.errors import InputError
+from tasks.training.params import Precision, TrainingParams
+
+GIB: Final = 2**30
+USABLE: Final = 0.97
+"""Share of the free memory that a plan may fill; the rest is for fragments and for what libraries take."""
+HEAD_ROWS: Final = 4096
+THIN: Final = 128
+SHARED_TAIL: Final = 512
+"""As in `fast/decoder.py` and `fast/fp8.py`."""
+MASTER_BYTES: Final = 14
+"""Per adapter parameter: float32 master 4 and second moment 4; bf16 first moment 2, gradient 2 and copy 2."""
+NF4_BYTES: Final = 0.55
+"""Per frozen parameter in 4 bits, block scales included."""
+PEFT_BYTES: Final = 8
+"""Per adapter parameter with Unsloth: bf16 or float32 weights and gradients, 8-bit moments (33.7 GiB at rank 768 measured, 24.3 with a 4-bit base)."""
+
+BF16_SHARE, FP8_SHARE, ATTENTION_SHARE, BANDWIDTH_SHARE = 0.72, 0.69, 0.44, 0.85
+"""Achieved shares of a card's peak rates, measured on the H100: products 700-760 and
+1,350-1,500 TFLOP/s, 1,380 within a step; attention 62 TFLOP in 138 ms."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What matters of a GPU."""
+
+    name: str
+    free_bytes: int
+    capability: tuple[int, int]
+    bf16_flops: float
+    """Peak dense rate; of float16 where there is no bfloat16."""
+    fp8_flops: float | None
+    bandwidth: float
+    """Bytes per second."""
+    usd_per_hour: float
+    """On demand at Lambda, November 2026; 0 where it does not offer the card."""
+
+
+CARDS: Final = {
+    "h100": Card("H100 SXM", int(78.6 * GIB), (9, 0), 989e12, 1979e12, 3.35e12, 4.29),
+    "h200": Card("H200", int(139.0 * GIB), (9, 0), 989e12, 1979e12, 4.8e12, 0.0),
+    "a100-80": Card("A100 80 GB", int(78.6 * GIB), (8, 0), 312e12, None, 2.04e12, 0.0),
+    "a100-40": Card("A100 40 GB", int(38.9 * GIB), (8, 0), 312e12, None, 1.56e12, 1.99),
+    "l4": Card("L4", int(21.9 * GIB), (8, 9), 121e12, 242e12, 0.3e12, 0.0),
+    "t4": Card("T4", int(14.6 * GIB), (7, 5), 65e12, None, 0.32e12, 0.0),
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A Llama-shaped model."""
+
+    hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head: int
+    inner: int
+    vocabulary: int
+    tied: bool
+
+    @classmethod
+    def of(cls, config: Any) -> Shape:
+        """From transformers' configuration, or an object with the same names."""
+        return cls(
+            config.hidden_size, config.num_hidden_layers, config.num_attention_heads, config.num_key_value_heads,
+            getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads,
+            config.intermediate_size, config.vocab_size, bool(config.tie_word_embeddings),
+        )  # fmt: skip
+
+    @property
+    def sites(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
+        """(input, outputs) of the projections that share an input."""
+        queries, keys = self.heads * self.head, self.kv_heads * self.head
+        return (
+            (self.hidden, (queries, keys, keys)),
+            (queries, (self.hidden,)),
+            (self.hidden, (self.inner, self.inner)),
+            (self.inner, (self.hidden,)),
+        )
+
+    @property
+    def frozen(self) -> int:
+        """Parameters of the layers' linears."""
+        return self.layers * sum(into * sum(outs) for into, outs in self.sites)
+
+    @property
+    def vocabulary_parameters(self) -> int:
+        """Parameters of embedding and output layer."""
+        return (1 if self.tied else 2) * self.vocabulary * self.hidden
+
+    def adapter(self, rank: int) -> int:
+        """Parameters of an adapter on all linears."""
+        return self.layers * rank * sum(len(outs) * into + sum(outs) for into, outs in self.sites)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a recipe is computed."""
+
+    backend: str
+    precision: str
+    recompute_layers: int
+    micro_batch_tokens: int
+    accumulation: int
+    """Micro-batches per optimizer step."""
+    peak_bytes: int
+    tokens_per_second: float
+    because: str
+
+    def line(self) -> str:
+        """One line for a person."""
+        return (
+            f"{self.backend}, base in {self.precision}, {self.recompute_layers} layers recomputed, "
+            f"{self.accumulation} x {self.micro_batch_tokens} tokens a step, about {self.peak_bytes / GIB:.1f} GiB and "
+            f"{self.tokens_per_second:,.0f} tokens/s: {self.because}"
+        )
+
+
+def fast_bytes(shape: Shape, rank: int, tokens: int, fp8: bool, recomputed: int) -> int:
+    """Peak memory of rawtune's own loop.
+
+    Args:
+        shape: the model.
+        rank: of the adapter.
+        tokens: computed at a time.
+        fp8: whether the frozen products run in 8 bits (weights are then kept both ways round, a byte each).
+        recomputed: layers that keep their input only.
+    """
+    weights = 2 * shape.frozen + 2 * shape.vocabulary_parameters
+    adapter = shape.adapter(rank) * (MASTER_BYTES + (1 if fp8 else 0))
+    tails = shape.layers * sum(_tails(into, outs, rank) for into, outs in shape.sites) if fp8 else 0
+    layer = _kept(shape, rank, fp8) * tokens
+    kept = (shape.layers - recomputed) * layer + (recomputed * 2 * shape.hidden * tokens)
+    working = layer if recomputed else 0  # the layer that is being computed again
+    head = min(HEAD_ROWS, tokens) * shape.vocabulary * 2 + 4 * 2 * shape.hidden * tokens
+    backward = (2 * shape.inner + 2 * shape.inner + 6 * shape.hidden) * tokens
+    return int(weights + adapter + tails + kept + max(head, backward) + working)
+
+
+def plan(shape: Shape, params: TrainingParams, tokens: int, card: Card) -> Plan:
+    """The fastest way that fits: own loop with the least recompute, then Unsloth in 16 bits, then with a 4-bit base.
+
+    Args:
+        shape: the model.
+        params: the recipe.
+        tokens: of the longest row.
+        card: the GPU.
+
+    Raises:
+        InputError: nothing fits.
+    """
+    limit = int(card.free_bytes * USABLE)
+    budget = max(tokens, 8192)
+    accumulation = max(1, -(-params.batch_size * tokens // budget))
+    if card.capability >= (8, 0) and params.precision is not Precision.NF4:
+        fp8 = card.fp8_flops is not None and params.precision in (Precision.AUTO, Precision.FP8)
+        for micro in dict.fromkeys((budget, tokens)):
+            for recomputed in range(shape.layers + 1):
+                peak = fast_bytes(shape, params.rank, micro, fp8, recomputed)
+                if peak <= limit:
+                    rate = _rate(shape, params, tokens, card, fp8, recomputed)
+                    why = f"the least recompute that fits {card.name}'s {card.free_bytes / GIB:.0f} GiB"
+                    steps = accumulation if micro == budget else params.batch_size
+                    precision = "fp8" if fp8 else "bfloat16"
+                    return Plan("fast", precision, recomputed, micro, steps, peak, rate, why)
+    for precision in ("bfloat16", "nf4"):
+        if precision == "bfloat16" and (card.capability < (8, 0) or params.precision is Precision.NF4):
+            continue
+        per_weight = 2.0 if precision == "bfloat16" else NF4_BYTES
+        peak = int(
+            per_weight * shape.frozen + 2 * shape.vocabulary_parameters + shape.adapter(params.rank) * PEFT_BYTES
+            + 2 * shape.hidden * tokens * shape.layers + _kept(shape, params.rank, False) * tokens
+            + min(HEAD_ROWS, tokens) * shape.vocabulary * 2
+        )  # fmt: skip
+        if peak <= limit:
+            rate = _rate(shape, params, tokens, card, False, shape.layers) * 0.75
+            why = f"own loop does not fit or not run on {card.name}; Unsloth with full recompute does"
+            return Plan("unsloth", precision, shape.layers, tokens, params.batch_size, peak, rate, why)
+    largest = max(
+        (rank for rank in (512, 256, 128, 64, 32, 16) if rank < params.rank and _fits_nf4(shape, rank, tokens, limit)),
+        default=None,
+    )
+    remedy = (
+        f"training.rank {largest} would fit" if largest else "choose a smaller model, shorter rows or a larger card"
+    )
+    raise InputError(f"training: rank {params.rank} with rows of {tokens} tokens does not fit {card.name}; {remedy}")
+
+
+def _fits_nf4(shape: Shape, rank: int, tokens: int, limit: int) -> bool:
+    peak = (
+        NF4_BYTES * shape.frozen + 2 * shape.vocabulary_parameters + shape.adapter(rank) * PEFT_BYTES
+        + (2 * shape.hidden * shape.layers + _kept(shape, rank, False)) * tokens
+    )  # fmt: skip
+    return peak <= limit
+
+
+def _tails(into: int, outs: tuple[int, ...], rank: int) -> int:
+    columns = rank * len(outs)
+    forward = columns if len(outs) == 1 or columns <= SHARED_TAIL else rank
+    return sum(outs) * forward + into * columns
+
+
+def _kept(shape: Shape, rank: int, fp8: bool) -> int:
+    """Bytes per token that a layer keeps for its backward pass."""
+    queries, keys = shape.heads * shape.head, shape.kv_heads * shape.head
+    kept = 2 * (4 * shape.hidden + queries + 2 * keys + queries) + 4 * shape.heads + 8
+    kept += 2 * 7 * rank + 2 * 2 * shape.inner
+    return kept + (shape.inner + rank + 4 if fp8 and rank <= THIN else 0)
+
+
+def _rate(shape: Shape, params: TrainingParams, tokens: int, card: Card, fp8: bool, recomputed: int) -> float:
+    """Tokens per second: operations at achieved rates, element-wise traffic at achieved bandwidth, the optimizer once a step."""
+    bf16 = card.bf16_flops * BF16_SHARE
+    base = (card.fp8_flops or 0) * FP8_SHARE if fp8 else bf16
+    again = 1 + recomputed / shape.layers / 2  # a recomputed layer does its forward products twice
+    frozen = 4 * shape.frozen * again / base + 4 * shape.vocabulary * shape.hidden / bf16
+    adapter = shape.adapter(params.rank)
+    thin = adapter * again * (4 / base + 2 / bf16)
+    attention = 7 * tokens * shape.heads * shape.head * shape.layers * again / (card.bf16_flops * ATTENTION_SHARE)
+    traffic = shape.layers * (64 * shape.hidden + 24 * shape.inner) / (card.bandwidth * BANDWIDTH_SHARE)
+    optimizer = 26 * adapter / (card.bandwidth * BANDWIDTH_SHARE) / (params.batch_size * tokens)
+    return 1 / (frozen + thin + attention + traffic + optimizer)

@@ -1,0 +1,127 @@
+"""Runs in one child process, since importing torch, transformers and trl costs seconds: everything that tests want
+to know of training itself.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from tasks.base.errors import RawtuneError
+from tasks.model.child_main import Report
+from tasks.training import job
+from tasks.training.journal import read_lines
+from tasks.training.params import TrainingParams
+
+RECIPE = {"rank": 4, "alpha": 8, "learning_rate": 1e-3, "epochs": 2, "batch_size": 2, "precision": "float32"}
+
+
+class Killed(Exception):
+    pass
+
+
+def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
+    folder = Path(request["folder"])
+    made: dict[str, Any] = {"parity": parity(Path(request["model"]))}
+    for backend in ("trl", "fast"):
+        made[backend] = training(request, folder / backend, backend)
+    return made
+
+
+def training(request: dict[str, Any], folder: Path, backend: str) -> dict[str, Any]:
+    """One run through, one interrupted after step 4 and taken up again, one that cannot end well."""
+
+    def attempt(name: str, stop_at: int | None = None, **changes: Any) -> dict[str, Any]:
+        out = folder / name / "out"
+        out.mkdir(parents=True, exist_ok=True)
+
+        def listen(event: dict[str, Any]) -> None:
+            if event["kind"] == "step" and event["done"] == stop_at:
+                raise Killed
+
+        params = TrainingParams.model_validate(RECIPE | {"backend": backend} | changes)
+        try:
+            answer = job.run(
+                {
+                    "table": request["table"], "model": request["model"], "params": params.model_dump(mode="json"),
+                    "base_name": "stub", "checkpoints": str(folder / name / "checkpoints"), "out": str(out),
+                },
+                listen,
+            )  # fmt: skip
+        except RawtuneError as error:
+            return {"error": f"{type(error).__name__}: {error}"}
+        except Killed:
+            return {}
+        files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(out.iterdir())}
+        return {"answer": answer, "files": files, "lines": read_lines(out / "loss.jsonl")}
+
+    attempt("interrupted", stop_at=4)
+    kept = sorted(path.name for path in (folder / "interrupted" / "checkpoints").iterdir())
+    return {
+        "through": attempt("through"),
+        "kept": kept,
+        "resumed": attempt("interrupted"),
+        "wild": attempt("wild", alpha=1e38, learning_rate=1.0),
+        "other_seed": attempt("other", seed=7),
+    }
+
+
+def parity(model_folder: Path) -> dict[str, float]:
+    """Our decoder against transformers and PEFT: same weights, same packed row; and packed against each document alone."""
+    import torch
+    from peft import get_peft_model
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from tasks.training.adapter import lora_config
+    from tasks.training.fast.adapters import SITES, Adapters
+    from tasks.training.fast.decoder import Decoder, shapes, weight_reader
+
+    config = AutoConfig.from_pretrained(model_folder)
+    params = TrainingParams(rank=4, alpha=8)
+    cpu, dtype = torch.device("cpu"), torch.float32
+    adapters = Adapters(shapes(config), config.num_hidden_layers, params, dtype, cpu)
+    generator = torch.Generator().manual_seed(1)
+    for sites in adapters.sites:
+        for site in sites.values():
+            for b in site.b:
+                b.normal_(0, 0.05, generator=generator)
+    decoder = Decoder(config, weight_reader(model_folder, dtype, cpu), adapters, params.scale)
+    ids = torch.randint(20, config.vocab_size, (70,), generator=generator)
+    positions = torch.cat([torch.arange(40), torch.arange(30)])
+    labels = torch.where(positions == 0, -100, ids)
+    labels[45:50] = -100
+    targets = int((labels != -100).sum())
+    losses = decoder.forward_backward(ids, positions, labels, 1 / targets)
+    gradient = adapters.gradient.clone()
+    alone = torch.cat(
+        [decoder.forward_backward(ids[part], positions[part], labels[part], 1.0) for part in (slice(40), slice(40, 70))]
+    )
+    adapters.gradient.zero_()
+    decoder.recompute = 1
+    decoder.forward_backward(ids, positions, labels, 1 / targets)
+    recomputed = float((adapters.gradient - gradient).abs().max())
+
+    peft = get_peft_model(AutoModelForCausalLM.from_pretrained(model_folder, dtype=dtype), lora_config(params))
+    named = dict(peft.named_parameters())
+    worst = 0.0
+    pairs = []
+    for number, sites in enumerate(adapters.sites):
+        for site, names in SITES.items():
+            for place, name in enumerate(names):
+                rows = slice(place * 4, place * 4 + 4)
+                prefix = f"base_model.model.model.layers.{number}.{name}"
+                a, b = named[f"{prefix}.lora_A.default.weight"], named[f"{prefix}.lora_B.default.weight"]
+                a.data.copy_(sites[site].a[rows])
+                b.data.copy_(sites[site].b[place].T)
+                pairs.append((a, sites[site].grad_a[rows]))
+                pairs.append((b, sites[site].grad_b[place].T))
+    logits = peft(input_ids=ids[None], position_ids=positions[None], use_cache=False).logits[0, :-1]
+    expected = torch.nn.functional.cross_entropy(logits, labels[1:], reduction="none")[labels[1:] != -100]
+    expected.mean().backward()
+    for parameter, ours in pairs:
+        worst = max(worst, float((parameter.grad - ours).norm() / parameter.grad.norm()))
+    return {
+        "loss": float((losses - expected).abs().max()),
+        "gradient": worst,
+        "recomputed": recomputed,
+        "packed": float((losses - alone).abs().max()),
+    }

@@ -1,0 +1,171 @@
+"""What needs no torch: order of rows, schedule, divergence, journal lines, checkpoints on disk, the table."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from upath import UPath
+
+from tasks.base.errors import BudgetError, InputError, TrainingError
+from tasks.training.checkpoints import Checkpoints, download, upload, whole
+from tasks.training.journal import Journal, trouble
+from tasks.training.params import Schedule, TrainingParams
+from tasks.training.schedule import factor
+from tasks.training.table import IGNORED, Table, optimizer_steps, row_order
+from tests.training.conftest import write_table
+
+
+@given(rows=st.integers(1, 60), epochs=st.integers(1, 4), seed=st.integers(0, 5))
+def test_row_order_every_epoch_is_a_permutation_decided_by_the_seed(rows: int, epochs: int, seed: int) -> None:
+    order = row_order(rows, epochs, seed)
+
+    assert [sorted(order[start : start + rows]) for start in range(0, len(order), rows)] == [list(range(rows))] * epochs
+    assert order == row_order(rows, epochs, seed)
+    assert order[:rows] == row_order(rows, 1, seed)  # more epochs do not change the first
+
+
+def test_optimizer_steps_last_batch_may_be_smaller() -> None:
+    assert optimizer_steps(rows=5, epochs=2, batch_size=4) == 3
+
+
+def test_factor_cosine_without_warmup_starts_at_the_peak_and_ends_near_zero() -> None:
+    values = [factor(step, 100, 0.0, Schedule.COSINE) for step in range(100)]
+
+    assert values[0] == 1.0
+    assert values == sorted(values, reverse=True)
+    assert 0 < values[-1] < 0.001
+
+
+def test_factor_warmup_rises_over_its_share_of_the_steps() -> None:
+    assert [factor(step, 10, 0.3, Schedule.CONSTANT) for step in range(5)] == [0.0, 1 / 3, 2 / 3, 1.0, 1.0]
+
+
+def test_trouble_tells_noise_from_divergence() -> None:
+    assert trouble([2.0, 4.0, 1.0, 3.5, 2.2]) is None
+    assert trouble([2.0] * 10 + [9.0] * 10) is not None
+    assert trouble([2.0, float("nan")]) == (
+        "the loss is not finite at step 2; lower training.learning_rate or look at the rows of that step"
+    )
+
+
+def test_journal_line_holds_losses_per_source_weighted_by_targets() -> None:
+    events: list[dict] = []
+    journal = Journal(("dialogue-page", "raw-file"), 2, TrainingParams(), events.append)
+    journal.add([6.0, 10.0], [3, 5], 9)
+    journal.add([0.0, 2.0], [0, 1], 4)
+
+    line = journal.close_step(learning_rate=1e-3, grad_norm=0.5)
+
+    assert line == {
+        "step": 1,
+        "loss": 2.0,
+        "losses": {"dialogue-page": 2.0, "raw-file": 2.0},
+        "targets_by_source": {"dialogue-page": 3, "raw-file": 6},
+        "learning_rate": 1e-3,
+        "grad_norm": 0.5,
+        "targets": 9,
+        "tokens": 13,
+    }
+    assert events[0]["kind"] == "step"
+    assert events[0]["total"] == 2
+
+
+def test_journal_gradient_not_finite_stops_the_run() -> None:
+    journal = Journal(("raw-file",), 2, TrainingParams(), lambda event: None)
+    journal.add([1.0], [1], 1)
+
+    with pytest.raises(TrainingError, match="the gradient is not finite at step 1"):
+        journal.close_step(1e-3, float("inf"))
+
+
+def test_journal_budget_counts_earlier_attempts_and_money() -> None:
+    params = TrainingParams(max_hours=None, max_usd=1.0, usd_per_hour=2.0)
+    journal = Journal(("raw-file",), 3, params, lambda event: None)
+    journal.resume([{"loss": 1.0, "tokens": 1, "step": 1}], seconds=3600.0)
+    journal.add([1.0], [1], 1)
+
+    with pytest.raises(
+        BudgetError, match=r"training.max_usd: 2.00 used of 1 at step 2 of 3; raise the limit and run again"
+    ):
+        journal.close_step(1e-3, 1.0)
+
+
+def fill(folder: Path) -> None:
+    (folder / "deep").mkdir()
+    (folder / "deep" / "state").write_bytes(b"12345")
+
+
+def test_checkpoints_only_whole_ones_are_found_and_two_are_kept(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, minutes=5, steps=80)
+    for step in (10, 20, 30):
+        assert checkpoints.due(step)
+        checkpoints.save(step, seconds=float(step), write=fill)
+    assert not checkpoints.due(31)
+    (tmp_path / "step-00000030" / "deep" / "state").write_bytes(b"123")  # torn
+    (tmp_path / "partial-1").mkdir()
+
+    found = Checkpoints(tmp_path, minutes=5, steps=80).latest()
+
+    assert found is not None
+    assert (found[0].name, found[1]["seconds"]) == ("step-00000020", 20.0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000020", "step-00000030"]
+
+
+def test_checkpoints_travel_through_an_object_store_to_a_new_machine(tmp_path: Path) -> None:
+    remote = UPath("memory://checkpoints/run")
+    first = Checkpoints(tmp_path / "a", minutes=5, steps=8)
+    for step in (1, 2, 3):
+        upload(first.save(step, 1.0, fill), remote)
+    assert sorted(entry.name for entry in remote.iterdir()) == ["step-00000002", "step-00000003"]
+    (remote / "step-00000004" / "deep").mkdir(parents=True)
+    (remote / "step-00000004" / "deep" / "state").write_bytes(b"1")  # an upload that was cut off has no complete.json
+
+    second = tmp_path / "b"
+    second.mkdir()
+    download(remote, second)
+
+    assert [folder.name for folder in whole(second)] == ["step-00000003"]
+
+
+def test_table_first_token_of_a_document_is_no_target_and_sources_follow_the_parts(tmp_path: Path) -> None:
+    write_table(tmp_path, [[("raw-file", 4, 0), ("dialogue-page", 5, 3)], [("raw-pull", 3, 0)]])
+    table = Table(tmp_path)
+
+    row = table.side_by_side([0, 1])
+
+    assert row.position_ids.tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 4, 0, 1, 2]
+    assert [label != IGNORED for label in row.labels] == [
+        False, True, True, True, False, False, False, True, True, False, True, True,
+    ]  # fmt: skip
+    assert [table.sources[index] for index in row.sources] == ["raw-file"] * 4 + ["dialogue-page"] * 5 + [
+        "raw-pull"
+    ] * 3
+    assert table.targets() == 7
+    assert table.lengths() == [9, 3]
+
+
+def test_table_without_part_list_counts_packed_rows_as_mixed(tmp_path: Path) -> None:
+    write_table(tmp_path, [[("raw-file", 4, 0), ("dialogue-page", 5, 3)]])
+    (tmp_path / "rows.jsonl").unlink()
+    table = Table(tmp_path)
+
+    assert {table.sources[index] for index in table.row(0).sources} == {"mixed"}
+
+
+def test_table_without_rows_is_an_input_error(tmp_path: Path) -> None:
+    write_table(tmp_path, [])
+
+    with pytest.raises(InputError, match="the training table has no rows"):
+        Table(tmp_path)
+
+
+def test_params_fp8_is_refused_where_no_backend_does_it() -> None:
+    with pytest.raises(ValueError, match="precision fp8 needs backend fast or auto, not trl"):
+        TrainingParams(backend="trl", precision="fp8")
+
+
+def test_params_identity_leaves_out_how_long_and_how_dear_a_run_may_be() -> None:
+    assert TrainingParams(max_hours=1, max_usd=None, usd_per_hour=4.0).identity() == TrainingParams().identity()
+    assert json.dumps(TrainingParams().identity())
