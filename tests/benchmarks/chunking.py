@@ -146,6 +146,7 @@ def main() -> None:
         run_child(
             "tasks.model.convert:tokenizer_from_gguf",
             {"gguf": str(stub_gguf()), "target": str(_made(folder / "tokenizer"))},
+            exclusive=False,  # it computes nothing
         )
         tokenizer = TextTokenizer.load(folder / "tokenizer")
         documents = corpus(asked.repo, asked.as_of, folder)

@@ -129,7 +129,8 @@ def main() -> None:
         store = Store(str(Path(name) / "store"))
         folder = Path(name) / "tokenizer"
         folder.mkdir()
-        run_child("tasks.model.convert:tokenizer_from_gguf", {"gguf": str(stub_gguf()), "target": str(folder)})
+        request = {"gguf": str(stub_gguf()), "target": str(folder)}
+        run_child("tasks.model.convert:tokenizer_from_gguf", request, exclusive=False)  # it computes nothing
         model = tokenizer_folder.direct(store, path=str(folder))
         source = SourceParams(repo=asked.repo, as_of=asked.as_of, wiki=None)
         resolved = resolve_source(source, GithubParams(), datetime.datetime.now(datetime.UTC), store)
