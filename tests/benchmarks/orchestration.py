@@ -64,15 +64,15 @@ def per_run(folder: Path, runs: int, at_once: int, environment: dict[str, str]) 
     """Prints the second table."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import DeploymentFilter
-    from prefect.deployments.runner import RunnerDeployment
 
+    from deployments.deploying import deployment
     from deployments.pools import Pool, ensure_pool
     from tasks.base.store import Store
 
     with get_client(sync_client=True) as client:
         ensure_pool(client, Pool("queue", "process", "benchmark", at_once))
-        deployment = RunnerDeployment.from_entrypoint("tests.benchmarks.orchestration_flows.small", name="queue")
-        identifier = deployment.apply(work_pool_name="queue")
+        made = deployment("tests.benchmarks.orchestration_flows.small", name="queue")
+        identifier = made.apply(work_pool_name="queue")
         ours = DeploymentFilter.model_validate({"id": {"any_": [identifier]}})
         where = str(folder / "queued")
         for number in range(runs):

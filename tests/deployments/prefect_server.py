@@ -157,4 +157,8 @@ def process_worker(server: PrefectServer, pool: str) -> Iterator[None]:
         yield
     finally:
         worker.terminate()
-        worker.wait(60)
+        try:
+            worker.wait(60)
+        except subprocess.TimeoutExpired:
+            worker.kill()
+            worker.wait()

@@ -12,10 +12,10 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowFilter, WorkPoolFilter
 from prefect.client.schemas.objects import FlowRun
-from prefect.deployments.runner import RunnerDeployment
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from prefect.states import Cancelling
 
+from deployments.deploying import deployment
 from deployments.pools import Pool, ensure_pool
 from flows.compute import Work, placed
 from tasks.base.errors import InputError
@@ -73,8 +73,8 @@ def office(server: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> I
         pool = "box"
         ensure_pool(client, Pool(pool, "process", "drill", 4))
         for name in ("standing_in", "handing_over"):
-            deployment = RunnerDeployment.from_entrypoint(f"tests.deployments.sample_flows.{name}", name=pool)
-            deployment.apply(work_pool_name=pool)
+            made = deployment(f"tests.deployments.sample_flows.{name}", name=pool)
+            made.apply(work_pool_name=pool)
         with process_worker(server, pool):
             yield Office(client, pool, store)
 
@@ -134,9 +134,7 @@ def test_hand_over_without_a_deployment_is_bad_input(office: Office, store: Stor
 
 def test_hand_over_of_a_local_store_to_a_rented_machine_is_bad_input(office: Office, store: Store):
     ensure_pool(office.client, Pool("cloud", "lambda-cloud", "drill", 1))
-    RunnerDeployment.from_entrypoint("tests.deployments.sample_flows.standing_in", name="cloud").apply(
-        work_pool_name="cloud"
-    )
+    deployment("tests.deployments.sample_flows.standing_in", name="cloud").apply(work_pool_name="cloud")
     with pytest.raises(InputError, match="which pool cloud cannot read"):
         placed("cloud", Work(store, NOTHING, NOTHING, TrainingParams(), None)).train.direct(
             store, table=NOTHING, model=NOTHING, params=TrainingParams()

@@ -19,7 +19,6 @@ from uuid import UUID
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
-from prefect.deployments.runner import RunnerDeployment
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import (
@@ -32,6 +31,7 @@ from prefect.settings import (
 from prefect.states import Cancelling, Pending
 from upath import UPath
 
+from deployments.deploying import deployment
 from deployments.lambda_cloud import stranded
 from deployments.lambda_cloud.client import LambdaClient
 from deployments.lambda_cloud.stranded import requeue_stranded
@@ -71,8 +71,8 @@ def pool(server: PrefectServer, machine_environment: Path, wheel: str, cloud: La
         }
         with get_client(sync_client=True) as client:
             ensure_pool(client, Pool(name, "lambda-cloud", "drill", 5, variables))
-        deployment = RunnerDeployment.from_entrypoint("tests.deployments.sample_flows.beating", name=name)
-        deployment.apply(work_pool_name=name)
+        made = deployment("tests.deployments.sample_flows.beating", name=name)
+        made.apply(work_pool_name=name)
         yield name
         APILogWorker.drain_all(timeout=10)
         EventsWorker.drain_all(timeout=10)

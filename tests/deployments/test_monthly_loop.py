@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.deployments import run_deployment
-from prefect.deployments.runner import RunnerDeployment
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
+from deployments.deploying import deployment
 from deployments.pools import Pool, ensure_pool
 from tasks.base.ledger import RunReport
 from tasks.base.store import Store
@@ -56,8 +56,8 @@ def test_three_months_first_full_second_incremental_third_publishes_nothing(
     with temporary_settings({PREFECT_API_URL: server.url, PREFECT_HOME: server.folder / "home"}):
         with get_client(sync_client=True) as client:
             ensure_pool(client, Pool("months", "process", "drill", 1))
-        deployment = RunnerDeployment.from_entrypoint("flows.retrain.retrain", name="months")
-        deployment.apply(work_pool_name="months")
+        made = deployment("flows.retrain.retrain", name="months")
+        made.apply(work_pool_name="months")
         with process_worker(server, "months"):
             first, second, third = (run_month(params, month, store) for month in MONTHS)
 

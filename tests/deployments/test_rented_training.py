@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter
-from prefect.deployments.runner import RunnerDeployment
 
+from deployments.deploying import deployment
 from flows.compute import Work, placed
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
@@ -56,10 +56,8 @@ def test_training_on_a_rented_machine_goes_on_where_a_lost_one_left_off(
     write_table(tmp_path, ROWS)
     table = copied.direct(store, path=str(write_only(tmp_path)))
     model = copied.direct(store, path=str(tiny_model))
-    deployment = RunnerDeployment.from_entrypoint(
-        "flows.train_adapter.train_adapter", name=drill.pool, job_variables={"env": {}}
-    )
-    deployment.apply(work_pool_name=drill.pool)
+    trainer = deployment("flows.train_adapter.train_adapter", name=drill.pool, job_variables={"env": {}})
+    trainer.apply(work_pool_name=drill.pool)
     work = Work(store, table, model, PARAMS, None)
     steps = placed(drill.pool, work)
     key = train.key(table=table, model=model, params=PARAMS)
