@@ -21,6 +21,7 @@ from tasks.training.fast.sites import Site
 from tasks.training.hardware import base_dtype
 from tasks.training.journal import Journal, read_lines, write_lines
 from tasks.training.params import LINEARS, Precision, TrainingParams
+from tasks.training.planner import USABLE, Shape, fast_bytes
 from tasks.training.schedule import factor
 from tasks.training.table import IGNORED, Rows, Table, row_order
 
@@ -82,6 +83,7 @@ def train(
         checkpoints.resumed(found[1]["step"])
     decoder = Decoder(config, weight_reader(model_folder, dtype, device), adapters, params.scale, site)
     loop = Loop(table, params, journal, adapters, decoder)
+    predicted = _least_recompute(config, params, loop.budget, site is not Site, decoder)
     for done in loop.steps(checkpoints.due):
         path = checkpoints.save(done, journal.seconds(), lambda folder: _save(folder, adapters, journal))
         journal.report({"kind": "checkpoint", "path": str(path)})
@@ -91,10 +93,26 @@ def train(
         "backend": "fast",
         "base_precision": str(dtype).removeprefix("torch.") if site is Site else "fp8",
         "micro_batch_tokens": loop.budget,
+        "predicted_peak_bytes": predicted,
+        "measured_peak_bytes": torch.cuda.max_memory_allocated() if device.type == "cuda" else None,
         "recompute": f"{decoder.recompute} of {len(decoder.layers)} layers",
         "sites_added_in_bf16": relaxed,
         "resumed_at": found[1]["step"] if found else 0,
     }
+
+
+def _least_recompute(config: Any, params: TrainingParams, tokens: int, fp8: bool, decoder: Decoder) -> int | None:
+    """Sets how many layers are recomputed so that the run fits the card; its predicted peak, or None on a CPU."""
+    if not torch.cuda.is_available():
+        return None
+    shape = Shape.of(config)
+    free = USABLE * (torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved())
+    for recomputed in range(shape.layers + 1):
+        decoder.recompute = recomputed
+        predicted = fast_bytes(shape, params.rank, tokens, fp8, recomputed)
+        if predicted <= free:
+            break
+    return predicted
 
 
 @dataclass
