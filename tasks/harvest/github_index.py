@@ -25,7 +25,7 @@ Order = Literal["created", "updated"]
 QUERY: Final = """
 query($owner: String!, $name: String!, $first: Int!, $after: String, $field: IssueOrderField!) {
   repository(owner: $owner, name: $name) {
-    defaultBranchRef { name target { oid } }
+    defaultBranchRef { target { oid } }
     pullRequests(first: $first, after: $after, orderBy: {field: $field, direction: DESC}) {
       pageInfo { hasNextPage endCursor }
       nodes {
@@ -46,8 +46,8 @@ class Lister:
         self.client = client
         self.cache = cache
         self.interface = interface
-        self.trunk: tuple[str, str] | None = None
-        """Default branch and its commit; GraphQL says it."""
+        self.trunk: str | None = None
+        """Commit of the default branch; GraphQL says it."""
         self.repository: dict[str, Any] = {}
         """The repository's own resource; REST gives it with every pull request."""
         self.etag: str | None = None
@@ -74,7 +74,7 @@ class Lister:
                 first = max(first // 2, 1)
                 continue
             branch = repository["defaultBranchRef"]
-            self.trunk = (f"refs/heads/{branch['name']}", branch["target"]["oid"]) if branch else None
+            self.trunk = branch["target"]["oid"] if branch else None
             found = repository["pullRequests"]
             yield [_from_graphql(node) for node in found["nodes"] if node]
             if not found["pageInfo"]["hasNextPage"]:

@@ -17,9 +17,6 @@ from tasks.harvest.params import GithubParams, PullReference, Remote, SourcePara
 PHASE: Final = "harvest/resolve"
 """Name under which a wait is shown that happens before the first step."""
 
-Trunk = tuple[str, str]
-"""Full name of the default branch and its commit."""
-
 
 class OnGithub(NamedTuple):
     """What GitHub and its git server said."""
@@ -48,7 +45,7 @@ def open_github(source: SourceParams, github: GithubParams, until: int, store: S
     client = Client(github, source.repo, waiting)
     cache = GithubCache(store, github, source.repo)
     index = cache.index() or Index()
-    trunk: Trunk | None = None
+    trunk: str | None = None
     selection: tuple[PullReference, ...] = ()
     if source.pulls is not None:
         index, trunk = _list(client, cache, index, source, until)
@@ -60,16 +57,16 @@ def open_github(source: SourceParams, github: GithubParams, until: int, store: S
     remote = Remote(url=index.clone_url, github=github)
     trunk = trunk or _ask_git(remote, source.repo)
     mirror = mirror_of(remote, store)
-    opened = Opened(mirror, trunk[1], open_source(str(mirror), store), remote)
+    opened = Opened(mirror, trunk, open_source(str(mirror), store), remote)
     heads = {item.number: item.head for item in selection if item.head}
-    missing = opened.view.absent([trunk[1], *heads.values()]) - set(index.lost_heads)
+    missing = opened.view.absent([trunk, *heads.values()]) - set(index.lost_heads)
     if missing:
         numbers = [number for number, head in heads.items() if head in missing]
         try:
-            _fetch(remote, store, trunk[0], numbers)
+            _fetch(remote, store, numbers)
         except RefusedError as error:
             raise _no_clone(source.repo, remote, error) from error
-        if lost := opened.view.absent([trunk[1], *heads.values()]):
+        if lost := opened.view.absent([trunk, *heads.values()]):
             cache.keep_index(index.model_copy(update={"lost_heads": tuple(sorted(lost))}))
     if waited:
         emit(Event(PHASE, "finished", state="Completed"))
@@ -78,7 +75,7 @@ def open_github(source: SourceParams, github: GithubParams, until: int, store: S
 
 def _list(
     client: Client, cache: GithubCache, index: Index, source: SourceParams, until: int
-) -> tuple[Index, Trunk | None]:
+) -> tuple[Index, str | None]:
     assert source.pulls is not None
     wish = client.github.threads
     if wish == "graphql" or (wish == "auto" and client.token is not None):
@@ -91,7 +88,7 @@ def _list(
     return refresh(index, Lister(client, cache, "rest"), source.pulls, until), None
 
 
-def _ask_git(remote: Remote, repo: str) -> Trunk:
+def _ask_git(remote: Remote, repo: str) -> str:
     try:
         trunk = remote_head(remote)
     except RefusedError as error:
@@ -101,14 +98,14 @@ def _ask_git(remote: Remote, repo: str) -> Trunk:
     return trunk
 
 
-def _fetch(remote: Remote, store: Store, branch: str, numbers: list[int]) -> None:
+def _fetch(remote: Remote, store: Store, numbers: list[int]) -> None:
     named = [f"+refs/pull/{number}/head:refs/pull/{number}/head" for number in numbers]
     try:
-        update_mirror(remote, store, [HEADS, *named], branch)
+        update_mirror(remote, store, [HEADS, *named])
     except RefusedError:
         raise
     except SourceError:  # one of the named heads is not there: all that are there, then
-        update_mirror(remote, store, [HEADS, PULLS] if named else [HEADS], branch)
+        update_mirror(remote, store, [HEADS, PULLS] if named else [HEADS])
 
 
 def _no_clone(repo: str, remote: Remote, error: RefusedError) -> InputError:

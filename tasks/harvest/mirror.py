@@ -58,34 +58,25 @@ def mirror_of(remote: Remote, store: Store) -> Path:
     return mirror
 
 
-def remote_head(remote: Remote) -> tuple[str, str] | None:
-    """Default branch (its full ref) and its commit; None if empty. One request: protocol 0 needs no second.
+def remote_head(remote: Remote) -> str | None:
+    """The commit of the default branch; None for an empty repository. One request: protocol 0 needs no second.
 
     Raises:
         RefusedError: no such repository, or no access.
         SourceError: the server cannot be reached.
     """
-    listing = _network(remote, "-c", "protocol.version=0", "ls-remote", "--symref", remote.url, "HEAD")
-    branch = commit = None
-    for line in listing.decode("utf-8", "replace").splitlines():
-        value, _, name = line.partition("\t")
-        if name == "HEAD" and value.startswith("ref: "):
-            branch = value[5:]
-        elif name == "HEAD":
-            commit = value
-    return (branch or "HEAD", commit) if commit else None
+    listing = _network(remote, "-c", "protocol.version=0", "ls-remote", remote.url, "HEAD")
+    pairs = (line.split("\t") for line in listing.decode("utf-8", "replace").splitlines())
+    return next((commit for commit, name in pairs if name == "HEAD"), None)
 
 
-def update_mirror(
-    remote: Remote, store: Store, refspecs: Sequence[str] = (HEADS, PULLS), head: str | None = None
-) -> Path:
+def update_mirror(remote: Remote, store: Store, refspecs: Sequence[str] = (HEADS, PULLS)) -> Path:
     """Fetches references of a remote into its mirror and returns the mirror's git directory.
 
     Args:
         remote: where to fetch.
         store: whose cache holds the mirror.
         refspecs: what to fetch.
-        head: full name of the default branch, if the mirror's HEAD is to name it.
 
     Raises:
         RefusedError: no such repository, or no access, or one of the named references is not there.
@@ -94,8 +85,6 @@ def update_mirror(
     mirror = mirror_of(remote, store)
     with flock(mirror / "rawtune.lock"):
         _fetch(mirror, remote, refspecs)
-        if head is not None and head != "HEAD":
-            git("--git-dir", str(mirror), "symbolic-ref", "HEAD", head)
     return mirror
 
 

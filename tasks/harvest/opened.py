@@ -9,7 +9,7 @@ from typing import Final
 
 from tasks.base.errors import InputError, SourceError
 from tasks.base.store import Store
-from tasks.harvest.mirror import RefusedError, mirror_of, open_source, remote_head, update_mirror
+from tasks.harvest.mirror import HEADS, RefusedError, mirror_of, open_source, remote_head, update_mirror
 from tasks.harvest.params import Remote
 from tasks.harvest.repository import Repository, git_folder, head_commit
 
@@ -58,8 +58,8 @@ def open_remote(url: str, store: Store) -> Opened | None:
     trunk = remote_head(remote)
     if trunk is None:
         return None
-    folder = update_mirror(remote, store, head=trunk[0])
-    return Opened(folder, trunk[1], open_source(str(folder), store), remote)
+    folder = update_mirror(remote, store)
+    return Opened(folder, trunk, open_source(str(folder), store), remote)
 
 
 def open_repository(address: str, field: str, store: Store) -> Opened:
@@ -106,6 +106,6 @@ def mirrored(remote: Remote, store: Store) -> Opened | None:
         return None
     folder = mirror_of(remote, store)
     view = open_source(str(folder), store)
-    if view.absent([trunk[1]]):
-        update_mirror(remote, store, ["+refs/heads/*:refs/heads/*"], trunk[0])
-    return Opened(folder, trunk[1], view, remote)
+    if view.absent([trunk]):
+        update_mirror(remote, store, [HEADS])
+    return Opened(folder, trunk, view, remote)

@@ -65,7 +65,7 @@ def merge_parent(reader: Any, reference: PullReference) -> str | None:
     return str(parents[0]) if parents else None
 
 
-@step("harvest/pulls", VERSION, retries=1)
+@step("harvest/pulls", VERSION)
 def pulls(run: StepRun, source: ResolvedPulls) -> None:
     """Writes the documents of the selected pull requests."""
     if len(source.selection) != source.count:

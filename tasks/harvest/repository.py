@@ -52,11 +52,6 @@ class Repository:
         """Committer date of a commit, seconds since 1970."""
         return int(self.run("show", "-s", "--format=%ct", revision).split()[-1])
 
-    def has(self, object_id: str) -> bool:
-        """Whether the object is there."""
-        command = _command("--git-dir", str(self.folder), "cat-file", "-e", object_id)
-        return subprocess.run(command, env=clean_environment(), capture_output=True, check=False).returncode == 0
-
     def absent(self, object_ids: Iterable[str]) -> set[str]:
         """Those of the objects that are not there."""
         wanted = "".join(f"{object_id}\n" for object_id in sorted(set(object_ids))).encode()
