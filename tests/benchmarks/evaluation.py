@@ -2,18 +2,20 @@
 
     python tests/benchmarks/evaluation.py [--items 100] [--adapter FOLDER] [--batch 16]
 
-Both answer greedily with the model's chat template in the dtype of rawtune's choice. lm-eval (0.4.13) is installed
-beside the environment, in .rawtune/lm-eval, so that the environment stays as it is. Two times are given: of
-generating alone, and of the whole process with imports and model. Exact answers may differ where two tokens are
-equally likely in bf16.
+Both answer greedily with the model's chat template in the dtype of rawtune's choice, one after the other under the
+machine's torch lock. lm-eval (0.4.13) is installed in .rawtune/lm-eval, so that the environment stays as it is.
+Times are of generating alone, of the whole process with imports and model, and the processor seconds of the whole,
+which other work on the machine disturbs least. Exact answers may differ where two tokens are equally likely in bf16.
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -51,6 +53,16 @@ LM_EVAL: Final = [
 ]
 
 
+PLACE: Final = ROOT / ".rawtune" / "lm-eval"
+
+
+def install() -> None:
+    """Installs lm-eval where the environment does not see it, once."""
+    if not (PLACE / "lm_eval").exists():
+        command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(PLACE), *LM_EVAL]
+        subprocess.run(command, check=True)
+
+
 def questions(number: int) -> list[Any]:
     """Recall items about rawtune's own code."""
     from tasks.base.records import Document, Kind
@@ -84,12 +96,12 @@ def ours(items: list[Any], model: Path, adapter: Path | None, limit: int, batch:
     from tasks.text.chat import prompt_ids, stop_ids
     from tasks.text.tokenizer import TextTokenizer
 
-    started = time.monotonic()
     tokenizer = TextTokenizer.load(model)
     prompts = [{"ids": prompt_ids(tokenizer, prompt(item)), "limit": limit} for item in items]
     (folder / "prompts").write_text("".join(json.dumps(one) + "\n" for one in prompts))
     (folder / "rows").write_text("")
     longest = max(len(one["ids"]) for one in prompts)
+    started, burnt = time.monotonic(), _children_seconds()
     result = run_child(
         "tasks.evaluation.answer_job:answer",
         {
@@ -104,14 +116,16 @@ def ours(items: list[Any], model: Path, adapter: Path | None, limit: int, batch:
             "dtype": "auto",
             "kl_stream": None,
         },
+        exclusive=False,
     )
-    whole = time.monotonic() - started
+    whole, cpu = time.monotonic() - started, _children_seconds() - burnt
     texts = [tokenizer.decode(one["ids"], skip_control=True) for one in result["answers"]]
     right = sum(exact_match(text, item.answers) for text, item in zip(texts, items, strict=True))
     tokens = sum(one["tokens"] for one in result["answers"])
     return {
         "generate": result["seconds"]["generate"],
         "whole": whole,
+        "cpu": cpu,
         "right": right / len(items),
         "tokens": tokens,
         "dtype": result["dtype"],
@@ -123,27 +137,17 @@ def theirs(
 ) -> dict[str, Any]:
     """The same by lm-eval; its generating time is read from its own progress bar."""
     from tasks.evaluation.export import export_items
-    from tasks.model.child_main import _machine_lock
 
-    place = ROOT / ".rawtune" / "lm-eval"
-    if not (place / "lm_eval").exists():
-        command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(place), *LM_EVAL]
-        subprocess.run(command, check=True)
     export_items(items, folder, limit)
     arguments = f"pretrained={model},dtype={dtype}" + (f",peft={adapter}" if adapter else "")
     command = [sys.executable, "-m", "lm_eval", "run", "--model", "hf", "--model_args", arguments]
     command += ["--include_path", "lm_eval", "--tasks", "rawtune_recall", "--batch_size", str(batch)]
     command += ["--apply_chat_template", "--output_path", "out"]
     offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    environment = os.environ | offline | {"PYTHONPATH": str(place), "HF_HOME": str(folder / "hf")}
-    import fcntl
-
-    lock = _machine_lock()
-    fcntl.flock(lock, fcntl.LOCK_EX)  # one torch job at a time, as for ours
-    started = time.monotonic()
+    environment = os.environ | offline | {"PYTHONPATH": str(PLACE), "HF_HOME": str(folder / "hf")}
+    started, burnt = time.monotonic(), _children_seconds()
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    whole = time.monotonic() - started
-    os.close(lock)
+    whole, cpu = time.monotonic() - started, _children_seconds() - burnt
     if done.returncode:
         raise SystemExit(done.stderr[-3000:])
     bars = re.findall(r"Running generate_until requests: 100%.*?\[(?:(\d+):)?(\d+):(\d+)<", done.stderr)
@@ -152,8 +156,15 @@ def theirs(
     return {
         "generate": 3600 * int(hours or 0) + 60 * int(minutes) + int(seconds),
         "whole": whole,
+        "cpu": cpu,
         "right": result["exact_match,none"],
     }
+
+
+def _children_seconds() -> float:
+    """Processor seconds of every child process that has ended so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
@@ -167,23 +178,28 @@ def main() -> None:
     arguments = parser.parse_args()
     from tasks.base.store import Store
     from tasks.model.base_model import base_model
+    from tasks.model.child_main import _machine_lock
     from tasks.model.params import BaseModelParams
 
     store = Store(arguments.store)
     model = store.checkout(base_model.direct(store, params=BaseModelParams()))
     items = questions(arguments.items)
+    install()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         common = (items, model, arguments.adapter, arguments.limit, arguments.batch)
+        lock = _machine_lock()
+        fcntl.flock(lock, fcntl.LOCK_EX)
         mine = ours(*common, folder)
         other = theirs(*common, mine["dtype"], folder)
+        os.close(lock)
     print(f"{len(items)} items, at most {arguments.limit} new tokens, batch {arguments.batch}, {mine['dtype']}")
-    print(f"{'':24}{'generating':>12}{'items/s':>10}{'whole':>10}{'items/s':>10}{'exact':>8}")
+    print(f"{'':24}{'generating':>12}{'items/s':>10}{'whole':>10}{'items/s':>10}{'cpu':>10}{'exact':>8}")
     for name, row in (("rawtune answer", mine), ("lm-eval 0.4.13 hf", other)):
         rates = [len(items) / max(row[part], 0.001) for part in ("generate", "whole")]
         print(
             f"{name:24}{row['generate']:>10.1f} s{rates[0]:>10.2f}{row['whole']:>8.1f} s{rates[1]:>10.2f}"
-            f"{100 * row['right']:>7.1f}%"
+            f"{row['cpu']:>8.1f} s{100 * row['right']:>7.1f}%"
         )
 
 
