@@ -438,3 +438,31 @@ def test_harvest_without_access_to_git_is_bad_input(store: Store, github: Github
     for threads in ("graphql", "rest"):
         with pytest.raises(InputError, match=r"^sources.repo: town/hall cannot be cloned from .*contents=read$"):
             resolved(store, github, threads)
+
+
+@pytest.mark.parametrize(("threads", "path"), [("graphql", "/api/graphql"), ("rest", "/api/v3/repos/town/hall/pulls")])
+def test_harvest_enterprise_address_has_its_paths(store: Store, github: Github, threads: str, path: str) -> None:
+    reached = GithubParams.model_validate({"api_url": f"{github.url}/api/v3", "threads": threads})
+    found = resolve_source(SourceParams(repo="town/hall", wiki=None), reached, NOW, store)
+    assert found.pulls is not None
+    assert pulls.direct(store, source=found.pulls).counts == {"records": 12}
+    assert path in {item.path for item in github.requests}
+
+
+def test_harvest_wiki_on_github_has_its_addresses(store: Store, github: Github, town: Town, tmp_path: Path) -> None:
+    history = History()
+    first = history.commit("refs/heads/master", {"Home.md": b"# Home\n"}, 1)
+    history.commit("refs/heads/master", {"Who we are.md": b"# We\n", "Home.md": b"# Home\n\nMore.\n"}, 2, [first])
+    town.repository.wiki = history.write(tmp_path / "hall.wiki.git")
+    (town.repository.wiki / "HEAD").write_text("ref: refs/heads/master\n")
+    made = harvest(store, github)[2]
+    before = len(github.requests)
+
+    pages = list(read_records(store, made, Document))
+    assert [(item.id, item.url) for item in pages] == [
+        ("town/hall/wiki/Home.md", f"{github.url}/town/hall/wiki/Home"),
+        ("town/hall/wiki/Who we are.md", f"{github.url}/town/hall/wiki/Who%20we%20are"),
+    ]
+    assert [(item.created_at, item.updated_at) for item in pages] == [(moment(1), moment(2)), (moment(2), moment(2))]
+    assert harvest(store, github)[2] == made
+    assert len(github.requests) - before == 2
