@@ -87,7 +87,7 @@ def open_chat(store: Store, asked: str | None, port: int = 0, share: bool = Fals
         try:
             yield public if share else local
         finally:
-            page.close()
+            page.close(verbose=False)
 
 
 def answer_both(desk: Desk, question: str, turns: dict[str, Turns], settings: dict[str, Any]) -> Iterator[list[str]]:
@@ -177,8 +177,7 @@ def build_page(desk: Desk) -> Any:
         turns = gr.State(empty)
         with gr.Row():
             boxes = {
-                arm: gr.Chatbot(label=arm, elem_id=arm, height=420, buttons=["copy"], render_markdown=True)
-                for arm in ARMS
+                arm: gr.Chatbot(label=arm, elem_id=arm, height=420, buttons=["copy"], min_width=320) for arm in ARMS
             }
         citations = gr.Markdown(elem_id="citations")
         question = gr.Textbox(placeholder="Ask about the sources", show_label=False, elem_id="question", autofocus=True)

@@ -86,7 +86,8 @@ def _sections(facts: ReleaseFacts, measures: Measures, card: CardInput) -> Itera
     yield f"# {facts.name}, {card.revision}"
     yield (
         f"LoRA adapter for `{facts.model_id}`, trained by rawtune on {repos} as of {facts.snapshot_date}. "
-        "It answers questions about these sources in chat; it is meant for the people who work on them."
+        "It answers questions about these sources in chat; it is meant for the people who work on them. "
+        f"Licence of the base model: {facts.license or 'see its own page'}."
     )
     yield "## Use\n\n" + _use(facts, card)
     yield "## Data\n\n" + _data(facts, card)
