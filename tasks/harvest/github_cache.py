@@ -72,6 +72,13 @@ class GithubCache:
         """Keeps the index for the next run."""
         write_text(self.folder / "index.json", index.model_dump_json())
 
+    def forget(self, number: int) -> None:
+        """Takes a pull request that is gone out of the index."""
+        index = self.index()
+        if index is not None:
+            left = {key: item for key, item in index.pulls.items() if key != number}
+            self.keep_index(index.model_copy(update={"pulls": left, "etag": None}))
+
     def thread(self, number: int, updated_at: str | None, folder: str = "threads") -> dict[str, Any] | None:
         """A kept thread that is at least as new as `updated_at`."""
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,10 @@ PERMISSIONS: Final = "contents=read, pull_requests=read, issues=read"
 
 PAGE: Final = 100
 """Items a REST page; GitHub gives no more."""
+
+_PART: Final = re.compile(r"repository/p(\d+)")
+"""Where an error of GraphQL says that it strikes one pull request (see `github_graphql.thread_query`)."""
+_PULL: Final = re.compile(r"/(?:pulls|issues)/(\d+)")
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +52,14 @@ class UnavailableError(SourceError):
 
 class QueryTooLargeError(SourceError):
     """GraphQL cannot answer this query within its own limits; a smaller one may do."""
+
+
+class GoneError(SourceError):
+    """A pull request that was listed is gone: GitHub hides those of accounts that it closes."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"pull request #{number} has gone from GitHub since it was listed; run again")
+        self.number = number
 
 
 class Client:
@@ -118,11 +131,17 @@ class Client:
 
         Raises:
             InputError: the repository is not there or the token may not read it.
+            GoneError: one of the pull requests is not there.
             UnavailableError: this server does not know what the query asks for.
             SourceError: parts have been missing again and again.
         """
         kinds = {str(error.get("type") or (error.get("extensions") or {}).get("code") or "") for error in errors}
         said = "; ".join(str(error.get("message")) for error in errors[:2]) or "no repository in the answer"
+        for error in errors:
+            if error.get("type") == "NOT_FOUND" and (
+                gone := _PART.fullmatch("/".join(map(str, error.get("path") or [])))
+            ):
+                raise GoneError(int(gone[1]))
         if "NOT_FOUND" in kinds:
             raise InputError(
                 f"sources.repo: GitHub has no repository {self.repo}, or the token may not see it ({said})"
@@ -226,6 +245,8 @@ class Client:
                 else ""
             )
             return InputError(f"GitHub forbids reading {path} ({said}); the token needs the permissions {needed}{sso}")
+        if answer.status in (404, 410) and (gone := _PULL.search(path)):
+            return GoneError(int(gone[1]))
         if answer.status in (301, 302, 307, 404, 410, 451):
             seen = "the token may not see it" if self.token else "or it is private and GITHUB_TOKEN is not set"
             return InputError(

@@ -8,7 +8,7 @@ from typing import Any
 from tasks.base.errors import SourceError
 from tasks.base.runs import StepRun
 from tasks.harvest.github_cache import GithubCache
-from tasks.harvest.github_client import Client, QueryTooLargeError, UnavailableError
+from tasks.harvest.github_client import Client, GoneError, QueryTooLargeError, UnavailableError
 from tasks.harvest.github_graphql import graphql_threads
 from tasks.harvest.github_rest import rest_commits, rest_files, rest_threads
 from tasks.harvest.params import GithubParams, PullReference, ResolvedPulls
@@ -33,17 +33,25 @@ class Threads:
         return self._client.requests if self._client else 0
 
     def read(self) -> None:
-        """Fetches every thread that is new or changed; each is kept as it comes, so a broken run goes on from there."""
+        """Fetches every thread that is new or changed; each is kept as it comes, so a broken run goes on from there.
+
+        Raises:
+            GoneError: a pull request is gone; the next run selects without it.
+        """
         if self._cache is None or self._github is None:
             return
         selection = self._source.selection
         missing = [item for item in selection if self._cache.thread(item.number, item.updated_at) is None]
         if not missing:
             return
-        for thread in self._ask(missing, self._github):
-            self._cache.keep_thread(thread)
-            self.fetched += 1
-            self._run.progress(len(selection) - len(missing) + self.fetched, len(selection), "pull requests")
+        try:
+            for thread in self._ask(missing, self._github):
+                self._cache.keep_thread(thread)
+                self.fetched += 1
+                self._run.progress(len(selection) - len(missing) + self.fetched, len(selection), "pull requests")
+        except GoneError as error:
+            self._cache.forget(error.number)
+            raise
 
     @property
     def on_github(self) -> bool:

@@ -214,6 +214,21 @@ def rarely(kind: str, where: str = "") -> object:
     return pytest.param(kind, where, marks=pytest.mark.slow)
 
 
+@pytest.mark.parametrize("threads", ["graphql", "rest"])
+def test_harvest_pull_that_goes_away_is_left_out_by_the_next_run(
+    store: Store, other: Store, github: Github, town: Town, threads: str
+) -> None:
+    found = resolved(store, github, threads)
+    assert found.pulls is not None
+    del town.repository.pulls[4]
+    with pytest.raises(SourceError, match="pull request #5 has gone from GitHub since it was listed; run again"):
+        pulls.direct(store, source=found.pulls)
+
+    again = harvest(store, github, threads)
+    assert sorted(documents(store, again[1])) == [1, 2, 3, 4, *range(6, 13)]
+    assert hashes(again) == hashes(harvest(other, github, threads))
+
+
 FAULTS = [
     ("primary", ""),
     ("secondary", ""),
