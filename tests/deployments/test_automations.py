@@ -61,8 +61,8 @@ def wait_for(condition: object, seconds: float) -> None:
 
 def test_automations_tell_of_a_refusal_and_crash_a_run_without_heartbeats(server: PrefectServer, receiver: str):
     with temporary_settings({PREFECT_API_URL: server.url, PREFECT_HOME: server.folder / "home"}):
-        names = ensure_automations(receiver, heartbeat_seconds=2)
-        assert ensure_automations(receiver, heartbeat_seconds=2) == names
+        names = ensure_automations(receiver, heartbeat_seconds=4)
+        assert ensure_automations(receiver, heartbeat_seconds=4) == names
         with get_client(sync_client=True) as client:
             assert [len(client.read_automations_by_name(name)) for name in names] == [1, 1]
             time.sleep(3)  # the server's trigger service reads automations now and then
