@@ -66,8 +66,8 @@ class SynthesisParams(Params):
     pairs_per_1000_characters: float = Field(4.0, gt=0.0, le=50.0)
     """Facts asked about per thousand characters of a document, spread evenly from its first to its last line."""
 
-    max_answer_characters: int = Field(24_000, ge=200)
-    """Longer answers are asked for in parts (files) or by section (pages); about 3 characters make a token."""
+    max_answer_characters: int = Field(16_000, ge=200)
+    """Longer answers are asked for in parts (files) or by section (pages); 2 to 3 characters of code make a token."""
 
     near_miss_fraction: float = Field(0.04, ge=0.0, le=0.5)
     """Unanswerable questions, as a share of a document's dialogues."""

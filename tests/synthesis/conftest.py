@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 
 import pytest
 
@@ -12,7 +13,7 @@ from tasks.base.steps import step
 from tasks.base.store import Artifact, Store
 from tasks.synthesis import online
 from tasks.synthesis.params import SynthesisParams
-from tests.emulators.openai_api import OpenAIEmulator
+from tests.emulators.openai_api import Billed, OpenAIEmulator
 
 MODEL = "gpt-5-mini"
 WRITING = ("page_qa", "page_instruction", "atomic_facts")
@@ -83,3 +84,19 @@ def asking(server: OpenAIEmulator, **more: object) -> SynthesisParams:
     """Parameters that ask the emulator by the methods that write about pages."""
     base = {"provider": "openai", "base_url": server.base_url, "model": MODEL, "budget_usd": 1.0, "methods": WRITING}
     return SynthesisParams.model_validate(base | more)
+
+
+INPUT_USD, OUTPUT_USD = Decimal("0.25"), Decimal("2")
+"""Dollars per million tokens of MODEL in genai-prices 0.2.3, stated here again to check the table's use."""
+
+
+def billed_usd(server: OpenAIEmulator) -> Decimal:
+    def usd(answer: Billed) -> Decimal:
+        cost = answer.input_tokens * INPUT_USD + answer.output_tokens * OUTPUT_USD
+        return cost / 1_000_000 * (Decimal("0.5") if answer.batch else 1)
+
+    return sum(map(usd, server.billed), Decimal(0))
+
+
+def reasons(made: Artifact) -> dict[str, int]:
+    return {name.removeprefix("verdict:"): n for name, n in made.counts.items() if name.startswith("verdict:")}

@@ -19,8 +19,7 @@ from tasks.synthesis.batches import Batches
 from tasks.synthesis.dialogues import dialogues
 from tasks.synthesis.params import SynthesisParams
 from tests.emulators.openai_api import Fault, OpenAIEmulator
-from tests.synthesis.conftest import MakeSplit, asking, page
-from tests.synthesis.test_openai_provider import billed_usd
+from tests.synthesis.conftest import MakeSplit, asking, billed_usd, page
 
 
 @pytest.fixture(autouse=True)

@@ -18,8 +18,7 @@ from tasks.base.runs import read_records
 from tasks.base.store import Store
 from tasks.synthesis.dialogues import dialogues
 from tests.emulators.openai_api import OpenAIEmulator
-from tests.synthesis.conftest import MakeSplit, asking, page
-from tests.synthesis.test_openai_provider import billed_usd
+from tests.synthesis.conftest import MakeSplit, asking, billed_usd, page
 
 ROOT = Path(__file__).resolve().parents[2]
 
