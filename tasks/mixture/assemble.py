@@ -46,7 +46,8 @@ class Parts:
 
 def fit(part: Encoded, params: MixtureParams) -> tuple[int, str]:
     """How many of a part's tokens, from its first on, can be trained on, and why not all: `overlong`, `cut` or
-    `no-loss` (nothing would be learned from it); an empty reason if all.
+    `no-loss` (nothing would be learned from it); an empty reason if all. Chunking keeps raw text within a row; should a
+    chunk exceed it all the same, it is cut, never dropped.
     """
     kept, reason = len(part.ids), ""
     if kept > params.max_tokens:

@@ -2,7 +2,8 @@
 
 summary.json:
     epochs      of the training to come, or null
-    table       rows, tokens, trained_tokens, capacity_tokens, fill (share of the rows' length that holds tokens)
+    table       rows, tokens, trained_tokens, capacity_tokens, max_tokens, fill (share of the rows' length that holds
+                tokens), held_out and held_out_trained (chunks and dialogues of held-out documents left out, trained on)
     sources     source → {parts, tokens, trained_tokens, unique_tokens, passes (tokens / unique tokens), documents}
     accounting  tokens_in, repeated, left_out (reason → tokens), tokens, adds_up
     steps       [{step, records, reasons (reason → number)}] of every step from harvest to table, in order
@@ -144,6 +145,7 @@ def summarise(
             "capacity_tokens": facts.rows * facts.max_tokens,
             "max_tokens": facts.max_tokens,
             "fill": round(facts.tokens / (facts.rows * facts.max_tokens), 4),
+            "held_out": table.counts.get("held_out", 0),
             "held_out_trained": table.counts.get("held_out_trained", 0),
         },
         "sources": sources,

@@ -32,6 +32,8 @@ SEAM_CHARACTERS: Final = 2_000
 """
 BATCH_CHARACTERS: Final = 1_000_000
 """Training text that is looked through together."""
+PROGRESS_TEXTS: Final = 1_000
+"""Training texts between two reports of progress."""
 CONTEXT_CHARACTERS: Final = 200
 """Shown on either side of a passage."""
 
@@ -165,6 +167,13 @@ def _hit(item: Item, part_id: str, text: str, match: Match) -> Hit:
     )
 
 
+def _watched(run: StepRun, texts: Iterable[TrainingText], total: int) -> Iterator[TrainingText]:
+    for number, text in enumerate(texts, 1):
+        if number % PROGRESS_TEXTS == 0 or number == total:
+            run.progress(number, total, "texts")
+        yield text
+
+
 @step("mixture/leak-guard", VERSION)
 def leak_guard(
     run: StepRun,
@@ -190,7 +199,7 @@ def leak_guard(
     )
     listed: dict[str, list[Hit]] = {}
     found: Counter[str] = Counter()
-    for hit in find_hits(asked, texts, params):
+    for hit in find_hits(asked, _watched(run, texts, len(trained)), params):
         found[hit.item_id] += 1
         if found[hit.item_id] <= HITS_PER_ITEM:
             listed.setdefault(hit.item_id, []).append(hit)

@@ -67,8 +67,8 @@ class Replay(Params):
 
     source: str = Field(min_length=1)
     """A file of JSON lines, or OWNER/NAME of a dataset on the Hub. A record has `messages` or `conversations`, or a
-    pair
-    such as `prompt` and `completion`, `instruction` and `output`, `question` and `answer`."""
+    pair such as `prompt` and `completion`, `instruction` and `output`, `question` and `answer`.
+    """
     revision: str | None = None
     """Commit, tag or branch of the dataset; null = the newest when it is first fetched into the store."""
     split: str = "train"
