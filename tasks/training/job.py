@@ -60,7 +60,9 @@ def choose(params: TrainingParams, model_folder: Path, longest: int) -> tuple[Ba
     Raises:
         InputError: `fast` is asked for what it cannot do.
     """
-    if params.backend in (Backend.TRL, Backend.UNSLOTH):
+    if params.backend is Backend.UNSLOTH:
+        raise InputError("training.backend: unsloth is not wired in yet; choose auto, fast or trl")
+    if params.backend is Backend.TRL:
         return params.backend, "asked for"
     from transformers import AutoConfig
 

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-def,untyped-decorator,no-any-return"
 """Triton kernels around the products: each reads its input once and leaves it quantised for the product that follows.
 
 A quantised matrix is float8_e4m3 with one float32 scale a row. Its buffer is wider than the matrix: the columns
