@@ -5,6 +5,7 @@ The machine is lost in the middle; a second one goes on from the checkpoint that
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
 from collections.abc import Callable
@@ -63,9 +64,12 @@ def test_training_on_a_rented_machine_goes_on_where_a_lost_one_left_off(
     key = train.key(table=table, model=model, params=PARAMS)
     made: list[Artifact] = []
     worker = drill.process(server)
-    parent = threading.Thread(
-        target=lambda: made.append(steps.train.direct(store, table=table, model=model, params=PARAMS)), daemon=True
-    )
+
+    def train_elsewhere() -> None:
+        made.append(steps.train.direct(store, table=table, model=model, params=PARAMS))
+
+    # a thread does not see the settings of the test unless it gets the context that they live in
+    parent = threading.Thread(target=contextvars.copy_context().run, args=(train_elsewhere,), daemon=True)
     parent.start()
     try:
         checkpoints = store.root / "cache" / "training"
