@@ -34,7 +34,9 @@ FP8_MULTIPLE: Final = 16
 MOST_TOKENS: Final = 32_768
 """Of a micro-batch; beyond it even a small model's kernels no longer wait for their launches."""
 FP8_HIDDEN: Final = 2048
-"""Smaller models lose by 8 bits: SmolLM2 (576) trained at 76,000 tokens/s where bfloat16 made 117,000, with 1.8% more loss."""
+"""Smaller models lose by 8 bits: SmolLM2 (576) made 76,000 tokens/s where bfloat16 made 117,000, with 1.8% more
+loss.
+"""
 RELAX_STEPS: Final = 50
 """After the first step and every so many it is looked up whether the adapters still fit the 8-bit tails."""
 
@@ -271,4 +273,5 @@ def _save(folder: Path, adapters: Adapters, journal: Journal) -> None:
 def _load(folder: Path) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
-    return load_file(folder / "state.safetensors")
+    state: dict[str, torch.Tensor] = load_file(folder / "state.safetensors")
+    return state

@@ -1,8 +1,9 @@
-"""Decides how a recipe is computed on a machine: precision, recompute, micro-batch. Pure calculation from shapes; no torch.
+"""Decides how a recipe is computed on a machine: precision, recompute, micro-batch, from shapes alone, no torch.
 
-Memory is counted tensor by tensor for rawtune's own loop, and by measured figures for Unsloth. On an H100 (Mistral-7B shape, 8,192 tokens a row) the
-count gives 47.5 GiB at rank 64 and 73.8 at rank 768 where 47.8 and 74.1 were measured. Time is operations over achieved rates: on the same machine 21,400 and
-16,900 tokens/s where 21,142 and 16,540 were measured (`tests/benchmarks/train_gpu.py`).
+Memory is counted tensor by tensor for rawtune's own loop, and by measured figures for Unsloth. On an H100 (Mistral-7B
+shape, 8,192 tokens a row) the count gives 47.5 GiB at rank 64 and 73.8 at rank 768 where 47.8 and 74.1 were measured.
+Time is operations over achieved rates: on the same machine 21,400 and 16,900 tokens/s where 21,142 and 16,540 were
+measured (`tests/benchmarks/train_gpu.py`).
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ MASTER_BYTES: Final = 14
 NF4_BYTES: Final = 0.55
 """Per frozen parameter in 4 bits, block scales included."""
 PEFT_BYTES: Final = 8
-"""Per adapter parameter with Unsloth: bf16 or float32 weights and gradients, 8-bit moments (33.7 GiB at rank 768 measured, 24.3 with a 4-bit base)."""
+"""Per adapter parameter with Unsloth: bf16 or float32 weights and gradients, 8-bit moments (33.7 GiB at rank 768
+measured, 24.3 with a 4-bit base).
+"""
 
 BF16_SHARE, FP8_SHARE, ATTENTION_SHARE, BANDWIDTH_SHARE = 0.72, 0.69, 0.44, 0.85
 """Achieved shares of a card's peak rates, measured on the H100: products 700-760 and
@@ -222,7 +225,7 @@ def _kept(shape: Shape, rank: int, fp8: bool) -> int:
 
 
 def _rate(shape: Shape, params: TrainingParams, tokens: int, card: Card, fp8: bool, recomputed: int) -> float:
-    """Tokens per second: operations at achieved rates, element-wise traffic at achieved bandwidth, the optimizer once a step."""
+    """Tokens per second: operations at achieved rates, element-wise traffic at bandwidth, the optimizer once a step."""
     bf16 = card.bf16_flops * BF16_SHARE
     base = (card.fp8_flops or 0) * FP8_SHARE if fp8 else bf16
     again = 1 + recomputed / shape.layers / 2  # a recomputed layer does its forward products twice

@@ -66,7 +66,7 @@ def training(request: dict[str, Any], folder: Path, backend: str) -> dict[str, A
 
 
 def parity(model_folder: Path) -> dict[str, float]:
-    """Our decoder against transformers and PEFT: same weights, same packed row; and packed against each document alone."""
+    """Our decoder against transformers and PEFT on the same packed row; packed against each document alone."""
     import torch
     from peft import get_peft_model
     from transformers import AutoConfig, AutoModelForCausalLM

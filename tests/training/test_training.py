@@ -1,4 +1,4 @@
-"""Training itself, by both backends that run in this environment; the work is done once, in one child (`scenarios.py`)."""
+"""Training itself, by both backends that run in this environment; one child does the work once (`scenarios.py`)."""
 
 from pathlib import Path
 from typing import Any

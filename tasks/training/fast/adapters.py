@@ -114,10 +114,10 @@ class Adapters:
         self.steps += 1
         norm = torch.linalg.vector_norm(self.gradient, dtype=torch.float32)
         if self.master.is_cuda:
-            from tasks.training.fast.kernels import adamw
+            from tasks.training.fast import kernels as operations
         else:
-            from tasks.training.fast.formulas import adamw
-        adamw(
+            from tasks.training.fast import formulas as operations  # type: ignore[no-redef]
+        operations.adamw(
             self.master,
             self.first,
             self.second,

@@ -8,6 +8,7 @@ CPU: torch's own attention per document.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -33,7 +34,7 @@ class Documents:
         """
         starts = (position_ids == 0).nonzero()[:, 0].tolist()
         bounds = [*starts, len(position_ids)]
-        longest = max(end - start for start, end in zip(bounds, bounds[1:], strict=False))
+        longest = max(end - start for start, end in pairwise(bounds))
         cumulative = torch.tensor(bounds, dtype=torch.int32).to(device, non_blocking=True)
         return cls(bounds, cumulative, longest, len(starts) - (padding > 0) == 1)
 
@@ -73,7 +74,8 @@ class Attention:
         if kind == "cudnn":
             return self._cudnn_backward(dout, q, k, v, out, rest)
         leaves, result = rest
-        return torch.autograd.grad(result, leaves, dout)  # type: ignore[return-value]
+        dq, dk, dv = torch.autograd.grad(result, leaves, dout)
+        return dq, dk, dv
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:
         """`[T, heads, head]`."""
@@ -89,9 +91,9 @@ class Attention:
         with torch.enable_grad():
             leaves = [x.detach().requires_grad_() for x in (q, k, v)]
             pieces = []
-            for start, end in zip(documents.bounds, documents.bounds[1:], strict=False):
-                parts = [self._batched(leaf[start:end]) for leaf in leaves]
-                made = functional.scaled_dot_product_attention(*parts, is_causal=True, enable_gqa=True)
+            for start, end in pairwise(documents.bounds):
+                query, key, value = (self._batched(leaf[start:end]) for leaf in leaves)
+                made = functional.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=True)
                 pieces.append(made[0].transpose(0, 1).reshape(end - start, -1))
             result = torch.cat(pieces)
         return result.detach(), ("plain", leaves, result)

@@ -123,8 +123,8 @@ class Decoder:
             self.layers.append(Layer(norms, sites))
         self.recompute = 0
         """So many layers, from the last on, are computed again in the backward pass."""
-        sites = [site for layer in self.layers for site in layer.sites.values()]
-        self.refresher = None if isinstance(sites[0], Site) else _refresher(sites)
+        every = [one for layer in self.layers for one in layer.sites.values()]
+        self.refresher = None if isinstance(every[0], Site) else _refresher(every)
         self.refresh()
 
     def refresh(self) -> None:
@@ -132,7 +132,7 @@ class Decoder:
         if self.refresher is not None:
             self.refresher()
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def forward_backward(
         self,
         input_ids: torch.Tensor,
@@ -287,6 +287,7 @@ def weight_reader(folder: Path, dtype: torch.dtype, device: torch.device) -> Cal
     """Reads weights of a model folder by name from its safetensors files, sharded or not."""
     from safetensors import safe_open
 
-    files = {path: safe_open(str(path), framework="pt", device="cpu") for path in sorted(folder.glob("*.safetensors"))}
+    paths = sorted(folder.glob("*.safetensors"))
+    files: dict[Path, Any] = {path: safe_open(str(path), framework="pt", device="cpu") for path in paths}
     where = {name: path for path, opened in files.items() for name in opened.keys()}  # noqa: SIM118 (no mapping)
     return lambda name: files[where[name]].get_tensor(name).to(device=device, dtype=dtype)

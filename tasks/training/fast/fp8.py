@@ -132,7 +132,7 @@ class Fp8Site:
         return kernels.norm_backward(dx, h, weight, rstd, residual, buffer[None], scales), (buffer, scales)
 
     def d_swiglu(self, gate: torch.Tensor, up: torch.Tensor, dact: torch.Tensor) -> tuple[Any, Any]:
-        """`(silu(gate) * up, what d_input takes)`; gate and up become their gradients. Of a thin site only the second."""
+        """`(silu(gate) * up, what d_input takes)`; gate, up become their gradients. Of a thin site only the second."""
         buffer, scales = self._gradient_buffer(len(gate))
         if self.thin:
             kernels.swiglu_backward_quantised(gate, up, dact, buffer[None], scales)

@@ -68,7 +68,7 @@ def _norm(
 def _norm_backward(
     dx, h, weight, rstd_in, residual, dh, buffer, scales, K, width, QUANT: tl.constexpr, BLOCK: tl.constexpr
 ):
-    """dh = residual + gradient through the norm; dh also quantised."""
+    """The residual plus the gradient through the norm is dh, which is quantised as well."""
     row = tl.program_id(0).to(tl.int64)
     cols = tl.arange(0, BLOCK)
     mask = cols < K
@@ -154,7 +154,7 @@ def _swiglu_backward_quantised(gate, up, stride, dact, buffer, scales, K, width,
     largest = tl.zeros([BLOCK], tl.float32)
     for start in range(0, K, BLOCK):
         cols = start + tl.arange(0, BLOCK)
-        dg, du, act = _swiglu_gradients(gate, up, dact, row * stride + cols, row * K + cols, cols < K)
+        dg, du, _ = _swiglu_gradients(gate, up, dact, row * stride + cols, row * K + cols, cols < K)
         largest = tl.maximum(largest, tl.maximum(tl.abs(dg), tl.abs(du)))
     scale = tl.maximum(tl.max(largest), TINY) / FP8_MAX
     tl.store(scales + row, scale)
@@ -162,7 +162,7 @@ def _swiglu_backward_quantised(gate, up, stride, dact, buffer, scales, K, width,
     for start in range(0, K, BLOCK):
         cols = start + tl.arange(0, BLOCK)
         mask = cols < K
-        dg, du, act = _swiglu_gradients(gate, up, dact, row * stride + cols, row * K + cols, mask)
+        dg, du, _ = _swiglu_gradients(gate, up, dact, row * stride + cols, row * K + cols, mask)
         tl.store(buffer + row * width + cols, tl.clamp(dg / scale, -FP8_MAX, FP8_MAX).to(kind), mask)
         tl.store(buffer + row * width + K + cols, tl.clamp(du / scale, -FP8_MAX, FP8_MAX).to(kind), mask)
 
@@ -181,7 +181,7 @@ def _thin_gradient(
     left, left_stride, scales, right, right_stride, out, rank, N, T, share,
     R: tl.constexpr, COLS: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
-    """out[split] `[rank, N]` = (left * scales).T @ right over this split's `share` of the T rows; right is quantised."""
+    """`out[split]` `[rank, N]` = (left * scales).T @ right over the split's `share` of T rows; right is quantised."""
     cols = tl.program_id(0) * COLS + tl.arange(0, COLS)
     ranks = tl.arange(0, R)
     split = tl.program_id(1)
@@ -236,7 +236,7 @@ def _rope_backward(
     dq, dk, dv, cos, sin, q_heads, kv_heads, out, buffer, scales, total, width,
     QUANT: tl.constexpr, HALF: tl.constexpr, Q: tl.constexpr, KV: tl.constexpr,
 ):  # fmt: skip
-    """dq and dk turned back; dq, dk, dv side by side in `out` `[T, total]`, and quantised at one scale."""
+    """Turns dq and dk back; dq, dk, dv stand side by side in `out` `[T, total]`, quantised at one scale."""
     row = tl.program_id(0).to(tl.int64)
     kind = out.dtype.element_ty
     k_at = q_heads * 2 * HALF
@@ -277,7 +277,7 @@ def _tail(u, scales, balance, buffer, at, columns, rank, width, copy_stride, SPL
     projection = cols // rank
     scale = tl.load(scales + row) * tl.load(balance + projection, mask, 1.0)
     value = tl.clamp(tl.load(u + row * columns + cols, mask, 0.0).to(tl.float32) / scale, -FP8_MAX, FP8_MAX)
-    if SPLIT:
+    if SPLIT:  # noqa: SIM108 (a constant of the kernel: only one branch is compiled)
         place = projection * copy_stride + row * width + at + cols % rank
     else:
         place = row * width + at + cols
@@ -327,7 +327,7 @@ def _cross_entropy(logits, targets, losses, factor, V, BLOCK: tl.constexpr):
 def _adamw(
     p, m, v, g, c, norm, max_norm, rate, beta1, beta2, eps, decay, correction1, correction2, N, BLOCK: tl.constexpr
 ):
-    """One AdamW step of float32 parameters `p` with their copy `c` in compute precision; gradients clipped to max_norm."""
+    """One AdamW step of float32 parameters `p` and their copy `c` in compute precision; gradients are clipped."""
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     mask = at < N
     clip = tl.minimum(1.0, max_norm / (tl.load(norm) + 1e-6))
@@ -428,7 +428,8 @@ def swiglu_backward(
     block = min(4096, _block(columns))
     _swiglu_backward[(rows,)](
         gate, up, gate.stride(0), dact, dact, gate if buffer is None else buffer, gate if scales is None else scales,
-        columns, 0 if buffer is None else buffer.stride(1), buffer is not None, block, num_warps=16 if block > 2048 else 8,
+        columns, 0 if buffer is None else buffer.stride(1), buffer is not None, block,
+        num_warps=16 if block > 2048 else 8,
     )  # fmt: skip
     return dact
 
@@ -444,7 +445,7 @@ def swiglu_backward_quantised(
 def thin_gradient(
     total: torch.Tensor, left: torch.Tensor, scales: torch.Tensor, right: torch.Tensor, factor: float
 ) -> None:
-    """total `[rank, N]` += factor * left.T @ (right * scales), for few ranks and a quantised right side.
+    """Adds to `total` `[rank, N]`: factor * left.T @ (right * scales), for few ranks and a quantised right side.
 
     Bound by reading `right`, which is half as large in 8 bits as in bf16.
 

@@ -125,7 +125,7 @@ class Site:
 
 
 def add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor, scale: float) -> None:
-    """total += scale * left @ right, whatever precision the total is kept in."""
+    """Adds scale * left @ right to `total`, whatever precision that is kept in."""
     if total.dtype == left.dtype:
         total.addmm_(left, right, alpha=scale)
     else:
