@@ -106,7 +106,7 @@ def any_gram(size: int) -> Callable[[Sequence[Item], Sequence[str]], set[int]]:
     """GPT-3's and PaLM's way: a question with its answer leaked if any of its n-grams stands in a text."""
 
     def find(items: Sequence[Item], texts: Sequence[str]) -> set[int]:
-        wanted = [np.fromiter(ngrams.ngram_hashes(f"{i.question} {i.answers[0]}", size), np.uint64) for i in items]
+        wanted = [ngrams.window_hashes(ngrams.words(f"{i.question} {i.answers[0]}"), size) for i in items]
         seen = [ngrams.window_hashes(ngrams.words(text), size) for text in texts]
         known = np.unique(np.concatenate(seen))
         places = [np.minimum(np.searchsorted(known, grams), len(known) - 1) for grams in wanted]
