@@ -140,5 +140,5 @@ async def end(provider: Provider, machine_id: str, log: Log, waits: Sequence[flo
 
 
 def cost_usd(usd_per_hour: float, seconds: float) -> float:
-    """What a machine of that price costs for that long; begun minutes count."""
-    return usd_per_hour * math.ceil(max(seconds, 0) / 60) / 60
+    """What a machine of that price costs for that long; begun minutes count, milliseconds do not."""
+    return usd_per_hour * math.ceil(round(max(seconds, 0), 3) / 60) / 60

@@ -45,8 +45,8 @@ def refusal(config: Any, params: TrainingParams, longest: int) -> str | None:
     """Why this backend cannot do what is asked, or None."""
     if set(params.targets) != set(LINEARS):
         return "adapters on some linear layers only"
-    if params.dropout or params.kl_to_base or params.embedding_learning_rate:
-        return "dropout, kl_to_base and embedding_learning_rate"
+    if params.dropout:
+        return "dropout"
     if params.precision is Precision.NF4:
         return "a 4-bit base"
     if base_dtype(params.precision) == torch.float16:

@@ -71,9 +71,6 @@ class TrainingParams(BaseModelParams):
     """Rows per optimizer step; how many are computed at a time is the planner's business."""
     learning_rate: float = Field(2.0e-5, gt=0, le=1)
     """Peak learning rate of the adapter."""
-    embedding_learning_rate: float | None = Field(None, gt=0, le=1)
-    """Learning rate of the input embedding and output layer, which are then trained in full; null = they stay frozen.
-    """
     schedule: Schedule = Schedule.COSINE
     """How the learning rate falls: `cosine` or `linear` to 0, or `constant`."""
     warmup_fraction: float = Field(0.0, ge=0, lt=1)
@@ -82,10 +79,6 @@ class TrainingParams(BaseModelParams):
     """AdamW's decoupled decay of the adapter."""
     max_grad_norm: float = Field(1.0, gt=0)
     """Gradients are scaled down to this norm."""
-    kl_to_base: float = Field(0.0, ge=0, le=10)
-    """Weight of the divergence from the base model's predictions, a remedy against forgetting; costs another forward
-    pass.
-    """
     epochs: int = Field(3, ge=1, le=1000)
     """How often every row is seen; rows are shuffled anew in each."""
     seed: int = Field(42, ge=0)
@@ -105,8 +98,8 @@ class TrainingParams(BaseModelParams):
     def _checks(self) -> TrainingParams:
         if self.precision is Precision.FP8 and self.backend in (Backend.TRL, Backend.UNSLOTH):
             raise ValueError(f"precision fp8 needs backend fast or auto, not {self.backend.value}")
-        if self.precision is Precision.NF4 and self.backend is Backend.FAST:
-            raise ValueError("precision nf4 needs backend trl, unsloth or auto, not fast")
+        if self.precision is Precision.NF4:
+            raise ValueError("precision nf4 needs the unsloth backend, which this version does not have")
         return self
 
     @property

@@ -160,7 +160,7 @@ def test_bundle_pull_requests_become_documents(prefect_harness: None, tiny_model
     assert [document.path for document in found] == ["1", "2", "3"]
     assert found[0].meta["files"][0]["path"] == "post/parcel.py"
     assert "+def weigh_parcel(grams):" in found[0].meta["files"][0]["patch"]
-    assert found[0].meta["state"] == "merged"
+    assert [document.meta["merged_at"] is not None for document in found] == [True, True, False]
 
 
 def test_switched_off_sources_are_skipped(prefect_harness: None, tiny_model: Path, bundle: Path, tmp_path: Path):

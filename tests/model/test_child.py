@@ -1,0 +1,108 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tasks.base.errors import ChildError, InputError
+from tasks.model.child import ROOT, OutOfMemory, run_child
+
+
+def run(job: str, **request: object) -> dict:
+    return run_child(f"tests.model.jobs:{job}", request, exclusive=False)
+
+
+def test_child_answers_json_reports_progress_and_sees_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "do not tell")
+    events: list[dict] = []
+
+    answer = run_child("tests.model.jobs:echo", {"text": "ä\n"}, events.append, exclusive=False)
+
+    assert answer == {"text": "ä\n", "secret": None, "torch": False}
+    assert events == [{"done": 1}]
+
+
+def test_child_own_error_arrives_as_what_it_is() -> None:
+    with pytest.raises(InputError) as caught:
+        run("fail", how="input")
+
+    assert str(caught.value) == "base_model: x is wrong; choose another"
+
+
+def test_child_out_of_memory_is_told_from_other_failures() -> None:
+    with pytest.raises(OutOfMemory, match=r"ran out of memory .*; use a smaller model, rank or row"):
+        run("fail", how="memory")
+
+
+def test_child_full_disk_is_one_clear_line() -> None:
+    with pytest.raises(ChildError, match=r"the disk is full .*; free some space and run again"):
+        run("fail", how="disk")
+
+
+def test_child_other_error_is_one_line_with_the_end_of_stderr_as_a_note() -> None:
+    with pytest.raises(ChildError) as caught:
+        run("fail", how="other")
+
+    assert str(caught.value) == "tests.model.jobs:fail failed: ValueError: first line"
+    assert "last words" in caught.value.__notes__[0]
+
+
+def test_child_that_ends_without_an_answer_is_an_error() -> None:
+    with pytest.raises(ChildError, match="ended without an answer"):
+        run("vanish")
+
+
+def test_child_unknown_interpreter_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        run_child("tests.model.jobs:echo", {}, python=tmp_path / "python")
+
+
+def test_child_whose_listener_raises_dies_with_its_whole_group() -> None:
+    pids: list[int] = []
+
+    def stop(event: dict) -> None:
+        pids.extend(event["pids"])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_child("tests.model.jobs:linger", {}, stop, exclusive=False)
+
+    assert _gone(pids)
+
+
+def test_child_dies_with_a_parent_killed_by_sigkill() -> None:
+    script = (
+        "from tasks.model.child import run_child\n"
+        "run_child('tests.model.jobs:linger', {}, lambda event: print(*event['pids'], flush=True), exclusive=False)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert parent.stdout is not None
+    pids = [int(pid) for pid in parent.stdout.readline().split()]
+
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+
+    assert _gone(pids[:1])
+    for pid in pids[1:]:  # a grandchild is taken along when the watcher wins over the kernel's own kill
+        if not _gone([pid], seconds=1):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _gone(pids: list[int], seconds: float = 10) -> bool:
+    until = time.monotonic() + seconds
+    while any(_alive(pid) for pid in pids):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
