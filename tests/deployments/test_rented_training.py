@@ -77,6 +77,10 @@ def test_training_on_a_rented_machine_goes_on_where_a_lost_one_left_off(
         (first,) = drill.cloud.cloud.live()
         drill.cloud.cloud.lose(first)
         wait_for(lambda: not parent.is_alive() and not drill.cloud.cloud.live(), 200, drill.story)
+        reported = ArtifactFilter.model_validate({"key": {"any_": ["gpu-cost"]}})
+        with get_client(sync_client=True) as client:
+            # a rental's dollars are reported by the worker a moment after its machine is gone
+            wait_for(lambda: len(client.read_artifacts(artifact_filter=reported)) >= 2, 30, drill.story)
     finally:
         worker.terminate()
         worker.wait(30)
@@ -88,10 +92,6 @@ def test_training_on_a_rented_machine_goes_on_where_a_lost_one_left_off(
     assert made_by is not None
     assert made_by.resolved["resumed_at"] > 0
     assert drill.cloud.cloud.usd() <= MAX_USD
-    reported = ArtifactFilter.model_validate({"key": {"any_": ["gpu-cost"]}})
-    with get_client(sync_client=True) as client:
-        # a rental's dollars are reported once its machine is gone, which is a moment later
-        wait_for(lambda: len(client.read_artifacts(artifact_filter=reported)) >= 2, 30, drill.story)
     print(f"spent ${drill.cloud.cloud.usd():.3f} on two machines")
 
 
