@@ -28,7 +28,7 @@ from tasks.evaluation.questions import AFTER, DATED, OR_NO_PULL, OR_UNKNOWN, QUE
 from tasks.evaluation.questions import VERSION as WORDING
 from tasks.evaluation.stale import mentioned_files
 
-VERSION = "2026.11.24"
+VERSION = "2026.11.24.1"
 
 SHARES: Final = {
     Suite.RECALL: 0.38,
@@ -58,12 +58,15 @@ def make_items(
     groups = _groups(train, held_out, dialogues, params)
     wanted = _shared_out(params, {suite: sum(map(len, found)) for suite, found in groups.items()})
     items: list[Item] = []
+    asked: set[str] = set()
     for suite, found in groups.items():
         taken: list[Item] = []
         for group in found:
             if len(taken) + len(group) > wanted[suite]:
                 break
-            taken += group
+            if asked.isdisjoint(item.id for item in group):  # two dialogues may rest on the same sentence
+                taken += group
+                asked.update(item.id for item in group)
         items += taken
     return sorted([*items, *general_items(params)], key=lambda item: item.id)
 

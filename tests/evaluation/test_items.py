@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from tasks.base.errors import InputError
-from tasks.base.records import Dialogue, Document, Item, Kind
+from tasks.base.records import Dialogue, Document, Item, Kind, Split
 from tasks.base.runs import read_records
 from tasks.base.store import Store
 from tasks.evaluation.facts import askable, document_facts
@@ -46,6 +46,20 @@ def test_items_are_sorted_unique_and_from_their_side_of_the_split(made: list[Ite
     trained = [item for item in made if item.suite != Suite.HELD_OUT]
     assert "shop/file/src/stock.py" not in {item.document_id for item in trained}
     assert {item.suite for item in made} >= {"recall", "paraphrase", "held-out", "code", "pull"}
+
+
+def test_dialogues_that_begin_alike_are_asked_once(train: list[Document], talks: list[Dialogue]) -> None:
+    first, *_ = (talk for talk in talks if talk.split == Split.TRAIN and len(talk.messages) == 2)
+    start = "Carts are kept for two days after the last visit and then they are"
+
+    def talk(end: str) -> Dialogue:
+        answer = first.messages[1].model_copy(update={"content": f"{start} {end} by the nightly job of the shop."})
+        return first.model_copy(update={"id": f"{first.id}/{end}", "messages": (first.messages[0], answer)})
+
+    made = make_items(train, [], [talk("emptied"), talk("removed")], ItemsParams(items=100, **NO_GENERAL))
+    (asked,) = [item for item in _by_suite(made, Suite.PARAPHRASE) if kind_of(item) == "cloze"]
+    assert asked.answers[0].endswith("by the nightly job of the shop.")
+    assert [item.id for item in made] == sorted({item.id for item in made})
 
 
 def test_every_answer_is_in_the_lines_that_the_item_names(made: list[Item], train: list[Document]) -> None:
