@@ -267,7 +267,7 @@ def test_worker_killed_then_terminated_then_restarted_looks_after_its_machine(dr
 def test_worker_budget_reached_stops_the_run(drill: Drill):
     async def play() -> State[Any]:
         async with drill.working():
-            return await drill.ended(await drill.start(1000, max_hours=0.025))
+            return await drill.ended(await drill.start(1000, max_hours=1 / 60))
 
     state = asyncio.run(play())
     assert (state.name, state.is_failed()) == ("BudgetReached", True)
