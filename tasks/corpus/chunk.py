@@ -18,13 +18,13 @@ from typing import Final, NamedTuple
 
 from tasks.base.records import Chunk, Document, Kind, Split
 from tasks.base.runs import StepRun
+from tasks.base.shards import Shard, mapped, shards_of
 from tasks.base.steps import step
 from tasks.base.store import Artifact
 from tasks.corpus.boundaries import find_boundaries
 from tasks.corpus.cut import Count, Work, cut_all
 from tasks.corpus.params import ChunkParams
 from tasks.corpus.render import Part, render_parts, source_header
-from tasks.corpus.shards import Shard, mapped, shards_of
 from tasks.text.languages import is_markdown
 from tasks.text.token_cache import TokenCache
 from tasks.text.tokenizer import TextTokenizer

@@ -10,9 +10,8 @@ import numpy as np
 
 from tasks.base.records import Document, Kind
 from tasks.base.runs import StepRun
+from tasks.base.shards import RunnerParams, Shard, mapped, shards_of
 from tasks.base.store import Artifact
-from tasks.corpus.params import RunnerParams
-from tasks.corpus.shards import Shard, mapped, shards_of
 from tasks.text.ngrams import signatures
 
 Signatures = np.ndarray[Any, np.dtype[np.uint32]]

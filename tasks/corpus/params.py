@@ -4,23 +4,13 @@ and how it is cut.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from tasks.base.params import EXECUTION, Params
+from tasks.base.params import Params
 from tasks.base.records import Kind
-
-
-class RunnerParams(Params):
-    """Where the parts of the corpus that can be done piece by piece are done."""
-
-    runner: Annotated[Literal["local", "dask"], EXECUTION] = "local"
-    """`dask` spreads redaction, comparison and chunking over a cluster; the result is the same."""
-    dask_address: Annotated[str | None, EXECUTION] = None
-    """Address of a running Dask scheduler that can reach the store, such as `tcp://scheduler:8786`; null = two
-    processes on this machine.
-    """
+from tasks.base.shards import RunnerParams
 
 
 class BudgetParams(Params):

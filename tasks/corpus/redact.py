@@ -20,10 +20,10 @@ from typing import Any, Final
 from tasks.base.errors import RecordError
 from tasks.base.records import Document
 from tasks.base.runs import StepRun
+from tasks.base.shards import Shard, mapped, shards_of
 from tasks.base.steps import step
 from tasks.base.store import Artifact
 from tasks.corpus.params import RedactParams
-from tasks.corpus.shards import Shard, mapped, shards_of
 from tasks.text.secrets import find_secrets
 
 VERSION: Final = "2026.11.24"

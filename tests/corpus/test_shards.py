@@ -9,12 +9,12 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 
 from tasks.base.records import Document
+from tasks.base.shards import RunnerParams, Shard, mapped, shards_of
 from tasks.base.store import Artifact, Store
 from tasks.corpus.chunk import chunk
 from tasks.corpus.deduplicate import deduplicate
-from tasks.corpus.params import ChunkParams, DeduplicateParams, RedactParams, RunnerParams, SplitParams
+from tasks.corpus.params import ChunkParams, DeduplicateParams, RedactParams, SplitParams
 from tasks.corpus.redact import redact
-from tasks.corpus.shards import Shard, mapped, shards_of
 from tasks.corpus.split import split
 from tests.corpus.documents import file, pull, stored_documents
 from tests.corpus.test_deduplicate import prose
@@ -78,7 +78,7 @@ def test_dask_cluster_of_two_workers_gives_the_same_bytes(
     prefect_harness: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tasks.corpus.shards.SHARD_BYTES", 100_000)
+    monkeypatch.setattr("tasks.base.shards.SHARD_BYTES", 100_000)
     documents = stored(documents_of_many_kinds())
 
     @flow
@@ -93,7 +93,7 @@ def test_dask_cluster_of_two_workers_gives_the_same_bytes(
         [artifact.model_dump() for artifact in there]
     )
     assert there[-1].counts["documents"] == there[1].counts["records"] > 150
-    assert "corpus-shards" in flow_names()
+    assert "shards" in flow_names()
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ GITHUB = "ghp_" + "R7vX2mQ9sK4tY8wZ1aB3cD5eF6gH0iJkLmNo"
         ("slack-bot-token", "xoxb-" + "263594206564-2343594206574-FGqddMF8t08v8N7Oq4i57vs1", "token: {}"),
         ("stripe-access-token", "sk_live_" + "51HqLyjWDarjtT1zdp7dcQ9vX2mQ7sK4tY8wZ1a", "key = '{}'"),
         ("gcp-api-key", "AIza" + "SyD9x7Kq2mVb4Rt6Yw8Zc1Ne3Pg5Hj7Lk0Q", "const k = '{}'"),
-        ("npm-access-token", "npm_" + "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5", "//registry.npmjs.org/:_authToken={}"),
+        ("npm-access-token", "npm_" + "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5", "//registry.example.org/:_authToken={}"),
         ("gitlab-pat", "glpat-" + "x7Kq2mVb4Rt6Yw8Zc1Ne", "{}"),
         ("generic-password", "Tr0ub4dor&3xQz9", 'password = "{}"'),
     ],
