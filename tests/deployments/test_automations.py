@@ -59,6 +59,16 @@ def wait_for(condition: object, seconds: float) -> None:
         time.sleep(0.5)
 
 
+@pytest.fixture
+def no_automations_left(server: PrefectServer) -> Iterator[None]:
+    """Takes the automations off the server again, whose next tests would be crashed for want of heartbeats."""
+    yield
+    with temporary_settings({PREFECT_API_URL: server.url}), get_client(sync_client=True) as client:
+        for automation in client.read_automations():
+            client.delete_automation(automation.id)
+
+
+@pytest.mark.usefixtures("no_automations_left")
 def test_automations_tell_of_a_refusal_and_crash_a_run_without_heartbeats(server: PrefectServer, receiver: str):
     with temporary_settings({PREFECT_API_URL: server.url, PREFECT_HOME: server.folder / "home"}):
         EventsWorker.drain_all(timeout=10)  # one that an earlier test started still sends to that test's server
