@@ -98,13 +98,3 @@ def test_show_unknown_room_names_what_there_is(tmp_path: Path):
     done = rawtune("show", "kitchen", "--store", str(tmp_path / "store"), cwd=tmp_path)
     assert done.returncode == 2
     assert "kitchen: nothing of that name" in done.stderr
-
-
-def test_help_needs_no_heavy_imports(tmp_path: Path):
-    code = (
-        "import sys\nfrom deployments.cli import app\nimport flows.retrain\n"
-        "heavy = {'torch', 'transformers', 'unsloth', 'trl', 'peft', 'datasets', 'gradio'} & set(sys.modules)\n"
-        "assert not heavy, heavy"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
