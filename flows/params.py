@@ -10,7 +10,14 @@ from typing import Annotated
 from pydantic import Field
 
 from tasks.base.params import EXECUTION, Params
-from tasks.corpus.params import ChunkParams, DeduplicateParams, FilterParams, RedactParams, SplitParams
+from tasks.corpus.params import (
+    ChunkParams,
+    DeduplicateParams,
+    FilterParams,
+    RedactParams,
+    SplitParams,
+    StaleParams,
+)
 from tasks.evaluation.params import EvaluationParams
 from tasks.harvest.params import GithubParams, SourceParams
 from tasks.mixture.params import LeakParams, MixtureParams
@@ -19,7 +26,9 @@ from tasks.synthesis.params import SynthesisParams
 from tasks.training.params import TrainingParams
 
 
-class DatasetParams(LeakParams, MixtureParams, ChunkParams, SplitParams, DeduplicateParams, RedactParams, FilterParams):
+class DatasetParams(
+    LeakParams, MixtureParams, ChunkParams, SplitParams, DeduplicateParams, StaleParams, RedactParams, FilterParams
+):
     """From documents to a training table."""
 
 

@@ -28,13 +28,16 @@ from tasks.corpus.deduplicate import deduplicate
 from tasks.corpus.filters import filter_documents
 from tasks.corpus.redact import redact
 from tasks.corpus.split import split
+from tasks.corpus.stale_pages import stale_pages
 from tasks.evaluation.items import items
 from tasks.evaluation.report import report
 from tasks.harvest.pulls import pulls
 from tasks.harvest.snapshot import snapshot
 from tasks.harvest.wiki import wiki
 from tasks.mixture.assemble import assemble
+from tasks.mixture.data_report import data_report
 from tasks.mixture.leak_guard import leak_guard
+from tasks.mixture.replay_answers import replay_stream
 from tasks.model.base_model import base_model
 from tasks.synthesis.dialogues import dialogues
 
@@ -123,14 +126,30 @@ def build_dataset(store: Store, params: RetrainParams, harvested: list[Artifact]
     """From documents to the training table and the questions that it does not contain."""
     kept = filter_documents(store, documents=harvested, params=params.dataset)
     redacted = redact(store, documents=kept, params=params.dataset)
-    unique = deduplicate(store, documents=redacted, params=params.dataset)
+    snapshots = [artifact for artifact in harvested if artifact.step == snapshot.name]
+    dated = stale_pages(store, documents=redacted, snapshots=snapshots, params=params.dataset)
+    unique = deduplicate(store, documents=dated, params=params.dataset)
     documents = split(store, documents=unique, params=params.dataset)
     model = base_model(store, params=params.training)
     chunks = chunk(store, documents=documents, model=model, params=params.dataset)
     pairs = dialogues(store, documents=documents, params=params.synthesis)
     drafts = items(store, documents=documents, dialogues=pairs, params=params.evaluation)
-    table = assemble(store, chunks=chunks, dialogues=pairs, model=model, params=params.dataset)
-    guarded = leak_guard(store, items=drafts, table=table, chunks=chunks, dialogues=pairs, params=params.dataset)
+    general = replay_stream(store, model=model, params=params.dataset)
+    table = assemble(store, chunks=chunks, dialogues=pairs, model=model, params=params.dataset, replay=general)
+    guarded = leak_guard(
+        store, items=drafts, table=table, chunks=chunks, dialogues=pairs, params=params.dataset, replay=general
+    )
+    data_report(
+        store,
+        table=table,
+        chunks=chunks,
+        model=model,
+        params=params.dataset,
+        corpus=[*harvested, kept, redacted, dated, unique, documents],
+        items=drafts,
+        guarded=guarded,
+        epochs=params.training.epochs,
+    )
     return Dataset(documents, model, chunks, pairs, table, guarded)
 
 
