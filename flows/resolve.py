@@ -13,7 +13,7 @@ from flows.params import RetrainParams
 from tasks.base.params import Params
 from tasks.base.store import Store
 from tasks.harvest.params import ResolvedSource
-from tasks.harvest.resolve import resolve_source
+from tasks.harvest.resolve import check_names, resolve_source
 from tasks.release.hub_access import HubAccess
 from tasks.release.params import ReleaseFacts, SourceFacts
 from tasks.release.releases import resolve_release
@@ -36,6 +36,7 @@ def resolve(store: Store, params: RetrainParams, scheduled: datetime) -> Resolve
     Raises:
         InputError: a repository, date or permission is wrong; nothing has been spent by then.
     """
+    check_names(params.sources)
     hub = resolve_release(store, params.name, params.release)
     sources = tuple(resolve_source(source, params.github, scheduled, store) for source in params.sources)
     return Resolved(scheduled=scheduled.astimezone(UTC).isoformat().replace("+00:00", "Z"), sources=sources, hub=hub)

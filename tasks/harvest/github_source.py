@@ -54,7 +54,7 @@ def open_github(source: SourceParams, github: GithubParams, until: int, store: S
         facts = client.get("").data
         index = index.model_copy(update={"clone_url": facts["clone_url"], "web_url": facts["html_url"]})
     cache.keep_index(index)
-    remote = Remote(url=index.clone_url, github=github)
+    remote = Remote(url=index.clone_url, repo=source.repo, github=github)
     trunk = trunk or _ask_git(remote, source.repo)
     mirror = mirror_of(remote, store)
     opened = Opened(mirror, trunk, open_source(str(mirror), store), remote)

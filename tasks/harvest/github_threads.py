@@ -25,7 +25,8 @@ class Threads:
         self._source = source
         self._github = source.remote.github if source.remote else None
         self._client: Client | None = None
-        self._cache = GithubCache(run.store, self._github, source.repo) if self._github else None
+        self._repo = source.remote.repo if source.remote else ""
+        self._cache = GithubCache(run.store, self._github, self._repo) if self._github else None
 
     @property
     def requests(self) -> int:
@@ -99,5 +100,5 @@ class Threads:
             def waiting(left: float, why: str) -> None:
                 self._run.progress(self.fetched, self._source.count, "pull requests", waiting=round(left), why=why)
 
-            self._client = Client(self._github, self._source.repo, waiting)
+            self._client = Client(self._github, self._repo, waiting)
         return self._client

@@ -70,6 +70,8 @@ class SourceParams(Params):
 
     repo: str = Field(min_length=1)
     """OWNER/NAME on GitHub, or a path (relative to the working directory) or URL of any git repository, bare too."""
+    name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)?$")
+    """What its documents are filed under; null = OWNER/NAME, or the base name. Tells two of one base name apart."""
     as_of: datetime.date | None = None
     """Last day, UTC: the default branch's first-parent head at its end is read; null = the run's scheduled start."""
     pulls: PullsParams | None = PullsParams()
@@ -84,6 +86,8 @@ class Remote(Params):
     """Where a mirror fetches what it lacks."""
 
     url: str
+    repo: str = ""
+    """OWNER/NAME on GitHub; empty for plain git."""
     github: GithubParams | None = None
     """How the token is found; null for plain git, which gets none."""
 
@@ -92,7 +96,7 @@ class ResolvedSnapshot(Params):
     """The commit whose files are read."""
 
     repo: str
-    """OWNER/NAME on GitHub, else the folder's base name without `.git`; the first part of every document id."""
+    """The source's name, by default OWNER/NAME or the base name without `.git`; every document id begins with it."""
     revision: str
     """Commit sha."""
     committed_at: str

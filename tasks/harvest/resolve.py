@@ -10,6 +10,7 @@ import datetime
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.base.errors import InputError
@@ -47,11 +48,11 @@ def resolve_source(
         SourceError: the repository is there but cannot be read.
     """
     until = day_end(source.as_of) if source.as_of else int(scheduled.timestamp())
-    if ON_GITHUB.fullmatch(source.repo) and local_folder(source.repo) is None:
+    name, web_url = source_name(source), None
+    if _on_github(source):
         found = open_github(source, github, until, store)
-        name, web_url, opened, selection = source.repo, found.web_url, found.opened, found.selection
+        web_url, opened, selection = found.web_url, found.opened, found.selection
     else:
-        name, web_url = repository_name(source.repo), None
         opened = open_repository(source.repo, "sources.repo", store)
         selection = _plain_selection(source, opened, until)
     return ResolvedSource(
@@ -123,6 +124,32 @@ def selection_digest(selection: tuple[PullReference, ...]) -> str:
     """
     lines = [[item.number, item.updated_at, item.head, item.merge] for item in selection]
     return hashlib.sha256(json.dumps(lines, separators=(",", ":")).encode()).hexdigest()
+
+
+def check_names(sources: Sequence[SourceParams]) -> None:
+    """Refuses sources whose documents would bear the same ids, before anything is read.
+
+    Raises:
+        InputError: two have one name, letters of either case.
+    """
+    seen: dict[str, SourceParams] = {}
+    for source in sources:
+        other = seen.setdefault(source_name(source).lower(), source)
+        if other is not source:
+            both = f"{other.repo} and {source.repo}" if other.repo != source.repo else f"{source.repo}, twice,"
+            raise InputError(
+                f"sources: {both} would both be filed under {source_name(source)};"
+                " list a repository once, or give one of them another `name`"
+            )
+
+
+def source_name(source: SourceParams) -> str:
+    """What the documents of a source are filed under."""
+    return source.name or (source.repo if _on_github(source) else repository_name(source.repo))
+
+
+def _on_github(source: SourceParams) -> bool:
+    return ON_GITHUB.fullmatch(source.repo) is not None and local_folder(source.repo) is None
 
 
 def repository_name(address: str) -> str:

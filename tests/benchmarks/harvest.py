@@ -41,8 +41,8 @@ from tasks.harvest.pulls import Comparison, comparisons, pulls
 from tasks.harvest.repository import head_commit, open_view, pull_heads
 from tasks.harvest.resolve import resolve_source
 from tests.emulators.github_api import Github, serve
-from tests.harvest.town import build_town
 from tests.harvest.histories import History, day
+from tests.harvest.town import build_town
 
 REPEATS = 3
 MAX_FILE_BYTES = 1_000_000

@@ -8,7 +8,7 @@ from tasks.base.errors import InputError
 from tasks.base.store import Store
 from tasks.harvest.params import GithubParams, ResolvedSource, SourceParams
 from tasks.harvest.pulls import pulls
-from tasks.harvest.resolve import repository_name, resolve_source
+from tasks.harvest.resolve import check_names, repository_name, resolve_source
 from tasks.harvest.snapshot import snapshot
 from tests.harvest.histories import History, moment, run
 
@@ -136,3 +136,22 @@ def test_resolve_head_that_names_no_branch_takes_main(store: Store, crossing: Pa
 )
 def test_repository_name_of_an_address_is_its_base_name(address: str, name: str) -> None:
     assert repository_name(address) == name
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"repo": "town/hall"}, {"repo": "Town/Hall", "as_of": "2023-01-01"}),
+        ({"repo": "/a/tool.git"}, {"repo": "https://example.org/b/tool"}),
+        ({"repo": "/a/tool"}, {"repo": "/a/tool"}),
+        ({"repo": "/a/other", "name": "tool"}, {"repo": "/b/tool"}),
+    ],
+)
+def test_check_names_refuses_two_sources_of_one_name(first: dict[str, str], second: dict[str, str]) -> None:
+    sources = [SourceParams.model_validate(item) for item in (first, second)]
+    with pytest.raises(
+        InputError, match=r"^sources: .* would both be filed under .*; list a repository once"
+    ) as raised:
+        check_names(sources)
+    assert "\n" not in str(raised.value)
+    check_names([sources[0], sources[1].model_copy(update={"name": "another"})])
