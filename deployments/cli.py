@@ -62,6 +62,23 @@ def retrain(
 
 
 @app.command()
+def plan(
+    preset: Preset,
+    changes: Set = None,
+    gpu: Annotated[
+        str | None,
+        typer.Option(help="h100, h200, a100-80, a100-40, l4, t4 or cpu; what the run would use if left out."),
+    ] = None,
+    store: StoreOption = None,
+    json: Json = False,
+) -> None:
+    """Say what a run will take before anything is spent: tokens, API calls, GPU hours, memory and dollars."""
+    from deployments.planning import plan_preset
+
+    plan_preset(_load(preset, changes or [], store), gpu, json)
+
+
+@app.command()
 def explain(preset: Preset, changes: Set = None, store: StoreOption = None, json: Json = False) -> None:
     """Say for each step whether its artifact is there, and if not which part of its key differs."""
     from deployments.explaining import explain_preset

@@ -11,12 +11,13 @@ from prefect.runtime import flow_run
 
 from flows.params import RetrainParams
 from tasks.base.params import Params
-from tasks.base.store import Store
+from tasks.base.store import Artifact, Store
 from tasks.harvest.params import ResolvedSource
 from tasks.harvest.resolve import check_names, resolve_source
 from tasks.release.hub_access import HubAccess
 from tasks.release.params import ReleaseFacts, SourceFacts
 from tasks.release.releases import resolve_release
+from tasks.synthesis.review import latest_corrections
 
 
 class Resolved(Params):
@@ -26,6 +27,8 @@ class Resolved(Params):
     """The run's scheduled start, RFC 3339: what `as_of: null` stands for, so that a late run gives the same answer."""
     sources: tuple[ResolvedSource, ...]
     """One per source of the parameters, in their order."""
+    corrections: Artifact | None = None
+    """What people have changed in dialogues, as far as this store has imported it; null = nothing."""
     hub: HubAccess | None = None
     """Where the release goes and that the token may write there; null = a release in the store only."""
 
@@ -39,7 +42,12 @@ def resolve(store: Store, params: RetrainParams, scheduled: datetime) -> Resolve
     check_names(params.sources)
     hub = resolve_release(store, params.name, params.release)
     sources = tuple(resolve_source(source, params.github, scheduled, store) for source in params.sources)
-    return Resolved(scheduled=scheduled.astimezone(UTC).isoformat().replace("+00:00", "Z"), sources=sources, hub=hub)
+    return Resolved(
+        scheduled=scheduled.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        sources=sources,
+        corrections=latest_corrections(store),
+        hub=hub,
+    )
 
 
 def scheduled_start() -> datetime:

@@ -92,7 +92,7 @@ def workflow(
     harvested = harvest(store, params, resolved)
     if until is Phase.HARVEST:
         return Outcome()
-    data = build_dataset(store, params, harvested)
+    data = build_dataset(store, params, harvested, resolved.corrections)
     if until is Phase.DATASET:
         return Outcome()
     gpu = place(params.compute.pool, gpu_work(store, params, data, until))
@@ -122,17 +122,15 @@ def harvest(store: Store, params: RetrainParams, resolved: Resolved) -> list[Art
     return found
 
 
-def build_dataset(store: Store, params: RetrainParams, harvested: list[Artifact]) -> Dataset:
+def build_dataset(
+    store: Store, params: RetrainParams, harvested: list[Artifact], corrections: Artifact | None = None
+) -> Dataset:
     """From documents to the training table and the questions that it does not contain."""
-    kept = filter_documents(store, documents=harvested, params=params.dataset)
-    redacted = redact(store, documents=kept, params=params.dataset)
-    snapshots = [artifact for artifact in harvested if artifact.step == snapshot.name]
-    dated = stale_pages(store, documents=redacted, snapshots=snapshots, params=params.dataset)
-    unique = deduplicate(store, documents=dated, params=params.dataset)
-    documents = split(store, documents=unique, params=params.dataset)
+    cleaned = build_corpus(store, params, harvested)
+    documents = cleaned[-1]
     model = base_model(store, params=params.training)
     chunks = chunk(store, documents=documents, model=model, params=params.dataset)
-    pairs = dialogues(store, documents=documents, params=params.synthesis)
+    pairs = dialogues(store, documents=documents, params=params.synthesis, corrections=corrections)
     drafts = items(store, documents=documents, dialogues=pairs, params=params.evaluation)
     general = replay_stream(store, model=model, params=params.dataset)
     table = assemble(store, chunks=chunks, dialogues=pairs, model=model, params=params.dataset, replay=general)
@@ -145,12 +143,23 @@ def build_dataset(store: Store, params: RetrainParams, harvested: list[Artifact]
         chunks=chunks,
         model=model,
         params=params.dataset,
-        corpus=[*harvested, kept, redacted, dated, unique, documents],
+        corpus=[*harvested, *cleaned],
         items=drafts,
         guarded=guarded,
         epochs=params.training.epochs,
     )
     return Dataset(documents, model, chunks, pairs, table, guarded)
+
+
+def build_corpus(store: Store, params: RetrainParams, harvested: list[Artifact]) -> list[Artifact]:
+    """What is kept of the documents, without secrets and copies; the last artifact is the split."""
+    kept = filter_documents(store, documents=harvested, params=params.dataset)
+    redacted = redact(store, documents=kept, params=params.dataset)
+    snapshots = [artifact for artifact in harvested if artifact.step == snapshot.name]
+    dated = stale_pages(store, documents=redacted, snapshots=snapshots, params=params.dataset)
+    unique = deduplicate(store, documents=dated, params=params.dataset)
+    documents = split(store, documents=unique, params=params.dataset)
+    return [kept, redacted, dated, unique, documents]
 
 
 def questions(params: RetrainParams, data: Dataset) -> Questions:

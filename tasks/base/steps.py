@@ -20,9 +20,7 @@ import inspect
 import json
 import time
 import typing
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, Generic, ParamSpec
 
@@ -36,6 +34,7 @@ from tasks.base.differences import why_missed
 from tasks.base.errors import StoreError
 from tasks.base.ledger import current_ledger
 from tasks.base.locks import hold
+from tasks.base.modes import Explanation, explanations, is_without_prefect
 from tasks.base.params import Params, identity_of
 from tasks.base.progress import Event, emit
 from tasks.base.runs import StepRun
@@ -63,15 +62,6 @@ class StepKey(CachePolicy):
 
 
 @dataclass(frozen=True)
-class Explanation:
-    """Whether a step would be a hit, and if not, which part of its key differs from the last one made."""
-
-    step: str
-    hit: bool
-    differences: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Step(Generic[P]):
     """A named body with caching around it. Call it with the store and the body's own arguments."""
 
@@ -95,24 +85,26 @@ class Step(Generic[P]):
     def __call__(self, store: Store, *args: P.args, **kwargs: P.kwargs) -> Artifact:
         """Runs the step as a Prefect task, or takes its artifact from the store when the key has one that is whole."""
         call = self._call(store, *args, **kwargs)
-        explanations = _explaining.get()
-        if explanations is not None:
-            return _explain(call, explanations)
+        noted = explanations()
+        if noted is not None:
+            return _explain(call, noted)
         emit(Event(self.name, "started"))
         started = time.monotonic()
         try:
-            manifest = call.find()
-            task = self._task().with_options(refresh_cache=manifest is None, task_run_name=self.name)
-            state: State[Artifact] = task(call, return_state=True)
-            state.result()
-            made = store.manifest(self.name, call.key)
-            assert made is not None, f"{self.name} returned without a manifest"
-            artifact = store.artifact(made)
+            artifact, cached = call.execute() if is_without_prefect() else self._in_prefect(call)
         except BaseException:
             self._note("Failed", started, None)
             raise
-        self._note("Cached" if state.name == "Cached" else "Completed", started, artifact)
+        self._note("Cached" if cached else "Completed", started, artifact)
         return artifact
+
+    def _in_prefect(self, call: _Call) -> tuple[Artifact, bool]:
+        task = self._task().with_options(refresh_cache=call.find() is None, task_run_name=self.name)
+        state: State[Artifact] = task(call, return_state=True)
+        state.result()
+        made = call.store.manifest(self.name, call.key)
+        assert made is not None, f"{self.name} returned without a manifest"
+        return call.store.artifact(made), state.name == "Cached"
 
     def direct(self, store: Store, *args: P.args, **kwargs: P.kwargs) -> Artifact:
         """The same without Prefect: for benchmarks of orchestration and for tests."""
@@ -120,7 +112,7 @@ class Step(Generic[P]):
 
     def skip(self) -> None:
         """Notes in the run's report that parameters switch the step off."""
-        if _explaining.get() is None:
+        if explanations() is None:
             self._note("Skipped", time.monotonic(), None)
 
     def key_document(self, *args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
@@ -183,20 +175,6 @@ def step(name: str, version: str, retries: int = 0) -> Callable[[Callable[Concat
     return lambda body: Step(name, version, body, retries)
 
 
-@contextmanager
-def explaining() -> Iterator[list[Explanation]]:
-    """Inside the block calling a step runs nothing: it notes whether it would be a hit and why not."""
-    explanations: list[Explanation] = []
-    token = _explaining.set(explanations)
-    try:
-        yield explanations
-    finally:
-        _explaining.reset(token)
-
-
-_explaining: ContextVar[list[Explanation] | None] = ContextVar("rawtune_explaining", default=None)
-
-
 @dataclass(frozen=True)
 class _Call:
     step: Step[Any]
@@ -254,7 +232,7 @@ def _run_in_prefect(call: _Call) -> Any:
     return artifact
 
 
-def _explain(call: _Call, explanations: list[Explanation]) -> Artifact:
+def _explain(call: _Call, noted: list[Explanation]) -> Artifact:
     waiting = sorted(
         {
             artifact.step
@@ -264,13 +242,13 @@ def _explain(call: _Call, explanations: list[Explanation]) -> Artifact:
         }
     )
     if waiting:
-        explanations.append(Explanation(call.step.name, False, tuple(f"waits for {name}" for name in waiting)))
+        noted.append(Explanation(call.step.name, False, tuple(f"waits for {name}" for name in waiting)))
         return Artifact(step=call.step.name, version=call.step.version, uri="", sha256=PENDING, counts={})
     manifest = call.store.manifest(call.step.name, call.key)
     if manifest is not None and call.store.is_whole(manifest):
-        explanations.append(Explanation(call.step.name, True))
+        noted.append(Explanation(call.step.name, True))
         return call.store.artifact(manifest)
-    explanations.append(Explanation(call.step.name, False, why_missed(call.store, call.document, manifest)))
+    noted.append(Explanation(call.step.name, False, why_missed(call.store, call.document, manifest)))
     return Artifact(step=call.step.name, version=call.step.version, uri="", sha256=PENDING, counts={})
 
 

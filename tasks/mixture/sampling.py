@@ -43,7 +43,6 @@ def repeats(
         seed: chooses among samples.
     """
     weights = shares or dict.fromkeys(FAMILIES, 1.0)
-    cap = max_repeats if shares else 1
     groups: dict[str, list[int]] = {name: [] for name in weights}
     for number, source in enumerate(sources):
         name = _group(source, weights)
@@ -51,14 +50,7 @@ def repeats(
             groups[name].append(number)
     members = {name: np.asarray(parts, dtype=np.int64) for name, parts in groups.items() if parts}
     available = {name: int(tokens[parts].sum()) for name, parts in members.items()}
-    limits = {name: tokens_there * cap for name, tokens_there in available.items()}
-    if total_tokens is not None:
-        targets = share_out(total_tokens, {name: weights[name] for name in members}, limits)
-    elif shares:
-        scale = max((available[name] / weights[name] for name in members), default=0.0)
-        targets = {name: min(limits[name], round(scale * weights[name])) for name in members}
-    else:
-        targets = limits
+    targets = _targets(available, weights, total_tokens, bool(shares), max_repeats)
     ranks = np.asarray([rank(seed, document) for document in documents], dtype=np.uint64)
     chosen = np.zeros(len(sources), dtype=np.int64)
     for name, parts in members.items():
@@ -68,6 +60,31 @@ def repeats(
             ordered = parts[np.argsort(ranks[parts], kind="stable")]
             chosen[_fitting(ordered, tokens, rest)] += 1
     return chosen
+
+
+def tokens_taken(
+    available: dict[str, int], total_tokens: int | None, shares: dict[str, float], max_repeats: int
+) -> dict[str, int]:
+    """Tokens that `repeats` takes of each source or family, of sources with so many tokens, but for whole parts."""
+    weights = shares or dict.fromkeys(FAMILIES, 1.0)
+    grouped: dict[str, int] = {}
+    for source, tokens in available.items():
+        name = _group(source, weights)
+        if name is not None and tokens:
+            grouped[name] = grouped.get(name, 0) + tokens
+    return _targets(grouped, weights, total_tokens, bool(shares), max_repeats)
+
+
+def _targets(
+    available: dict[str, int], weights: dict[str, float], total_tokens: int | None, shared: bool, max_repeats: int
+) -> dict[str, int]:
+    limits = {name: tokens_there * (max_repeats if shared else 1) for name, tokens_there in available.items()}
+    if total_tokens is not None:
+        return share_out(total_tokens, {name: weights[name] for name in available}, limits)
+    if not shared:
+        return limits
+    scale = max((available[name] / weights[name] for name in available), default=0.0)
+    return {name: min(limits[name], round(scale * weights[name])) for name in available}
 
 
 def share_out(total: int, weights: dict[str, float], limits: dict[str, int]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -17,6 +18,9 @@ BATCH_FACTOR: Final = Decimal("0.5")
 
 MESSAGE_TOKENS: Final = 8
 """Upper bound of what a chat template adds per message; OpenAI's own formula says 3 to 4 (openai-cookbook)."""
+
+O200K: Final = "o200k_base"
+"""The encoding that is counted in."""
 
 MILLION: Final = Decimal(1_000_000)
 
@@ -90,8 +94,13 @@ def prices_of(params: SynthesisParams, model: str) -> Prices:
 
 
 def count_tokens(text: str) -> int:
-    """Tokens of a text in o200k_base, OpenAI's encoding since GPT-4o; counted offline by bpe-openai."""
+    """Tokens of a text in o200k, OpenAI's encoding since GPT-4o; counted offline by bpe-openai."""
     return len(_encoding().encode_ordinary(text))
+
+
+def count_all(texts: Sequence[str]) -> list[int]:
+    """The same of several texts."""
+    return [count_tokens(text) for text in texts]
 
 
 def _bytes(text: str) -> int:
@@ -110,4 +119,4 @@ def _exact(number: float) -> Decimal:
 def _encoding() -> Any:
     from bpe_openai import get_encoding
 
-    return get_encoding("o200k_base")
+    return get_encoding(O200K)

@@ -6,10 +6,11 @@ from prefect import flow
 from pydantic import Field
 
 from tasks.base.ledger import ledger
+from tasks.base.modes import Explanation, explaining, without_prefect
 from tasks.base.params import EXECUTION, Params
 from tasks.base.records import Verdict
 from tasks.base.runs import StepRun
-from tasks.base.steps import Explanation, Step, explaining, step
+from tasks.base.steps import Step, step
 from tasks.base.store import Artifact, Store
 
 RAN: list[str] = []
@@ -186,3 +187,13 @@ def test_ledger_holds_outcomes_and_entries(store: Store):
     assert report.model_validate_json(written) == report
     assert report.steps[0].seconds == 1.235
     assert '"usd": 0.25' in (Path(store.root.path) / "ledger/run-1/spend/000001.json").read_text()
+
+
+def test_without_prefect_a_step_makes_the_artifact_that_a_flow_then_finds(prefect_harness: None, store: Store):
+    params = CutParams()
+    with without_prefect():
+        some = numbers(store, count=20)
+        few = cut(store, source=some, params=params)
+        assert cut(store, source=some, params=params) == few
+    assert RAN == ["room/numbers", "room/cut"]
+    assert _run(store, params=params)[:2] == [("room/numbers", "Cached"), ("room/cut", "Cached")]

@@ -98,3 +98,35 @@ def test_show_unknown_room_names_what_there_is(tmp_path: Path):
     done = rawtune("show", "kitchen", "--store", str(tmp_path / "store"), cwd=tmp_path)
     assert done.returncode == 2
     assert "kitchen: nothing of that name" in done.stderr
+
+
+def test_plan_prints_one_json_object_or_tables_and_spends_nothing(preset: Path, tmp_path: Path):
+    options = [str(preset), "--set", "training.base_model=mistralai/Mistral-7B-Instruct-v0.2", "--gpu", "h100"]
+    done = rawtune("plan", *options, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    assert made["training"]["machine"] == "H100 SXM"
+    assert made["training"]["precision"] == "fp8"
+    assert 0 < made["training"]["usd"] == pytest.approx(made["training"]["hours"] * made["training"]["usd_per_hour"])
+    shown = rawtune("plan", *options, cwd=tmp_path)
+    assert shown.returncode == 0
+    for part in ("dialogue-page_qa", "budget_usd", "peak memory", "because:", "max_usd 15: within", "nothing has been"):
+        assert part in shown.stdout
+    assert "Traceback" not in done.stderr + shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--gpu", "abacus"], "--gpu abacus: not known; choose one of h100,"),
+        (["--gpu", "t4"], "rank 768 with rows of"),
+        (["--set", "synthesis.provider=openai"], "synthesis.model: the provider `openai` needs"),
+    ],
+)
+def test_plan_bad_input_is_one_line_and_exit_2(options: list[str], message: str, preset: Path, tmp_path: Path):
+    model = "training.base_model=mistralai/Mistral-7B-Instruct-v0.2"
+    done = rawtune("plan", str(preset), "--set", model, *options, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr

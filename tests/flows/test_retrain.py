@@ -11,9 +11,9 @@ from flows.resolve import resolve, scheduled_start
 from flows.retrain import workflow
 from tasks.base.errors import InputError
 from tasks.base.ledger import RunReport
+from tasks.base.modes import explaining
 from tasks.base.records import Document, Verdict
 from tasks.base.runs import read_records
-from tasks.base.steps import explaining
 from tasks.base.store import Artifact, Store
 from tests.flows.conftest import Finished, tiny_params
 from tests.flows.sample_repository import edit_page

@@ -237,12 +237,13 @@ def test_plan_counts_the_calls_that_are_then_made(store: Store, make_split: Make
     for received in server.received:
         made[schema_name(received.body)] = made.get(schema_name(received.body), 0) + 1
     judged = made.pop("judge")
-    assert planned.calls_by_method == dict(sorted((made | {"judge": planned.calls_by_method["judge"]}).items()))
-    assert judged <= planned.calls_by_method["judge"]  # a call whose drafts all fail the checks is not judged
+    assert {name: share.calls for name, share in planned.methods.items() if name != "judge"} == made
+    assert judged <= planned.methods["judge"].calls  # a call whose drafts all fail the checks is not judged
     usd = sum((billed.input_tokens * 0.25 + billed.output_tokens * 2) / 1e6 for billed in server.billed)
-    assert usd < planned.worst_usd
-    assert planned.usd < planned.worst_usd
+    assert usd < planned.total.worst_usd
+    assert planned.total.usd < planned.total.worst_usd
+    assert set(planned.dialogue_tokens) == set(params.methods)
     again = estimate(store, split, params)
-    assert again.calls == 0
-    assert again.cached == planned.calls - planned.calls_by_method["judge"]
-    assert estimate(store, split, SynthesisParams()).calls == 0
+    assert again.methods == {}
+    assert again.cached == sum(made.values())
+    assert again.dialogue_tokens == planned.dialogue_tokens

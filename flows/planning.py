@@ -1,0 +1,124 @@
+"""What a run will take, before anything is spent: API calls and dollars, training tokens, hours, memory and dollars.
+
+Every step that costs nothing is done for it (harvest, corpus and, where the model and the dialogues are at hand, the
+table), under the keys of the run, which finds them done. Nothing is sent to an API, nothing is rented, and of a model
+on the Hub no weights are fetched.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from flows.params import RetrainParams
+from flows.resolve import Resolved
+from flows.retrain import build_corpus, harvest
+from tasks.base.modes import without_prefect
+from tasks.base.records import Split
+from tasks.base.steps import Step
+from tasks.base.store import Artifact, Store
+from tasks.corpus.chunk import chunk
+from tasks.corpus.measure import CorpusFigures, measure
+from tasks.mixture.assemble import assemble
+from tasks.mixture.expected import TableFigures, expected, figures
+from tasks.mixture.params import HeldOut, ReplayAnswers
+from tasks.mixture.replay_answers import replay_answers, replay_stream
+from tasks.model.base_model import base_model
+from tasks.model.params import STUB
+from tasks.synthesis.dialogues import dialogues
+from tasks.synthesis.plan import Spending, estimate, spending, tokens_by_method
+from tasks.synthesis.prices import O200K, count_all
+from tasks.training.forecast import Forecast, forecast
+from tasks.training.planner import Card
+from tasks.training.shapes import shape_of
+
+
+class RunPlan(BaseModel):
+    """The whole plan, as `rawtune plan --json` prints it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    sources: dict[str, str]
+    """Commit by repository."""
+    corpus: CorpusFigures
+    synthesis: Spending
+    table: TableFigures
+    training: Forecast
+    usd: float
+    """API and GPU together, as expected; without a GPU price the API alone."""
+
+
+def plan_run(
+    store: Store, params: RetrainParams, resolved: Resolved, card: Card | None, usd_per_hour: float | None
+) -> RunPlan:
+    """Plans a run whose training is done on `card` (None: the CPU) at a price (None: not known).
+
+    Raises:
+        InputError: a price, a model or its shape is not known, or the training does not fit the card.
+    """
+    with without_prefect():
+        documents = build_corpus(store, params, harvest(store, params, resolved))[-1]
+        model = model_at_hand(store, params)
+        asking = params.synthesis.provider == "openai"
+        estimated = estimate(store, documents, params.synthesis) if asking else None
+        made: dict[str, Any] = {
+            "documents": documents, "params": params.synthesis, "corrections": resolved.corrections,
+        }  # fmt: skip
+        pairs = dialogues(store, **made) if not asking or is_made(store, dialogues, **made) else None
+        if model is None:
+            raw = measure(store, documents, count_all, params.dataset)
+        else:
+            chunks = chunk(store, documents=documents, model=model, params=params.dataset)
+            raw = {name: tokens for name, tokens in chunks.counts.items() if name.count(":") == 2}
+        if model is not None and pairs is not None and replay_is_at_hand(store, params, model):
+            stream = replay_stream(store, model=model, params=params.dataset)
+            table = figures(
+                store,
+                assemble(store, chunks=chunks, dialogues=pairs, model=model, params=params.dataset, replay=stream),
+            )
+        else:
+            held_out = params.dataset.train_held_out is HeldOut.ALL
+            told = tokens_by_method(store, pairs, held_out) if pairs else estimated.dialogue_tokens if estimated else {}
+            table = expected(raw, told, params.dataset)
+    shape = shape_of(store.checkout(model) if model else params.training.base_model, params.training.revision)
+    training = forecast(shape, params.training, table.tokens, table.rows, table.longest_row, card, usd_per_hour)
+    api = spending(params.synthesis, estimated, pairs)
+    return RunPlan(
+        name=params.name,
+        sources={source.snapshot.repo: source.snapshot.revision for source in resolved.sources},
+        corpus=CorpusFigures(
+            documents={split.value: documents.counts.get(split.value, 0) for split in Split},
+            tokens=raw,
+            tokenizer=params.training.public_name if model else O200K,
+        ),
+        synthesis=api,
+        table=table,
+        training=training,
+        usd=round(api.usd + (training.usd or 0.0), 4),
+    )
+
+
+def model_at_hand(store: Store, params: RetrainParams) -> Artifact | None:
+    """The base model if having it costs no download: the stub, a folder, or one that the store has."""
+    local = params.training.base_model == STUB or params.training.folder is not None
+    if local or is_made(store, base_model, params=params.training):
+        return base_model(store, params=params.training)
+    return None
+
+
+def replay_is_at_hand(store: Store, params: RetrainParams, model: Artifact) -> bool:
+    """Whether the replay stream needs no model to answer first."""
+    wanted = params.dataset.replay
+    if wanted is None or wanted.answers is ReplayAnswers.GIVEN:
+        return True
+    as_given = wanted.model_copy(update={"answers": ReplayAnswers.GIVEN})
+    given = replay_stream(store, model, params.dataset.model_copy(update={"replay": as_given}))
+    return is_made(store, replay_answers, dialogues=given, model=model, params=wanted)
+
+
+def is_made(store: Store, step: Step[Any], **arguments: Any) -> bool:
+    """Whether the store has the step's artifact."""
+    manifest = store.manifest(step.name, step.key(**arguments))
+    return manifest is not None and store.is_whole(manifest)

@@ -1,0 +1,101 @@
+"""Hours, memory and dollars of a training before it begins: the planner's choice times the table's tokens."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.training.params import TrainingParams
+from tasks.training.planner import Card, Shape, plan
+from tasks.training.table import optimizer_steps
+
+CPU_RATE: Final = 165 * 134.5e6
+"""Tokens per second times parameters on two cores that multiply bfloat16 (SmolLM2-135M, rows of 512 tokens, TRL:
+165 tokens/s measured). Other CPUs differ by several times.
+"""
+
+
+class Forecast(BaseModel):
+    """What a training will take. Times are those of the training loop, without installing, loading and answering."""
+
+    model_config = ConfigDict(frozen=True)
+
+    machine: str
+    backend: str | None
+    """Null where the planner does not decide: on a CPU."""
+    precision: str | None
+    recompute_layers: int | None
+    micro_batch_tokens: int | None
+    accumulation: int | None
+    """Micro-batches per optimizer step."""
+    peak_bytes: int | None
+    free_bytes: int | None
+    because: str
+    tokens: int
+    """Of all epochs."""
+    steps: int
+    tokens_per_second: float
+    hours: float
+    usd_per_hour: float | None
+    """Null: nobody has named a price."""
+    usd: float | None
+    max_hours: float | None
+    max_usd: float | None
+    exceeds: tuple[str, ...]
+    """Limits that stop the training before its end, with a checkpoint."""
+
+
+def forecast(
+    shape: Shape,
+    params: TrainingParams,
+    tokens: int,
+    rows: int,
+    longest_row: int,
+    card: Card | None,
+    usd_per_hour: float | None,
+) -> Forecast:
+    """Plans a training.
+
+    Args:
+        shape: the model.
+        params: the recipe.
+        tokens: of one epoch.
+        rows: of the table.
+        longest_row: in tokens.
+        card: the GPU; None = the CPU.
+        usd_per_hour: its price; None = not known.
+
+    Raises:
+        InputError: the recipe does not fit the card.
+    """
+    made = plan(shape, params, longest_row, card) if card else None
+    rate = made.tokens_per_second if made else CPU_RATE / (shape.frozen + shape.vocabulary_parameters)
+    trained = tokens * params.epochs
+    hours = trained / rate / 3600
+    usd = None if usd_per_hour is None else hours * usd_per_hour
+    exceeds = []
+    if params.max_hours is not None and hours > params.max_hours:
+        exceeds.append(f"training.max_hours {params.max_hours:g}")
+    if params.max_usd is not None and usd is not None and usd > params.max_usd:
+        exceeds.append(f"training.max_usd {params.max_usd:g}")
+    return Forecast(
+        machine=card.name if card else "CPU",
+        backend=made.backend if made else None,
+        precision=made.precision if made else None,
+        recompute_layers=made.recompute_layers if made else None,
+        micro_batch_tokens=made.micro_batch_tokens if made else None,
+        accumulation=made.accumulation if made else None,
+        peak_bytes=made.peak_bytes if made else None,
+        free_bytes=card.free_bytes if card else None,
+        because=made.because if made else "measured on two cores that multiply bfloat16; other CPUs differ",
+        tokens=trained,
+        steps=optimizer_steps(rows, params.epochs, params.batch_size),
+        tokens_per_second=rate,
+        hours=hours,
+        usd_per_hour=usd_per_hour,
+        usd=usd,
+        max_hours=params.max_hours,
+        max_usd=params.max_usd,
+        exceeds=tuple(exceeds),
+    )
