@@ -45,8 +45,10 @@ class Index(BaseModel):
     web_url: str = ""
     covered_since: str | None = None
     """Every pull request created at this moment or later is in `pulls`; empty = all; null = nothing is known."""
+    covered_until: str | None = None
+    """The last moment of which that is true; null = up to the watermark and beyond."""
     watermark: str = ""
-    """Latest `updated_at` seen."""
+    """Latest `updated_at` of any pull request when the list was last read: every change up to it is in `pulls`."""
     etag: str | None = None
     """Of the REST list's first page by update, so that GitHub can answer that nothing changed."""
     pulls: dict[int, Listed] = {}

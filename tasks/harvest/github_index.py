@@ -1,125 +1,85 @@
 """Which pull requests there are and which of them changed, for few requests.
 
-The first time the list is read by creation, newest first, until the selection is complete. After that only the top of
-the list by update is read, down to the watermark less an overlap; pages shift while others write, so what comes twice
-is taken once.
+The first time the list is read by creation, from the date on, until the selection is complete. After that only the top
+of the list by update is read, down to the watermark less an overlap; pages shift while others write, so what comes
+twice is taken once. What was listed is kept page by page, so that an interrupted listing goes on where it was.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
-from typing import Any, Final, Literal
+from typing import Final
 
 from tasks.harvest.dates import day_start, rfc3339
-from tasks.harvest.github_cache import GithubCache, Index, Listed
-from tasks.harvest.github_client import Client, QueryTooLargeError
-from tasks.harvest.github_rest import detail
+from tasks.harvest.github_cache import Index, Listed
+from tasks.harvest.github_client import PAGE
+from tasks.harvest.github_listing import Lister
 from tasks.harvest.params import PullReference, PullsParams
 
 OVERLAP: Final = datetime.timedelta(hours=1)
 """How far below the watermark an incremental listing goes, for clocks that differ and writes between two pages."""
 
-Order = Literal["created", "updated"]
+SPARE_PAGES: Final = 4
+"""When updates fill this many pages more than what is listed, listing anew takes fewer requests."""
 
-QUERY: Final = """
-query($owner: String!, $name: String!, $first: Int!, $after: String, $field: IssueOrderField!) {
-  repository(owner: $owner, name: $name) {
-    defaultBranchRef { target { oid } }
-    pullRequests(first: $first, after: $after, orderBy: {field: $field, direction: DESC}) {
-      pageInfo { hasNextPage endCursor }
-      nodes {
-        number createdAt updatedAt state headRefOid baseRefOid
-        mergeCommit { oid }
-        author { login __typename }
-      }
-    }
-  }
-}
-"""
-
-
-class Lister:
-    """Lists pull requests by GraphQL or REST, and notes what the pages say beside them."""
-
-    def __init__(self, client: Client, cache: GithubCache, interface: Literal["graphql", "rest"]) -> None:
-        self.client = client
-        self.cache = cache
-        self.interface = interface
-        self.trunk: str | None = None
-        """Commit of the default branch; GraphQL says it."""
-        self.repository: dict[str, Any] = {}
-        """The repository's own resource; REST gives it with every pull request."""
-        self.etag: str | None = None
-
-    def pages(self, order: Order, etag: str | None = None) -> Iterator[list[Listed]]:
-        """Pages of pull requests, newest first by `order`; none if `etag` shows that nothing changed."""
-        return self._graphql(order) if self.interface == "graphql" else self._rest(order, etag)
-
-    def _graphql(self, order: Order) -> Iterator[list[Listed]]:
-        owner, name = self.client.repo.split("/")
-        first, after = 100, None
-        while True:
-            variables = {"owner": owner, "name": name, "first": first, "after": after, "field": f"{order.upper()}_AT"}
-            try:
-                data, errors = self.client.query(QUERY, variables)
-            except QueryTooLargeError:
-                if first == 1:
-                    raise
-                first = max(first // 4, 1)
-                continue
-            repository = data.get("repository")
-            if repository is None or errors:
-                self.client.judge(errors)
-                first = max(first // 2, 1)
-                continue
-            branch = repository["defaultBranchRef"]
-            self.trunk = branch["target"]["oid"] if branch else None
-            found = repository["pullRequests"]
-            yield [_from_graphql(node) for node in found["nodes"] if node]
-            if not found["pageInfo"]["hasNextPage"]:
-                return
-            after = found["pageInfo"]["endCursor"]
-
-    def _rest(self, order: Order, etag: str | None) -> Iterator[list[Listed]]:
-        query = {"state": "all", "sort": order, "direction": "desc"}
-        for number, answer in enumerate(self.client.pages("/pulls", query, etag)):
-            if number == 0 and order == "updated":
-                self.etag = answer.headers.get("etag", etag)
-            if answer.status == 304:
-                return
-            for item in answer.data:
-                self.cache.keep_thread(detail(item), "details")
-                self.repository = (item.get("base") or {}).get("repo") or self.repository
-            yield [_from_rest(item) for item in answer.data]
+_END: Final = "9999"
+"""After every date."""
 
 
 def refresh(index: Index, lister: Lister, params: PullsParams, until: int) -> Index:
-    """The index brought up to date, and read further back where the selection needs it."""
-    pulls = dict(index.pulls)
-    watermark = index.watermark
-    covered = index.covered_since
-    etag = index.etag
-    if covered is not None:
-        bound = _earlier(watermark)
-        for page in lister.pages("updated", etag):
-            pulls |= {item.number: item for item in page if item.created_at >= covered}
-            if any(item.updated_at < bound for item in page):
-                break
-        etag = lister.etag
-    if covered is None or not _complete(pulls, covered, params, until):
-        covered = ""
-        for page in lister.pages("created"):
-            pulls |= {item.number: item for item in page}
-            if page and _complete(pulls, page[-1].created_at, params, until):
-                covered = page[-1].created_at
-                break
-    watermark = max([watermark, *(item.updated_at for item in pulls.values())])
-    news = {"pulls": pulls, "watermark": watermark, "covered_since": covered, "etag": etag}
+    """The index brought up to date, and read further where the selection needs it."""
+    asked = rfc3339(until)
+    if index.covered_since is not None:
+        index = _changed(index, lister)
+    if index.covered_since is None or (index.covered_until is not None and index.covered_until < asked):
+        index = _read(index, lister, params, until, asked)
+    since = index.covered_since or ""
+    if not _complete(index.pulls, since, params, until):
+        index = _read(index, lister, params, until, min(since, asked))
     known = lister.repository
     if not index.clone_url and "clone_url" in known:
-        news |= {"clone_url": known["clone_url"], "web_url": known["html_url"]}
-    return index.model_copy(update=news)
+        index = index.model_copy(update={"clone_url": known["clone_url"], "web_url": known["html_url"]})
+    return index
+
+
+def _changed(index: Index, lister: Lister) -> Index:
+    """The index after all changes since the watermark; empty if there are too many of them."""
+    pulls = dict(index.pulls)
+    bound = _earlier(index.watermark)
+    since, last = index.covered_since or "", index.covered_until or _END
+    for number, page in enumerate(lister.updated(index.etag)):
+        if number > len(index.pulls) // PAGE + SPARE_PAGES:
+            return Index(clone_url=index.clone_url, web_url=index.web_url, lost_heads=index.lost_heads)
+        pulls |= {item.number: item for item in page.pulls if since <= item.created_at <= last}
+        if any(item.updated_at < bound for item in page.pulls):
+            break
+    watermark = max(index.watermark, lister.newest)
+    return index.model_copy(update={"pulls": pulls, "watermark": watermark, "etag": lister.etag})
+
+
+def _read(index: Index, lister: Lister, params: PullsParams, until: int, start: str) -> Index:
+    """The index read on by creation from `start` until the selection is complete, kept after every page.
+
+    It goes on below what was covered, or comes down to it and is joined. Else only the new part is covered from now on:
+    what else is in the index is listed again before it is used.
+    """
+    before = index
+    last = before.covered_until if start == before.covered_since else start
+    for page in lister.created(start):
+        last = None if page.top else last
+        since = min((item.created_at for item in page.pulls), default="")
+        joined = before.covered_until is not None and start > before.covered_until >= since
+        news = {
+            "pulls": index.pulls | {item.number: item for item in page.pulls},
+            "covered_since": before.covered_since if joined else since,
+            "covered_until": last,
+            "watermark": before.watermark or lister.newest,
+        }
+        index = before.model_copy(update=news)
+        lister.cache.keep_index(index)
+        if joined or _complete(index.pulls, since, params, until):
+            return index
+    return index.model_copy(update={"covered_since": ""})
 
 
 def choose(pulls: dict[int, Listed], params: PullsParams, until: int) -> tuple[PullReference, ...]:
@@ -153,34 +113,3 @@ def _wanted(item: Listed, params: PullsParams) -> bool:
 def _earlier(watermark: str) -> str:
     moment = datetime.datetime.strptime(watermark, "%Y-%m-%dT%H:%M:%SZ") if watermark else datetime.datetime.min
     return (moment - OVERLAP).strftime("%Y-%m-%dT%H:%M:%SZ") if watermark else ""
-
-
-def _from_graphql(node: dict[str, Any]) -> Listed:
-    merge = node.get("mergeCommit")
-    merged = node["state"] == "MERGED"
-    return Listed(
-        number=node["number"],
-        created_at=node["createdAt"],
-        updated_at=node["updatedAt"],
-        state="open" if node["state"] == "OPEN" else "closed",
-        merged=merged,
-        bot=(node.get("author") or {}).get("__typename") == "Bot",
-        head=node.get("headRefOid"),
-        base=node.get("baseRefOid"),
-        merge=merge["oid"] if merge and merged else None,
-    )
-
-
-def _from_rest(item: dict[str, Any]) -> Listed:
-    merged = item.get("merged_at") is not None
-    return Listed(
-        number=item["number"],
-        created_at=item["created_at"],
-        updated_at=item["updated_at"],
-        state=item["state"],
-        merged=merged,
-        bot=(item.get("user") or {}).get("type") == "Bot",
-        head=(item.get("head") or {}).get("sha"),
-        base=(item.get("base") or {}).get("sha"),
-        merge=item.get("merge_commit_sha") if merged else None,
-    )

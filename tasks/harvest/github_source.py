@@ -9,7 +9,8 @@ from tasks.base.progress import Event, emit
 from tasks.base.store import Store
 from tasks.harvest.github_cache import GithubCache, Index
 from tasks.harvest.github_client import Client, UnavailableError
-from tasks.harvest.github_index import Lister, choose, refresh
+from tasks.harvest.github_index import choose, refresh
+from tasks.harvest.github_listing import Lister
 from tasks.harvest.mirror import HEADS, PULLS, RefusedError, mirror_of, open_source, remote_head, update_mirror
 from tasks.harvest.opened import Opened
 from tasks.harvest.params import GithubParams, PullReference, Remote, SourceParams

@@ -24,10 +24,15 @@ class Fault:
     wait: float = 1
     """Seconds until the limit ends (primary), of `Retry-After`, or that a timeout lasts."""
     times: int = 1
+    skip: int = 0
+    """So many requests that fit are answered first."""
 
-    def fits(self, path: str) -> bool:
+    def strikes(self, path: str) -> bool:
         """Whether it strikes a request: faults of GraphQL strike only there."""
-        return self.where in path and (not self.kind.startswith("graphql") or path.endswith("/graphql"))
+        if self.where not in path or (self.kind.startswith("graphql") and not path.endswith("/graphql")):
+            return False
+        self.skip -= 1
+        return self.skip < 0
 
 
 Reply = tuple[int, dict[str, str], Any]

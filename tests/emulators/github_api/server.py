@@ -101,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         address = urlsplit(self.path)
         path = address.path.removeprefix("/api/v3")
-        fault = next((item for item in self.github.faults if item.fits(path)), None)
+        fault = next((item for item in self.github.faults if item.strikes(path)), None)
         if fault is not None:
             fault.times -= 1
             if fault.times <= 0:
