@@ -73,7 +73,6 @@ class Lister:
             yield first
             yield from pages
         else:
-            pages.close()
             yield from self._from(start, first.pulls)
 
     def _from(self, start: str, top: list[Listed]) -> Iterator[Page]:
