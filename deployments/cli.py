@@ -7,6 +7,7 @@ exactly one JSON object, also on 1 and 3; everything else goes to standard error
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,6 +23,7 @@ from tasks.base.errors import RawtuneError
 
 if TYPE_CHECKING:
     from flows.params import RetrainParams
+    from tasks.base.ledger import RunReport
 
 app = typer.Typer(
     name="rawtune",
@@ -76,6 +78,20 @@ def plan(
     from deployments.planning import plan_preset
 
     plan_preset(_load(preset, changes or [], store), gpu, json)
+
+
+@app.command()
+def search(
+    preset: Preset,
+    changes: Set = None,
+    until: Annotated[Phase, typer.Option(help="The last phase of the winner's retraining.")] = Phase.EVALUATE,
+    store: StoreOption = None,
+    json: Json = False,
+) -> None:
+    """Try training settings (section `search`), then retrain the winner on all data."""
+    from deployments.running import run_search
+
+    _run(preset, changes or [], store, until, json, run_search)
 
 
 @app.command()
@@ -183,7 +199,14 @@ def _load(preset: str, changes: list[str], store: str | None) -> RetrainParams:
     return load_preset(preset, [*changes, *([f"store={_quoted(store)}"] if store else [])])
 
 
-def _run(preset: str, changes: list[str], store: str | None, until: Phase, json: bool) -> None:
+def _run(
+    preset: str,
+    changes: list[str],
+    store: str | None,
+    until: Phase,
+    json: bool,
+    run: Callable[[RetrainParams, Phase], RunReport] | None = None,
+) -> None:
     from deployments.running import prefect_server, run_retrain
     from deployments.summary import print_summary
     from tasks.base.store import Store
@@ -192,7 +215,7 @@ def _run(preset: str, changes: list[str], store: str | None, until: Phase, json:
     place = Store(params.store)
     place.check_writable()
     with console.step_progress(), prefect_server(place):
-        report = run_retrain(params, until)
+        report = (run or run_retrain)(params, until)
     if json:
         console.print_json(report)
     else:

@@ -22,7 +22,11 @@ POOL: Final = "local"
 
 IN_TURN: Final = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
 
-OTHERS: Final = ("flows.build_dataset.build_dataset", "flows.evaluate_adapter.evaluate_adapter")
+OTHERS: Final = (
+    "flows.build_dataset.build_dataset",
+    "flows.evaluate_adapter.evaluate_adapter",
+    "flows.search_hyperparameters.search_hyperparameters",
+)
 """Flows over the same parameters, deployed once each with the dry run's preset in the form."""
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deployments.local_server import local_server
 from tasks.base.errors import InputError, RawtuneError
@@ -16,6 +16,9 @@ from tasks.base.progress import Event, emit
 from tasks.base.store import Store
 
 if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+    from prefect.flows import Flow
+
     from flows.params import RetrainParams
     from flows.phases import Phase
 
@@ -61,13 +64,24 @@ def run_retrain(params: RetrainParams, until: Phase) -> RunReport:
         InputError: what the user gave is wrong.
         RunFailed: a step failed, or the gate refused.
     """
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-
     from flows.retrain import retrain
+
+    return _run(retrain, params, until)
+
+
+def run_search(params: RetrainParams, until: Phase) -> RunReport:
+    """Searches training settings in this process and retrains the winner; raises as `run_retrain` does."""
+    from flows.search_hyperparameters import search_hyperparameters
+
+    return _run(search_hyperparameters, params, until)
+
+
+def _run(flow: Flow[[RetrainParams, Phase], State[Any]], params: RetrainParams, until: Phase) -> RunReport:
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     # A heartbeat thread costs a second per flow (prefect 3.8.8); it serves workers, whose death nobody watches here.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-        state = retrain(params, until, return_state=True)
+        state: State[Any] = flow(params, until, return_state=True)
     _send_pending()
     report = _report(Store(params.store), str(state.state_details.flow_run_id))
     if state.is_completed():

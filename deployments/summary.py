@@ -30,9 +30,17 @@ def print_summary(store: Store, report: RunReport) -> None:
         console.output.print(f"\n[bold]{escape(summary['verdict'])}[/]", highlight=False)
         console.output.print(what_was_learned(summary))
     console.print_steps(report)
+    if found := report.resolved.get("search"):
+        print_search(found)
     places = {"report": report.report, "release": report.release}
     console.print_places({label: place for label, place in places.items() if place})
     console.print_places({"details": f"rawtune up --store {store.uri}   (the run in the Prefect UI)"})
+
+
+def print_search(found: dict[str, Any]) -> None:
+    """The winner of a search as arguments for `rawtune retrain`, and its page."""
+    settings = " ".join(f"--set training.{name}={value:g}" for name, value in found["training"].items())
+    console.print_places({"search": found["summary"], "settings": settings, "trials": found["page"]})
 
 
 def what_was_learned(summary: dict[str, Any]) -> Table:

@@ -22,12 +22,15 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelling
 
 from flows.train_adapter import Questions
-from tasks.base.errors import InputError, TrainingError
+from flows.trials import Trials, run_trials
+from tasks.base.errors import InputError, StoreError, TrainingError
 from tasks.base.steps import Step
 from tasks.base.store import Artifact, Store
 from tasks.evaluation.answer import answer
-from tasks.training.params import TrainingParams
+from tasks.training.params import SearchParams, TrainingParams
+from tasks.training.search import Tried
 from tasks.training.train import train
+from tasks.training.trial import trial
 
 INLINE: Final = "inline"
 
@@ -90,23 +93,54 @@ def made_before(pool: str, work: Work) -> GpuSteps:
     return GpuSteps(train.handed_to(refuse), placed(pool, work).answer)
 
 
+def trials_placed(pool: str, store: Store, work: Trials) -> tuple[list[Tried], Tried]:
+    """A search's trials and the winner; on a pool one run makes all of them, and this process finds them in the store.
+
+    Raises:
+        InputError: the pool has no deployment of `search-trials`, or cannot read the store.
+        TrainingError: the run did not complete.
+    """
+    if pool == INLINE:
+        return run_trials(store, work)
+    parameters = {"store": _address(store), "trials": work.model_dump(mode="json")}
+    run_deployed(f"search-trials/{pool}", store, parameters, work.search, f"{work.name}/{work.search.trials}")
+
+    def refuse(step_key: str, arguments: dict[str, Any]) -> None:
+        raise StoreError(f"the search on pool {pool} is done, but {store.uri} lacks one of its trials")
+
+    return run_trials(store, work, trial.handed_to(refuse))
+
+
 def run_elsewhere(pool: str, work: Work, key: str) -> None:
-    """Starts the child run, or finds the one that is under way, and waits for its end.
+    """Trains on a pool; see `run_deployed`."""
+    run_deployed(f"train-adapter/{pool}", work.store, _parameters(work), work.training, key)
+
+
+def run_deployed(
+    name: str, store: Store, parameters: dict[str, Any], limits: TrainingParams | SearchParams, key: str
+) -> None:
+    """Starts the child run of a deployment, or finds the one that is under way, and waits for its end.
 
     A child that crashed (its machine was lost) is started again; one that failed or was cancelled is not.
+
+    Args:
+        name: of the deployment, `flow/pool`.
+        store: which the pool must be able to read.
+        parameters: of the child's flow.
+        limits: hours and dollars of a rented machine.
+        key: of the work; equal keys find each other's child.
 
     Raises:
         InputError: the deployment is missing or the pool cannot read the store.
         TrainingError: the child did not complete.
     """
-    name = f"train-adapter/{pool}"
     with get_client(sync_client=True) as client:
-        variables = _check(client, name, work)
+        variables = _check(client, name, store, limits)
         attempts = 0
         for number in itertools.count():
             child = run_deployment(
                 name,
-                parameters=_parameters(work),
+                parameters=parameters,
                 job_variables=variables,
                 idempotency_key=f"{name}/{key}/{number}",
                 timeout=0,
@@ -118,7 +152,7 @@ def run_elsewhere(pool: str, work: Work, key: str) -> None:
             ended = _await_end(client, child)
             if ended.state is not None and ended.state.is_completed():
                 return
-            _raise_unless_lost(ended, pool, attempts)
+            _raise_unless_lost(ended, name.split("/")[1], attempts)
 
 
 def _raise_unless_lost(child: FlowRun, pool: str, attempts: int) -> None:
@@ -130,11 +164,11 @@ def _raise_unless_lost(child: FlowRun, pool: str, attempts: int) -> None:
     raise TrainingError(f"run {child.name} on pool {pool} ended as {state.name}: {state.message or 'no message'}")
 
 
-def _check(client: SyncPrefectClient, name: str, work: Work) -> dict[str, Any]:
+def _check(client: SyncPrefectClient, name: str, store: Store, limits: TrainingParams | SearchParams) -> dict[str, Any]:
     """Job variables for the pool.
 
     Raises:
-        InputError: see `run_elsewhere`.
+        InputError: see `run_deployed`.
     """
     try:
         deployment = client.read_deployment_by_name(name)
@@ -145,17 +179,21 @@ def _check(client: SyncPrefectClient, name: str, work: Work) -> dict[str, Any]:
         ) from None
     if pool.type != "lambda-cloud":
         return {}
-    if work.store.is_local:
+    if store.is_local:
         raise InputError(
-            f"store: {work.store.uri} is a folder of this machine, which pool {pool.name} cannot read; use s3://…"
+            f"store: {store.uri} is a folder of this machine, which pool {pool.name} cannot read; use s3://…"
         )
-    limits = {"max_hours": work.training.max_hours, "max_usd": work.training.max_usd}
-    return {variable: value for variable, value in limits.items() if value is not None}
+    variables = {"max_hours": limits.max_hours, "max_usd": limits.max_usd}
+    return {variable: value for variable, value in variables.items() if value is not None}
+
+
+def _address(store: Store) -> str:
+    return str(store.root) if store.is_local else store.uri
 
 
 def _parameters(work: Work) -> dict[str, Any]:
     return {
-        "store": str(work.store.root) if work.store.is_local else work.store.uri,
+        "store": _address(work.store),
         "table": work.table.model_dump(mode="json"),
         "model": work.model.model_dump(mode="json"),
         "training": work.training.model_dump(mode="json"),

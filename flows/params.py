@@ -23,7 +23,7 @@ from tasks.harvest.params import GithubParams, SourceParams
 from tasks.mixture.params import LeakParams, MixtureParams
 from tasks.release.params import GateParams, ReleaseParams
 from tasks.synthesis.params import SynthesisParams
-from tasks.training.params import TrainingParams
+from tasks.training.params import SearchParams, TrainingParams
 
 
 class DatasetParams(
@@ -54,6 +54,8 @@ class RetrainParams(Params):
     """How documents become the training table."""
     training: TrainingParams = TrainingParams()
     """The model and its recipe."""
+    search: Annotated[SearchParams, EXECUTION] = SearchParams()
+    """What `search-hyperparameters` tries."""
     evaluation: EvaluationParams = EvaluationParams()
     """What is asked of base and tuned model."""
     gate: GateParams = GateParams()

@@ -8,6 +8,7 @@ RawtuneError                exit 1, one line
 ├── LeakError               an evaluation item is contained in the training set
 ├── BudgetError             the next action could exceed a stated budget
 ├── TrainingError           training cannot go on
+├── Pruned                  a trial was ended early because others do better
 ├── ChildError              a torch child process failed
 ├── ReleaseError            a release could not be made, published or verified
 └── GateRefused             exit 3: the gate refused the release
@@ -48,6 +49,10 @@ class BudgetError(RawtuneError):
 
 class TrainingError(RawtuneError):
     """Training cannot go on: loss is not finite, or nothing is left to train on."""
+
+
+class Pruned(RawtuneError):
+    """A search ended a trial early because others do better: no failure, and no artifact."""
 
 
 class ChildError(RawtuneError):

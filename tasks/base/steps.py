@@ -28,10 +28,10 @@ import prefect
 from prefect.cache_policies import CachePolicy
 from prefect.client.schemas.objects import State
 from prefect.context import TaskRunContext
-from prefect.states import Completed
+from prefect.states import Cancelled, Completed
 
 from tasks.base.differences import why_missed
-from tasks.base.errors import StoreError
+from tasks.base.errors import Pruned, StoreError
 from tasks.base.ledger import current_ledger
 from tasks.base.locks import hold
 from tasks.base.modes import Explanation, explanations, is_without_prefect
@@ -92,8 +92,8 @@ class Step(Generic[P]):
         started = time.monotonic()
         try:
             artifact, cached = call.execute() if is_without_prefect() else self._in_prefect(call)
-        except BaseException:
-            self._note("Failed", started, None)
+        except BaseException as error:
+            self._note("Skipped" if isinstance(error, Pruned) else "Failed", started, None)
             raise
         self._note("Cached" if cached else "Completed", started, artifact)
         return artifact
@@ -101,6 +101,8 @@ class Step(Generic[P]):
     def _in_prefect(self, call: _Call) -> tuple[Artifact, bool]:
         task = self._task().with_options(refresh_cache=call.find() is None, task_run_name=self.name)
         state: State[Artifact] = task(call, return_state=True)
+        if state.name == "Pruned":
+            raise Pruned(state.message)
         state.result()
         made = call.store.manifest(self.name, call.key)
         assert made is not None, f"{self.name} returned without a manifest"
@@ -226,7 +228,10 @@ class _Call:
 
 
 def _run_in_prefect(call: _Call) -> Any:
-    artifact, cached = call.execute()
+    try:
+        artifact, cached = call.execute()
+    except Pruned as reason:
+        return Cancelled(name="Pruned", message=str(reason))
     if cached:  # made under another Prefect home or by a run beside this one: shown as what it is
         return Completed(name="Cached", data=artifact, message="found in the store")
     return artifact

@@ -107,7 +107,16 @@ class ItemsParams(Params):
         return super().identity() | {"general_file": _bytes_of(self.general_file)}
 
 
-class AnswerParams(Params):
+class LossParams(Params):
+    """On how much text losses are measured."""
+
+    loss_tokens: int = Field(20_000, ge=0)
+    """Tokens per stream (answers and raw text, trained and held out) whose loss is measured; a fixed sample. 0 = no
+    losses.
+    """
+
+
+class AnswerParams(LossParams):
     """How an arm answers."""
 
     max_new_tokens: int = Field(64, ge=1, le=2048)
@@ -116,10 +125,6 @@ class AnswerParams(Params):
     """Passages put before the question in the retrieval arms."""
     passage_tokens: int = Field(300, ge=32)
     """Longest passage, in tokens of the model."""
-    loss_tokens: int = Field(20_000, ge=0)
-    """Tokens per stream (answers and raw text, trained and held out) whose loss is measured; a fixed sample. 0 = no
-    losses.
-    """
     answer_batch_tokens: Annotated[int, EXECUTION] = Field(4096, ge=64)
     """Prompt and answer tokens of one batch on a CPU, so that memory is bounded; a GPU takes 16 times as many."""
 

@@ -189,11 +189,13 @@ class Loop:
             rows = upcoming
             unread.append(_Facts.of(rows, *self._step(step, rows)))
             upcoming = self._batch(step + 1)
-            save = due(step + 1) or step + 1 == last
+            save, look = due(step + 1) or step + 1 == last, self.journal.look_due(step + 1)
             if self.decoder.refresher is not None and step % RELAX_STEPS == 0:
                 self.decoder.refresher.relax()
-            while unread and (save or len(unread) > 1 or self.device.type == "cpu"):
+            while unread and (save or look or len(unread) > 1 or self.device.type == "cpu"):
                 self._note(unread.pop(0))
+            if look:
+                self.journal.look(self._loss)
             if save:
                 yield step + 1
 
@@ -220,17 +222,24 @@ class Loop:
         self.decoder.refresh()
         return sums, norm
 
+    def _loss(self, row: Rows) -> float:
+        return float(self.decoder.losses(*self._padded(row)).double().sum())
+
+    def _padded(self, row: Rows) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, int]:
+        """`(ids, positions, labels, tokens that only fill the row up)`."""
+        ids, positions, labels = (torch.from_numpy(x) for x in (row.input_ids, row.position_ids, row.labels))
+        padding = -len(ids) % PADDED_TO if self.device.type == "cuda" else 0
+        if padding:
+            ids = torch.cat([ids, ids.new_zeros(padding)])
+            positions = torch.cat([positions, torch.arange(padding)])
+            labels = torch.cat([labels, labels.new_full((padding,), IGNORED)])
+        return ids, positions, labels, padding
+
     def _gradients(self, rows: list[Rows]) -> torch.Tensor:
         targets = max(1, sum(row.targets for row in rows))
         sums = torch.zeros(len(self.table.sources), dtype=torch.float64, device=self.device)
         for row in rows:
-            length = len(row.input_ids)
-            padding = -length % PADDED_TO if self.device.type == "cuda" else 0
-            ids, positions, labels = (torch.from_numpy(x) for x in (row.input_ids, row.position_ids, row.labels))
-            if padding:
-                ids = torch.cat([ids, ids.new_zeros(padding)])
-                positions = torch.cat([positions, torch.arange(padding)])
-                labels = torch.cat([labels, labels.new_full((padding,), IGNORED)])
+            ids, positions, labels, padding = self._padded(row)
             losses = self.decoder.forward_backward(ids, positions, labels, 1 / targets, padding)
             sources = torch.from_numpy(row.sources[row.labels != IGNORED]).to(self.device, non_blocking=True)
             sums.index_add_(0, sources, losses.double())

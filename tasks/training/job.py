@@ -12,13 +12,15 @@ from tasks.training.checkpoints import Checkpoints
 from tasks.training.journal import Journal, write_lines
 from tasks.training.params import Backend, TrainingParams
 from tasks.training.table import Table, optimizer_steps
+from tasks.training.validation import Validation
 
 
 def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
     """Trains an adapter.
 
     The request has `table` and `model` (folders), `params`, `base_name` (what the adapter says its base is),
-    `checkpoints` and `out` (folders). `out` gets adapter_model.safetensors, adapter_config.json and loss.jsonl.
+    `checkpoints` and `out` (folders); a trial's also `held_out` (rows as JSON lines) and `looks` (how often their loss
+    is measured). `out` gets adapter_model.safetensors, adapter_config.json and loss.jsonl.
 
     Returns:
         `resolved` (what the machine made of the request), `steps`, `targets`, `tokens`, `seconds`.
@@ -33,6 +35,8 @@ def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
     out = Path(request["out"])
     steps = optimizer_steps(len(table), params.epochs, params.batch_size)
     journal = Journal(table.sources, steps, params, report)
+    if request.get("held_out"):
+        journal.validation = Validation(Path(request["held_out"]), steps, request["looks"])
     checkpoints = Checkpoints(Path(request["checkpoints"]), params.checkpoint_minutes, steps)
     try:
         resolved = backend_function(backend)(table, Path(request["model"]), params, journal, checkpoints, out)

@@ -1,8 +1,8 @@
 """What a run writes down about itself: a line per optimizer step, and whether it should go on.
 
 `loss.jsonl` holds facts that a repeated run has again bit for bit (on a CPU): `step`, `loss` (nats per target
-token), `losses` and `targets_by_source` (per source), `learning_rate`, `grad_norm`, `targets`, `tokens`. Times and
-rates go to the progress events.
+token), `losses` and `targets_by_source` (per source), `learning_rate`, `grad_norm`, `targets`, `tokens`, in a
+search's trials also `held_out` (nats per token by stream, at some steps). Times and rates go to the progress events.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, Final
 from tasks.base.errors import BudgetError, TrainingError
 from tasks.model.child_main import Report
 from tasks.training.params import TrainingParams
+from tasks.training.validation import Losses, Validation, mean_loss
 
 SMOOTHING: Final = 0.9
 DIVERGED_NATS: Final = 3.0
@@ -32,6 +33,8 @@ class Journal:
     ) -> None:
         self.sources, self.steps, self.params, self.report = sources, steps, params, report
         self.lines: list[dict[str, Any]] = []
+        self.validation: Validation | None = None
+        """Held-out rows to look at; null = none."""
         self.spent_before = 0.0
         """Seconds that earlier, interrupted attempts took."""
         self._flops_per_token = flops_per_token
@@ -77,6 +80,27 @@ class Journal:
             raise TrainingError(reason)
         self._check_budget()
         return line
+
+    def look_due(self, step: int) -> bool:
+        """Whether the held-out loss is to be measured after this step, once its line is closed."""
+        return self.validation is not None and self.validation.is_due(step)
+
+    def look(self, losses: Losses) -> None:
+        """Measures the held-out loss after the last closed step, notes it in the step's line and tells the parent.
+
+        Raises:
+            TrainingError: it is not finite.
+        """
+        assert self.validation is not None
+        line = self.lines[-1]
+        line["held_out"] = self.validation.measure(losses)
+        mean = mean_loss(line["held_out"])
+        reason = _not_finite("held-out loss", mean, line["step"])
+        if reason:
+            raise TrainingError(reason)
+        facts = {f"loss {name}": round(value, 4) for name, value in line["held_out"].items()}
+        event = {"kind": "look", "done": line["step"], "total": self.steps}
+        self.report(event | {"facts": {"held_out_loss": mean} | facts})
 
     def seconds(self) -> float:
         """Time that this run has taken, interrupted attempts included."""

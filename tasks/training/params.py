@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import re
 from enum import StrEnum
 from typing import Annotated, Final
 
 from pydantic import Field, model_validator
 
-from tasks.base.params import EXECUTION
+from tasks.base.params import EXECUTION, Params
 from tasks.model.params import BaseModelParams
 
 LINEARS: Final = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -106,3 +108,90 @@ class TrainingParams(BaseModelParams):
     def scale(self) -> float:
         """Factor of the adapter's output."""
         return float(self.alpha / self.rank**0.5) if self.rslora else float(self.alpha / self.rank)
+
+
+class Sampler(StrEnum):
+    """Which settings a search tries next."""
+
+    TPE = "tpe"
+    """Optuna's tree-structured Parzen estimator, which learns from the trials before."""
+    GRID = "grid"
+    """Every combination of the values given, in an order drawn by the seed."""
+
+
+class Pruning(StrEnum):
+    """Which trials are ended early."""
+
+    NONE = "none"
+    """None: every trial runs to its end."""
+    MEDIAN = "median"
+    """Those whose held-out loss is worse than the median of the earlier trials at the same point."""
+    HALVING = "halving"
+    """All but the best third at each rung of successive halving."""
+
+
+class Objective(StrEnum):
+    """What makes one trial better than another."""
+
+    HELD_OUT_LOSS = "held-out-loss"
+    """Loss on documents that were not trained on: mean of answers and raw text, in nats per token; lower is better."""
+    RECALL = "recall"
+    """Share of the recall questions that the trial's model answers rightly; higher is better, and slower to measure."""
+
+
+class SearchParams(Params):
+    """Which training settings `search-hyperparameters` tries, and how it chooses; an empty list leaves the value of
+    the section `training`. Nothing else reads this section.
+    """
+
+    sampler: Sampler = Sampler.TPE
+    """How the next settings are chosen: `tpe` or `grid`."""
+    trials: Annotated[int, EXECUTION] = Field(12, ge=1, le=10_000)
+    """Settings to try, pruned and failed ones included; a larger number later continues the same search."""
+    objective: Objective = Objective.HELD_OUT_LOSS
+    """What makes a trial the better one: `held-out-loss` or `recall`."""
+    rank: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = (512, 768, 2048)
+    """Ranks to try."""
+    alpha_ratio: tuple[Annotated[float, Field(gt=0, le=100)], ...] = (1.0, 1.5, 2.0)
+    """Alphas to try, as multiples of the rank."""
+    batch_size: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = (1, 2, 4)
+    """Rows per optimizer step to try."""
+    learning_rate: tuple[Annotated[float, Field(gt=0, le=1)], ...] = ()
+    """Learning rates to try; `tpe` takes any between the smallest and the largest, evenly in the logarithm."""
+    epochs: tuple[Annotated[int, Field(ge=1, le=1000)], ...] = ()
+    """Numbers of epochs to try."""
+    pruning: Pruning = Pruning.MEDIAN
+    """Which trials are ended early: `none`, `median` or `halving`."""
+    looks: int = Field(8, ge=1, le=100)
+    """How often a trial's held-out loss is measured; after each a trial may be ended."""
+    startup_trials: int = Field(4, ge=1)
+    """So many trials are drawn at random and run to their end before any is compared."""
+    search_seed: int = Field(0, ge=0)
+    """Decides what is drawn; the same seed and results give the same trials again."""
+    max_hours: Annotated[float | None, Field(gt=0), EXECUTION] = 24
+    """No trial begins once the trials have taken this long; null = no limit. Each also has the limits of `training`."""
+    max_usd: Annotated[float | None, Field(gt=0), EXECUTION] = 60
+    """No trial begins once the trials have cost this much; null = no limit."""
+    storage: Annotated[str | None, EXECUTION] = None
+    """Where Optuna keeps the study: null = an SQLite file in the store's cache, else an SQLAlchemy address such as
+    `postgresql+psycopg://user@host/optuna`, its password from PGPASSWORD or ~/.pgpass.
+    """
+
+    @model_validator(mode="after")
+    def _has_something_to_choose(self) -> SearchParams:
+        if self.grid_size == 1:
+            raise ValueError("a search needs a list with two values or more")
+        if self.storage and re.search(r"//[^/@]*:[^/@]*@", self.storage):
+            raise ValueError("storage: leave the password out and set PGPASSWORD")
+        return self
+
+    @property
+    def lists(self) -> dict[str, tuple[float, ...]]:
+        """The values to try by name, without empty lists."""
+        names = ("rank", "alpha_ratio", "batch_size", "learning_rate", "epochs")
+        return {name: getattr(self, name) for name in names if getattr(self, name)}
+
+    @property
+    def grid_size(self) -> int:
+        """Combinations of the values given."""
+        return math.prod(len(set(values)) for values in self.lists.values())

@@ -25,18 +25,31 @@ LEDGER_ENTRIES: Final = 100
 
 @step("training/train", VERSION)
 def train(run: StepRun, table: Artifact, model: Artifact, params: TrainingParams) -> None:
-    """Runs the job and passes its progress on; uploads checkpoints when the store is not of this machine."""
+    """Trains on every row of the table."""
+    train_in_child(run, table, model, params)
+
+
+def train_in_child(run: StepRun, table: Artifact, model: Artifact, params: TrainingParams, **more: Any) -> None:
+    """Runs the job and passes its progress on; uploads checkpoints when the store is not of this machine.
+
+    Args:
+        run: gets adapter, loss log and counts.
+        table: the training table.
+        model: the base.
+        params: the recipe.
+        more: further fields of the job's request.
+    """
     checkpoints = run.cache("training", run.key)
     remote = run.store.root / "cache" / "training" / run.key
     if not run.store.is_local:
         download(remote, checkpoints)
 
     def follow(event: dict[str, Any]) -> None:
-        if event["kind"] == "step":
+        if event["kind"] in ("step", "look"):
             run.progress(event["done"], event["total"], "steps", **event["facts"])
-            if event["done"] % max(1, event["total"] // LEDGER_ENTRIES) == 0:
-                run.ledger("training", at=event["done"], **event["facts"])
-        elif event["kind"] == "checkpoint" and not run.store.is_local:
+        if event["kind"] == "step" and event["done"] % max(1, event["total"] // LEDGER_ENTRIES) == 0:
+            run.ledger("training", at=event["done"], **event["facts"])
+        if event["kind"] == "checkpoint" and not run.store.is_local:
             upload(Path(event["path"]), remote)
 
     answer = run_child(
@@ -48,6 +61,7 @@ def train(run: StepRun, table: Artifact, model: Artifact, params: TrainingParams
             "base_name": params.public_name,
             "checkpoints": str(checkpoints),
             "out": str(run.folder),
+            **more,
         },
         follow,
     )

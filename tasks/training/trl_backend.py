@@ -17,7 +17,7 @@ from tasks.training.hardware import base_dtype
 from tasks.training.journal import Journal, read_lines, write_lines
 from tasks.training.params import TrainingParams
 from tasks.training.schedule import factor
-from tasks.training.table import IGNORED, Table, row_order
+from tasks.training.table import IGNORED, Rows, Table, row_order
 
 
 def train(
@@ -93,9 +93,13 @@ def collate(table: Table, indices: list[int]) -> dict[str, Any]:
     No attention mask: transformers then keeps the documents apart by their positions, while a mask of ones would let
     them see each other.
     """
+    return tensors(table.side_by_side(indices))
+
+
+def tensors(rows: Rows) -> dict[str, Any]:
+    """The arrays of rows as a batch of one."""
     import torch
 
-    rows = table.side_by_side(indices)
     return {
         name: torch.from_numpy(getattr(rows, name))[None] for name in ("input_ids", "labels", "position_ids", "sources")
     }
@@ -192,6 +196,20 @@ def _trainer_class() -> type[Any]:
             )
             peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
             self.journal.close_step(rate, grad_norm, peak)
+            if self.journal.look_due(done + 1):
+                self.journal.look(self._held_out_loss)
+
+        def _held_out_loss(self, row: Rows) -> float:
+            """Sum over a row's targets; the model is asked as in training, dropout switched off."""
+            inputs = self._prepare_inputs(tensors(row))
+            labels = inputs.pop("labels")
+            inputs.pop("sources")
+            was_training = self.model.training
+            self.model.eval()
+            with torch.no_grad():
+                losses = self._losses(self.model, inputs, labels, labels[:, 1:] != IGNORED)
+            self.model.train(was_training)
+            return float(losses.double().sum())
 
         def _save_checkpoint(self, model: Any, trial: Any) -> None:
             if self.accelerator.is_main_process:

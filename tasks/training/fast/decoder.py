@@ -169,6 +169,21 @@ class Decoder:
         self._backward(kept, residual, cos, sin, documents)
         return losses
 
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def losses(
+        self, input_ids: torch.Tensor, position_ids: torch.Tensor, labels: torch.Tensor, padding: int = 0
+    ) -> torch.Tensor:
+        """Losses of the targets alone, as `forward_backward` gives them; no gradient is touched."""
+        device = self.embedding.device
+        documents = Documents.of(position_ids, device, padding)
+        cos, sin = self._angles(position_ids.to(device, non_blocking=True))
+        h = self.embedding[input_ids.to(device, non_blocking=True)]
+        delta: torch.Tensor | None = None
+        for layer in self.layers:
+            _, delta, rest = self._layer(layer, h, delta, cos, sin, documents)
+            h = rest["h2"]
+        return self._head(h, delta, labels, 1.0)[0]
+
     def _layer(
         self,
         layer: Layer,

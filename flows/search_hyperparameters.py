@@ -1,0 +1,82 @@
+"""Tries training settings over prepared data, then trains the best of them on everything that there is."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+
+from flows.compute import trials_placed
+from flows.params import RetrainParams
+from flows.phases import Phase
+from flows.publication import conclude
+from flows.resolve import Resolved, resolve, scheduled_start
+from flows.retrain import build_dataset, harvest, questions, workflow
+from flows.trials import Trials
+from flows.watching import watched_in_prefect
+from tasks.base.ledger import RunReport, ledger
+from tasks.base.store import Store
+from tasks.evaluation.held_out import held_out_rows
+from tasks.mixture.params import HeldOut
+from tasks.training.params import Objective
+from tasks.training.search import recipe
+from tasks.training.search_report import search_report
+
+
+@flow(name="search-hyperparameters")
+def search_hyperparameters(params: RetrainParams, until: Phase = Phase.EVALUATE) -> State[Any]:
+    """Tries the settings of `search`, then retrains the winner with the held-out documents folded back.
+
+    `until` is the last phase of that retraining; `dataset` ends the run with the search's report.
+    """
+    started = time.monotonic()
+    store = Store(params.store)
+    store.check_writable()
+    with ledger(store, str(flow_run.id)) as book, watched_in_prefect():
+        try:
+            resolved = resolve(store, params, scheduled_start())
+            book.report.resolved = resolved.model_dump(mode="json")
+            winner = search(store, params, resolved, book.report)
+            outcome = workflow(store, winner, resolved, until)
+            reasons = conclude(store, winner, resolved, outcome, book.report)
+        finally:
+            book.close(time.monotonic() - started)
+    if reasons:
+        return Failed(name="Refused", message="; ".join(reasons))
+    return Completed(message=book.report.resolved["search"]["summary"])
+
+
+def search(store: Store, params: RetrainParams, resolved: Resolved, page: RunReport) -> RetrainParams:
+    """The parameters of the winner's retraining: its recipe, on all data. Notes the search in the run's report."""
+    apart = params.dataset.model_copy(update={"train_held_out": HeldOut.NOTHING})
+    params = params.model_copy(update={"dataset": apart})
+    data = build_dataset(store, params, harvest(store, params, resolved))
+    held_out = held_out_rows(
+        store, chunks=data.chunks, dialogues=data.dialogues, model=data.model, params=params.evaluation
+    )
+    asked = questions(params, data) if params.search.objective is Objective.RECALL else None
+    work = Trials(
+        table=data.table,
+        held_out=held_out,
+        model=data.model,
+        training=params.training,
+        search=params.search,
+        questions=asked,
+    )
+    tried, best = trials_placed(params.compute.pool, store, work)
+    made = search_report(
+        store, trials=[one.model_dump(mode="json") for one in tried], winner=best.number, params=params.search
+    )
+    chosen = recipe(params.training, best.settings)
+    changed = {name: getattr(chosen, name) for name in ("rank", "alpha", "batch_size", "learning_rate", "epochs")}
+    page.resolved["search"] = {
+        "summary": f"trial {best.number} of {len(tried)} won",
+        "training": changed,
+        "page": f"{made.uri}/search.html",
+    }
+    everything = params.dataset.model_copy(update={"train_held_out": HeldOut.ALL})
+    return params.model_copy(update={"training": chosen, "dataset": everything})

@@ -1,0 +1,110 @@
+"""What a search came to: `trials.json` (every trial and the winner's settings), `search.svg` and `search.html` (the
+table and the parallel coordinates; one file, no network).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from tasks.base.runs import StepRun
+from tasks.base.steps import step
+from tasks.training.parallel import parallel_coordinates
+from tasks.training.params import Objective, SearchParams
+from tasks.training.search import Tried
+
+VERSION = "2026.11.24"
+
+LABELS = {Objective.HELD_OUT_LOSS: "held-out loss, nats/token", Objective.RECALL: "recall"}
+
+PAGE = Markup("""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Hyperparameter search</title><style>
+:root{{color-scheme:light dark}}
+body{{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}
+table{{border-collapse:collapse;width:100%}}th,td{{text-align:right;padding:.25rem .6rem;border-bottom:1px solid #8884}}
+th:first-child,td:first-child,td:last-child,th:last-child{{text-align:left}}.winner td{{font-weight:700}}
+div{{overflow-x:auto}}svg{{width:100%;height:auto}}</style></head><body>
+<h1>Hyperparameter search</h1><p>{summary}</p>{picture}<div>{table}</div></body></html>
+""")
+
+
+@step("training/search-report", VERSION)
+def search_report(run: StepRun, trials: list[dict[str, Any]], winner: int, params: SearchParams) -> None:
+    """Writes table and picture and shows both in the Prefect UI.
+
+    Args:
+        run: gets the files.
+        trials: every trial, as `Tried`.
+        winner: number of the best.
+        params: what was searched for.
+    """
+    tried = [Tried.model_validate(one) for one in trials]
+    best = next(one for one in tried if one.number == winner)
+    picture = parallel_coordinates(tried, winner, LABELS[params.objective])
+    rows = table_rows(tried)
+    document = {"objective": params.objective.value, "winner": best.model_dump(mode="json"), "trials": trials}
+    run.path("trials.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+    run.path("search.svg").write_text(picture + "\n", "utf-8")
+    run.path("search.html").write_text(page(rows, picture, summary(tried, best, params), winner), "utf-8")
+    for one in tried:
+        run.count(f"trials:{one.state}")
+    _show(rows, picture, summary(tried, best, params))
+
+
+def summary(tried: Sequence[Tried], best: Tried, params: SearchParams) -> str:
+    """One line: how many were tried, which one won."""
+    settings = ", ".join(f"{name} {value:.4g}" for name, value in sorted(best.settings.items()))
+    pruned = sum(one.state == "pruned" for one in tried)
+    return (
+        f"{len(tried)} trials, {pruned} pruned. Trial {best.number} won with {settings}: "
+        f"{LABELS[params.objective]} {best.value:.4f}."
+    )
+
+
+def table_rows(tried: Sequence[Tried]) -> list[dict[str, Any]]:
+    """One row per trial, by number; the same columns in all."""
+    names = sorted({name for one in tried for name in one.settings})
+    return [
+        {"trial": one.number, "state": one.state}
+        | {name: float(f"{one.settings[name]:.3g}") if name in one.settings else None for name in names}
+        | {"looks": len(one.looks), "last held-out loss": round(one.looks[-1], 4) if one.looks else None}
+        | {"objective": None if one.value is None else round(one.value, 4), "why": one.reason}
+        for one in tried
+    ]
+
+
+def page(rows: Sequence[dict[str, Any]], picture: Markup, line: str, winner: int) -> str:
+    """The page as HTML."""
+    head = Markup("").join(Markup("<th>{}</th>").format(name) for name in rows[0])
+    body = [
+        Markup("<tr{}>{}</tr>").format(
+            Markup(' class="winner"') if row["trial"] == winner else "",
+            Markup("").join(
+                Markup("<td>{}</td>").format("–" if value is None else _cell(value)) for value in row.values()
+            ),
+        )
+        for row in rows
+    ]
+    table = Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, Markup("").join(body))
+    return PAGE.format(summary=line, picture=picture, table=table)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _show(rows: list[dict[str, Any]], picture: Markup, line: str) -> None:
+    """Adds table and picture to the task run; does nothing outside one."""
+    from prefect.artifacts import create_image_artifact, create_table_artifact
+    from prefect.context import TaskRunContext
+
+    if TaskRunContext.get() is None:
+        return
+    address = "data:image/svg+xml;base64," + base64.b64encode(picture.encode()).decode()
+    create_table_artifact(rows, key="search-trials", description=line)
+    create_image_artifact(address, key="search-parallel-coordinates", description=line)
