@@ -227,7 +227,7 @@ class Study:
 
 
 def _storage(address: str) -> Any:
-    """SQLite does not wait for the disk: a killed process loses nothing, and after a power cut a study is drawn again."""
+    """SQLite does not wait for the disk: a killed process loses nothing; after a power cut the study is drawn again."""
     import sqlite3
 
     import optuna

@@ -5,6 +5,7 @@ import pytest
 from prefect import flow
 from pydantic import Field
 
+from tasks.base.errors import Pruned
 from tasks.base.ledger import ledger
 from tasks.base.modes import Explanation, explaining, without_prefect
 from tasks.base.params import EXECUTION, Params
@@ -197,3 +198,22 @@ def test_without_prefect_a_step_makes_the_artifact_that_a_flow_then_finds(prefec
         assert cut(store, source=some, params=params) == few
     assert RAN == ["room/numbers", "room/cut"]
     assert _run(store, params=params)[:2] == [("room/numbers", "Cached"), ("room/cut", "Cached")]
+
+
+@step("room/pruned", "1")
+def pruned(run: StepRun) -> None:
+    raise Pruned("others do better")
+
+
+def test_pruned_step_is_cancelled_in_prefect_skipped_in_the_report_and_not_kept(store: Store, prefect_harness: None):
+    @flow
+    def search() -> str:
+        with ledger(store, "pruned-run") as book:
+            try:
+                pruned(store)
+            except Pruned as reason:
+                return f"{reason}: {book.report.steps[0].state}"
+        return "made"
+
+    assert search() == "others do better: Skipped"
+    assert store.steps() == []

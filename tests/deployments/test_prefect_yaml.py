@@ -12,7 +12,7 @@ from prefect.workers.base import BaseWorker
 
 from deployments.pools import POOLS
 from flows.params import RetrainParams
-from tasks.training.params import TrainingParams
+from tasks.training.params import SearchParams, TrainingParams
 
 FILE = Path(__file__).resolve().parents[2] / "deployments/prefect.yaml"
 DOCUMENT: dict[str, Any] = yaml.safe_load(FILE.read_text("utf-8"))
@@ -28,7 +28,7 @@ def test_deployment_loads_and_its_parameters_are_its_flows(deployment: dict[str,
     assert deployment["concurrency_limit"]["limit"] == 1
     if "params" in known:
         RetrainParams.model_validate(deployment["parameters"]["params"])
-    else:
+    elif "training" in known:
         TrainingParams.model_validate(deployment["parameters"]["training"])
 
 
@@ -40,9 +40,19 @@ def test_only_retrain_is_scheduled_and_says_so_explicitly():
     assert DOCUMENT["pull"] == []
 
 
-def test_every_gpu_pool_has_a_training_deployment_of_its_name():
-    trained_on = {entry["name"] for entry in DEPLOYMENTS if entry["entrypoint"] == "flows.train_adapter.train_adapter"}
-    assert trained_on == {pool.name for pool in POOLS if pool.name.startswith("gpu-")}
+@pytest.mark.parametrize("entrypoint", ["flows.train_adapter.train_adapter", "flows.trials.search_trials"])
+def test_every_gpu_pool_has_deployments_of_its_name_for_training_and_trials(entrypoint: str):
+    deployed = {entry["name"] for entry in DEPLOYMENTS if entry["entrypoint"] == entrypoint}
+    assert deployed == {pool.name for pool in POOLS if pool.name.startswith("gpu-")}
+
+
+def test_form_of_the_search_has_bounds_help_and_choices():
+    schema = load_flow_from_entrypoint("flows.search_hyperparameters.search_hyperparameters").parameters.model_dump()
+    search = schema["definitions"]["SearchParams"]["properties"]
+    assert sorted(search, key=lambda name: search[name]["position"]) == list(SearchParams.model_fields)
+    assert (search["trials"]["minimum"], search["looks"]["maximum"]) == (1, 100)
+    assert search["rank"]["items"] == {"type": "integer", "minimum": 1, "maximum": 4096}
+    assert schema["definitions"]["Sampler"]["enum"] == ["tpe", "grid"]
 
 
 def test_every_pool_has_a_worker_type_here():

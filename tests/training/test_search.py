@@ -19,8 +19,8 @@ from tasks.base.errors import BudgetError, InputError, TrainingError
 from tasks.base.progress import Event, emit
 from tasks.base.store import Artifact, Store
 from tasks.model.child import OutOfMemory
-from tasks.training.params import Objective, Pruning, Sampler, SearchParams, TrainingParams
 from tasks.training.parallel import parallel_coordinates
+from tasks.training.params import Objective, Pruning, Sampler, SearchParams, TrainingParams
 from tasks.training.search import Measured, Study, Tried, grid, recipe, study_name
 from tasks.training.search_report import search_report
 from tasks.training.study_file import study

@@ -1,0 +1,119 @@
+"""A whole search with the tiny model: killed and resumed, its winner retrained on all data, repeated from the store;
+and the article's preset, its dialogues written by the emulated server.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deployments.presets import load_preset
+from deployments.running import run_retrain, run_search
+from flows.params import RetrainParams
+from flows.phases import Phase
+from tasks.base.ledger import RunReport
+from tasks.base.store import Store
+from tests.emulators.openai_api import OpenAIEmulator
+from tests.flows.conftest import tiny_params
+from tests.flows.test_drills import RAWTUNE, await_file
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+def steps(report: RunReport, name: str) -> list[Any]:
+    return [one for one in report.steps if one.step == name]
+
+
+def manifests(store: Path, name: str) -> dict[str, int]:
+    """Key → when its manifest was written."""
+    return {path.parent.name: path.stat().st_mtime_ns for path in store.glob(f"steps/{name}/*/manifest.json")}
+
+
+def test_search_killed_and_resumed_retrains_the_winner_on_all_data(
+    prefect_harness: None, tiny_model: Path, sample_repository: Path, tmp_path: Path
+):
+    import subprocess
+
+    folder = tmp_path / "store"
+    document = tiny_params(sample_repository, tiny_model, folder).model_dump(mode="json")
+    document["dataset"]["train_tokens"] = 3000
+    document["evaluation"]["loss_tokens"] = 500
+    document["search"] = {
+        "trials": 4, "rank": [4, 8], "alpha_ratio": [1.0], "batch_size": [1, 2], "learning_rate": [1e-4, 1e-2],
+        "pruning": "none", "startup_trials": 2, "looks": 2,
+    }  # fmt: skip
+    preset = tmp_path / "preset.yaml"
+    preset.write_text(yaml.safe_dump(document))
+    surroundings = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    command = [*RAWTUNE, "search", str(preset), "--until", "train"]
+    process = subprocess.Popen(command, env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    await_file(folder, "steps/training/trial/*/manifest.json", process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    before = manifests(folder, "training/trial")
+
+    params = RetrainParams.model_validate(document)
+    report = run_search(params, Phase.TRAIN)
+    after = manifests(folder, "training/trial")
+    assert before.items() <= after.items()  # no finished trial was made again
+    assert sorted(one.state for one in steps(report, "training/trial")) == ["Cached"] * len(before) + ["Completed"] * (
+        4 - len(before)
+    )
+    (made,) = steps(report, "training/search-report")
+    found = json.loads(Path(made.artifact["uri"], "trials.json").read_text())
+    assert [one["state"] for one in found["trials"]] == ["complete"] * 4
+    assert found["winner"]["value"] == min(one["value"] for one in found["trials"])
+    assert all(len(one["looks"]) == 2 for one in found["trials"])
+    chosen = report.resolved["search"]["training"]
+    assert chosen["rank"] == found["winner"]["settings"]["rank"]
+    assert Path(report.resolved["search"]["page"]).read_text("utf-8").count("<polyline") == 4
+
+    store = Store(params.store)
+    apart, everything = (one.artifact["counts"] for one in steps(report, "mixture/assemble"))
+    assert (apart.get("held_out_trained", 0), everything["held_out_trained"]) == (0, apart["held_out"])
+    (trained,) = steps(report, "training/train")
+    (manifest,) = store.manifests("training/train")
+    assert trained.state == "Completed"
+    assert {name: manifest.parameters["params"][name] for name in chosen} == chosen
+
+    again = run_search(params, Phase.TRAIN)
+    assert {one.state for one in again.steps} == {"Cached"}
+    assert again.resolved["search"] == report.resolved["search"]
+
+
+def test_articles_preset_completes_with_its_own_settings(
+    prefect_harness: None, tiny_model: Path, sample_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with OpenAIEmulator() as server:
+        monkeypatch.setenv("OPENAI_API_KEY", "any")
+        params = load_preset(
+            "article",
+            [
+                f"sources.0.repo={sample_repository}",
+                "sources.0.as_of=null",
+                f"synthesis.base_url={server.base_url}",
+                f"training.base_model={tiny_model}",
+                "evaluation.items=10",
+                "evaluation.general_items=0",
+                "evaluation.max_new_tokens=8",
+                "evaluation.loss_tokens=500",
+                "evaluation.resamples=200",
+                "gate.min_recall_gain=null",
+                f"store={tmp_path / 'store'}",
+            ],
+        )
+        report = run_retrain(params, Phase.PUBLISH)
+    assert {one.state for one in report.steps} == {"Completed"}
+    assert report.decision == "allow"
+    (trained,) = steps(report, "training/train")
+    config = json.loads(Path(trained.artifact["uri"], "adapter_config.json").read_text())
+    assert (config["r"], config["lora_alpha"]) == (768, 768)
+    (table,) = steps(report, "mixture/assemble")
+    assert table.artifact["counts"]["held_out_trained"] > 0
+    assert trained.artifact["counts"]["targets"] == 3 * table.artifact["counts"]["trained_tokens"]
