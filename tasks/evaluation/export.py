@@ -1,11 +1,10 @@
 """The question sets in the formats of two harnesses, so that outsiders can run them against any model.
 
-    lm_eval run --include_path FOLDER/lm_eval --tasks rawtune_recall --model hf --model_args pretrained=…
-    --apply_chat_template inspect eval FOLDER/inspect/rawtune.py@recall --model …
+    lm_eval run --include_path FOLDER --tasks rawtune_recall --model hf --model_args pretrained=… --apply_chat_template
+    inspect eval FOLDER/rawtune.py@recall --model …
 
-lm-eval resolves `data_files` relative to where it runs, so run it in FOLDER (lm-eval 0.4.13 takes no relative path
-to the YAML). Both score by their own simple rules: exact match here, `includes` and F1 there; rawtune's report is
-finer.
+Both read their questions from beside the task, wherever they are started, and score by simple rules that their own
+readers know: exact match, inclusion and F1 of words. rawtune's report is finer: it knows paths, parameters and code.
 """
 
 from __future__ import annotations
@@ -13,19 +12,60 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 import yaml
 
 from tasks.base.records import Item
-from tasks.base.runs import StepRun
-from tasks.base.steps import step
-from tasks.base.store import Artifact
-from tasks.evaluation.params import ExportParams
-from tasks.evaluation.scoring import BINARY, kind_of
+from tasks.evaluation.general import new_tokens
+from tasks.evaluation.scoring import BINARY, OWN_METRICS, kind_of
 
-VERSION = "2026.11.24"
+MAX_NEW_TOKENS: Final = 64
+"""Longest answer, in tokens, where a suite asks for no more."""
+
+
+class Harness(StrEnum):
+    """Whose format."""
+
+    LM_EVAL = "lm-eval"
+    INSPECT = "inspect"
+
+
+LM_EVAL: Final = '''"""Questions and scores of the sets that rawtune exported; the YAML files here refer to it."""
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import datasets
+
+
+def load(questions, **_):
+    lines = Path(__file__).with_name(questions).read_text("utf-8").splitlines()
+    return {"test": datasets.Dataset.from_list([json.loads(line) for line in lines])}
+
+
+def score(doc, results):
+    given = _words(results[0])
+    references = [_words(answer) for answer in doc["answers"]]
+    return {
+        "exact_match": float(given in references),
+        "includes": float(any(f" {' '.join(one)} " in f" {' '.join(given)} " for one in references)),
+        "f1": max(_f1(given, one) for one in references),
+    }
+
+
+def _words(text):
+    return [word for word in (one.strip("./-#@") for one in re.findall(r"[\\w./\\-$@#]+", text.lower())) if word]
+
+
+def _f1(given, reference):
+    shared = (Counter(given) & Counter(reference)).total()
+    return 2 * shared / (len(given) + len(reference)) if shared else 0.0
+'''
 
 INSPECT: Final = '''"""Question sets exported by rawtune; `inspect eval rawtune.py@<set>`."""
 
@@ -33,74 +73,65 @@ from pathlib import Path
 
 from inspect_ai import Task, task
 from inspect_ai.dataset import FieldSpec, json_dataset
+from inspect_ai.model import GenerateConfig
 from inspect_ai.scorer import f1, includes
 from inspect_ai.solver import generate
 
 HERE = Path(__file__).parent
 
 
-def _task(name: str, scorer: object) -> Task:
+def _task(name, scorer, max_tokens):
     fields = FieldSpec(input="question", target="answers", id="id", metadata=["suite", "kind", "document_id"])
-    return Task(dataset=json_dataset(str(HERE / f"{name}.jsonl"), fields), solver=generate(), scorer=scorer)
+    dataset = json_dataset(str(HERE / f"{name}.jsonl"), fields)
+    return Task(dataset=dataset, solver=generate(), scorer=scorer, config=GenerateConfig(max_tokens=max_tokens))
 '''
 
 
-def export_items(items: Iterable[Item], folder: Path, max_new_tokens: int) -> dict[str, int]:
-    """Writes `lm_eval/` and `inspect/` below the folder and returns the number of items by suite.
+def export_items(items: Iterable[Item], folder: Path, harness: Harness) -> dict[str, int]:
+    """Writes tasks and questions into the folder and returns the number of items by suite.
 
-    Multiple-choice and unanswerable items are left out: neither harness scores them as rawtune does.
+    Left out is what a harness cannot score by comparing words: multiple choice, programs, instructions, generated
+    tasks (both harnesses have such sets of their own), and questions without an answer with their twins.
     """
     suites: dict[str, list[Item]] = defaultdict(list)
     for item in items:
-        if item.answerable and item.pair_id is None and kind_of(item) != "choice":
+        if item.answerable and item.pair_id is None and kind_of(item) not in OWN_METRICS:
             suites[item.suite].append(item)
-    for name in ("lm_eval", "inspect"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     tasks = INSPECT
     for suite, members in sorted(suites.items()):
-        short = suite.replace("-", "_")
-        lines = [
-            json.dumps(
-                {
-                    "id": item.id,
-                    "suite": suite,
-                    "kind": kind_of(item),
-                    "document_id": item.document_id,
-                    "question": item.question,
-                    "answers": list(item.answers),
-                },
-                ensure_ascii=False,
-            )
-            for item in members
-        ]
-        for target in (folder / "lm_eval" / f"{short}.jsonl", folder / "inspect" / f"{short}.jsonl"):
-            target.write_text("\n".join(lines) + "\n", "utf-8")
-        (folder / "lm_eval" / f"{short}.yaml").write_text(_lm_eval_task(short, max_new_tokens), "utf-8")
+        name = suite.replace("-", "_")
+        (folder / f"{name}.jsonl").write_text("".join(f"{_line(item)}\n" for item in members), "utf-8")
+        longest = max(new_tokens(item, MAX_NEW_TOKENS) for item in members)
+        if harness is Harness.LM_EVAL:
+            (folder / f"{name}.yaml").write_text(_lm_eval_task(name, longest), "utf-8")
         scorer = "includes()" if all(kind_of(item) in BINARY for item in members) else "f1()"
-        tasks += f'\n\n@task\ndef {short}() -> Task:\n    return _task("{short}", {scorer})\n'
-    (folder / "inspect" / "rawtune.py").write_text(tasks, "utf-8")
+        tasks += f'\n\n@task\ndef {name}() -> Task:\n    return _task("{name}", {scorer}, {longest})\n'
+    if harness is Harness.LM_EVAL:
+        (folder / "rawtune_tasks.py").write_text(LM_EVAL, "utf-8")
+    else:
+        (folder / "rawtune.py").write_text(tasks, "utf-8")
     return {suite: len(members) for suite, members in sorted(suites.items())}
 
 
-@step("evaluation/export", VERSION)
-def export(run: StepRun, items: Artifact, params: ExportParams) -> None:
-    """Writes the question sets for lm-eval and inspect-ai."""
-    for suite, number in export_items(run.read(items, Item), run.folder, params.max_new_tokens).items():
-        run.count(suite, number)
+def _line(item: Item) -> str:
+    document = item.model_dump(include={"id", "suite", "document_id", "question", "answers"}) | {"kind": kind_of(item)}
+    return json.dumps(document, ensure_ascii=False)
 
 
 def _lm_eval_task(name: str, max_new_tokens: int) -> str:
     document = {
         "task": f"rawtune_{name}",
-        "dataset_path": "json",
-        "dataset_kwargs": {"data_files": {"test": f"lm_eval/{name}.jsonl"}},
+        "dataset_kwargs": {"questions": f"{name}.jsonl"},
         "test_split": "test",
         "output_type": "generate_until",
         "doc_to_text": "{{question}}",
         "doc_to_target": "{{answers[0]}}",
         "generation_kwargs": {"do_sample": False, "max_gen_toks": max_new_tokens, "until": []},
         "metric_list": [
-            {"metric": "exact_match", "aggregation": "mean", "higher_is_better": True, "ignore_case": True}
+            {"metric": metric, "aggregation": "mean", "higher_is_better": True}
+            for metric in ("exact_match", "includes", "f1")
         ],
     }
-    return yaml.safe_dump(document, sort_keys=False)
+    functions = "custom_dataset: !function rawtune_tasks.load\nprocess_results: !function rawtune_tasks.score\n"
+    return yaml.safe_dump(document, sort_keys=False) + functions

@@ -136,12 +136,13 @@ def theirs(
     items: list[Any], model: Path, adapter: Path | None, limit: int, batch: int, dtype: str, folder: Path
 ) -> dict[str, Any]:
     """The same by lm-eval; its generating time is read from its own progress bar."""
-    from tasks.evaluation.export import export_items
+    from tasks.evaluation.export import Harness, export_items
 
-    export_items(items, folder, limit)
+    export_items(items, folder / "lm_eval", Harness.LM_EVAL)
     arguments = f"pretrained={model},dtype={dtype}" + (f",peft={adapter}" if adapter else "")
     command = [sys.executable, "-m", "lm_eval", "run", "--model", "hf", "--model_args", arguments]
     command += ["--include_path", "lm_eval", "--tasks", "rawtune_recall", "--batch_size", str(batch)]
+    command += ["--gen_kwargs", f"max_gen_toks={limit}"]
     command += ["--apply_chat_template", "--output_path", "out"]
     offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     environment = os.environ | offline | {"PYTHONPATH": str(PLACE), "HF_HOME": str(folder / "hf")}

@@ -1,35 +1,74 @@
-"""Question sets for lm-eval and inspect-ai."""
+"""Question sets for lm-eval and inspect-ai: what is written (both were run by hand: docs/evaluation.md)."""
 
 import ast
+import importlib.util
 import json
+from pathlib import Path
+from types import ModuleType
 
+import pytest
 import yaml
 
-from tasks.base.records import Dialogue, Document
-from tasks.base.store import Store
-from tasks.evaluation.export import export
+from tasks.base.records import Dialogue, Document, Item
+from tasks.evaluation.export import Harness, export_items
 from tasks.evaluation.items import make_items
-from tasks.evaluation.params import ExportParams, ItemsParams
-from tests.evaluation.conftest import artifact_of
+from tasks.evaluation.params import ItemsParams
 
 
-def test_export_holds_every_open_question_once_per_harness(
-    store: Store, train: list[Document], held_out: list[Document], talks: list[Dialogue]
+@pytest.fixture
+def questions(train: list[Document], held_out: list[Document], talks: list[Dialogue]) -> list[Item]:
+    return make_items(train, held_out, talks, ItemsParams(items=60, general_items=10))
+
+
+@pytest.mark.parametrize("harness", Harness)
+def test_export_holds_every_question_that_words_can_score(
+    harness: Harness, questions: list[Item], tmp_path: Path
 ) -> None:
-    questions = make_items(train, held_out, talks, ItemsParams(items=60, general_items=10))
-    made = export.direct(store, items=artifact_of(store, records=questions), params=ExportParams(max_new_tokens=24))
-    folder = store.checkout(made)
-    kept = {item.id: item for item in questions if item.pair_id is None and "#choice" not in item.id}
-    for harness in ("lm_eval", "inspect"):
-        lines = [
-            json.loads(line) for path in (folder / harness).glob("*.jsonl") for line in path.read_text().splitlines()
-        ]
-        assert {line["id"] for line in lines} == set(kept)
-        assert all(line["answers"] == list(kept[line["id"]].answers) for line in lines)
-    assert sum(made.counts.values()) == len(kept)
-    task = yaml.safe_load((folder / "lm_eval" / "recall.yaml").read_text())
-    assert task["task"] == "rawtune_recall"
-    assert task["generation_kwargs"]["max_gen_toks"] == 24
-    tree = ast.parse((folder / "inspect" / "rawtune.py").read_text())
+    counts = export_items(questions, tmp_path / "out", harness)
+    own = ("#choice", "#program")
+    kept = {item.id: item for item in questions if item.pair_id is None and not item.id.endswith(own)}
+    lines = [json.loads(line) for path in tmp_path.rglob("*.jsonl") for line in path.read_text().splitlines()]
+    assert {line["id"] for line in lines} == set(kept)
+    assert all(line["answers"] == list(kept[line["id"]].answers) for line in lines)
+    assert sum(counts.values()) == len(kept)
+
+
+def test_lm_eval_task_names_its_questions_and_lengths(questions: list[Item], tmp_path: Path) -> None:
+    export_items(questions, tmp_path, Harness.LM_EVAL)
+
+    class Loader(yaml.SafeLoader):
+        """Reads lm-eval's `!function` as text."""
+
+    Loader.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))
+    tasks = {path.stem: yaml.load(path.read_text(), Loader) for path in tmp_path.glob("*.yaml")}
+    assert tasks["recall"]["task"] == "rawtune_recall"
+    assert (tmp_path / tasks["recall"]["dataset_kwargs"]["questions"]).exists()
+    assert tasks["recall"]["generation_kwargs"]["max_gen_toks"] == 64
+    assert tasks["general_gsm8k"]["generation_kwargs"]["max_gen_toks"] == 256
+    module = _module(tmp_path / "rawtune_tasks.py")
+    assert {tasks["recall"][name].split(".")[1] for name in ("custom_dataset", "process_results")} <= set(vars(module))
+
+
+def test_lm_eval_scores_are_of_words_and_know_aliases(questions: list[Item], tmp_path: Path) -> None:
+    export_items(questions, tmp_path, Harness.LM_EVAL)
+    score = _module(tmp_path / "rawtune_tasks.py").score
+    document = {"answers": ["src/cart.py", "cart.py"]}
+    assert score(document, ["cart.py"]) == {"exact_match": 1.0, "includes": 1.0, "f1": 1.0}
+    assert score(document, ["It is in `src/cart.py`."]) == {"exact_match": 0.0, "includes": 1.0, "f1": 0.4}
+    assert score(document, [""]) == {"exact_match": 0.0, "includes": 0.0, "f1": 0.0}
+
+
+def test_inspect_file_has_a_task_per_suite(questions: list[Item], tmp_path: Path) -> None:
+    export_items(questions, tmp_path, Harness.INSPECT)
+    tree = ast.parse((tmp_path / "rawtune.py").read_text())
     names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     assert {"recall", "held_out", "general_gsm8k"} <= names
+
+
+def _module(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
