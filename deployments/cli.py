@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -107,14 +108,36 @@ def explain(preset: Preset, changes: Set = None, store: StoreOption = None, json
 def show(
     what: Annotated[str, typer.Argument(help="ROOM, ROOM/NAME, or the uri of an artifact.")],
     records: Annotated[int, typer.Option(help="How many records to print.", min=0)] = 3,
+    against: Annotated[
+        str | None,
+        typer.Option(help="With `evaluation`: a release, [NAME@]REVISION, to compare the newest report with."),
+    ] = None,
+    export: Annotated[
+        tuple[str, Path] | None,
+        typer.Option(
+            metavar="HARNESS FOLDER",
+            help="With `evaluation/items` or `mixture/leak-guard`: write the questions for `lm-eval` or `inspect`.",
+        ),
+    ] = None,
     store: StoreOption = None,
     json: Json = False,
 ) -> None:
     """Show what a step made last: counts, inputs, files and its first records."""
-    from deployments.showing import show_artifact
+    from deployments.showing import find, show_artifacts
     from tasks.base.store import Store
 
-    show_artifact(Store(store or DEFAULT_STORE), what, records, json)
+    place = Store(store or DEFAULT_STORE)
+    found = find(place, what)
+    if against is not None:
+        from deployments.comparing import show_against
+
+        show_against(place, found, against, json)
+    elif export is not None:
+        from deployments.exporting import export_questions
+
+        export_questions(place, found, *export)
+    else:
+        show_artifacts(place, found, records, json)
 
 
 @app.command()

@@ -14,13 +14,8 @@ from tasks.base.errors import InputError
 from tasks.base.store import Manifest, Store
 
 
-def show_artifact(store: Store, what: str, records: int, as_json: bool) -> None:
-    """Prints the newest artifact of a step, of every step of a room, or the artifact with a uri or hash.
-
-    Raises:
-        InputError: the store has no such thing.
-    """
-    found = list(_find(store, what))
+def show_artifacts(store: Store, found: list[Manifest], records: int, as_json: bool) -> None:
+    """Prints what made the artifacts and their first records."""
     if as_json:
         sys.stdout.write(json.dumps([_document(store, manifest, records) for manifest in found]) + "\n")
         return
@@ -28,7 +23,12 @@ def show_artifact(store: Store, what: str, records: int, as_json: bool) -> None:
         _print(store, manifest, records)
 
 
-def _find(store: Store, what: str) -> list[Manifest]:
+def find(store: Store, what: str) -> list[Manifest]:
+    """The newest artifact of a step, of every step of a room, or the artifact with a uri or hash.
+
+    Raises:
+        InputError: the store has no such thing.
+    """
     names = [name for name in store.steps() if what in (name, name.split("/")[0])]
     newest = [manifest for name in names for manifest in itertools.islice(store.manifests(name), 1)]
     if newest:

@@ -12,6 +12,7 @@ from prefect.runtime import flow_run
 from flows.params import RetrainParams
 from tasks.base.params import Params
 from tasks.base.store import Artifact, Store
+from tasks.evaluation.judge import check_judge
 from tasks.harvest.params import ResolvedSource
 from tasks.harvest.resolve import check_names, resolve_source
 from tasks.release.hub_access import HubAccess
@@ -40,6 +41,9 @@ def resolve(store: Store, params: RetrainParams, scheduled: datetime) -> Resolve
         InputError: a repository, date or permission is wrong; nothing has been spent by then.
     """
     check_names(params.sources)
+    if params.evaluation.judge is not None:
+        generator = params.synthesis.model if params.synthesis.provider == "openai" else None
+        check_judge(params.evaluation.judge, generator)
     hub = resolve_release(store, params.name, params.release)
     sources = tuple(resolve_source(source, params.github, scheduled, store) for source in params.sources)
     return Resolved(

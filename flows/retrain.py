@@ -18,7 +18,7 @@ from flows.compute import GpuSteps, Placement, Work, placed
 from flows.params import RetrainParams
 from flows.phases import Phase
 from flows.publication import Evaluated, Outcome, conclude, release_folder
-from flows.resolve import Resolved, resolve, scheduled_start
+from flows.resolve import Resolved, release_facts, resolve, scheduled_start
 from flows.train_adapter import Questions, answers
 from flows.watching import watched_in_prefect
 from tasks.base.ledger import ledger
@@ -30,6 +30,8 @@ from tasks.corpus.redact import redact
 from tasks.corpus.split import split
 from tasks.corpus.stale_pages import stale_pages
 from tasks.evaluation.items import items
+from tasks.evaluation.judge import judge
+from tasks.evaluation.params import EvaluationParams
 from tasks.evaluation.report import report
 from tasks.harvest.pulls import pulls
 from tasks.harvest.snapshot import snapshot
@@ -39,6 +41,7 @@ from tasks.mixture.data_report import data_report
 from tasks.mixture.leak_guard import leak_guard
 from tasks.mixture.replay_answers import replay_stream
 from tasks.model.base_model import base_model
+from tasks.release.releases import previous_release
 from tasks.synthesis.dialogues import dialogues
 
 
@@ -99,7 +102,8 @@ def workflow(
     adapter = gpu.train(store, table=data.table, model=data.model, params=params.training)
     if until is Phase.TRAIN:
         return Outcome()
-    findings = evaluate(store, params, data, adapter, gpu)
+    earlier = previous_release(store, adapter, release_facts(params, resolved))
+    findings = evaluate(store, params, data, adapter, gpu, earlier)
     if until is Phase.EVALUATE:
         return Outcome(findings)
     made = Evaluated(data.model, data.chunks, data.dialogues, data.table, data.items, adapter, findings)
@@ -179,7 +183,41 @@ def gpu_work(store: Store, params: RetrainParams, data: Dataset, until: Phase) -
     return Work(store, data.table, data.model, params.training, asked)
 
 
-def evaluate(store: Store, params: RetrainParams, data: Dataset, adapter: Artifact, gpu: GpuSteps) -> Artifact:
-    """Every arm's answers, then the report that compares them."""
+def evaluate(
+    store: Store,
+    params: RetrainParams,
+    data: Dataset,
+    adapter: Artifact,
+    gpu: GpuSteps,
+    earlier: Artifact | None = None,
+) -> Artifact:
+    """Every arm's answers, then the report that compares them with each other and with an earlier release."""
     made = answers(store, questions(params, data), data.model, adapter, gpu.answer)
-    return report(store, items=data.items, answers=made, adapter=adapter, table=data.table, params=params.evaluation)
+    judged = judgements(store, params.evaluation, data, made)
+    return report(
+        store,
+        items=data.items,
+        answers=made,
+        adapter=adapter,
+        table=data.table,
+        params=params.evaluation,
+        previous=earlier,
+        judgements=judged or None,
+    )
+
+
+def judgements(store: Store, params: EvaluationParams, data: Dataset, made: list[Artifact]) -> list[Artifact]:
+    """The judge's grades, one artifact per arm; none without a judge."""
+    if params.judge is None:
+        return []
+    return [
+        judge.named(f"judge-{arm}")(
+            store,
+            items=data.items,
+            answers=answers_of_arm,
+            documents=data.documents,
+            dialogues=data.dialogues,
+            params=params.judge,
+        )
+        for arm, answers_of_arm in zip(params.arms, made, strict=True)
+    ]

@@ -12,7 +12,6 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,25 +20,16 @@ from tasks.base.records import Answer, Dialogue, Document, Item, Record
 from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
 from tasks.base.store import Artifact
+from tasks.evaluation.labels import Grade, agreement, label_sheet, read_labels
 from tasks.evaluation.params import JudgeParams
 from tasks.evaluation.scoring import Score, kind_of
-from tasks.evaluation.statistics import cohens_kappa
 
-VERSION = "2026.11.24"
+VERSION = "2026.11.24.1"
 
 JUDGED_KINDS: Final = frozenset({"purpose", "pull-why", "cloze"})
 SOURCE_LINES: Final = 40
 """Lines of the document shown around what the reference rests on."""
 ANSWER_CHARACTERS: Final = 2_000
-
-
-class Grade(StrEnum):
-    """What the judge may say."""
-
-    CORRECT = "correct"
-    PARTIAL = "partial"
-    WRONG = "wrong"
-    ABSTAIN = "abstain"
 
 
 VALUE: Final = {Grade.CORRECT: 1.0, Grade.PARTIAL: 0.5, Grade.WRONG: 0.0, Grade.ABSTAIN: 0.0}
@@ -84,7 +74,7 @@ SCHEMA: Final = {
 }
 
 
-def request_of(item: Item, answer: Answer, document: Document, model: str) -> dict[str, Any]:
+def request_of(item: Item, text: str, document: Document, model: str) -> dict[str, Any]:
     """The chat completion that asks for a grade."""
     lines = document.text.split("\n")
     first = max(1, item.span[0] - 2)
@@ -96,7 +86,7 @@ def request_of(item: Item, answer: Answer, document: Document, model: str) -> di
         source="\n".join(lines[first - 1 : last]),
         question=item.question,
         reference=item.answers[0],
-        answer=answer.text[:ANSWER_CHARACTERS],
+        answer=text[:ANSWER_CHARACTERS].replace("</answer>", "[/answer]"),
     )
     return {
         "model": model,
@@ -106,23 +96,13 @@ def request_of(item: Item, answer: Answer, document: Document, model: str) -> di
     }
 
 
-def calibration(judgements: Mapping[str, Grade], labels: Mapping[str, Grade]) -> dict[str, Any]:
-    """Agreement with hand labels: `items` that both have, `agreement`, Cohen's `kappa` (null if both always say the
-    same).
-    """
-    both = sorted(judgements.keys() & labels.keys())
-    ours, theirs = [judgements[name].value for name in both], [labels[name].value for name in both]
-    agreement = sum(one == other for one, other in zip(ours, theirs, strict=True)) / len(both) if both else None
-    return {"items": len(both), "agreement": agreement, "kappa": cohens_kappa(ours, theirs)}
-
-
-def judged(judgements: Sequence[Judgement], scores: Sequence[Score], agreement: Mapping[str, Any]) -> dict[str, Any]:
+def judged(judgements: Sequence[Judgement], scores: Sequence[Score], calibration: Mapping[str, Any]) -> dict[str, Any]:
     """What a report says of an arm's judgements.
 
     Args:
         judgements: grades of the arm's answers.
         scores: the scorers' view of the same arm.
-        agreement: content of `calibration.json`.
+        calibration: content of `calibration.json`.
 
     Returns:
         `judge`, `items`, number of each grade, `mean` (`VALUE`), `labelled`, `kappa`, and `abstention_agreement`:
@@ -132,68 +112,73 @@ def judged(judgements: Sequence[Judgement], scores: Sequence[Score], agreement: 
     both = [one for one in judgements if one.id in phrases]
     alike = sum((one.grade is Grade.ABSTAIN) == phrases[one.id] for one in both)
     return {
-        "judge": agreement["judge"],
+        "judge": calibration["judge"],
         "items": len(judgements),
         **{grade.value: sum(one.grade is grade for one in judgements) for grade in Grade},
         "mean": sum(VALUE[one.grade] for one in judgements) / len(judgements) if judgements else None,
-        "labelled": agreement["items"],
-        "kappa": agreement["kappa"],
+        "labelled": calibration["items"],
+        "kappa": calibration["kappa"],
         "abstention_agreement": alike / len(both) if both else None,
     }
 
 
-def read_labels(path: Path) -> dict[str, Grade]:
-    """Hand labels from JSON lines `{"id": item id, "grade": …}`.
+def check_judge(params: JudgeParams, generator: str | None) -> None:
+    """Refuses a judge before anything is spent.
+
+    Args:
+        params: the judge's.
+        generator: model that writes the dialogues; null = no model does.
 
     Raises:
-        InputError: the file cannot be read or a line is no label.
+        InputError: it is the generator, or its labels cannot be read.
     """
-    try:
-        judgements = [Judgement.model_validate_json(line) for line in path.read_text("utf-8").splitlines() if line]
-    except OSError as error:
-        raise InputError(f"evaluation.judge_labels: {path.name} cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        grades = ", ".join(Grade)
-        raise InputError(
-            f'evaluation.judge_labels: a line of {path.name} is not {{"id": item id, "grade": one of {grades}}}'
-        ) from error
-    return {one.id: one.grade for one in judgements}
+    if params.model == generator:
+        raise InputError(f"evaluation.judge.model: {params.model} writes the training dialogues; choose another")
+    if params.labels:
+        read_labels(Path(params.labels).expanduser())
 
 
 @step("evaluation/judge", VERSION, retries=1)
 def judge(
     run: StepRun, items: Artifact, answers: Artifact, documents: Artifact, dialogues: Artifact, params: JudgeParams
 ) -> None:
-    """Grades an arm's answers in prose; writes the judgements and `calibration.json`.
+    """Grades an arm's answers in prose; writes the judgements, `calibration.json` and `to-label.jsonl`, a sheet to be
+    graded by hand.
 
     Raises:
-        InputError: no judge is named, it wrote the dialogues, or its server refuses the key or the model.
+        InputError: the judge wrote the dialogues, its labels cannot be read, or its server refuses the key or the
+            model.
         SourceError: its server does not answer.
     """
-    if not params.judge_model:
-        raise InputError("evaluation.judge_model: name the model that judges")
-    if any(one.provenance.model == params.judge_model for one in run.read(dialogues, Dialogue)):
-        raise InputError(f"evaluation.judge_model: {params.judge_model} wrote the training dialogues; choose another")
+    writers = {one.provenance.model for one in run.read(dialogues, Dialogue)}
+    check_judge(params, params.model if params.model in writers else None)
+    labels = read_labels(Path(params.labels).expanduser()) if params.labels else []
     sources = {one.id: one for name in ("train.jsonl", "held_out.jsonl") for one in run.read(documents, Document, name)}
     texts = {answer.item_id: answer for answer in run.read(answers, Answer)}
-    asked = [
-        item
+    prose = {
+        item.id: item
         for item in run.read(items, Item)
-        if kind_of(item) in JUDGED_KINDS and item.answerable and item.id in texts and item.document_id in sources
-    ]
-    requests = [request_of(item, texts[item.id], sources[item.document_id], params.judge_model) for item in asked]
-    grades: dict[str, Grade] = {}
-    for done, (item, grade) in enumerate(zip(asked, _graded(run, requests, params), strict=True), 1):
-        run.progress(done, len(asked), "judgements")
+        if kind_of(item) in JUDGED_KINDS and item.answerable and item.document_id in sources
+    }
+    asked = [(item, texts[name]) for name, item in prose.items() if name in texts]
+    run.path("to-label.jsonl").write_text(label_sheet(asked), "utf-8")
+    labelled = [label for label in labels if label.id in prose]
+    shown = [*((item, answer.text) for item, answer in asked), *((prose[one.id], one.answer) for one in labelled)]
+    requests = [request_of(item, text, sources[item.document_id], params.model) for item, text in shown]
+    grades: list[Grade | None] = []
+    for grade in _graded(run, requests, params):
+        grades.append(grade)
+        run.progress(len(grades), len(requests), "judgements")
+    own = list(zip(asked, grades[: len(asked)], strict=True))
+    for (item, _), grade in own:
         if grade is None:
             run.quarantine(item.id, "no-grade")
-        else:
-            grades[item.id] = grade
-    run.write(Judgement(id=name, grade=grade) for name, grade in grades.items())
-    labels = read_labels(Path(params.judge_labels).expanduser()) if params.judge_labels else {}
+    run.write(Judgement(id=item.id, grade=grade) for (item, _), grade in own if grade)
+    pairs = [(grade, label) for grade, label in zip(grades[len(asked) :], labelled, strict=True) if grade]
+    found = agreement([grade for grade, _ in pairs], [label for _, label in pairs])
     arm = read_json(run.store, answers, "losses.json")["arm"]
-    text = json.dumps({"arm": arm, "judge": params.judge_model, **calibration(grades, labels)}, indent=1)
-    run.path("calibration.json").write_text(text + "\n", "utf-8")
+    calibration = {"arm": arm, "judge": params.model, "labels": len(labels), **found}
+    run.path("calibration.json").write_text(json.dumps(calibration, indent=1) + "\n", "utf-8")
 
 
 def _graded(run: StepRun, requests: Sequence[dict[str, Any]], params: JudgeParams) -> Iterator[Grade | None]:
@@ -202,17 +187,22 @@ def _graded(run: StepRun, requests: Sequence[dict[str, Any]], params: JudgeParam
 
     client = OpenAI(
         api_key=os.environ.get("JUDGE_API_KEY") or os.environ.get("OPENAI_API_KEY") or "none",
-        base_url=params.judge_base_url,
+        base_url=params.base_url,
         max_retries=4,
         timeout=120,
     )
     folder = run.cache("judge")
-    with ThreadPoolExecutor(params.judge_workers) as pool:
-        yield from pool.map(lambda request: _grade(client, request, folder, params.judge_base_url), requests)
+    used: list[dict[str, int]] = []
+    with ThreadPoolExecutor(params.workers) as pool:
+        yield from pool.map(lambda request: _grade(client, request, folder, params.base_url, used), requests)
+    tokens = {name: sum(one[name] for one in used) for name in ("input_tokens", "output_tokens")}
+    run.ledger(
+        "spend", requests=len(used), model=params.model, **tokens, usd=_usd(params.model, params.base_url, **tokens)
+    )
 
 
-def _grade(client: Any, request: dict[str, Any], folder: Path, server: str) -> Grade | None:
-    """One grade; null if the server answers with something else."""
+def _grade(client: Any, request: dict[str, Any], folder: Path, server: str, used: list[dict[str, int]]) -> Grade | None:
+    """One grade; null if the server answers with something else. What a new reply used is added to `used`."""
     from openai import APIConnectionError, APIStatusError
 
     kept = folder / f"{hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()}.json"
@@ -223,10 +213,14 @@ def _grade(client: Any, request: dict[str, Any], folder: Path, server: str) -> G
             if error.status_code in (401, 403):
                 raise InputError(f"JUDGE_API_KEY: refused by {server} ({error.status_code})") from error
             if error.status_code in (400, 404, 422):
-                raise InputError(f"evaluation.judge_model: {server} refuses the request ({error.message})") from error
-            raise SourceError(f"evaluation.judge_base_url: {server} answers {error.status_code}") from error
+                raise InputError(f"evaluation.judge.model: {server} refuses the request ({error.message})") from error
+            raise SourceError(f"evaluation.judge.base_url: {server} answers {error.status_code}") from error
         except APIConnectionError as error:
-            raise SourceError(f"evaluation.judge_base_url: {server} does not answer") from error
+            raise SourceError(f"evaluation.judge.base_url: {server} does not answer") from error
+        if completion.usage is not None:
+            used.append(
+                {"input_tokens": completion.usage.prompt_tokens, "output_tokens": completion.usage.completion_tokens}
+            )
         content = completion.choices[0].message.content or ""
         partial = kept.with_suffix(f".{os.getpid()}.{id(request)}")
         partial.write_text(content, "utf-8")
@@ -234,4 +228,14 @@ def _grade(client: Any, request: dict[str, Any], folder: Path, server: str) -> G
     try:
         return Grade(json.loads(kept.read_text("utf-8"))["grade"])
     except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _usd(model: str, server: str, **tokens: int) -> float | None:
+    """Dollars by the table of genai-prices; null for a server that it does not know, such as one of your own."""
+    from genai_prices import Usage, calc_price
+
+    try:
+        return float(calc_price(Usage(**tokens), model_ref=model, provider_api_url=server).total_price)
+    except LookupError:
         return None

@@ -12,6 +12,7 @@ from typing import Any
 
 from tasks.base.ledger import Ledger, current_ledger
 from tasks.evaluation.display import shown_markdown
+from tasks.evaluation.over_time import in_words
 from tasks.evaluation.page import interval, percent, points
 from tasks.evaluation.params import Suite
 
@@ -28,6 +29,10 @@ def markdown(summary: Mapping[str, Any], costs: Mapping[str, float]) -> str:
         change = f"{points(gain['estimate'])} {interval(gain)}" if gain else "–"
         lines.append(f"| {shown_markdown(suite)} | {' | '.join(row)} | {change} |")
     lines.append("")
+    if previous := summary.get("previous"):
+        gain = previous["differences"].get(Suite.RECALL)
+        change = f" Recall: {points(gain['estimate'])} {interval(gain)}." if gain else ""
+        lines += [f"{shown_markdown(in_words(previous), 600)}{change}", ""]
     if costs.get("seconds"):
         lines.append(f"Training and answering took {costs['seconds']:,.0f} seconds of torch.")
     if costs.get("usd"):

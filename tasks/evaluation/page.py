@@ -14,6 +14,7 @@ from tasks.evaluation.charts import Interval, curve, forest
 from tasks.evaluation.comparison import GUESS
 from tasks.evaluation.display import shown
 from tasks.evaluation.general import PREFIX
+from tasks.evaluation.over_time import in_words
 from tasks.evaluation.params import Arm, Suite
 from tasks.evaluation.scoring import Score
 
@@ -56,6 +57,7 @@ def render_page(
         "pvalue": pvalue,
         "nats": nats,
         "count": count,
+        "in_words": in_words,
     }
     template = environment.from_string((resources.files("tasks.evaluation") / "report.html.jinja").read_text("utf-8"))
     losses: Mapping[str, Mapping[str, Any]] = summary["losses"]

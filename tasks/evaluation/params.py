@@ -141,34 +141,29 @@ class ReportParams(Params):
 class JudgeParams(Params):
     """Who judges answers in prose beside the scorers."""
 
-    judge_model: str | None = None
-    """Model that grades; null = none. It must not be the one that wrote the dialogues."""
-    judge_base_url: Annotated[str, EXECUTION] = "https://api.openai.com/v1"
+    model: str = Field(min_length=1)
+    """Model that grades. It must not be the one that writes the dialogues."""
+    base_url: Annotated[str, EXECUTION] = "https://api.openai.com/v1"
     """OpenAI-compatible server of the judge; its key comes from JUDGE_API_KEY or OPENAI_API_KEY."""
-    judge_workers: Annotated[int, EXECUTION] = Field(8, ge=1, le=64)
+    workers: Annotated[int, EXECUTION] = Field(8, ge=1, le=64)
     """Requests at a time."""
-    judge_labels: str | None = None
-    """JSON lines of hand labels, `{"id": item id, "grade": correct | partial | wrong | abstain}`; agreement with
-    them is reported. Null = none.
+    labels: str | None = None
+    """JSON lines of hand labels, `{"id": item id, "answer": …, "grade": correct | partial | wrong | abstain}`; the
+    judge grades these answers too and its agreement is reported. Null = none.
     """
 
     def identity(self) -> dict[str, Any]:
-        """As for every parameter model, but `judge_labels` is known by its bytes instead of its path."""
-        return super().identity() | {"judge_labels": _bytes_of(self.judge_labels)}
+        """As for every parameter model, but `labels` is known by its bytes instead of its path."""
+        return super().identity() | {"labels": _bytes_of(self.labels)}
 
 
-class ExportParams(Params):
-    """Question sets for other harnesses."""
-
-    max_new_tokens: int = Field(64, ge=1, le=2048)
-    """Longest answer, in tokens."""
-
-
-class EvaluationParams(ItemsParams, AnswerParams, ReportParams, JudgeParams):
+class EvaluationParams(ItemsParams, AnswerParams, ReportParams):
     """What the model learned and forgot."""
 
     arms: tuple[Arm, ...] = (Arm.BASE, Arm.TUNED)
     """Who answers, in the report's order; base and tuned are needed for a comparison."""
+    judge: JudgeParams | None = None
+    """A model that grades every arm's answers in prose; null = the scorers alone."""
 
 
 def _bytes_of(name: str | None) -> str | None:

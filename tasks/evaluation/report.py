@@ -7,7 +7,8 @@ summary.json:
     differences suite → tuned minus base: {estimate, low, high, items, documents, wins, losses, p, p_holm, mcnemar,
                 minimum_detectable_effect}
     contrasts   other arm → suite → tuned minus that arm, as in differences
-    regressions suite → tuned minus the tuned model of an earlier report, as in differences; empty without one
+    previous    null without an earlier report, else {name, shared, only_now, only_then, differences}: numbers of
+                questions, and suite → tuned minus the earlier tuned model, as in differences, with the means then, now
     code        arm → {identifier_f1, parse_rate, verbatim_words} of code answers
     abstention  arm → {recall, false_refusals}
     losses      arm → stream → {loss, tokens}, nats per token
@@ -30,12 +31,12 @@ from tasks.base.store import Artifact
 from tasks.evaluation import comparison
 from tasks.evaluation.judge import Judgement, judged
 from tasks.evaluation.notice import publish
-from tasks.evaluation.over_time import regressions
+from tasks.evaluation.over_time import Earlier, against, read_earlier
 from tasks.evaluation.page import Facts, render_page
 from tasks.evaluation.params import Arm, ReportParams, Suite
 from tasks.evaluation.scoring import Score, metric_of, score_arm
 
-VERSION = "2026.11.24"
+VERSION = "2026.11.24.1"
 
 
 def summarise(
@@ -45,7 +46,7 @@ def summarise(
     kl_to_base: float | None,
     leaks: int | None,
     params: ReportParams,
-    earlier: Sequence[Score] = (),
+    earlier: Earlier | None = None,
     table_tokens: int | None = None,
 ) -> dict[str, Any]:
     """The content of summary.json, in the order of the docstring above.
@@ -57,7 +58,7 @@ def summarise(
         kl_to_base: mean divergence of the tuned model on general text.
         leaks: items that the leak guard took out; null if it was not asked.
         params: confidence and resamples.
-        earlier: scores of an earlier report to compare with.
+        earlier: an earlier report to compare with.
         table_tokens: tokens of the training table.
     """
     arms = comparison.arm_figures(scores, params)
@@ -71,7 +72,7 @@ def summarise(
         "arms": arms,
         "suites": {suite: _suite(suite, items, scores) for suite in comparison.suite_names(scores)},
         "differences": gains,
-        "regressions": regressions(scores.get(Arm.TUNED, ()), earlier, params),
+        "previous": against(scores.get(Arm.TUNED, ()), earlier, params) if earlier else None,
         "contrasts": {
             arm: comparison.differences(scores, Arm.TUNED, arm, params)
             for arm in scores
@@ -97,8 +98,8 @@ def report(
 ) -> None:
     """Scores the answers and writes scores.jsonl, summary.json and report.html.
 
-    `previous` is an earlier artifact of this step, such as that of the last promoted release; `judgements` are
-    artifacts of evaluation/judge, one per judged arm.
+    `previous` is an earlier artifact of this step or a release, which holds its files; `judgements` are artifacts of
+    evaluation/judge, one per judged arm.
     """
     asked = list(run.read(items, Item))
     scores: dict[str, list[Score]] = {}
@@ -118,7 +119,7 @@ def report(
                 for name, stream in measured["streams"].items()
             }
         divergence = measured["kl_to_base"] if arm == Arm.TUNED else divergence
-    earlier = list(run.read(previous, Score, "scores.jsonl")) if previous else []
+    earlier = read_earlier(run.store, previous) if previous else None
     tokens = table.counts.get("tokens") if table else None
     leaks = items.counts.get("leaks")
     summary = summarise(asked, scores, losses, divergence, leaks, params, earlier, tokens)
@@ -140,9 +141,9 @@ def report(
 
 
 def _judged(run: StepRun, artifact: Artifact, scores: comparison.Scores) -> tuple[str, dict[str, Any]]:
-    agreement = read_json(run.store, artifact, "calibration.json")
-    arm = str(agreement["arm"])
-    return arm, judged(list(run.read(artifact, Judgement)), scores.get(arm, ()), agreement)
+    calibration = read_json(run.store, artifact, "calibration.json")
+    arm = str(calibration["arm"])
+    return arm, judged(list(run.read(artifact, Judgement)), scores.get(arm, ()), calibration)
 
 
 def _cost(scores: comparison.Scores, gains: dict[str, dict[str, Any]], table_tokens: int | None) -> dict[str, Any]:

@@ -51,6 +51,11 @@ def _report(store: Store, questions: list[Item], *answers: Artifact, previous: A
     )
 
 
+def _page(store: Store, made: Artifact) -> str:
+    with store.open(made, "report.html") as reader:
+        return reader.read().decode()
+
+
 def _right(questions: list[Item]) -> dict[str, str]:
     return {item.id: item.answers[0] for item in questions}
 
@@ -117,9 +122,32 @@ def test_scores_are_kept_for_every_answer_and_earlier_reports_are_compared_by_it
     scores = list(read_records(store, later, Score, "scores.jsonl"))
     assert [one.id for one in scores] == sorted(one.id for one in scores)
     assert len(scores) == 2 * len(questions[:-5])
-    row = read_json(store, later, "summary.json")["regressions"]["recall"]
+    previous = read_json(store, later, "summary.json")["previous"]
+    assert (previous["shared"], previous["only_now"], previous["only_then"]) == (len(questions) - 5, 0, 5)
+    row = previous["differences"]["recall"]
     assert row["high"] < 0
-    assert compare_reports(store, later, good, FAST)["recall"] == row
+    assert (row["then"], row["now"]) == (1, pytest.approx(1 + row["estimate"]))
+    assert compare_reports(store, later, good, FAST) == previous
+    assert f"Against evaluation/report {good.sha256[:12]}" in _page(store, later)
+
+
+def test_report_that_shares_no_question_with_the_earlier_one_says_so(store: Store, questions: list[Item]) -> None:
+    first, second = questions[::2], questions[1::2]
+    arms = [answers_of(store, arm, _right(first)) for arm in ("base", "tuned")]
+    earlier = _report(store, first, *arms)
+    arms = [answers_of(store, arm, _right(second)) for arm in ("base", "tuned")]
+    made = _report(store, second, *arms, previous=earlier)
+    previous = read_json(store, made, "summary.json")["previous"]
+    assert (previous["shared"], previous["differences"]) == (0, {})
+    for text in (_page(store, made), markdown(read_json(store, made, "summary.json"), {})):
+        assert "Nothing can be compared with" in text
+        assert f"none of its {len(first)} questions was asked of this model" in text
+
+
+def test_report_without_an_earlier_one_has_no_comparison(store: Store, questions: list[Item]) -> None:
+    made = _report(store, questions, *(answers_of(store, arm, _right(questions)) for arm in ("base", "tuned")))
+    assert read_json(store, made, "summary.json")["previous"] is None
+    assert "Against" not in _page(store, made)
 
 
 def test_report_is_the_same_bytes_again(store: Store, questions: list[Item]) -> None:

@@ -13,8 +13,9 @@ from tasks.base.errors import InputError
 from tasks.base.ledger import RunReport
 from tasks.base.modes import explaining
 from tasks.base.records import Document, Verdict
-from tasks.base.runs import read_records
+from tasks.base.runs import read_json, read_records
 from tasks.base.store import Artifact, Store
+from tests.emulators.openai_api import OpenAIEmulator
 from tests.flows.conftest import Finished, tiny_params
 from tests.flows.sample_repository import edit_page
 
@@ -131,6 +132,41 @@ def test_refusing_gate_fails_the_run_as_refused_every_time(finished: Finished):
         assert states(report)["release/gate"] == expected
         assert states(report)["release/publish"] == "Skipped"
         assert report.report == finished.report.report
+
+
+def test_second_release_is_compared_with_the_first_on_the_same_questions(finished: Finished, tmp_path: Path):
+    store = tmp_path / "store"
+    shutil.copytree(finished.store.root.path, store, ignore=shutil.ignore_patterns("prefect"), symlinks=True)
+    params = changed(finished.params, training={"learning_rate": 2e-2}).model_copy(update={"store": str(store)})
+    report = run_retrain(params, Phase.PUBLISH)
+    previous = read_json(Store(str(store)), reference(report, "evaluation/report"), "summary.json")["previous"]
+    first = read_json(finished.store, reference(finished.report, "release/publish"), "manifest.json")
+    asked = reference(finished.report, "evaluation/answer-tuned").counts["records"]
+    assert previous["name"] == first["revision"]
+    assert (previous["shared"], previous["only_now"], previous["only_then"]) == (asked, 0, 0)
+    assert "recall" in previous["differences"]
+    assert states(run_retrain(params, Phase.PUBLISH)) == dict.fromkeys(STEPS, "Cached")
+
+
+def test_judge_grades_every_arm_and_the_generator_is_refused_as_judge(finished: Finished, tmp_path: Path):
+    store = tmp_path / "store"
+    shutil.copytree(finished.store.root.path, store, ignore=shutil.ignore_patterns("prefect"), symlinks=True)
+    with OpenAIEmulator() as server:
+        server.reply = lambda body: json.dumps({"grade": "partial"})
+        judge = {"model": "a-judge", "base_url": server.base_url}
+        params = changed(finished.params, evaluation={"judge": judge}).model_copy(update={"store": str(store)})
+        report = run_retrain(params, Phase.EVALUATE)
+        own = {"evaluation/judge-base", "evaluation/judge-tuned", "evaluation/report"}
+        assert {step for step, state in states(report).items() if state == "Completed"} == own
+        summary = read_json(Store(str(store)), reference(report, "evaluation/report"), "summary.json")
+        assert set(summary["judge"]) == {"base", "tuned"}
+        row = summary["judge"]["tuned"]
+        assert (row["mean"], row["partial"], row["kappa"]) == (0.5, row["items"], None)
+        assert len(server.received) == 2 * row["items"] > 0
+        written = {"provider": "openai", "model": "a-judge", "base_url": server.base_url, "budget_usd": 1.0}
+        with pytest.raises(InputError, match=r"evaluation\.judge\.model: a-judge writes the training dialogues"):
+            run_retrain(changed(params, synthesis=written), Phase.EVALUATE)
+        assert len(server.received) == 2 * row["items"]
 
 
 def test_damaged_table_is_redone_and_nothing_after_it(finished: Finished, tmp_path: Path):
