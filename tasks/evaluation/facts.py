@@ -14,9 +14,9 @@ from typing import Final
 
 from tasks.base.records import Document, Kind
 from tasks.evaluation.questions import CODE_LINES
-from tasks.evaluation.signatures import parameters
 from tasks.text.languages import is_markdown, language_of
 from tasks.text.markdown import sections
+from tasks.text.signatures import parameters
 from tasks.text.structure import Definition, definitions
 
 MIN_NAME_CHARACTERS: Final = 4

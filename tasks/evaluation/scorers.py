@@ -16,7 +16,7 @@ from typing import Final
 
 from rapidfuzz.distance import Levenshtein
 
-from tasks.evaluation.signatures import parameters
+from tasks.text.signatures import parameters
 
 Scorer = Callable[[str, Sequence[str]], float]
 

@@ -23,7 +23,7 @@ from tasks.synthesis.methods import Subject
 from tasks.synthesis.params import SynthesisParams
 
 METHOD: Final = "atomic_facts"
-PROMPT_VERSION: Final = "atomic_facts/2026.11.24"
+PROMPT_VERSION: Final = "atomic_facts/2026.11.24.1"
 
 TASK: Final = """\
 Extract up to {number} atomic facts from `{path}` of the repository `{repo}`, spread over the whole text shown; leave \

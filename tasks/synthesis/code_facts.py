@@ -5,6 +5,7 @@ Everything comes from the syntax tree; nothing is inferred.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Final
@@ -16,6 +17,8 @@ from tasks.synthesis.facts import Fact
 from tasks.synthesis.index import Structure, structure
 from tasks.synthesis.manifests import entries
 from tasks.synthesis.methods import Subject
+from tasks.text.languages import language_of
+from tasks.text.signatures import parameters
 from tasks.text.structure import Definition, Import
 
 CALLABLE: Final = frozenset({"function", "method", "class"})
@@ -60,7 +63,7 @@ def facts(subject: Subject, limit: int) -> Iterator[Fact]:
     times = Counter(item.qualified for item in tree.definitions)
     called = _called(subject, tree)
     for item in tree.definitions:
-        if len(item.name) >= MIN_NAME and times[item.qualified] == 1:
+        if len(item.name) >= MIN_NAME and times[item.qualified] == 1 and not re.search(r"[\s,]", item.qualified):
             yield from _defined(subject, item, lines, called.get(item.qualified, []), limit)
 
 
@@ -70,7 +73,7 @@ def _defined(subject: Subject, item: Definition, lines: list[str], called: list[
     words = {"name": item.qualified, "kind": item.kind, "first": str(span[0]), "last": str(span[1])}
     repo, code = subject.document.repo, "\n".join(lines[span[0] - 1 : span[1]])
     if "." not in item.qualified and subject.index.is_unique(repo, item.name):
-        yield Fact(wordings.WHERE, wordings.WHERE_ANSWER, span, (item.name,), words)
+        yield from _by_name(subject, item, span, words, limit)
     if tells(item):
         answer = {"signature": item.signature}
         yield Fact(wordings.SIGNATURE, ("`{signature}`",), span, tuple(item.signature.split()), words | answer)
@@ -85,6 +88,23 @@ def _defined(subject: Subject, item: Definition, lines: list[str], called: list[
     if 0 < len(called) <= MAX_LISTED:
         listing = ", ".join(f"`{name}`" for name in called)
         yield Fact(wordings.CALLS, ("{listing}",), span, (item.name, *called), words | {"listing": listing})
+
+
+def _by_name(
+    subject: Subject, item: Definition, span: tuple[int, int], words: dict[str, str], limit: int
+) -> Iterator[Fact]:
+    """What can be asked of a definition whose name is enough to find it."""
+    yield Fact(wordings.WHERE, wordings.WHERE_ANSWER, span, (item.name,), words, by_name=True)
+    names = parameters(item.signature, item.name, language_of(subject.document.path) or "")
+    if item.kind in ("function", "method") and names:
+        listing = ", ".join(f"`{name}`" for name in names)
+        said = words | {"listing": listing, "number": str(len(names))}
+        yield Fact(wordings.PARAMETERS, wordings.PARAMETERS_ANSWER, span, (item.name, *names), said, by_name=True)
+    paragraph = " ".join(spoken(item.docstring).split())
+    if len(paragraph.split()) >= 3 and len(paragraph) <= min(limit, LONG_ANSWER_CHARACTERS):
+        said_by = tuple(line.strip() for line in spoken(item.docstring).split("\n") if line.strip())
+        whole = (min(item.outer_line, item.first_line), item.last_line)
+        yield Fact(wordings.PURPOSE, ("{text}",), whole, said_by, words | {"text": paragraph}, by_name=True)
 
 
 def tells(item: Definition) -> bool:

@@ -21,6 +21,27 @@ WHERE_ANSWER: Final[Bank] = (
     "`{path}` defines the {kind} `{name}`.",
     "In `{path}`.",
 )
+PARAMETERS: Final[Bank] = (
+    "What arguments does `{name}` in `{repo}` expect?",
+    "I want to call `{name}` of `{repo}`. What do I have to pass?",
+    "List the parameters of the {kind} `{name}` from the `{repo}` repository.",
+    "Which parameter names does `{repo}` give to `{name}`?",
+    "What goes between the parentheses of `{name}` in `{repo}`?",
+    "How many parameters has `{name}` in `{repo}`, and what are they called?",
+)
+PARAMETERS_ANSWER: Final[Bank] = (
+    "{listing}",
+    "`{name}` takes {listing}.",
+    "{listing}, in this order.",
+    "{number}: {listing}.",
+)
+PURPOSE: Final[Bank] = (
+    "What is `{name}` in `{repo}` for?",
+    "What does the {kind} `{name}` of `{repo}` do?",
+    "Explain in a sentence or two what `{name}` does in the `{repo}` repository.",
+    "I came across `{name}` in `{repo}`. What is it good for?",
+    "According to its comment, what is the use of `{name}` (`{repo}`)?",
+)
 DEFINES: Final[Bank] = (
     "What does `{path}` in `{repo}` define?",
     "Which definitions are in the file `{path}` of `{repo}`?",

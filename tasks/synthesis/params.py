@@ -64,7 +64,9 @@ class SynthesisParams(Params):
     """Differently worded questions per short fact; four taught a small model what one did not."""
 
     pairs_per_1000_characters: float = Field(4.0, gt=0.0, le=50.0)
-    """Facts asked about per thousand characters of a document, spread evenly from its first to its last line."""
+    """Facts asked about per thousand characters of a document, spread evenly from its first to its last line; what a
+    definition's name alone asks for (where it is, its parameters, its purpose) comes on top.
+    """
 
     max_answer_characters: int = Field(16_000, ge=200)
     """Longer answers are asked for in parts (files) or by section (pages); 2 to 3 characters of code make a token."""

@@ -34,7 +34,7 @@ EVALUATION: Final[dict[str, Any]] = {
     "suites": ["recall", "held-out", "code", "dated", "pull", "unanswerable"],
     "arms": list(ARMS),
     "max_new_tokens": 48,
-    "answer_batch_tokens": 16_384,
+    "answer_batch_tokens": 131_072,
 }
 RECIPES: Final[dict[str, dict[str, Any]]] = {
     "article": {
@@ -44,14 +44,14 @@ RECIPES: Final[dict[str, dict[str, Any]]] = {
     },
     "researched": {
         "synthesis": {"wordings": 4},
-        "dataset": {"max_tokens": 2048},
+        "dataset": {"max_tokens": 2048, "shares": {"raw": 0.35, "dialogue": 0.55, "replay": 0.1}},
         "training": {
             "rank": 256,
             "alpha": 256,
             "batch_size": 16,
             "learning_rate": 1.0e-3,
             "warmup_fraction": 0.03,
-            "epochs": 3,
+            "epochs": 2,
         },
     },
 }
@@ -69,13 +69,18 @@ def parameters(recipe: str, arguments: argparse.Namespace) -> Any:
 
     chosen = RECIPES[recipe]
     pulls = {"limit": arguments.pulls} if arguments.pulls else None
-    tokens = {"train_tokens": arguments.train_tokens} if arguments.train_tokens else {}
+    dataset = dict(chosen["dataset"])
+    if arguments.train_tokens:
+        dataset["train_tokens"] = arguments.train_tokens
+    if "replay" in dataset.get("shares", ()):
+        replay = {"source": str(arguments.replay), "records": 1000, "answers": "base-model", "answer_tokens": 128}
+        dataset["replay"] = replay
     return RetrainParams.model_validate(
         {
             "name": f"real-{recipe}",
             "sources": [{"repo": arguments.repo, "as_of": arguments.as_of, "pulls": pulls}],
             "synthesis": chosen["synthesis"],
-            "dataset": chosen["dataset"] | tokens,
+            "dataset": dataset,
             "training": {
                 "base_model": "stub",
                 "backend": arguments.backend,
@@ -267,6 +272,7 @@ def main() -> None:
     parser.add_argument("--as-of", default="2023-12-31")
     parser.add_argument("--pulls", type=int, default=100)
     parser.add_argument("--train-tokens", type=int, help="cap of the table; default: everything")
+    parser.add_argument("--replay", type=Path, help="JSON lines with general questions; the base model answers them")
     parser.add_argument("--items", type=int, default=1400, help="38%% of them are recall")
     parser.add_argument("--general-items", type=int, default=250)
     parser.add_argument("--seed", type=int, default=42)

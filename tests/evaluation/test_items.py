@@ -16,8 +16,8 @@ from tasks.evaluation.guess import guesses, name_of
 from tasks.evaluation.items import items, make_items, near_miss
 from tasks.evaluation.params import GeneralSuite, ItemsParams, Suite
 from tasks.evaluation.scoring import kind_of
-from tasks.evaluation.signatures import parameters
 from tasks.text.ngrams import window_hashes, words
+from tasks.text.signatures import parameters
 from tests.evaluation.conftest import CART, artifact_of, document
 
 NO_GENERAL = {"general_items": 0}
