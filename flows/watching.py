@@ -44,15 +44,20 @@ class _Reporter:
             update_progress_artifact(self._artifacts.pop(event.step), progress=100.0)
 
     def _send(self, event: Event) -> None:
-        facts = ", ".join(f"{name} {value}" for name, value in event.facts.items())
+        facts = ", ".join(f"{name} {_short(value)}" for name, value in event.facts.items())
         total = f"/{event.total:g}" if event.total else ""
         logger.info("%s: %g%s %s %s", event.step, event.done, total, event.unit, facts)
         if not event.total:
             return
+        about = f"{event.step}: {facts}" if facts else event.step
         percent = min(100.0, 100 * event.done / event.total)
         if event.step in self._artifacts:
-            update_progress_artifact(self._artifacts[event.step], progress=percent)
+            update_progress_artifact(self._artifacts[event.step], progress=percent, description=about)
             return
-        made = create_progress_artifact(progress=percent, key=event.step.replace("/", "-"), description=event.step)
+        made = create_progress_artifact(progress=percent, key=event.step.replace("/", "-"), description=about)
         assert isinstance(made, UUID)
         self._artifacts[event.step] = made
+
+
+def _short(value: float | int | str) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

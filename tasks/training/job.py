@@ -9,9 +9,13 @@ from tasks.base.errors import InputError, TrainingError
 from tasks.model.child_main import Report
 from tasks.training.adapter import tidy
 from tasks.training.checkpoints import Checkpoints
+from tasks.training.events import with_event_files
+from tasks.training.hardware import device_facts
 from tasks.training.journal import Journal, write_lines
 from tasks.training.params import Backend, TrainingParams
+from tasks.training.planner import Shape
 from tasks.training.table import Table, optimizer_steps
+from tasks.training.utilisation import flops_per_token, peak_flops, table_facts
 from tasks.training.validation import Validation
 
 
@@ -20,7 +24,8 @@ def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
 
     The request has `table` and `model` (folders), `params`, `base_name` (what the adapter says its base is),
     `checkpoints` and `out` (folders); a trial's also `held_out` (rows as JSON lines) and `looks` (how often their loss
-    is measured). `out` gets adapter_model.safetensors, adapter_config.json and loss.jsonl.
+    is measured); `events` may name a folder for TensorBoard's files. `out` gets adapter_model.safetensors,
+    adapter_config.json and loss.jsonl.
 
     Returns:
         `resolved` (what the machine made of the request), `steps`, `targets`, `tokens`, `seconds`.
@@ -34,7 +39,9 @@ def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
     backend, reason = choose(params, Path(request["model"]), max(table.lengths()))
     out = Path(request["out"])
     steps = optimizer_steps(len(table), params.epochs, params.batch_size)
-    journal = Journal(table.sources, steps, params, report)
+    report = with_event_files(report, Path(request["events"]) if request.get("events") else None)
+    flops, peak = _arithmetic(table, Path(request["model"]), params)
+    journal = Journal(table.sources, steps, params, report, flops, peak)
     if request.get("held_out"):
         journal.validation = Validation(Path(request["held_out"]), steps, request["looks"])
     checkpoints = Checkpoints(Path(request["checkpoints"]), params.checkpoint_minutes, steps)
@@ -78,6 +85,17 @@ def choose(params: TrainingParams, model_folder: Path, longest: int) -> tuple[Ba
     if params.backend is Backend.FAST:
         raise InputError(f"training.backend: fast does not do {reason}; choose auto or trl")
     return Backend.TRL, f"fast does not do {reason}"
+
+
+def _arithmetic(table: Table, model_folder: Path, params: TrainingParams) -> tuple[float, float | None]:
+    """Operations per token, 0 for a model whose shape is not Llama's, and the device's peak, None where not known."""
+    from transformers import AutoConfig
+
+    try:
+        shape = Shape.of(AutoConfig.from_pretrained(model_folder))
+    except AttributeError:
+        return 0.0, None
+    return flops_per_token(shape, params.rank, *table_facts(table)), peak_flops(device_facts()["device"])
 
 
 def backend_function(backend: Backend) -> Any:

@@ -29,15 +29,31 @@ class Journal:
     """Collects the facts of micro-batches into a line per step; keeps the lines so that a checkpoint can hold them."""
 
     def __init__(
-        self, sources: tuple[str, ...], steps: int, params: TrainingParams, report: Report, flops_per_token: float = 0.0
+        self,
+        sources: tuple[str, ...],
+        steps: int,
+        params: TrainingParams,
+        report: Report,
+        flops_per_token: float = 0.0,
+        peak_flops: float | None = None,
     ) -> None:
+        """Begins with no lines.
+
+        Args:
+            sources: names, in the order of the sums.
+            steps: optimizer steps of the whole run.
+            params: the recipe and its limits.
+            report: gets an event per step.
+            flops_per_token: operations; 0 = not known.
+            peak_flops: what all devices together could do; None = not known, as for a CPU.
+        """
         self.sources, self.steps, self.params, self.report = sources, steps, params, report
         self.lines: list[dict[str, Any]] = []
         self.validation: Validation | None = None
         """Held-out rows to look at; null = none."""
         self.spent_before = 0.0
         """Seconds that earlier, interrupted attempts took."""
-        self._flops_per_token = flops_per_token
+        self._flops_per_token, self._peak_flops = flops_per_token, peak_flops
         self._sums = [0.0] * len(sources)
         self._counts = [0] * len(sources)
         self._tokens = 0
@@ -127,7 +143,9 @@ class Journal:
             facts["tokens_per_second"] = round(rate, 1)
             facts["eta"] = round((self.steps - line["step"]) * (now - since) / done, 1)
             if self._flops_per_token:
-                facts["tflops"] = round(rate * self._flops_per_token / 1e12, 2)
+                flops = rate * self._flops_per_token
+                facts["tflops"] = round(flops / 1e12, 3)
+                facts["mfu"] = round(flops / self._peak_flops, 3) if self._peak_flops else "none"
         if self.params.usd_per_hour:
             facts["usd"] = round(self.seconds() / 3600 * self.params.usd_per_hour, 4)
         if peak_bytes:

@@ -7,6 +7,7 @@ see `journal.py`).
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,9 +16,12 @@ from tasks.base.steps import step
 from tasks.base.store import Artifact
 from tasks.model.child import run_child
 from tasks.training.checkpoints import download, upload
+from tasks.training.events import EventFolder
 from tasks.training.params import TrainingParams
 
 VERSION = "2026.11.24"
+
+logger = logging.getLogger(__name__)
 
 LEDGER_ENTRIES: Final = 100
 """About so many entries of a run go to the ledger; every step is in loss.jsonl."""
@@ -44,13 +48,18 @@ def train_in_child(run: StepRun, table: Artifact, model: Artifact, params: Train
     if not run.store.is_local:
         download(remote, checkpoints)
 
+    events = EventFolder(run)
+
     def follow(event: dict[str, Any]) -> None:
+        if event["kind"] == "note":
+            logger.info("%s: %s", run.step, event["text"])
         if event["kind"] in ("step", "look"):
             run.progress(event["done"], event["total"], "steps", **event["facts"])
         if event["kind"] == "step" and event["done"] % max(1, event["total"] // LEDGER_ENTRIES) == 0:
             run.ledger("training", at=event["done"], **event["facts"])
         if event["kind"] == "checkpoint" and not run.store.is_local:
             upload(Path(event["path"]), remote)
+            events.keep()
 
     answer = run_child(
         "tasks.training.job:run",
@@ -61,10 +70,12 @@ def train_in_child(run: StepRun, table: Artifact, model: Artifact, params: Train
             "base_name": params.public_name,
             "checkpoints": str(checkpoints),
             "out": str(run.folder),
+            "events": str(events.path) if events.path else None,
             **more,
         },
         follow,
     )
+    events.keep()
     run.resolved.update(answer["resolved"])
     run.ledger("training", seconds=answer["seconds"], usd=answer["seconds"] / 3600 * params.usd_per_hour)
     for name in ("steps", "targets", "tokens"):

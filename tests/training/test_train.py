@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tasks.base.errors import BudgetError
+from tasks.base.ledger import ledger
 from tasks.base.progress import Event, listening
 from tasks.base.store import Artifact, Store
 from tasks.training.checkpoints import whole
@@ -24,7 +25,7 @@ def test_train_trl_backend_sees_exactly_the_planned_targets(
     store: Store, tiny_model_artifact: Artifact, table_artifact: Callable[..., Artifact]
 ) -> None:
     events: list[Event] = []
-    with listening(events.append):
+    with listening(events.append), ledger(store, "some-run"):
         adapter = train.direct(store, table=table_artifact(), model=tiny_model_artifact, params=QUICK)
 
     lines = lines_of(store, adapter)
@@ -45,7 +46,10 @@ def test_train_trl_backend_sees_exactly_the_planned_targets(
     ]
     steps = [event for event in events if event.kind == "progress"]
     assert steps[-1].done == 5
-    assert {"loss", "learning_rate", "grad_norm", "tokens_per_second", "eta"} <= steps[-1].facts.keys()
+    assert {"loss", "learning_rate", "grad_norm", "tokens_per_second", "eta", "tflops"} <= steps[-1].facts.keys()
+    assert steps[-1].facts["mfu"] == "none"  # a CPU has no peak that could be quoted
+    (written,) = (store.local("ledger", "tensorboard", "some-run")).glob("*/events.out.tfevents.*")
+    assert b"loss/raw-file" in written.read_bytes()
 
 
 class Killed(Exception):
