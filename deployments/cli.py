@@ -6,6 +6,7 @@ exactly one JSON object, also on 1 and 3; everything else goes to standard error
 
 from __future__ import annotations
 
+import getpass
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,11 +17,11 @@ import yaml
 
 from deployments import console
 from deployments.gpu import gpu_app
-from deployments.options import DEFAULT_STORE, Json, StoreOption
+from deployments.options import DEFAULT_STORE, DIALOGUES, Json, StoreOption
 from deployments.releasing import release_app
 from deployments.running import RunFailed
 from flows.phases import Phase
-from tasks.base.errors import RawtuneError
+from tasks.base.errors import InputError, RawtuneError
 
 if TYPE_CHECKING:
     from flows.params import RetrainParams
@@ -107,7 +108,13 @@ def explain(preset: Preset, changes: Set = None, store: StoreOption = None, json
 @app.command()
 def show(
     what: Annotated[str, typer.Argument(help="ROOM, ROOM/NAME, or the uri of an artifact.")],
-    records: Annotated[int, typer.Option(help="How many records to print.", min=0)] = 3,
+    records: Annotated[int | None, typer.Option(help="How many records to print, 3 if left out.", min=0)] = None,
+    method: Annotated[str | None, typer.Option(help="With `synthesis/dialogues`: only this method's.")] = None,
+    start: Annotated[int, typer.Option(help="With `synthesis/dialogues`: how many to pass over.", min=0)] = 0,
+    edited: Annotated[
+        Path | None, typer.Option("--import", help="With `synthesis/dialogues`: take an edited file over.")
+    ] = None,
+    editor: Annotated[str | None, typer.Option(help="Who edited it; the login name if left out.")] = None,
     against: Annotated[
         str | None,
         typer.Option(help="With `evaluation`: a release, [NAME@]REVISION, to compare the newest report with."),
@@ -115,20 +122,27 @@ def show(
     export: Annotated[
         tuple[str, Path] | None,
         typer.Option(
-            metavar="HARNESS FOLDER",
-            help="With `evaluation/items` or `mixture/leak-guard`: write the questions for `lm-eval` or `inspect`.",
+            metavar="FORMAT PATH",
+            help="With `evaluation/items` or `mixture/leak-guard`: write the questions for `lm-eval` or `inspect`; "
+            "with `synthesis/dialogues`: `jsonl`, a file to edit.",
         ),
     ] = None,
     store: StoreOption = None,
     json: Json = False,
 ) -> None:
-    """Show what a step made last: counts, inputs, files and its first records."""
+    """Show what a step made last: counts, inputs, files and its first records; dialogues with source and scores."""
     from deployments.showing import find, show_artifacts
     from tasks.base.store import Store
 
     place = Store(store or DEFAULT_STORE)
     found = find(place, what)
-    if against is not None:
+    if what == DIALOGUES:
+        from deployments.reviewing import Review, review
+
+        review(place, found[0], Review(method, start, records, export, edited, editor or getpass.getuser()), json)
+    elif method or start or edited or editor:
+        raise InputError(f"{what}: only {DIALOGUES} has --method, --start, --import and --editor")
+    elif against is not None:
         from deployments.comparing import show_against
 
         show_against(place, found, against, json)
@@ -137,7 +151,7 @@ def show(
 
         export_questions(place, found, *export)
     else:
-        show_artifacts(place, found, records, json)
+        show_artifacts(place, found, 3 if records is None else records, json)
 
 
 @app.command()

@@ -8,5 +8,8 @@ import typer
 
 DEFAULT_STORE = "./.rawtune"
 
+DIALOGUES = "synthesis/dialogues"
+"""The step whose records people read one by one and edit."""
+
 StoreOption = Annotated[str | None, typer.Option("--store", help="Artifact store: a folder or s3://bucket/prefix.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

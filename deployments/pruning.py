@@ -1,7 +1,8 @@
 """`rawtune prune`: frees what no release and no recent run needs.
 
-Kept are: everything that a release rests on, everything made or read by a step of the last days, and what is younger
-than a day (a run may be about to write its manifest). The cache goes by age alone; it is made again when needed.
+Kept are: everything that a release rests on, what people have corrected by hand, everything made or read by a step of
+the last days, and what is younger than a day (a run may be about to write its manifest). The cache goes by age alone;
+it is made again when needed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ DAY_SECONDS: Final = 86_400.0
 
 RELEASES: Final = ("release/publish",)
 """Steps whose artifacts are kept for good, with all that they rest on."""
+
+BY_HAND: Final = ("synthesis/corrections",)
+"""Steps whose own artifacts are kept for good: what people have written is not made again."""
 
 LEFTOVERS: Final = ("suspect", "tmp")
 """Folders of damaged blobs and of unfinished writes."""
@@ -49,6 +53,7 @@ def prune(store: Store, keep_days: float, dry: bool = False) -> Pruned:
     oldest = time.time() - keep_days * DAY_SECONDS
     manifests = list(_manifests(store))
     kept = _reachable([one for _, one in manifests], {id(one) for path, one in manifests if _keeps(path, one, oldest)})
+    kept |= {one.sha256 for _, one in manifests if one.step in BY_HAND}
     gone = [path for path, one in manifests if one.sha256 not in kept]
     blobs = [blob for blob in _children(store.root / "cas") if blob.name not in kept and _age_over(blob, DAY_SECONDS)]
     left = [

@@ -55,14 +55,14 @@ def _print(store: Store, manifest: Manifest, records: int) -> None:
     say(f"  {escape(str(store.blob(manifest.sha256)))}", highlight=False)
     for title, facts in (("counts", manifest.counts), ("resolved", manifest.resolved)):
         for name, value in facts.items():
-            say(f"  {title:<9}{escape(name)}: {escape(_plain(value))}", highlight=False)
+            say(f"  {title:<9}{escape(name)}: {escape(plain(value))}", highlight=False)
     for name, value in manifest.inputs.items():
         for reference in value if isinstance(value, list) else [value]:
             say(f"  input    {name}: {reference['step']} {reference['sha256'][:12]}", highlight=False)
     for file in manifest.files:
         say(f"  file     {escape(file.path)}: {file.bytes:,} bytes", highlight=False)
     for line in _first_records(store, manifest, records):
-        say(escape(_plain(json.loads(line))), highlight=False)
+        say(escape(plain(json.loads(line))), highlight=False)
 
 
 def _first_records(store: Store, manifest: Manifest, number: int) -> list[str]:
@@ -75,7 +75,10 @@ def _first_records(store: Store, manifest: Manifest, number: int) -> list[str]:
         return list(itertools.islice(reader, number))
 
 
-def _plain(value: Any) -> str:
-    """JSON on one line with control characters escaped, so that hostile text cannot drive the terminal."""
+def plain(value: Any, lines: bool = False) -> str:
+    """JSON on one line, or text with its own lines, control characters escaped: hostile text cannot drive the
+    terminal.
+    """
     text = json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value
-    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
+    kept = "\n\t" if lines else ""
+    return "".join(char if char.isprintable() or char in kept else f"\\u{ord(char):04x}" for char in text)

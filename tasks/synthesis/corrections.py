@@ -8,7 +8,7 @@ the dialogue has changed, it is reported as stale and not applied.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from tasks.base.records import Dialogue, Message, Record, Verdict
 
@@ -26,10 +26,18 @@ class Correction(Record):
 
 
 class Corrections:
-    """Corrections ready to apply."""
+    """Corrections ready to apply.
 
-    def __init__(self, corrections: Iterable[Correction]) -> None:
-        self._waiting = {correction.id: correction for correction in corrections}
+    Args:
+        corrections: of every dialogue that anybody has corrected in the store.
+        repos: repositories of the split; what concerns others is no business of this run.
+    """
+
+    def __init__(self, corrections: Iterable[Correction], repos: Set[str]) -> None:
+        beginnings = tuple(f"{repo}/" for repo in repos)
+        self._waiting = {
+            correction.id: correction for correction in corrections if correction.id.startswith(beginnings)
+        }
 
     def applied(self, dialogue: Dialogue) -> Dialogue | Verdict:
         """The dialogue as corrected, with the editor in its provenance; a verdict if it was dropped."""

@@ -48,11 +48,12 @@ METHODS: dict[str, Method] = {
 }
 
 
-def subjects(run: StepRun, documents: Artifact) -> Iterator[Subject]:
-    """Every document of both sides with the index of all, in stored order."""
+def subjects(run: StepRun, documents: Artifact, repos: set[str]) -> Iterator[Subject]:
+    """Every document of both sides with the index of all, in stored order; adds their repositories to `repos`."""
     index = Index(run.checkout(documents))
     for split, name in FILES.items():
         for document in run.read(documents, Document, name):
+            repos.add(document.repo)
             yield Subject(document, split, document.id in index.pages, index)
 
 
@@ -77,12 +78,12 @@ def dialogues(run: StepRun, documents: Artifact, params: SynthesisParams, correc
     methods = [METHODS[name] for name in params.methods]
     intake = _Intake(run, sum(documents.counts.get(name.removesuffix(".jsonl"), 0) for name in FILES.values()))
     if params.provider == "template":
-        for subject in subjects(run, documents):
+        for subject in subjects(run, documents, intake.repos):
             applying = [method for method in methods if method.applies(subject)]
             intake.take([result for method in applying for result in from_template(subject, method, params)])
     else:
         asyncio.run(_ask(run, documents, methods, params, intake))
-    corrected = Corrections(read_records(run.store, corrections, Correction) if corrections else ())
+    corrected = Corrections(read_records(run.store, corrections, Correction) if corrections else (), intake.repos)
     run.write(_finished(run, intake.spool, corrected))
     if intake.spool.scores:
         run.write(sorted(intake.spool.scores, key=attrgetter("id")), "scores.jsonl")
@@ -97,6 +98,7 @@ class _Intake:
         self.spool = Spool()
         self.done = 0
         self.facts: dict[str, float] = {}
+        self.repos: set[str] = set()
 
     def take(self, results: Iterable[Curated | Verdict]) -> None:
         for result in results:
@@ -121,7 +123,7 @@ async def _ask(
 
         try:
             at_once = params.batch_requests if params.batch else params.concurrency
-            await write_all(subjects(run, documents), methods, desk, params, at_once, take)
+            await write_all(subjects(run, documents, intake.repos), methods, desk, params, at_once, take)
         finally:
             run.ledger(
                 "spend",

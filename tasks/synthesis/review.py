@@ -1,13 +1,14 @@
 """Human review: page through dialogues with their source, export them to a file, import what a person changed.
 
-    rows = reviewed(store, dialogues, documents, method="page_qa", start=0, count=10)
-    export(store, dialogues, documents, Path("dialogues.jsonl"))
-    corrections = import_edits(store, dialogues, Path("dialogues.jsonl"), editor="ana")
+    rawtune show synthesis/dialogues --method page_qa
+    rawtune show synthesis/dialogues --export jsonl dialogues.jsonl
+    rawtune show synthesis/dialogues --import dialogues.jsonl --editor ana
 
 The exported file has one JSON object per dialogue: `id`, `question`, `answer`, then for reading only `source` (the
 lines that the answer rests on), `scores`, `provenance`. A person edits question or answer, sets `"drop": true`, or
 adds a `"note"`; lines that are
-left as they are or deleted mean no correction. The step `synthesis/dialogues` applies corrections (see
+left as they are or deleted mean no correction, and the line of a dialogue that was dropped before brings it back. The
+step `synthesis/dialogues` applies corrections (see
 `corrections.py`).
 """
 
@@ -155,6 +156,11 @@ def corrections(run: StepRun, dialogues: Artifact, params: EditParams, earlier: 
     originals = {dialogue.id: dialogue for dialogue in run.read(dialogues, Dialogue) if dialogue.id in edits}
     for identifier, (number, edited) in edits.items():
         original = originals.get(identifier)
+        if original is None and identifier in kept and kept[identifier].messages is None:
+            if not edited.drop:  # it had been dropped; whoever keeps its line wants it back
+                del kept[identifier]
+                run.count("restored")
+            continue
         if original is None:
             raise InputError(f"{params.path}: line {number} names {identifier}, which is not among the dialogues")
         # What was shown may have been corrected before; the correction must match what the machine makes.

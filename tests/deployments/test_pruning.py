@@ -25,6 +25,11 @@ def release(run: StepRun, adapter: Artifact) -> None:
     run.path("README.md").write_text("a card")
 
 
+@step("synthesis/corrections", "1")
+def correct(run: StepRun, dialogues: Artifact) -> None:
+    run.write([Verdict(id="a", reason="by hand", detail="")])
+
+
 def age(store: Store, seconds: float) -> None:
     """Makes everything in the store that much older."""
     for path in Path(store.root.path).rglob("*"):
@@ -52,6 +57,15 @@ def test_prune_keeps_releases_with_all_they_rest_on_and_recent_work(store: Store
     assert not cached.exists()
     assert make.direct(store, text="forgotten").sha256 == old.sha256
     assert prune(store, 90).bytes == 0
+
+
+def test_prune_keeps_corrections_but_not_what_they_were_made_of(store: Store):
+    dialogues = make.direct(store, text="dialogues")
+    corrections = correct.direct(store, dialogues=dialogues)
+    age(store, OLD)
+    prune(store, 90)
+    assert [exists(store, one) for one in (dialogues, corrections)] == [False, True]
+    assert next(store.manifests("synthesis/corrections")).sha256 == corrections.sha256
 
 
 def test_prune_leaves_a_blob_whose_manifest_is_about_to_come(store: Store):

@@ -93,6 +93,33 @@ def test_correction_of_a_changed_document_is_stale_and_not_applied(
     assert ("correction-stale", whole.id) in {(verdict.reason, verdict.id) for verdict in read_verdicts(store, again)}
 
 
+def test_dropped_dialogue_comes_back_when_its_line_is_imported_again(
+    store: Store, split: Artifact, tmp_path: Path
+) -> None:
+    made = dialogues.direct(store, documents=split, params=PARAMS)
+    first = next(iter(by_id(store, made)))
+    path = tmp_path / "edited.jsonl"
+    for drop in (True, False):
+        path.write_text(json.dumps({"id": first, "drop": drop}), "utf-8")
+        import_edits(store, made, path, editor="ana")
+        made = dialogues.direct(store, documents=split, params=PARAMS, corrections=latest_corrections(store))
+        assert (first in by_id(store, made)) is not drop
+
+
+def test_corrections_of_another_repository_change_nothing(
+    store: Store, split: Artifact, make_split: MakeSplit, tmp_path: Path
+) -> None:
+    made = dialogues.direct(store, documents=split, params=PARAMS)
+    path = tmp_path / "edited.jsonl"
+    path.write_text(json.dumps({"id": next(iter(by_id(store, made))), "answer": "Better."}), "utf-8")
+    corrections = import_edits(store, made, path, editor="ana")
+    other = make_split([document("README.md", "# Boat\n\nA boat floats on the water.\n", repo="octo/boat")])
+    plain = dialogues.direct(store, documents=other, params=PARAMS)
+    corrected = dialogues.direct(store, documents=other, params=PARAMS, corrections=corrections)
+    assert plain.counts["records"] > 0
+    assert corrected.sha256 == plain.sha256
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
