@@ -47,7 +47,9 @@ def review(store: Store, manifest: Manifest, asked: Review, as_json: bool) -> No
     elif asked.edited is not None:
         _import(store, dialogues, asked.edited, asked.editor, as_json)
     elif as_json:
-        rows = reviewed(store, dialogues, documents, asked.method, asked.start, asked.records or PAGE)
+        rows = reviewed(
+            store, dialogues, documents, asked.method, asked.start, PAGE if asked.records is None else asked.records
+        )
         found = manifest.model_dump(mode="json") | {"uri": dialogues.uri, "dialogues": [_document(row) for row in rows]}
         sys.stdout.write(json.dumps([found], ensure_ascii=False) + "\n")
     else:
