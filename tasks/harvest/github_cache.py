@@ -1,6 +1,7 @@
 """What is kept of GitHub between runs, in the store's cache: the index of pull requests and their threads.
 
     cache/github/<host>/<owner>/<name>/index.json
+    cache/github/<host>/<owner>/<name>/line.json
     cache/github/<host>/<owner>/<name>/threads/<thousand>/<number>.json
 
 Deleting it costs requests, never records: a cold and a warm run give the same bytes.
@@ -74,6 +75,18 @@ class GithubCache:
         """Keeps the index for the next run."""
         write_text(self.folder / "index.json", index.model_dump_json())
 
+    def line(self) -> dict[str, list[Any]]:
+        """What was seen of the default branch's first-parent line (`github_objects.RestCommit`), by sha."""
+        try:
+            found: dict[str, list[Any]] = json.loads((self.folder / "line.json").read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return found
+
+    def keep_line(self, commits: dict[str, list[Any]]) -> None:
+        """Keeps more of that line."""
+        write_text(self.folder / "line.json", json.dumps(self.line() | commits))
+
     def forget(self, number: int) -> None:
         """Takes a pull request that is gone out of the index."""
         index = self.index()
@@ -92,6 +105,18 @@ class GithubCache:
     def keep_thread(self, thread: dict[str, Any], folder: str = "threads") -> None:
         """Keeps a thread (or, under `details`, what a list said of it)."""
         write_text(self._path(thread["number"], folder), json.dumps(thread, ensure_ascii=False))
+
+    def of_head(self, kind: str, number: int, head: str | None) -> list[Any] | None:
+        """Kept files or commits of a pull request, if they are those of this head."""
+        try:
+            found = json.loads(self._path(number, kind).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return found["items"] if found["head"] == head else None
+
+    def keep_of_head(self, kind: str, number: int, head: str | None, items: list[Any]) -> None:
+        """Keeps files or commits of a pull request."""
+        write_text(self._path(number, kind), json.dumps({"head": head, "items": items}, ensure_ascii=False))
 
     def _path(self, number: int, folder: str) -> Path:
         return self.folder / folder / f"{number // 1000:04d}" / f"{number}.json"

@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit
 
 from tasks.base.errors import InputError, SourceError
 from tasks.harvest.credentials import github_token
+from tasks.harvest.github_links import next_query
 from tasks.harvest.params import GithubParams
 
 MAX_TRIES: Final = 8
@@ -85,15 +85,19 @@ class Client:
             seconds_between_writes=None,
         ).requester
 
-    def get(self, path: str, parameters: Mapping[str, Any] | None = None, etag: str | None = None) -> Answer:
-        """One REST resource below the repository (`""`, `/pulls`, …); with `etag`, possibly a 304 without data.
+    def get(
+        self, path: str, parameters: Mapping[str, Any] | None = None, etag: str | None = None, absent: bool = False
+    ) -> Answer:
+        """One REST resource below the repository (`""`, `/pulls`, …).
+
+        With `etag` possibly a 304 without data; with `absent` possibly a 404.
 
         Raises:
             InputError: GitHub refuses: which permission or name is wrong.
             SourceError: it fails again and again, or a limit's reset lies beyond `max_wait`.
         """
         headers = {"If-None-Match": etag} if etag else {}
-        return self._send("GET", f"/repos/{self.repo}{path}", dict(parameters or {}), headers, None)
+        return self._send("GET", f"/repos/{self.repo}{path}", dict(parameters or {}), headers, None, absent)
 
     def pages(
         self, path: str, parameters: Mapping[str, Any] | None = None, etag: str | None = None
@@ -156,7 +160,13 @@ class Client:
         self._again(self._partial, f"partial data ({said})", "GraphQL")
 
     def _send(
-        self, verb: str, path: str, parameters: dict[str, Any], headers: dict[str, str], body: dict[str, Any] | None
+        self,
+        verb: str,
+        path: str,
+        parameters: dict[str, Any],
+        headers: dict[str, str],
+        body: dict[str, Any] | None,
+        absent: bool = False,
     ) -> Answer:
         from requests.exceptions import RequestException
 
@@ -189,7 +199,7 @@ class Client:
                 failures += 1
                 self._again(failures, f"status {status}", path)
                 continue
-            if status in (200, 304):
+            if status in (200, 304) or (absent and status == 404):
                 return answer
             raise self._refusal(answer, path, verb)
 
@@ -253,25 +263,6 @@ class Client:
                 f"sources.repo: GitHub has no repository {self.repo}, {seen} (status {answer.status} from {path})"
             )
         return SourceError(f"GitHub answers {answer.status} to {path}: {said}")
-
-
-def next_query(link: str) -> dict[str, Any] | None:
-    """The query parameters of the `next` page in a `Link` header."""
-    for part in link.split(","):
-        address, _, relation = part.partition(";")
-        if 'rel="next"' in relation:
-            return dict(parse_qsl(urlsplit(address.strip().strip("<>")).query))
-    return None
-
-
-def last_page(link: str) -> int | None:
-    """The number of the last page that a `Link` header names, if it does."""
-    for part in link.split(","):
-        address, _, relation = part.partition(";")
-        if 'rel="last"' in relation:
-            page = dict(parse_qsl(urlsplit(address.strip().strip("<>")).query)).get("page", "")
-            return int(page) if page.isdigit() else None
-    return None
 
 
 def _json(text: str, status: int) -> Any:

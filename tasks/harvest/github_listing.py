@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 from tasks.harvest.github_cache import GithubCache, Listed
-from tasks.harvest.github_client import PAGE, Answer, Client, QueryTooLargeError, last_page
+from tasks.harvest.github_client import PAGE, Answer, Client, QueryTooLargeError
+from tasks.harvest.github_links import last_page
 from tasks.harvest.github_rest import detail
 
 Order = Literal["created", "updated"]

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tasks.harvest.github_cache import GithubCache
-from tasks.harvest.github_client import Client, last_page
+from tasks.harvest.github_client import Client
+from tasks.harvest.github_links import last_page
 from tasks.harvest.params import PullReference
 
 Item = dict[str, Any]
@@ -56,13 +57,17 @@ def rest_threads(client: Client, cache: GithubCache, references: Sequence[PullRe
 
 
 def rest_files(client: Client, number: int) -> list[Item]:
-    """Changed files of a pull request by the files API, for a head that git does not give; at most 3,000."""
+    """Changed files of a pull request by the files API, for a head that git does not give; at most 3,000.
+
+    `left_out` marks a file whose patch was too large for GitHub.
+    """
     return [
         {
             "path": item["filename"],
             "status": item["status"],
             "previous_path": item.get("previous_filename"),
             "patch": item.get("patch"),
+            "left_out": "patch" not in item and item.get("changes", 0) > 0,
         }
         for item in client.items(f"/pulls/{number}/files")
     ]
@@ -71,7 +76,8 @@ def rest_files(client: Client, number: int) -> list[Item]:
 def rest_commits(client: Client, number: int) -> list[Item]:
     """Commits of a pull request, the oldest first; at most 250, as GitHub has it."""
     return [
-        {"sha": item["sha"], "message": item["commit"]["message"]} for item in client.items(f"/pulls/{number}/commits")
+        {"sha": item["sha"], "message": item["commit"]["message"].rstrip("\n")}
+        for item in client.items(f"/pulls/{number}/commits")
     ]
 
 

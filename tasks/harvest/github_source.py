@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Final, NamedTuple
 
 from tasks.base.errors import InputError, SourceError
@@ -11,6 +12,7 @@ from tasks.harvest.github_cache import GithubCache, Index
 from tasks.harvest.github_client import Client, UnavailableError
 from tasks.harvest.github_index import choose, refresh
 from tasks.harvest.github_listing import Lister
+from tasks.harvest.github_objects import RestCommit, commit_at
 from tasks.harvest.mirror import HEADS, PULLS, RefusedError, mirror_of, open_source, remote_head, update_mirror
 from tasks.harvest.opened import Opened
 from tasks.harvest.params import GithubParams, PullReference, Remote, SourceParams
@@ -19,13 +21,18 @@ PHASE: Final = "harvest/resolve"
 """Name under which a wait is shown that happens before the first step."""
 
 
+logger = logging.getLogger(__name__)
+
+
 class OnGithub(NamedTuple):
     """What GitHub and its git server said."""
 
     opened: Opened
-    """The mirror; it has the trunk's history and the selected heads."""
+    """The mirror; it has the trunk's history and the selected heads, unless git was refused."""
     web_url: str
     selection: tuple[PullReference, ...]
+    commit: RestCommit | None
+    """The snapshot's commit, where git was refused."""
 
 
 def open_github(source: SourceParams, github: GithubParams, until: int, store: Store) -> OnGithub:
@@ -56,22 +63,50 @@ def open_github(source: SourceParams, github: GithubParams, until: int, store: S
         index = index.model_copy(update={"clone_url": facts["clone_url"], "web_url": facts["html_url"]})
     cache.keep_index(index)
     remote = Remote(url=index.clone_url, repo=source.repo, github=github)
-    trunk = trunk or _ask_git(remote, source.repo)
+    opened, commit = None, None
+    if github.contents != "rest":
+        try:
+            opened = _by_git(remote, trunk, source.repo, selection, cache, index, store)
+        except RefusedError as error:
+            if github.contents == "git":
+                raise _no_clone(source.repo, remote, error) from error
+            logger.warning("%s cannot be cloned (%s): its files and diffs are read by REST", source.repo, error)
+    if opened is None:
+        remote = remote.model_copy(update={"by": "rest"})
+        trunk, commit = commit_at(client, cache, trunk, until)
+        mirror = mirror_of(remote, store)
+        opened = Opened(mirror, trunk, open_source(str(mirror), store), remote)
+    if waited:
+        emit(Event(PHASE, "finished", state="Completed"))
+    return OnGithub(opened, index.web_url, selection, commit)
+
+
+def _by_git(
+    remote: Remote,
+    trunk: str | None,
+    repo: str,
+    selection: tuple[PullReference, ...],
+    cache: GithubCache,
+    index: Index,
+    store: Store,
+) -> Opened:
+    """The mirror, brought up to date by git.
+
+    Raises:
+        RefusedError: git may not read the repository.
+    """
+    trunk = trunk or remote_head(remote)
+    if trunk is None:
+        raise InputError(f"sources.repo: {repo} is an empty repository; name one with at least one commit")
     mirror = mirror_of(remote, store)
     opened = Opened(mirror, trunk, open_source(str(mirror), store), remote)
     heads = {item.number: item.head for item in selection if item.head}
     missing = opened.view.absent([trunk, *heads.values()]) - set(index.lost_heads)
     if missing:
-        numbers = [number for number, head in heads.items() if head in missing]
-        try:
-            _fetch(remote, store, numbers)
-        except RefusedError as error:
-            raise _no_clone(source.repo, remote, error) from error
+        _fetch(remote, store, [number for number, head in heads.items() if head in missing])
         if lost := opened.view.absent([trunk, *heads.values()]):
             cache.keep_index(index.model_copy(update={"lost_heads": tuple(sorted(lost))}))
-    if waited:
-        emit(Event(PHASE, "finished", state="Completed"))
-    return OnGithub(opened, index.web_url, selection)
+    return opened
 
 
 def _list(
@@ -89,16 +124,6 @@ def _list(
     return refresh(index, Lister(client, cache, "rest"), source.pulls, until), None
 
 
-def _ask_git(remote: Remote, repo: str) -> str:
-    try:
-        trunk = remote_head(remote)
-    except RefusedError as error:
-        raise _no_clone(repo, remote, error) from error
-    if trunk is None:
-        raise InputError(f"sources.repo: {repo} is an empty repository; name one with at least one commit")
-    return trunk
-
-
 def _fetch(remote: Remote, store: Store, numbers: list[int]) -> None:
     named = [f"+refs/pull/{number}/head:refs/pull/{number}/head" for number in numbers]
     try:
@@ -112,5 +137,5 @@ def _fetch(remote: Remote, store: Store, numbers: list[int]) -> None:
 def _no_clone(repo: str, remote: Remote, error: RefusedError) -> InputError:
     return InputError(
         f"sources.repo: {repo} cannot be cloned from {remote.url} ({error});"
-        " the token needs the permission contents=read"
+        " the token needs the permission contents=read, or set github.contents to rest"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tasks.base.errors import SourceError
@@ -72,11 +72,23 @@ class Threads:
 
     def files(self, reference: PullReference) -> list[Item]:
         """Changed files by the files API, where git has no head."""
-        return rest_files(self._connect(), reference.number)
+        found = self._of_head("files", reference, rest_files)
+        if left_out := sum(item["left_out"] for item in found):
+            self._run.count("patches_left_out", left_out)
+        return [{name: value for name, value in item.items() if name != "left_out"} for item in found]
 
     def commits(self, reference: PullReference) -> list[Item]:
         """Commits by the API, where git has no head."""
-        return rest_commits(self._connect(), reference.number)
+        return self._of_head("commits", reference, rest_commits)
+
+    def _of_head(self, kind: str, reference: PullReference, read: Callable[[Client, int], list[Item]]) -> list[Item]:
+        """What the API says of a head, asked once for each head."""
+        assert self._cache is not None
+        found = self._cache.of_head(kind, reference.number, reference.head)
+        if found is None:
+            found = read(self._connect(), reference.number)
+            self._cache.keep_of_head(kind, reference.number, reference.head, found)
+        return found
 
     def _ask(self, missing: Sequence[PullReference], github: GithubParams) -> Iterator[Item]:
         client = self._connect()

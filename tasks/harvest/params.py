@@ -57,6 +57,10 @@ class GithubParams(Params):
     """Name of a Prefect Secret block that holds the token; null = `GITHUB_TOKEN`, or no token where that is unset."""
     threads: Annotated[Literal["auto", "graphql", "rest"], EXECUTION] = "auto"
     """How comments and reviews are read; `auto` is GraphQL with a token, REST without one or where GraphQL fails."""
+    contents: Annotated[Literal["auto", "git", "rest"], EXECUTION] = "auto"
+    """How files and diffs are read: `git`; `rest`, a request per new file, two per new pull request head, no wiki;
+    `auto`, git, or REST where the git server refuses.
+    """
     max_wait: Annotated[float, EXECUTION] = Field(3_900, ge=0)
     """Seconds that one wait for a rate limit may last; GitHub's primary limit resets hourly."""
     secondary_wait: Annotated[float, EXECUTION] = Field(60, gt=0)
@@ -88,6 +92,8 @@ class Remote(Params):
     url: str
     repo: str = ""
     """OWNER/NAME on GitHub; empty for plain git."""
+    by: Literal["git", "rest"] = "git"
+    """Whether its objects come by git or, where that is refused, from GitHub's API."""
     github: GithubParams | None = None
     """How the token is found; null for plain git, which gets none."""
 
@@ -107,6 +113,13 @@ class ResolvedSnapshot(Params):
     """Git directory to read from: the source itself where it is local, else its mirror in the store's cache."""
     remote: Annotated[Remote | None, EXECUTION] = None
     """Where the mirror gets blobs that it lacks; null = it lacks none."""
+    tree: Annotated[str | None, EXECUTION] = None
+    """The revision's tree, where the mirror lacks the commit itself: it was read by REST."""
+
+    @property
+    def listed(self) -> str:
+        """The commit or tree that lists the files."""
+        return self.tree or self.revision
 
 
 class PullReference(Params):
@@ -152,6 +165,8 @@ class ResolvedWiki(Params):
     web_url: str | None
     location: Annotated[str | None, EXECUTION] = None
     remote: Annotated[Remote | None, EXECUTION] = None
+    needs_git: bool = False
+    """Whether there may be one that could not be read, because git is refused and the API has no wikis."""
 
 
 class ResolvedSource(Params):

@@ -1,8 +1,8 @@
 """harvest/pulls: each selected pull request becomes one document with its thread and its changes.
 
 In: the selection that `resolve` made. Out: `records.jsonl` of documents, kind `pull`, sorted by id. A document's text
-is the description; `meta` has number, state, merged_at, author, labels, commits (sha, message), comments, reviews,
-review_comments and files (path, status, previous_path, patch).
+is the description; `meta` has number, state, merged_at, author, labels, commits (sha, message without line ends at its
+end, where git and the API differ), comments, reviews, review_comments and files (path, status, previous_path, patch).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tasks.harvest.mirror import fetch_blobs, open_source
 from tasks.harvest.params import PullReference, ResolvedPulls
 from tasks.harvest.repository import Repository
 
-VERSION: Final = "2026.11.24"
+VERSION: Final = "2026.11.24.2"
 
 Item = dict[str, Any]
 
@@ -44,8 +44,9 @@ def comparisons(repository: Repository, source: ResolvedPulls) -> Iterator[Compa
     reader = ObjectReader(str(repository.folder))
     merged = merges(repository, source.trunk) if source.remote is None or source.remote.github is None else {}
     empty = repository.run("hash-object", "-t", "tree", "--stdin", stdin=b"").decode().strip()
+    by_rest = source.remote is not None and source.remote.by == "rest"
     for reference in sorted(source.selection, key=lambda reference: reference.number):
-        if reference.head is None or reference.head not in reader:
+        if reference.head is None or reference.head not in reader or by_rest:
             yield reference
             continue
         base = reference.fork or fork_point(reader, reference, source.trunk, merge_parent(reader, reference))
@@ -85,7 +86,7 @@ def pulls(run: StepRun, source: ResolvedPulls) -> None:
         for item in found:
             if isinstance(item, Comparison):
                 files = [change.meta() for change in diffs.changes(item.trees)]
-                commits = [{"sha": commit.sha, "message": commit.message} for commit in item.commits]
+                commits = [{"sha": commit.sha, "message": commit.message.rstrip("\n")} for commit in item.commits]
                 thread = threads.of(item.reference) if threads.on_github else thread_of_git(item)
                 yield document(source, item.reference, thread, commits, files)
             elif threads.on_github:

@@ -19,8 +19,10 @@ from tasks.base.steps import step
 from tasks.harvest.blob_cache import BlobCache, Contents
 from tasks.harvest.decoding import LFS_POINTER, decode
 from tasks.harvest.file_kinds import Finding, attribute_kinds, content_kind, path_kind
+from tasks.harvest.github_client import Client
+from tasks.harvest.github_objects import rebuild_tree, write_blobs
 from tasks.harvest.mirror import fetch_blobs, open_source
-from tasks.harvest.params import FileKind, ResolvedSnapshot, SnapshotParams
+from tasks.harvest.params import FileKind, Remote, ResolvedSnapshot, SnapshotParams
 from tasks.harvest.paths import display_path
 from tasks.harvest.repository import Repository, git
 
@@ -96,8 +98,8 @@ def read_files(
         params: which files.
         blobs: reads contents; by default from the repository.
     """
-    entries = tree_entries(repository, source.revision)
-    stated = stated_kinds(repository, source.revision, entries)
+    entries = tree_entries(repository, source.listed)
+    stated = stated_kinds(repository, source.listed, entries)
     unread = [_dropped_unread(entry, params, stated.get(entry.raw_path, {})) for entry in entries]
     read = blobs or repository.blobs
     contents = read([entry.object_id for entry, drop in zip(entries, unread, strict=True) if drop is None])
@@ -115,10 +117,12 @@ def read_files(
 def snapshot(run: StepRun, source: ResolvedSnapshot, params: SnapshotParams) -> None:
     """Writes the documents of one commit and a verdict for everything else in its tree."""
     repository = open_source(source.location, run.store)
-    fetched = 0
-    if source.remote is not None:
-        wanted = [entry.object_id for entry in tree_entries(repository, source.revision) if _wanted(entry, params)]
-        fetched = fetch_blobs(repository, source.remote, run.store, wanted)
+    asked = {"blobs_fetched": 0}
+    if source.remote is not None and source.remote.by == "rest":
+        source, asked = _complete_by_rest(run, repository, source, source.remote, params)
+    elif source.remote is not None:
+        wanted = [entry.object_id for entry in tree_entries(repository, source.listed) if _wanted(entry, params)]
+        asked["blobs_fetched"] = fetch_blobs(repository, source.remote, run.store, wanted)
     cache = BlobCache(run.cache("blobs"), repository)
 
     def documents() -> Iterator[Document]:
@@ -134,7 +138,35 @@ def snapshot(run: StepRun, source: ResolvedSnapshot, params: SnapshotParams) -> 
                 note(f"{source.repo}/file/{found.path}", found.reason, found.detail)
 
     run.write(documents())
-    run.ledger("harvest", blobs_fetched=fetched, blobs_read=cache.blobs_read)
+    run.ledger("harvest", blobs_read=cache.blobs_read, **asked)
+
+
+def _complete_by_rest(
+    run: StepRun, repository: Repository, source: ResolvedSnapshot, remote: Remote, params: SnapshotParams
+) -> tuple[ResolvedSnapshot, dict[str, int]]:
+    """Has GitHub's API fill the mirror with what the snapshot reads; counts what came that way.
+
+    Returns the snapshot with the tree as it was rebuilt, and what was asked for.
+    """
+    assert remote.github is not None
+    assert source.tree is not None
+    mirror = Path(source.location)
+
+    def waiting(left: float, why: str) -> None:
+        run.progress(0, unit="files", waiting=round(left), why=why)
+
+    client = Client(remote.github, remote.repo, waiting)
+    tree = source.tree
+    if repository.absent([tree]):
+        tree = rebuild_tree(client, mirror, tree)
+    if tree != source.tree:
+        run.count("trees_not_exact")
+    entries = tree_entries(repository, tree)
+    run.count("entries_by_rest", len(entries))
+    wanted = [entry.object_id for entry in entries if _wanted(entry, params)]
+    missing = sorted(repository.absent(wanted))
+    write_blobs(client, mirror, missing, lambda done: run.progress(done, len(missing), "files by REST"))
+    return source.model_copy(update={"tree": tree}), {"blobs_fetched": len(missing), "requests": client.requests}
 
 
 def _dropped_unread(entry: Entry, params: SnapshotParams, stated: Stated) -> Dropped | None:

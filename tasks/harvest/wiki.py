@@ -83,6 +83,8 @@ def read_pages(repository: Repository, source: ResolvedWiki) -> Iterator[Documen
 @step("harvest/wiki", VERSION)
 def wiki(run: StepRun, source: ResolvedWiki) -> None:
     """Writes the documents of the wiki's pages; none where there is no wiki."""
+    if source.needs_git:
+        run.verdict(f"{source.repo}/wiki", "needs-git", "a wiki can be read by git only, which is refused")
     if source.revision is None or source.location is None:
         run.write([])
         return

@@ -83,7 +83,7 @@ def test_harvest_force_pushed_head_gives_the_new_diff(store: Store, github: Gith
 
     assert found.revision == pull.head
     assert [item["path"] for item in found.meta["files"]] == ["app.py"]
-    assert found.meta["commits"] == [{"sha": pull.head, "message": "Again\n"}]
+    assert found.meta["commits"] == [{"sha": pull.head, "message": "Again"}]
 
 
 def test_harvest_head_that_git_lacks_is_read_by_rest(store: Store, github: Github, town: Town) -> None:

@@ -66,7 +66,7 @@ def test_harvest_pull_with_everything_is_complete(store: Store, github: Github, 
             }
             for item in files_by_rest(town.repository, pull)
         ]
-        assert [item["message"] for item in meta["commits"]] == [f"Edit {pull.number}\n\nBecause of {pull.number}.\n"]
+        assert [item["message"] for item in meta["commits"]] == [f"Edit {pull.number}\n\nBecause of {pull.number}."]
 
 
 def test_harvest_patches_that_github_leaves_out_come_from_git(store: Store, github: Github, town: Town) -> None:

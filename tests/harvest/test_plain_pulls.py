@@ -91,7 +91,7 @@ def test_pulls_of_a_bare_repository_come_from_heads_and_merge_commits(store: Sto
             "patch": "@@ -0,0 +1 @@\n+no newline\n\\ No newline at end of file",
         },
     ]
-    assert [item["message"] for item in found[2].meta["commits"]] == ["wip\n", "wip 2\n"]
+    assert [item["message"] for item in found[2].meta["commits"]] == ["wip", "wip 2"]
 
 
 def test_pulls_without_heads_come_from_merge_and_squash_commits(store: Store, village: Path, tmp_path: Path) -> None:

@@ -129,14 +129,17 @@ def _reviews(number: int) -> list[Review]:
     return reviews[:2] + more if number % 50 == 0 else reviews[: number % 4]
 
 
-def resolved(store: Store, github: Github, threads: str = "auto", **source: object) -> ResolvedSource:
+def resolved(
+    store: Store, github: Github, threads: str = "auto", contents: str = "auto", **source: object
+) -> ResolvedSource:
     asked = SourceParams.model_validate({"repo": "town/hall", **source})
-    reached = {"api_url": github.url, "threads": threads, "secondary_wait": 0.05, "max_wait": 30, "timeout": 1}
+    quick = {"secondary_wait": 0.05, "max_wait": 30, "timeout": 1}
+    reached = {"api_url": github.url, "threads": threads, "contents": contents, **quick}
     return resolve_source(asked, GithubParams.model_validate(reached), NOW, store)
 
 
-def harvest(store: Store, github: Github, threads: str = "auto", **source: object) -> Made:
-    found = resolved(store, github, threads, **source)
+def harvest(store: Store, github: Github, threads: str = "auto", contents: str = "auto", **source: object) -> Made:
+    found = resolved(store, github, threads, contents, **source)
     assert found.pulls is not None
     assert found.wiki is not None
     asked = SourceParams.model_validate({"repo": "town/hall", **source})

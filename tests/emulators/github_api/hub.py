@@ -97,6 +97,8 @@ class Hub:
     """If set, only this token is accepted, and private repositories need it."""
     graphql: bool = True
     git: bool = True
+    max_tree_entries: int = 100_000
+    """A recursive tree with more is cut off."""
     hourly_limit: int = 5000
     used: int = 0
     resets_at: float = 0

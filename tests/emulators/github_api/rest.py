@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import re
-import subprocess
-from pathlib import Path
 from typing import Any, Final
 
+from tests.emulators.github_api import objects
 from tests.emulators.github_api.hub import Comment, Hub, Pull, Repository, Review, User
+from tests.emulators.github_api.objects import Missing, git
 
 Json = dict[str, Any]
 
 STATUSES: Final = {"A": "added", "D": "removed", "M": "modified", "R": "renamed", "T": "changed"}
-
-
-class Missing(Exception):
-    """404."""
 
 
 def resource(hub: Hub, api: str, path: str, query: dict[str, str]) -> Any:
@@ -27,17 +23,19 @@ def resource(hub: Hub, api: str, path: str, query: dict[str, str]) -> Any:
     if found := re.fullmatch(r"/repos/([^/]+/[^/]+)(/.*)?|/repositories/(\d+)(/.*)?", path):
         repository = hub.repository(found[1]) if found[1] else hub.by_id(int(found[3]))
         if repository is not None:
-            return _below(repository, api, (found[2] or found[4] or "").strip("/"), query)
+            return _below(hub, repository, api, (found[2] or found[4] or "").strip("/"), query)
     raise Missing(path)
 
 
-def _below(repository: Repository, api: str, rest: str, query: dict[str, str]) -> Any:
+def _below(hub: Hub, repository: Repository, api: str, rest: str, query: dict[str, str]) -> Any:
     if rest == "":
         return _repository(repository, api)
     if rest == "pulls":
         return _pulls(repository, api, query)
     if rest in ("pulls/comments", "issues/comments"):
         return _everywhere(repository, api, rest, query)
+    if rest == "commits" or rest.startswith("git/"):
+        return objects.resource(repository.folder, rest, query, hub.max_tree_entries)
     if found := re.fullmatch(r"(pulls|issues)/(\d+)(?:/(\w+))?", rest):
         pull = repository.pull(int(found[2]))
         if pull is None:
@@ -185,21 +183,17 @@ def files(repository: Repository, pull: Pull) -> list[Json]:
         after = listing.pop(0) if status[0] in "RC" else before
         options = ("diff", "-M", "--inter-hunk-context=1", base, pull.head, "--", *{before, after})
         patch = git(repository.folder, "-c", "diff.noprefix=false", *options)
-        item = {"filename": after, "status": STATUSES[status[0]]}
+        item: Json = {"filename": after, "status": STATUSES[status[0]]}
         if before != after:
             item["previous_filename"] = before
         start = patch.find("\n@@ ")
+        body = patch[start + 1 :] if start >= 0 else ""
+        item["changes"] = sum(line.startswith(("+", "-")) for line in body.splitlines())
         if start >= 0 and not pull.hidden_patches:
-            item["patch"] = patch[start + 1 :].removesuffix("\n")
+            item["patch"] = body.removesuffix("\n")
         found.append(item)
     return found
 
 
 def _base(repository: Repository, pull: Pull) -> str:
     return f"{pull.merge_commit}^1" if pull.merge_commit else pull.base
-
-
-def git(folder: Path, *arguments: str) -> str:
-    """Output of git in a repository."""
-    command = ["git", "-c", "safe.directory=*", "-C", str(folder), *arguments]
-    return subprocess.run(command, capture_output=True, check=True).stdout.decode("utf-8", "replace")

@@ -126,6 +126,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault.kind == "timeout":
             time.sleep(fault.wait)
             return False
+        elif fault.kind == "truncated" and ".git/" in path:
+            self._git(path, urlsplit(self.path).query, body, cut=20)
         elif fault.kind == "truncated":
             status, headers, data = self._api(path, urlsplit(self.path).query, body)
             self._send(status, headers, json.dumps(data).encode()[:-20])
@@ -199,7 +201,7 @@ class _Handler(BaseHTTPRequestHandler):
             return base64.b64decode(value).decode().partition(":")[2]
         return value or None
 
-    def _git(self, path: str, query: str, body: bytes) -> None:
+    def _git(self, path: str, query: str, body: bytes, cut: int = 0) -> None:
         name, _, rest = path.strip("/").partition(".git/")
         wiki = name.endswith(".wiki")
         hub = self.github.hub
@@ -231,7 +233,7 @@ class _Handler(BaseHTTPRequestHandler):
         head, _, content = done.stdout.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line)
         status = int(headers.pop("Status", "200").split()[0])
-        self._send(status, headers, content)
+        self._send(status, headers, content[: len(content) - cut])
 
     def _answer(self, status: int, headers: dict[str, str], data: Any) -> None:
         text = b"" if data is None else (data if isinstance(data, str) else json.dumps(data)).encode()
