@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -94,11 +95,19 @@ def problem(document: Document, draft: Draft, max_answer_characters: int) -> tup
 
 def missing_evidence(source: Document, draft: Draft) -> str:
     """The first piece of evidence that the span's lines (or, of a pull request, the whole of it) do not have."""
-    text = source_text(source)
-    if source.kind != "pull":
-        text = "\n".join(text.split("\n")[draft.span[0] - 1 : draft.span[1]])
-    squeezed = " ".join(text.split())
+    squeezed = _squeezed(source_text(source), None if source.kind == "pull" else draft.span)
     return next((piece for piece in draft.evidence if " ".join(piece.split()) not in squeezed), "")
+
+
+@lru_cache(maxsize=64)
+def _squeezed(text: str, lines: tuple[int, int] | None) -> str:
+    """Lines of a text with single spaces; remembered, because a fact has several wordings."""
+    return " ".join((text if lines is None else "\n".join(_lines(text)[lines[0] - 1 : lines[1]])).split())
+
+
+@lru_cache(maxsize=2)
+def _lines(text: str) -> list[str]:
+    return text.split("\n")
 
 
 def subject_problem(document: Document, source: Document, question: str) -> str:

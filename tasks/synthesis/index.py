@@ -55,7 +55,7 @@ class Structure:
         return found[0] if len(found) == 1 else None
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=1024)
 def structure(path: str, text: str) -> Structure:
     """The structure of a file; parsing takes about a millisecond, and neighbours are asked for again and again."""
     return Structure(tuple(definitions(path, text)), tuple(imports(path, text)), tuple(calls(path, text)))
