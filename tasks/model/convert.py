@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ def stub_from_gguf(request: dict[str, Any], report: Report) -> dict[str, Any]:
     from transformers import AutoModelForCausalLM, GgufConfig
 
     source, target = Path(request["gguf"]), Path(request["target"])
+    _read_once()
     model = AutoModelForCausalLM.from_pretrained(
         str(source.parent),
         gguf_file=source.name,
@@ -33,6 +35,7 @@ def stub_from_gguf(request: dict[str, Any], report: Report) -> dict[str, Any]:
 def tokenizer_from_gguf(request: dict[str, Any], report: Report) -> dict[str, Any]:
     """The tokenizer files alone: tokenizer.json, tokenizer_config.json, chat_template.jinja."""
     source, target = Path(request["gguf"]), Path(request["target"])
+    _read_once()
     _save_tokenizer(source, target)
     return {}
 
@@ -60,7 +63,27 @@ def random_llama(request: dict[str, Any], report: Report) -> dict[str, Any]:
     return {"parameters": sum(parameter.numel() for parameter in model.parameters())}
 
 
+def _read_once() -> None:
+    """Keeps what transformers 5.17 reads anew at every turn: the file's header four times (3 s each), the names of its
+    tensors once for every tensor.
+    """
+    import gguf
+
+    gguf.GGUFReader = functools.cache(gguf.GGUFReader)
+    gguf.get_tensor_name_map = functools.cache(gguf.get_tensor_name_map)
+
+
 def _save_tokenizer(source: Path, target: Path) -> None:
+    """The tokenizer with the special tokens that the file names: transformers 5.17 gives every GGUF tokenizer of this
+    kind its beginning token as end token, which a server that reads `eos_token` would never see.
+    """
+    import gguf
     from transformers import AutoTokenizer
 
-    AutoTokenizer.from_pretrained(str(source.parent), gguf_file=source.name).save_pretrained(target)
+    tokenizer = AutoTokenizer.from_pretrained(str(source.parent), gguf_file=source.name)
+    fields = gguf.GGUFReader(str(source)).fields
+    for role, name in (("bos", "bos"), ("eos", "eos"), ("pad", "padding"), ("unk", "unknown")):
+        field = fields.get(f"tokenizer.ggml.{name}_token_id")
+        if field is not None:
+            setattr(tokenizer, f"{role}_token", tokenizer.convert_ids_to_tokens(int(field.contents())))
+    tokenizer.save_pretrained(target)

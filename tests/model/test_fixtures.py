@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 
@@ -12,3 +13,14 @@ def test_tiny_model_fixture_has_the_stubs_tokenizer(tiny_model: Path, tokenizer_
         "chat_template.jinja",
     }
     assert (tiny_model / "tokenizer.json").read_bytes() == (tokenizer_folder / "tokenizer.json").read_bytes()
+
+
+def test_tokenizer_of_the_stub_names_the_special_tokens_that_its_file_names(tokenizer_folder: Path) -> None:
+    config = json.loads((tokenizer_folder / "tokenizer_config.json").read_text("utf-8"))
+
+    assert {role: config[f"{role}_token"] for role in ("bos", "eos", "pad", "unk")} == {
+        "bos": "<|im_start|>",
+        "eos": "<|im_end|>",
+        "pad": "<|im_end|>",
+        "unk": "<|endoftext|>",
+    }
