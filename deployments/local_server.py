@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,10 +34,14 @@ QUIET_SETTINGS = {
 
 
 @contextmanager
-def local_server(home: Path) -> Iterator[str]:
+def local_server(home: Path, meanwhile: Callable[[], object] | None = None) -> Iterator[str]:
     """Starts a server with its database in `home` and yields its API's URL; sets this process's Prefect settings to it.
 
     Must be entered before `prefect` is imported.
+
+    Args:
+        home: of the server; made if it is not there.
+        meanwhile: called while the server starts on another core, such as imports that take seconds.
 
     Raises:
         RawtuneError: the server did not answer within `START_SECONDS`.
@@ -62,6 +66,8 @@ def local_server(home: Path) -> Iterator[str]:
             start_new_session=True,
         )
     try:
+        if meanwhile is not None:
+            meanwhile()
         _await_health(url, server, log)
         yield url
     finally:

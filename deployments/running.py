@@ -6,6 +6,8 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +54,7 @@ def prefect_server(store: Store) -> Iterator[None]:
         return
     began = time.monotonic()
     emit(Event(SERVER, "started"))
-    with local_server(prefect_home(store)):
+    with local_server(prefect_home(store), meanwhile=partial(import_module, "flows.retrain")):
         emit(Event(SERVER, "finished", state="Completed", done=time.monotonic() - began))
         yield
 
