@@ -56,11 +56,13 @@ def merges(repository: Repository, head: str) -> dict[int, Merge]:
     subjects = ("--extended-regexp", *(f"--grep={pattern}" for pattern in _GREP))
     log = repository.run("log", "-z", *subjects, "--format=%H%n%P%n%ct%n%B", head, "--")
     found: dict[int, Merge] = {}
+    cut = repository.cut()
     for entry in log.decode("utf-8", "replace").split("\0"):
         if not entry:
             continue
         sha, parents, committed, message = (*entry.split("\n", 3), "")[:4]
-        merge = _merge(sha, tuple(parents.split()), int(committed), message)
+        named = repository.parents(sha) if sha in cut else tuple(parents.split())
+        merge = _merge(sha, named, int(committed), message)
         if merge is not None:  # the log runs from new to old
             found[merge.number] = merge
     return found
@@ -106,12 +108,12 @@ def select(
     """The pull requests that the parameters ask for, the highest number first.
 
     Git does not know when one was opened: the date of its first own commit stands for that, and `until` (seconds since
-    1970) bounds it.
+    1970) bounds it. Where a shallow clone ends before a pull request's base, its head is null: it has no diff.
     """
     from pygit2 import Repository as ObjectReader
 
     reader = ObjectReader(str(repository.folder))
-    merged = merges(repository, trunk)
+    merged, cut = merges(repository, trunk), repository.cut()
     since = day_start(params.since) if params.since else 0
     chosen = 0
     for number in sorted(heads.keys() | merged.keys(), reverse=True):
@@ -126,6 +128,9 @@ def select(
             yield reference
             continue
         base = fork_point(reader, reference, trunk, merge.parents[0] if merge and merge.parents else None)
+        if cut and (base is None or base == head):
+            yield reference.model_copy(update={"head": None})
+            continue
         commits = own_commits(reader, base, head)
         opened = commits[0].committed if commits else repository.committed(head)
         if since <= opened <= until:

@@ -23,6 +23,12 @@ HEADS: Final = "+refs/heads/*:refs/heads/*"
 PULLS: Final = "+refs/pull/*/head:refs/pull/*/head"
 
 TRIES: Final = 3
+STALLED: Final = 120
+"""Seconds without a byte after which a transfer is broken off and tried again; while it packs, git's server sends some
+every five.
+"""
+STALLED_TIMEOUTS: Final = 4
+"""The same for GitHub, in times its parameter `timeout`."""
 OBJECTS_A_FETCH: Final = 20_000
 _REFUSED: Final = (
     "not found",
@@ -128,9 +134,11 @@ def _fetch(mirror: Path, remote: Remote, refspecs: Sequence[str], *options: str)
 
 def _network(remote: Remote, *arguments: str, stdin: bytes | None = None) -> bytes:
     environment = git_credentials(remote.github, remote.url) if remote.github else {}
+    stalled = max(round(STALLED_TIMEOUTS * remote.github.timeout), 1) if remote.github else STALLED
+    patience = ("-c", "http.lowSpeedLimit=1", "-c", f"http.lowSpeedTime={stalled}")
     for attempt in range(1, TRIES + 1):
         try:
-            return git(*arguments, stdin=stdin, environment=environment, configured=True)
+            return git(*patience, *arguments, stdin=stdin, environment=environment, configured=True)
         except SourceError as error:
             if any(mark in str(error) for mark in _REFUSED):
                 raise RefusedError(str(error)) from error

@@ -48,6 +48,17 @@ class Repository:
         found = self.run("rev-list", "--first-parent", "-1", f"--before=@{until} +0000", head).decode().strip()
         return found or None
 
+    def cut(self) -> frozenset[str]:
+        """Commits at which a shallow clone ends: git shows them without their parents. None in a whole one."""
+        file = self.folder / "shallow"
+        return frozenset(file.read_text("ascii").split()) if file.exists() else frozenset()
+
+    def parents(self, revision: str) -> tuple[str, ...]:
+        """A commit's parents as it names them, whether or not they are there."""
+        head, _, _ = self.run("cat-file", "commit", revision).partition(b"\n\n")
+        lines = [line.split() for line in head.split(b"\n")]
+        return tuple(line[1].decode() for line in lines if line[0] == b"parent")
+
     def committed(self, revision: str) -> int:
         """Committer date of a commit, seconds since 1970."""
         return int(self.run("show", "-s", "--format=%ct", revision).split()[-1])

@@ -18,7 +18,7 @@ KINDS = (
 
 QUICK = {
     ("rest", "primary"), ("rest", "secondary"), ("rest", "429"), ("rest", "502"), ("rest", "truncated"),
-    ("graphql", "graphql-rate-limited"), ("graphql", "graphql-partial"), ("graphql", "reset"), ("git", "timeout"),
+    ("graphql", "graphql-rate-limited"), ("graphql", "graphql-partial"), ("graphql", "reset"), ("git", "502"),
 }  # fmt: skip
 """Tried on every change; the others differ little from one of them, and run with the slow tests."""
 
@@ -62,7 +62,7 @@ def test_harvest_with_a_fault_gives_the_same_bytes(
     places = PLACES[where]
     if kind in ("primary", "graphql-rate-limited"):  # a reset is given in whole seconds: once is long enough
         places = places[:1]
-    wait = 1.5 if kind == "timeout" else 0.1
+    wait = (6 if where == "git" else 1.5) if kind == "timeout" else 0.1
     github.faults += [Fault(kind, place, wait=wait) for place in places]  # type: ignore[arg-type]
 
     assert hashes(harvest(store, github, threads, contents))[:2] == whole

@@ -192,8 +192,22 @@ def test_pulls_of_a_shallow_clone_are_those_it_has(store: Store, village: Path, 
     shallow = tmp_path / "shallow"
     run("git", "clone", "--quiet", "--depth=3", f"file://{village}", str(shallow))
     made, found = harvest(store, shallow)
-    assert made.counts == {"records": 2}
     assert sorted(found) == [2, 4]
+    assert [item["path"] for item in found[2].meta["files"]] == ["dir/new.txt", "end.txt"]
+    # The merge of 1 is the last commit that there is.
+    head = run("git", "--git-dir", str(village), "rev-parse", "refs/pull/1/head").strip()
+    assert [(item.id, item.reason, item.detail) for item in read_verdicts(store, made)] == [
+        ("shallow/pull/0000001", "absent-head", head)
+    ]
+
+    # This one ends at the squash commit of 2 and at the head of 4, without what they would be compared with.
+    run("git", "clone", "--quiet", "--depth=2", f"file://{village}", f"{shallow}-2")
+    made, found = harvest(store, f"{shallow}-2")
+    assert found == {}
+    assert [(item.id, item.reason) for item in read_verdicts(store, made)] == [
+        ("shallow-2/pull/0000002", "absent-head"),
+        ("shallow-2/pull/0000004", "absent-head"),
+    ]
 
 
 def test_pulls_whose_head_is_absent_get_a_verdict(store: Store, village: Path) -> None:
