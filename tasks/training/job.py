@@ -71,9 +71,7 @@ def choose(params: TrainingParams, model_folder: Path, longest: int) -> tuple[Ba
     Raises:
         InputError: `fast` is asked for what it cannot do.
     """
-    if params.backend is Backend.UNSLOTH:
-        raise InputError("training.backend: unsloth is not wired in yet; choose auto, fast or trl")
-    if params.backend is Backend.TRL:
+    if params.backend in (Backend.TRL, Backend.UNSLOTH):
         return params.backend, "asked for"
     from transformers import AutoConfig
 
@@ -104,6 +102,10 @@ def backend_function(backend: Backend) -> Any:
         from tasks.training import fast_backend
 
         return fast_backend.train
+    if backend is Backend.UNSLOTH:
+        from tasks.training import unsloth_backend
+
+        return unsloth_backend.train
     from tasks.training import trl_backend
 
     return trl_backend.train

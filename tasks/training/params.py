@@ -20,11 +20,11 @@ class Backend(StrEnum):
     """Which trainer does the work."""
 
     AUTO = "auto"
-    """`fast` where the model's shape allows it, else `trl`."""
+    """The fastest that the model's shape and the machine allow: `fast`, `unsloth` where it is installed, `trl`."""
     TRL = "trl"
     """TRL's SFTTrainer with PEFT: every model that transformers knows."""
     UNSLOTH = "unsloth"
-    """Unsloth in its own environment."""
+    """Unsloth's model and kernels under TRL's trainer; must be installed (`make setup-unsloth`, or the extra `gpu`)."""
     FAST = "fast"
     """rawtune's own loop: frozen products in FP8 where the card has it, LoRA added in place, no recompute that
     memory does not ask for.
@@ -41,7 +41,7 @@ class Precision(StrEnum):
     FP8 = "fp8"
     """Row-wise scaled 8-bit floats, both directions; the adapter stays in bfloat16."""
     NF4 = "nf4"
-    """4-bit base: less memory, not more speed."""
+    """4-bit base (bitsandbytes, with `trl` or `unsloth`): less memory, not more speed."""
 
 
 class Schedule(StrEnum):
@@ -100,8 +100,8 @@ class TrainingParams(BaseModelParams):
     def _checks(self) -> TrainingParams:
         if self.precision is Precision.FP8 and self.backend in (Backend.TRL, Backend.UNSLOTH):
             raise ValueError(f"precision fp8 needs backend fast or auto, not {self.backend.value}")
-        if self.precision is Precision.NF4:
-            raise ValueError("precision nf4 needs the unsloth backend, which this version does not have")
+        if self.precision is Precision.NF4 and self.backend is Backend.FAST:
+            raise ValueError("precision nf4 needs backend trl, unsloth or auto, not fast")
         return self
 
     @property

@@ -16,13 +16,15 @@ from tasks.base.steps import step
 from tasks.base.store import Artifact
 from tasks.model.child import run_child
 from tasks.training.checkpoints import download, upload
+from tasks.training.environments import has_unsloth, unsloth_python
 from tasks.training.events import EventFolder
-from tasks.training.params import TrainingParams
+from tasks.training.params import Backend, TrainingParams
 
 VERSION = "2026.11.24"
 
 logger = logging.getLogger(__name__)
 
+JOB: Final = "tasks.training.job:run"
 LEDGER_ENTRIES: Final = 100
 """About so many entries of a run go to the ledger; every step is in loss.jsonl."""
 
@@ -61,20 +63,22 @@ def train_in_child(run: StepRun, table: Artifact, model: Artifact, params: Train
             upload(Path(event["path"]), remote)
             events.keep()
 
-    answer = run_child(
-        "tasks.training.job:run",
-        {
-            "table": str(run.checkout(table)),
-            "model": str(run.checkout(model)),
-            "params": json.loads(params.model_dump_json()),
-            "base_name": params.public_name,
-            "checkpoints": str(checkpoints),
-            "out": str(run.folder),
-            "events": str(events.path) if events.path else None,
-            **more,
-        },
-        follow,
-    )
+    request = {
+        "table": str(run.checkout(table)),
+        "model": str(run.checkout(model)),
+        "params": json.loads(params.model_dump_json()),
+        "base_name": params.public_name,
+        "checkpoints": str(checkpoints),
+        "out": str(run.folder),
+        "events": str(events.path) if events.path else None,
+        "has_unsloth": has_unsloth(),
+        **more,
+    }
+    python = unsloth_python() if params.backend is Backend.UNSLOTH else None
+    answer = run_child(JOB, request, follow, python=python)
+    if "hand_over" in answer:  # `auto` found, in this environment, that Unsloth is what this machine should use
+        request |= {"hand_over": answer["hand_over"]}
+        answer = run_child(JOB, request, follow, python=unsloth_python())
     events.keep()
     run.resolved.update(answer["resolved"])
     run.ledger("training", seconds=answer["seconds"], usd=answer["seconds"] / 3600 * params.usd_per_hour)

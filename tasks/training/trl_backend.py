@@ -6,16 +6,19 @@ added to the trainer: the order of the rows, losses per source, and checkpoints 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import importlib.util
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tasks.base.errors import InputError
 from tasks.training.adapter import lora_config
 from tasks.training.checkpoints import Checkpoints
 from tasks.training.hardware import base_dtype
 from tasks.training.journal import Journal, read_lines, write_lines
-from tasks.training.params import TrainingParams
+from tasks.training.params import Precision, TrainingParams
 from tasks.training.schedule import factor
 from tasks.training.table import IGNORED, Rows, Table, row_order
 
@@ -29,15 +32,70 @@ def train(
         What the machine made of the request: backend, precision, micro-batch, recompute.
     """
     import torch
+    from transformers import AutoModelForCausalLM
+
+    dtype = base_dtype(params.precision)
+    quantised = quantisation(dtype) if params.precision is Precision.NF4 else None
+    model = AutoModelForCausalLM.from_pretrained(
+        model_folder, dtype=dtype, attn_implementation="sdpa", quantization_config=quantised
+    )
+    recompute = torch.cuda.is_available()  # on a CPU memory is not what runs out, and recomputing costs a fifth of it
+    start = Start(model, lora_config(params), recompute, hidden_states)
+    made = fit(start, table, model_folder, params, journal, checkpoints, out)
+    return {"backend": "trl", "attention": "sdpa"} | made
+
+
+def quantisation(dtype: Any) -> Any:
+    """How transformers and bitsandbytes hold a base in 4 bits: NF4, block scales quantised too, products in `dtype`.
+
+    Raises:
+        InputError: bitsandbytes is not installed.
+    """
+    from transformers import BitsAndBytesConfig
+
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise InputError(
+            "training.precision: nf4 needs bitsandbytes, which is not installed; pip install 'rawtune[gpu]', "
+            "or choose auto"
+        )
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+    )
+
+
+@dataclass(frozen=True)
+class Start:
+    """A loaded model, ready for the trainer."""
+
+    model: Any
+    peft_config: Any
+    """Null where the model carries its adapter already."""
+    recompute: bool
+    states: Callable[[Any, Any, dict[str, Any]], Any]
+    """As `hidden_states`."""
+
+
+def fit(
+    start: Start,
+    table: Table,
+    model_folder: Path,
+    params: TrainingParams,
+    journal: Journal,
+    checkpoints: Checkpoints,
+    out: Path,
+) -> dict[str, Any]:
+    """Trains a loaded model and writes the adapter to `out`.
+
+    Returns:
+        Precision, micro-batch, recompute, and the step that the run was resumed at.
+    """
+    import torch
     from datasets import Dataset
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
     from trl import SFTConfig
 
-    on_cpu = not torch.cuda.is_available()
-    dtype = base_dtype(params.precision)
-    model = AutoModelForCausalLM.from_pretrained(model_folder, dtype=dtype, attn_implementation="sdpa")
+    on_cpu, dtype = not torch.cuda.is_available(), base_dtype(params.precision)
     order = row_order(len(table), params.epochs, params.seed)
-    recompute = not on_cpu  # on a CPU memory is not what runs out, and recomputing costs a fifth of the speed
     world = int(torch.distributed.get_world_size()) if torch.distributed.is_initialized() else 1
     config = SFTConfig(
         output_dir=str(checkpoints.root),
@@ -48,9 +106,11 @@ def train(
         max_grad_norm=params.max_grad_norm,
         num_train_epochs=1,
         seed=params.seed,
-        bf16=False,
+        # the adapter is kept in float32; on a GPU its products run in the base's precision
+        bf16=not on_cpu and dtype == torch.bfloat16,
+        fp16=not on_cpu and dtype == torch.float16,
         use_cpu=on_cpu,
-        gradient_checkpointing=recompute,
+        gradient_checkpointing=start.recompute,
         optim="adamw_torch_fused",
         logging_steps=1,
         save_strategy="no",
@@ -62,27 +122,27 @@ def train(
         max_length=None,
         packing=False,
     )
-    trainer = _trainer_class()(
-        model=model,
+    trainer = trainer_class()(
+        model=start.model,
         args=config,
         train_dataset=Dataset.from_dict({"row": order}),
         data_collator=lambda items: collate(table, [item["row"] for item in items]),
         processing_class=AutoTokenizer.from_pretrained(model_folder),
-        peft_config=lora_config(params),
+        peft_config=start.peft_config,
     )
-    trainer.prepare(params, journal, checkpoints)
+    trainer.prepare(params, journal, checkpoints, start.states)
     found = checkpoints.latest()
     if found:
         journal.resume(read_lines(found[0] / "loss.jsonl"), found[1]["seconds"])
         checkpoints.resumed(found[1]["step"])
     trainer.train(resume_from_checkpoint=str(found[0]) if found else None)
     trainer.model.save_pretrained(out)
+    four_bit = params.precision is Precision.NF4
     return {
-        "backend": "trl",
-        "base_precision": str(dtype).removeprefix("torch."),
+        "base_precision": "nf4" if four_bit else str(dtype).removeprefix("torch."),
         "micro_batch_rows": 1,
-        "recompute": "full" if recompute else "none",
-        "attention": "sdpa",
+        "recompute": "full" if start.recompute else "none",
+        "measured_peak_bytes": None if on_cpu else torch.cuda.max_memory_allocated(),
         "resumed_at": found[1]["step"] if found else 0,
     }
 
@@ -105,15 +165,26 @@ def tensors(rows: Rows) -> dict[str, Any]:
     }
 
 
-def _has_plain_head(config: Any) -> bool:
+def has_plain_head(config: Any) -> bool:
     """Whether logits are the hidden state times a matrix and nothing more (Gemma caps them, Granite scales them)."""
     names = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier", "output_multiplier")
     return all(getattr(config.get_text_config(), name, None) in (None, 1, 1.0) for name in names)
 
 
+def hidden_states(model: Any, wrapped: Any, inputs: dict[str, Any]) -> Any:
+    """Last hidden states `[1, T, hidden]` of a PEFT model: its output layer is left out of the forward pass.
+
+    Args:
+        model: the model.
+        wrapped: what is called: the model, or DDP or FSDP around it, which must see the forward pass.
+        inputs: `input_ids` and `position_ids`, `[1, T]`.
+    """
+    with _without_head(model.get_base_model()):
+        return wrapped(**inputs, use_cache=False).logits
+
+
 @contextmanager
-def _hidden_states_only(model: Any) -> Iterator[None]:
-    """Inside the block the model returns its last hidden state where it would return logits."""
+def _without_head(model: Any) -> Iterator[None]:
     import torch
 
     head = model.get_output_embeddings()
@@ -124,7 +195,7 @@ def _hidden_states_only(model: Any) -> Iterator[None]:
         model.set_output_embeddings(head)
 
 
-def _trainer_class() -> type[Any]:
+def trainer_class() -> type[Any]:
     """SFTTrainer with our own order, losses and checkpoints; made in a function because trl is imported late."""
     import torch
     from transformers import TrainerCallback
@@ -145,8 +216,8 @@ def _trainer_class() -> type[Any]:
             control.should_save = self.trainer.due or state.global_step >= state.max_steps
 
     class Trainer(SFTTrainer):  # type: ignore[misc]
-        def prepare(self, params: TrainingParams, journal: Journal, checkpoints: Checkpoints) -> None:
-            self.params, self.journal, self.checkpoints = params, journal, checkpoints
+        def prepare(self, params: TrainingParams, journal: Journal, checkpoints: Checkpoints, states: Any) -> None:
+            self.params, self.journal, self.checkpoints, self.states = params, journal, checkpoints, states
             self.add_callback(Callback(self))
 
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
@@ -171,10 +242,8 @@ def _trainer_class() -> type[Any]:
 
         def _losses(self, model: Any, inputs: Any, labels: Any, aim: Any) -> Any:
             """Losses of the targets; TRL's own fused output layer needs triton, which a CPU has not."""
-            if not self.model.get_output_embeddings().weight.requires_grad and _has_plain_head(self.model.config):
-                # called through the wrapped model, so that DDP and FSDP see the forward pass
-                with _hidden_states_only(self.model.get_base_model()):
-                    hidden = model(**inputs, use_cache=False).logits
+            if not self.model.get_output_embeddings().weight.requires_grad and has_plain_head(self.model.config):
+                hidden = self.states(self.model, model, inputs)
                 return target_losses(hidden[:, :-1][aim], self.model.get_output_embeddings().weight, labels[:, 1:][aim])
             logits = model(**inputs, use_cache=False).logits[:, :-1][aim].float()
             return torch.nn.functional.cross_entropy(logits, labels[:, 1:][aim], reduction="none")
