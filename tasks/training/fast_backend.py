@@ -16,7 +16,8 @@ import torch
 
 from tasks.training.checkpoints import Checkpoints
 from tasks.training.fast.adapters import Adapters
-from tasks.training.fast.decoder import Decoder, shapes, supported, weight_reader
+from tasks.training.fast.decoder import Decoder
+from tasks.training.fast.shapes import shapes, supported, weight_reader
 from tasks.training.fast.sites import Site
 from tasks.training.hardware import base_dtype
 from tasks.training.journal import Journal, read_lines, write_lines

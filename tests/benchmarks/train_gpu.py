@@ -1,315 +1,169 @@
-"""Tokens/s of LoRA training on one GPU: TRL with PEFT, Unsloth, and rawtune's own loop, each in a process of its
-own, in one run.
+"""Tokens/s, memory, loss and MFU of LoRA training on one GPU: TRL with PEFT, Unsloth as its notebooks set it, Unsloth
+without recompute, and rawtune's own loop as `auto` sets it; the same rows, each in a process of its own, in one run.
 
-    python tests/benchmarks/train_gpu.py                      all variants, a table at the end
-    python tests/benchmarks/train_gpu.py --only ours --batches 1
+    python tests/benchmarks/train_gpu.py --smoke          the same code with a tiny shape, on a CPU
 
-The model has the shape of Mistral-7B-Instruct-v0.2 with random bf16 weights (made once, in memory-backed storage
-where there is any), rows are 8,192 random tokens, adapters on all linear layers with alpha = rank and dropout 0. A
-time is the median of the steps after warm-up, from optimizer step to optimizer step.
+The model has the shape of Mistral-7B-Instruct-v0.2 with random bf16 weights; adapters on all linear layers, alpha =
+rank, dropout 0. Work `1` and `8`: so many rows of 8,192 random tokens a step. Work `packed`: one row a step, packed
+from documents as long as those of a real repository; only their tokens count. The most wanted rows come first;
+what does not fit into `--seconds` is left out and named, and every finished row is already in `--out`. `check` and
+`unsloth-check` train a small model with every backend and precision and compare packed with unpacked losses.
+
+On a machine without a network the libraries travel as wheels. There (in the repository's root, with pip):
+
+    echo /.whl/ >> .git/info/exclude && python3 tests/benchmarks/gpu_wheels.py .whl     (about 20 MiB)
+
+and on the GPU machine, with `.whl` carried along, within ten minutes:
+
+    python3 -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --upgrade --target /tmp/site .whl/*.whl
+    export PYTHONPATH=/tmp/site PYTHONUNBUFFERED=1
+    python3 tests/benchmarks/train_gpu.py --seconds 540 --out $OUT/train_gpu.jsonl
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
+import contextlib
 import json
-import statistics
+import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-MISTRAL_7B = {
-    "hidden_size": 4096,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "intermediate_size": 14336,
-    "vocab_size": 32000,
-    "max_position_embeddings": 32768,
-    "rope_theta": 1000000.0,
-    "sliding_window": None,
-    "tie_word_embeddings": False,
-}
-TOKENS = 8192
-PEAK_BF16_FLOPS = 989e12
-"""NVIDIA's figure for the H100 SXM without sparsity."""
-VARIANTS = ("trl", "unsloth", "unsloth-unchecked", "ours-bf16", "ours")
-STEPS = {1: (3, 10), 8: (1, 2)}
-"""Warm-up and timed steps by batch."""
+from tests.benchmarks.gpu_workload import MISTRAL_7B, SMOKE  # noqa: E402
+
+ALL = ["1", "packed", "8"]
+JOBS: list[tuple[str, int, list[str]]] = [
+    ("unsloth", 64, ALL), ("ours", 64, ALL), ("unsloth", 768, ALL), ("ours", 768, ALL),
+    ("unsloth-unchecked", 768, ALL), ("unsloth-unchecked", 64, ALL), ("ours+side", 64, ["1"]),
+    ("check", 0, []), ("unsloth-check", 0, []),
+    ("trl", 768, ["1", "8"]), ("trl", 64, ["1", "8"]), ("ours-bf16", 64, ["1"]),
+]  # fmt: skip
+"""Most wanted first."""
+LEAST_SECONDS = 25
+"""A job is not started with less time left."""
+CROWDED_RANK = 512
+"""Beside our own loop at such ranks nothing else may take memory of the card."""
 
 
-def flops_per_token(rank: int, tokens: int) -> float:
-    """Operations per token, counting none twice: frozen products forward and back, adapters, causal attention."""
-    hidden, inner, keys = MISTRAL_7B["hidden_size"], MISTRAL_7B["intermediate_size"], 1024
-    into = 3 * hidden + hidden + 2 * hidden + inner
-    out = hidden + 2 * keys + hidden + 2 * inner + hidden
-    layer = 2 * (2 * hidden * hidden + 2 * hidden * keys + 3 * hidden * inner)
-    frozen = 2 * (layer * 32 + 2 * hidden * MISTRAL_7B["vocab_size"])
-    adapters = 3 * 2 * rank * (into + out) * 32
-    attention = 3.5 * 2 * tokens * hidden * 32
-    return float(frozen + adapters + attention)
+class Child:
+    """A variant's process; its results arrive while it runs."""
 
-
-def config() -> Any:
-    """The model's configuration."""
-    from transformers import MistralConfig
-
-    return MistralConfig(**MISTRAL_7B)
-
-
-def row(number: int) -> list[int]:
-    """A row of random tokens, the same for every variant."""
-    import numpy as np
-
-    return [int(token) for token in np.random.default_rng(number).integers(3, MISTRAL_7B["vocab_size"], TOKENS)]
-
-
-def ours(variant: str, rank: int, attention: str = "auto") -> Callable[[int], Callable[[], float]]:
-    """A function that, for a batch, gives one that makes an optimizer step and returns the loss of the one before."""
-    import torch
-
-    from tasks.training.fast.adapters import Adapters
-    from tasks.training.fast.decoder import Decoder, shapes
-    from tasks.training.fast.sites import Site
-    from tasks.training.params import TrainingParams
-
-    device, made = torch.device("cuda"), config()
-    params = TrainingParams(rank=rank, alpha=rank, learning_rate=1e-4)
-    generator = torch.Generator(device).manual_seed(0)
-    known = shapes(made) | {"embed_tokens": (32000, 4096), "lm_head": (32000, 4096)}
-
-    def read(name: str) -> torch.Tensor:
-        shape = next((shape for part, shape in known.items() if part in name), None)
-        if shape is None:
-            return torch.ones(4096, dtype=torch.bfloat16, device=device)
-        return torch.empty(shape, dtype=torch.bfloat16, device=device).normal_(0, 0.02, generator=generator)
-
-    if variant == "ours-bf16":
-        site: Any = Site
-    else:
-        from tasks.training.fast.fp8 import Fp8Site
-
-        site = Fp8Site
-    adapters = Adapters(shapes(made), 32, params, torch.bfloat16, device)
-    decoder = Decoder(made, read, adapters, params.scale, site, attention)
-    positions = torch.arange(TOKENS)
-
-    def stepper(batch: int) -> Callable[[], float]:
-        numbers = itertools.count()
-        unread: list[Any] = []
-
-        def prepared() -> list[torch.Tensor]:
-            return [torch.tensor(row(next(numbers))) for _ in range(batch)]
-
-        upcoming = prepared()
-
-        def step() -> float:
-            nonlocal upcoming
-            total = torch.zeros((), device=device)
-            for ids in upcoming:
-                labels = ids.clone()
-                labels[0] = -100
-                total += decoder.forward_backward(ids, positions, labels, 1 / (batch * (TOKENS - 1))).sum()
-            adapters.step(params.learning_rate, params.max_grad_norm, 0.0)
-            decoder.refresh()
-            upcoming = prepared()  # while the device works, as the backend's loop does
-            host = torch.empty((), pin_memory=True)
-            host.copy_(total, non_blocking=True)
-            ready = torch.cuda.Event()
-            ready.record()
-            unread.append((host, ready))
-            if len(unread) > 1:  # the step before: the device never waits for the host
-                host, ready = unread.pop(0)
-                ready.synchronize()
-            return float(host) / (batch * (TOKENS - 1))
-
-        return step
-
-    return stepper
-
-
-def measure_ours(variant: str, rank: int, batches: list[int]) -> Iterator[dict[str, Any]]:
-    """Times steps of our own loop."""
-    import torch
-
-    stepper = ours(variant, rank)
-    for batch in batches:
-        step = stepper(batch)
-        warm, timed = STEPS[batch]
-        losses = [step() for _ in range(warm)]
-        torch.cuda.synchronize()
-        torch.cuda.reset_peak_memory_stats()
-        started = time.perf_counter()
-        losses += [step() for _ in range(timed)]
-        torch.cuda.synchronize()
-        # steps overlap, so their mean counts, the wait for the last one included
-        seconds = (time.perf_counter() - started) / timed
-        yield {"batch": batch, "seconds": seconds, "losses": losses, "peak": torch.cuda.max_memory_allocated()}
-
-
-def measure_trainer(variant: str, rank: int, batches: list[int], folder: Path) -> Iterator[dict[str, Any]]:
-    """Times steps of SFTTrainer, with Unsloth's model or with PEFT's."""
-    if variant.startswith("unsloth"):
-        from unsloth import FastLanguageModel  # first, before trl and transformers
-    import torch
-    from datasets import Dataset
-    from peft import LoraConfig
-    from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
-    from trl import SFTConfig, SFTTrainer
-
-    targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-    peft_config = None
-    if variant.startswith("unsloth"):
-        model, tokenizer = FastLanguageModel.from_pretrained(
-            str(folder), max_seq_length=TOKENS, dtype=torch.bfloat16, load_in_4bit=False
-        )
-        model = FastLanguageModel.get_peft_model(
-            model, r=rank, lora_alpha=rank, lora_dropout=0, bias="none", target_modules=targets,
-            use_gradient_checkpointing="unsloth" if variant == "unsloth" else False, random_state=0,
+    def __init__(self, job: tuple[str, int, list[str]], options: list[str], log: Path) -> None:
+        """Starts it; it imports its libraries and waits."""
+        self.job, self.started = job, time.monotonic()
+        self.name = f"{job[0]} {job[1]}"
+        self._log = log.open("w")
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, *options, "--child", json.dumps(job)], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=self._log, text=True,
         )  # fmt: skip
-    else:
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, device_map={"": 0})
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        peft_config = LoraConfig(r=rank, lora_alpha=rank, target_modules=targets, task_type="CAUSAL_LM")
-    times: list[float] = []
-    losses: list[float] = []
 
-    class Clock(TrainerCallback):
-        def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
-            torch.cuda.synchronize()
-            self.started = time.perf_counter()
-
-        def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-            torch.cuda.synchronize()
-            times.append(time.perf_counter() - self.started)
-
-        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any) -> None:
-            if "loss" in logs:
-                losses.append(float(logs["loss"]))
-
-    for batch in batches:
-        warm, timed = STEPS[batch]
-        times.clear()
-        losses.clear()
-        rows = [row(number) for number in range(batch * (warm + timed))]
-        trainer = SFTTrainer(
-            model=model,
-            processing_class=tokenizer,
-            train_dataset=Dataset.from_list([{"input_ids": ids, "labels": ids} for ids in rows]),
-            peft_config=peft_config,
-            callbacks=[Clock()],
-            args=SFTConfig(
-                output_dir="/tmp/train_gpu", per_device_train_batch_size=1, gradient_accumulation_steps=batch,
-                max_steps=warm + timed, learning_rate=1e-4, lr_scheduler_type="constant", optim="adamw_8bit", bf16=True,
-                logging_steps=1, report_to="none", save_strategy="no", max_length=TOKENS, packing=False,
-                shuffle_dataset=False, disable_tqdm=True,
-            ),
-        )  # fmt: skip
-        model, peft_config = trainer.model, None
-        torch.cuda.reset_peak_memory_stats()
-        trainer.train()
-        seconds = statistics.median(times[warm:])
-        yield {"batch": batch, "seconds": seconds, "losses": list(losses), "peak": torch.cuda.max_memory_allocated()}
-
-
-def make_model(folder: Path) -> None:
-    """The random model on disk, for the variants that can only load one; with any tokenizer that has enough tokens."""
-    import torch
-    from tokenizers import Tokenizer, models
-    from transformers import MistralForCausalLM, PreTrainedTokenizerFast
-
-    torch.manual_seed(0)
-    torch.set_default_dtype(torch.bfloat16)
-    with torch.device("cuda"):
-        model = MistralForCausalLM(config())
-    model.save_pretrained(folder, max_shard_size="5GB")
-    words = {"<unk>": 0, "<s>": 1, "</s>": 2} | {f"w{number}": number for number in range(3, MISTRAL_7B["vocab_size"])}
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer(models.WordLevel(words, unk_token="<unk>")),
-        unk_token="<unk>", bos_token="<s>", eos_token="</s>", pad_token="<unk>",
-    )  # fmt: skip
-    tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
-    tokenizer.save_pretrained(folder)
-
-
-def run_variant(variant: str, rank: int, batches: list[int], folder: Path) -> Iterator[dict[str, Any]]:
-    """Measurements of one variant in this process."""
-    if variant.startswith("ours"):
-        results = measure_ours(variant, rank, batches)
-    else:
-        results = measure_trainer(variant, rank, batches, folder)
-    for result in results:
-        rate = TOKENS * result["batch"] / result["seconds"]
-        yield {
-            "variant": variant, "rank": rank, "batch": result["batch"], "tokens_per_second": round(rate, 1),
-            "peak_gib": round(result["peak"] / 2**30, 1), "losses": [round(loss, 4) for loss in result["losses"]],
-            "mfu": round(rate * flops_per_token(rank, TOKENS) / PEAK_BF16_FLOPS, 3),
-            "step_seconds": round(result["seconds"], 4),
-        }  # fmt: skip
+    def finish(self, until: float, keep: Any) -> None:
+        """Lets it measure, passes results on, ends it at `until` (monotonic seconds)."""
+        went = time.monotonic()
+        timer = threading.Timer(max(0.0, until - went), self.process.kill)
+        timer.start()
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write("go\n")
+            self.process.stdin.flush()
+        for line in self.process.stdout:
+            if line.startswith("RESULT "):
+                keep(json.loads(line.removeprefix("RESULT ")))
+            elif line.startswith("CHECK "):
+                print(line, end="", flush=True)
+        code = self.process.wait()
+        timer.cancel()
+        self._log.close()
+        ahead, took = went - self.started, time.monotonic() - went
+        print(f"{self.name}: exit {code} after {took:.0f} s (started {ahead:.0f} s ahead)", flush=True)
+        if code:
+            print(Path(self._log.name).read_text("utf-8")[-1500:], flush=True)
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """Markdown, each variant beside Unsloth's default of the same rank and batch."""
+    """Markdown, each variant beside Unsloth's default of the same rank and work; the loss of step 10 or the last."""
+    base = {(one["rank"], one["work"]): one["tokens_per_second"] for one in results if one["variant"] == "unsloth"}
     lines = [
-        "| variant | rank | batch | tokens/s | × unsloth | peak GiB | MFU | last loss |",
+        "| work | rank | variant | tokens/s | × Unsloth | peak GiB | MFU | loss (step) |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    base = {(one["rank"], one["batch"]): one["tokens_per_second"] for one in results if one["variant"] == "unsloth"}
-    for one in results:
-        against = base.get((one["rank"], one["batch"]))
+    for one in sorted(results, key=lambda one: (ALL.index(one["work"]), -one["rank"], one["tokens_per_second"])):
+        against = base.get((one["rank"], one["work"]))
         ratio = f"{one['tokens_per_second'] / against:.2f}" if against else ""
+        step = min(10, len(one["losses"]))
         lines.append(
-            f"| {one['variant']} | {one['rank']} | {one['batch']} | {one['tokens_per_second']:,.0f} | {ratio} "
-            f"| {one['peak_gib']} | {one['mfu']:.2f} | {one['losses'][-1] if one['losses'] else ''} |"
+            f"| {one['work']} | {one['rank']} | {one['variant']} | {one['tokens_per_second']:,.0f} | {ratio} "
+            f"| {one['peak_gib']:.1f} | {one['mfu']:.2f} | {one['losses'][step - 1]:.3f} ({step}) |"
         )
     return "\n".join(lines)
 
 
+def chosen(arguments: argparse.Namespace) -> list[tuple[str, int, list[str]]]:
+    """The jobs to run, the making of the model first where somebody must load it."""
+    jobs = [job for job in JOBS if not arguments.only or job[0] in arguments.only]
+    jobs = [job for job in jobs if not arguments.ranks or job[1] in arguments.ranks]
+    if arguments.smoke:
+        # TRL's own loss needs triton, which a CPU has not
+        jobs = [(name, 8 if rank == 64 else 16, works) for name, rank, works in jobs if name != "trl"]
+    if any(not name.startswith("ours") for name, _, _ in jobs) and not (arguments.folder / "config.json").exists():
+        jobs.insert(0, ("make", 0, []))
+    return jobs
+
+
 def main() -> None:
-    """Runs the variants, each in its own process, and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="*", default=list(VARIANTS))
-    parser.add_argument("--ranks", nargs="*", type=int, default=[768, 64])
-    parser.add_argument("--batches", nargs="*", type=int, default=[1, 8])
+    """Runs the jobs one after the other, the next one's imports beside the present one's work, and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="*", help="variants")
+    parser.add_argument("--ranks", nargs="*", type=int)
     parser.add_argument("--folder", type=Path, default=Path("/dev/shm/rawtune-bench"))
-    parser.add_argument("--child", nargs=3, metavar=("VARIANT", "RANK", "BATCHES"))
     parser.add_argument("--out", type=Path, default=Path("train_gpu.jsonl"))
+    parser.add_argument("--seconds", type=float, default=3600, help="everything ends by then")
+    parser.add_argument("--smoke", action="store_true", help="a tiny shape, on a CPU too")
+    parser.add_argument("--child")
     arguments = parser.parse_args()
     if arguments.child:
-        variant, rank, batches = arguments.child
-        if variant == "make":
-            make_model(arguments.folder)
-        else:
-            for result in run_variant(variant, int(rank), json.loads(batches), arguments.folder):
-                print("RESULT " + json.dumps(result), flush=True)
+        from tests.benchmarks.gpu_variants import run
+
+        variant, rank, works = json.loads(arguments.child)
+        run(variant, rank, works, SMOKE if arguments.smoke else MISTRAL_7B, arguments.folder)
         return
-    results = []
-    jobs = [(name, rank) for rank in arguments.ranks for name in arguments.only]
-    if any(not name.startswith("ours") for name in arguments.only) and not arguments.folder.exists():
-        jobs.insert(0, ("make", 0))
-    for name, rank in jobs:
-        command = [sys.executable, __file__, "--folder", str(arguments.folder)]
-        command += ["--child", name, str(rank), json.dumps(arguments.batches)]
-        started = time.monotonic()
-        done = subprocess.run(command, capture_output=True, text=True)
-        print(f"{name} {rank}: exit {done.returncode} after {time.monotonic() - started:.0f} s", flush=True)
-        if done.returncode:
-            print(done.stderr[-1500:], flush=True)
-        for line in done.stdout.splitlines():
-            if line.startswith("RESULT "):
-                print(line, flush=True)
-                results.append(json.loads(line.removeprefix("RESULT ")))
-                with arguments.out.open("a") as writer:
-                    writer.write(line.removeprefix("RESULT ") + "\n")
+    until = time.monotonic() + arguments.seconds
+    options = ["--folder", str(arguments.folder)] + (["--smoke"] if arguments.smoke else [])
+    results: list[dict[str, Any]] = []
+
+    def keep(result: dict[str, Any]) -> None:
+        results.append(result)
+        print(json.dumps(result), flush=True)
+        with arguments.out.open("a") as writer:
+            writer.write(json.dumps(result) + "\n")
+
+    jobs = chosen(arguments)
+    logs = arguments.out.parent
+    ahead: Child | None = None
+    for number, job in enumerate(jobs):
+        if until - time.monotonic() < LEAST_SECONDS:
+            print("no time left for " + ", ".join(f"{name} {rank}" for name, rank, _ in jobs[number:]), flush=True)
+            break
+        child = ahead or Child(job, options, logs / f"log-{number}.txt")
+        crowded = job[0].startswith("ours") and job[1] >= CROWDED_RANK
+        ahead = None
+        if number + 1 < len(jobs) and not crowded:
+            ahead = Child(jobs[number + 1], options, logs / f"log-{number + 1}.txt")
+        child.finish(until, keep)
+    if ahead is not None:
+        ahead.process.kill()
     print(table(results))
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", "/tmp/unsloth_compiled_cache")
     main()

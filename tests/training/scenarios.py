@@ -73,7 +73,8 @@ def parity(model_folder: Path) -> dict[str, float]:
 
     from tasks.training.adapter import lora_config
     from tasks.training.fast.adapters import SITES, Adapters
-    from tasks.training.fast.decoder import Decoder, shapes, weight_reader
+    from tasks.training.fast.decoder import Decoder
+    from tasks.training.fast.shapes import shapes, weight_reader
 
     config = AutoConfig.from_pretrained(model_folder)
     params = TrainingParams(rank=4, alpha=8)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,43 +20,6 @@ from tasks.training.fast.sites import Site
 
 HEAD_ROWS = 4096
 """Rows of logits in memory at a time: 250 MB in bf16 for a vocabulary of 32,000."""
-SHAPES = ("llama", "mistral")
-"""Model types whose layers are exactly what is computed here."""
-
-
-def supported(config: Any, longest: int) -> str | None:
-    """Why the model cannot be trained here, or None.
-
-    Args:
-        config: transformers' configuration.
-        longest: tokens of the longest row; a sliding window at least as long changes nothing.
-    """
-    if config.model_type not in SHAPES:
-        return f"model type {config.model_type}"
-    if config.hidden_act != "silu":
-        return f"activation {config.hidden_act}"
-    window = getattr(config, "sliding_window", None)
-    if window is not None and window < longest:
-        return f"sliding window of {window} tokens"
-    if getattr(config, "attention_bias", False) or getattr(config, "mlp_bias", False):
-        return "biases"
-    return None
-
-
-def shapes(config: Any) -> dict[str, tuple[int, int]]:
-    """(out, in) of every projection of a layer."""
-    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    queries, keys = config.num_attention_heads * head, config.num_key_value_heads * head
-    hidden, inner = config.hidden_size, config.intermediate_size
-    return {
-        "self_attn.q_proj": (queries, hidden),
-        "self_attn.k_proj": (keys, hidden),
-        "self_attn.v_proj": (keys, hidden),
-        "self_attn.o_proj": (hidden, queries),
-        "mlp.gate_proj": (inner, hidden),
-        "mlp.up_proj": (inner, hidden),
-        "mlp.down_proj": (hidden, inner),
-    }
 
 
 @dataclass
@@ -123,6 +85,9 @@ class Decoder:
             self.layers.append(Layer(norms, sites))
         self.recompute = 0
         """So many layers, from the last on, are computed again in the backward pass."""
+        self.overlaps = False
+        """Whether the adapters' gradients are made on a second stream of the GPU, beside the next product."""
+        self._side: torch.cuda.Stream | None = None
         every = [one for layer in self.layers for one in layer.sites.values()]
         self.refresher = None if isinstance(every[0], Site) else _refresher(every)
         self.refresh()
@@ -250,6 +215,7 @@ class Decoder:
     ) -> None:
         dx, h, rstd, weight = top
         residual = torch.zeros_like(h)
+        busy: list[tuple[torch.cuda.Event, Any]] = []  # work of the second stream, and what it reads
         for number in range(len(self.layers) - 1, -1, -1):
             layer, keep = self.layers[number], kept.pop()
             sites = layer.sites
@@ -259,26 +225,47 @@ class Decoder:
             d_inner = sites["down"].d_inner([dh], dy)
             dact = sites["down"].d_input(dy, d_inner)
             act, dy = sites["gate_up"].d_swiglu(rest["gate"], rest["up"], dact)
-            sites["down"].d_adapter(act, rest["inner_down"], [dh], d_inner, rest["act"])
+            self._d_adapter(busy, sites["down"], act, rest["inner_down"], [dh], d_inner, rest["act"])
             del act, dact
             # gate and up
             dys = [rest["gate"], rest["up"]]
             d_inner = sites["gate_up"].d_inner(dys, dy)
             dx = sites["gate_up"].d_input(dy, d_inner)
-            sites["gate_up"].d_adapter(rest["x2"], rest["inner_gu"], dys, d_inner, None, dy)
+            self._d_adapter(busy, sites["gate_up"], rest["x2"], rest["inner_gu"], dys, d_inner, None, dy)
             dh2, dy = sites["o"].d_norm(dx, rest["h2"], layer.norms[1], rest["rstd2"], dh)
             # attention's output layer
             d_inner = sites["o"].d_inner([dh2], dy)
             dout = sites["o"].d_input(dy, d_inner)
-            sites["o"].d_adapter(rest["out"], rest["inner_o"], [dh2], d_inner)
+            self._d_adapter(busy, sites["o"], rest["out"], rest["inner_o"], [dh2], d_inner)
             gradients = self.attention.backward(dout, rest["q"], rest["k"], rest["v"], rest["out"], rest["state"])
             # q, k and v
             dys, dy = sites["qkv"].d_rope(*gradients, cos, sin, self.head)
             d_inner = sites["qkv"].d_inner(dys, dy)
-            sites["qkv"].d_adapter(rest["x1"], rest["inner_qkv"], dys, d_inner)
+            self._d_adapter(busy, sites["qkv"], rest["x1"], rest["inner_qkv"], dys, d_inner)
             if number:  # below the first layer nothing is trained
                 dx = sites["qkv"].d_input(dy, d_inner)
                 h, rstd, weight, residual = keep.h, rest["rstd1"], layer.norms[0], dh2
+        self._join(busy, 0)
+
+    def _d_adapter(self, busy: list[tuple[torch.cuda.Event, Any]], site: Any, *parts: Any) -> None:
+        """Adds a site's adapter gradients, on the second stream if there is one."""
+        if not self.overlaps or not parts[1].is_cuda:
+            site.d_adapter(*parts)
+            return
+        self._side = self._side or torch.cuda.Stream()
+        self._side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._side):
+            site.d_adapter(*parts)
+            done = torch.cuda.Event()
+            done.record()
+        busy.append((done, parts))
+        self._join(busy, len(self.layers[0].sites))
+
+    def _join(self, busy: list[tuple[torch.cuda.Event, Any]], left: int) -> None:
+        """Lets go of what the second stream has read, all but the newest `left`: only then may memory be used anew."""
+        while len(busy) > left:
+            done, _ = busy.pop(0)
+            torch.cuda.current_stream().wait_event(done)
 
     def _rope(self, q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> None:
         from tasks.training.fast.sites import _ops
@@ -296,13 +283,3 @@ def _refresher(sites: list[Any]) -> Any:
     from tasks.training.fast.fp8 import Refresher
 
     return Refresher(sites)
-
-
-def weight_reader(folder: Path, dtype: torch.dtype, device: torch.device) -> Callable[[str], torch.Tensor]:
-    """Reads weights of a model folder by name from its safetensors files, sharded or not."""
-    from safetensors import safe_open
-
-    paths = sorted(folder.glob("*.safetensors"))
-    files: dict[Path, Any] = {path: safe_open(str(path), framework="pt", device="cpu") for path in paths}
-    where = {name: path for path, opened in files.items() for name in opened.keys()}  # noqa: SIM118 (no mapping)
-    return lambda name: files[where[name]].get_tensor(name).to(device=device, dtype=dtype)
