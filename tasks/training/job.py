@@ -37,6 +37,10 @@ def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
     params = TrainingParams.model_validate(request["params"])
     table = Table(Path(request["table"]))
     backend, reason = choose(params, Path(request["model"]), max(table.lengths()))
+    if backend is Backend.UNSLOTH:  # before anything imports transformers
+        from tasks.training import unsloth_backend
+
+        unsloth_backend.load()
     out = Path(request["out"])
     steps = optimizer_steps(len(table), params.epochs, params.batch_size)
     report = with_event_files(report, Path(request["events"]) if request.get("events") else None)
