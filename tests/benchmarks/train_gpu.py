@@ -28,6 +28,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -147,7 +148,7 @@ def main() -> None:
             writer.write(json.dumps(result) + "\n")
 
     jobs = chosen(arguments)
-    logs = arguments.out.parent
+    logs = Path(tempfile.mkdtemp())
     ahead: Child | None = None
     for number, job in enumerate(jobs):
         if until - time.monotonic() < LEAST_SECONDS:
