@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -43,6 +43,9 @@ from tasks.mixture.replay_answers import replay_stream
 from tasks.model.base_model import base_model
 from tasks.release.releases import previous_release
 from tasks.synthesis.dialogues import dialogues
+
+RECIPE: Final = ("name", "sources", "synthesis", "dataset", "training", "evaluation")
+"""Sections of the parameters that a report's figures come from."""
 
 
 @flow(name="retrain")
@@ -82,6 +85,8 @@ class Dataset:
     dialogues: Artifact
     table: Artifact
     items: Artifact
+    report: Artifact
+    """Of the data."""
 
 
 def workflow(
@@ -102,8 +107,7 @@ def workflow(
     adapter = gpu.train(store, table=data.table, model=data.model, params=params.training)
     if until is Phase.TRAIN:
         return Outcome()
-    earlier = previous_release(store, adapter, release_facts(params, resolved))
-    findings = evaluate(store, params, data, adapter, gpu, earlier)
+    findings = evaluate(store, params, resolved, data, adapter, gpu)
     if until is Phase.EVALUATE:
         return Outcome(findings)
     made = Evaluated(data.model, data.chunks, data.dialogues, data.table, data.items, adapter, findings)
@@ -141,7 +145,7 @@ def build_dataset(
     guarded = leak_guard(
         store, items=drafts, table=table, chunks=chunks, dialogues=pairs, params=params.dataset, replay=general
     )
-    data_report(
+    about = data_report(
         store,
         table=table,
         chunks=chunks,
@@ -152,7 +156,7 @@ def build_dataset(
         guarded=guarded,
         epochs=params.training.epochs,
     )
-    return Dataset(documents, model, chunks, pairs, table, guarded)
+    return Dataset(documents, model, chunks, pairs, table, guarded, about)
 
 
 def build_corpus(store: Store, params: RetrainParams, harvested: list[Artifact]) -> list[Artifact]:
@@ -184,14 +188,10 @@ def gpu_work(store: Store, params: RetrainParams, data: Dataset, until: Phase) -
 
 
 def evaluate(
-    store: Store,
-    params: RetrainParams,
-    data: Dataset,
-    adapter: Artifact,
-    gpu: GpuSteps,
-    earlier: Artifact | None = None,
+    store: Store, params: RetrainParams, resolved: Resolved, data: Dataset, adapter: Artifact, gpu: GpuSteps
 ) -> Artifact:
-    """Every arm's answers, then the report that compares them with each other and with an earlier release."""
+    """Every arm's answers, then the report that compares them with each other and with the last release."""
+    facts = release_facts(params, resolved)
     made = answers(store, questions(params, data), data.model, adapter, gpu.answer)
     judged = judgements(store, params.evaluation, data, made)
     return report(
@@ -201,8 +201,10 @@ def evaluate(
         adapter=adapter,
         table=data.table,
         params=params.evaluation,
-        previous=earlier,
+        previous=previous_release(store, adapter, facts),
         judgements=judged or None,
+        data=data.report,
+        recipe={name: facts.params[name] for name in RECIPE},
     )
 
 

@@ -35,6 +35,10 @@ class Facts:
     """Hits of the leak guard."""
     lineage: Sequence[tuple[str, str]]
     """(name, what it is) of everything that the figures rest on."""
+    data: Mapping[str, Any] | None = None
+    """Figures of the data report; null if there is none."""
+    parameters: Sequence[tuple[str, Sequence[tuple[str, str]]]] = ()
+    """Section → (name, value)."""
 
 
 LEAK_FIELDS: Final = ("suite", "rule", "part_id", "question", "answer", "passage")
@@ -71,13 +75,16 @@ def render_page(
         summary=summary,
         arms=list(summary["arms"]),
         suites=list(summary["suites"]),
+        contrasted=[suite for suite in summary["suites"] if any(suite in row for row in summary["contrasts"].values())],
         streams=streams,
         tokens={name: f"{max(arm.get(name, {}).get('tokens', 0) for arm in losses.values()):,}" for name in streams},
         forest=forest(rows) if rows else None,
         curve=curve(steps, "Training loss by step") if len(steps) > 1 else "",
         examples=examples(items, answers, scores),
         leaks=[{name: shown(str(hit.get(name, ""))) for name in LEAK_FIELDS} for hit in facts.leaks[:EXAMPLES]],
-        lineage=facts.lineage,
+        lineage=[(name, shown(value)) for name, value in facts.lineage],
+        data=facts.data,
+        parameters=[(title, [(name, shown(value)) for name, value in rows]) for title, rows in facts.parameters],
     )
 
 

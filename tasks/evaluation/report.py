@@ -30,6 +30,7 @@ from tasks.base.steps import step
 from tasks.base.store import Artifact
 from tasks.evaluation import comparison
 from tasks.evaluation.judge import Judgement, judged
+from tasks.evaluation.lineage import hashes, parameters, revisions, versions
 from tasks.evaluation.notice import publish
 from tasks.evaluation.over_time import Earlier, against, read_earlier
 from tasks.evaluation.page import Facts, render_page
@@ -95,11 +96,22 @@ def report(
     params: ReportParams,
     previous: Artifact | None = None,
     judgements: list[Artifact] | None = None,
+    data: Artifact | None = None,
+    recipe: dict[str, Any] | None = None,
 ) -> None:
     """Scores the answers and writes scores.jsonl, summary.json and report.html.
 
-    `previous` is an earlier artifact of this step or a release, which holds its files; `judgements` are artifacts of
-    evaluation/judge, one per judged arm.
+    Args:
+        run: this execution.
+        items: guarded questions.
+        answers: of evaluation/answer, one per arm.
+        adapter: for the training curve.
+        table: what was trained on, for the cost.
+        params: confidence and resamples.
+        previous: an earlier artifact of this step or a release, which holds its files.
+        judgements: of evaluation/judge, one per judged arm.
+        data: of mixture/data-report, whose figures the page repeats.
+        recipe: the run's parameters that text, training and questions come from, by section, for the page's lineage.
     """
     asked = list(run.read(items, Item))
     scores: dict[str, list[Score]] = {}
@@ -133,7 +145,13 @@ def report(
     facts = Facts(
         loss_log=_json_lines(run, adapter, "loss.jsonl") if adapter else [],
         leaks=_json_lines(run, items, "hits.jsonl") if leaks else [],
-        lineage=[*_revisions(asked), *_lineage(items, answers, adapter, table)],
+        data=read_json(run.store, data, "summary.json") if data else None,
+        lineage=[
+            *revisions(asked),
+            *versions(),
+            *hashes([*_named(items, answers, adapter, table), ("data report", data)]),
+        ],
+        parameters=parameters(recipe or {}),
     )
     page = render_page(summary, asked, texts, scores, facts)
     run.path("report.html").write_text(page, "utf-8")
@@ -170,23 +188,8 @@ def _json_lines(run: StepRun, artifact: Artifact, name: str) -> list[dict[str, A
         return [json.loads(line) for line in reader]
 
 
-def _revisions(items: Sequence[Item]) -> list[tuple[str, str]]:
-    """Repository and commit of the files and pages that were asked about."""
-    found = {
-        (item.document_id.partition("/file/")[0].partition("/wiki/")[0], item.provenance.revision)
-        for item in items
-        if "/file/" in item.document_id or "/wiki/" in item.document_id
-    }
-    return [("source", f"{repo} @ {revision}") for repo, revision in sorted(found)]
-
-
-def _lineage(
+def _named(
     items: Artifact, answers: Sequence[Artifact], adapter: Artifact | None, table: Artifact | None
-) -> list[tuple[str, str]]:
-    """What the figures rest on, by content hash."""
-    sources = [("questions", items), *((artifact.step.split("/")[1], artifact) for artifact in answers)]
-    sources += [(name, artifact) for name, artifact in (("adapter", adapter), ("training table", table)) if artifact]
-    lines = [(name, f"{artifact.step} {artifact.version} · sha256 {artifact.sha256}") for name, artifact in sources]
-    if table is not None:
-        lines += [(f"table {name}", f"{count:,}") for name, count in sorted(table.counts.items()) if "token" in name]
-    return lines
+) -> list[tuple[str, Artifact | None]]:
+    arms = [(artifact.step.split("/")[1], artifact) for artifact in answers]
+    return [("questions", items), *arms, ("adapter", adapter), ("training table", table)]

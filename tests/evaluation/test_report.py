@@ -1,6 +1,7 @@
 """Summary, verdict and page: who is better and how sure, and that nothing a model writes can do harm."""
 
 import json
+import platform
 import re
 from html.parser import HTMLParser
 
@@ -222,6 +223,7 @@ def test_leaked_questions_are_flagged_taken_out_and_shown(
 ) -> None:
     """A model trained on the test items: one question and its answer planted in a training dialogue."""
     from tasks.mixture.assemble import assemble
+    from tasks.mixture.data_report import data_report
     from tasks.mixture.leak_guard import leak_guard
     from tasks.mixture.params import LeakParams, MixtureParams
 
@@ -238,11 +240,33 @@ def test_leaked_questions_are_flagged_taken_out_and_shown(
     kept = list(read_records(store, guarded, Item))
     assert planted.id in {item.id for item in asked} - {item.id for item in kept}
     arms = [answers_of(store, arm, _right(kept)) for arm in ("base", "tuned")]
-    made = report.direct(store, items=guarded, answers=arms, adapter=None, table=table, params=FAST)
+    data = data_report.direct(
+        store,
+        table=table,
+        chunks=inputs["chunks"],
+        model=tokenizer_artifact,
+        params=MixtureParams(max_tokens=1024),
+        corpus=[],
+        items=items,
+        guarded=guarded,
+        epochs=3,
+    )
+    recipe = {"name": "shop", "training": {"rank": 8, "adapter": {"kind": "<b>lora\x1b"}}}
+    made = report.direct(
+        store, items=guarded, answers=arms, adapter=None, table=table, params=FAST, data=data, recipe=recipe
+    )
     summary = read_json(store, made, "summary.json")
     assert summary["leaks"] >= 1
     assert summary["cost"]["trained"] == table.counts["tokens"]
-    with store.open(made, "report.html") as reader:
-        page = reader.read().decode()
-    assert "Leaked questions" in page
-    assert f"shop @ {REVISION}" in page
+    page = _page(store, made)
+    for text in (
+        "Leaked questions",
+        f"shop @ {REVISION}",
+        f"<p>{table.counts['tokens']:,} tokens in {table.counts['records']} rows of 1,024",
+        "<td>raw-file</td>",
+        f"<td>recall</td><td>{sum(item.suite == 'recall' for item in asked)}</td>",
+        f"sha256 {data.sha256}",
+        "<dt>adapter.kind</dt><dd>&lt;b&gt;lora⟨U+001B⟩</dd>",
+        f"Python {platform.python_version()} · rawtune ",
+    ):
+        assert text in page, text
