@@ -29,7 +29,7 @@ from tasks.text.languages import is_markdown
 from tasks.text.token_cache import TokenCache
 from tasks.text.tokenizer import TextTokenizer
 
-VERSION: Final = "2026.11.24"
+VERSION: Final = "2026.11.24.1"
 
 BATCH_CHARACTERS: Final = 4_000_000
 """Documents are cut in batches of this size: enough for all cores, little enough for memory."""
@@ -149,8 +149,11 @@ def _work(document: Document, parts: list[Part], params: ChunkParams, budget: in
     line = source_header(document, params)
     longest = int(MAX_HEADER_FRACTION * budget)
     ratio = PROSE_RATIO if document.kind is Kind.WIKI or is_markdown(document.path) else SOURCE_RATIO
+    has_headers = bool(line) or any(part.context or part.opening for part in parts)
 
     def header(start: int) -> str:
+        if not has_headers:
+            return ""
         number = bisect_right(starts, start) - 1
         part = parts[number]
         repeated = part.opening if starts[number] == start else part.context

@@ -56,6 +56,32 @@ def test_source_is_cut_before_functions_with_their_comments(tokenizer: TextToken
     assert all(chunk.text.startswith("/** Says ") for chunk in chunks[1:])
 
 
+def test_members_are_kept_whole_where_a_class_is_too_long(tokenizer: TextTokenizer) -> None:
+    methods = "".join(
+        f"    # Says {number}.\n    def say{number}(self, name):\n"
+        f"        text = '{number}'\n\n        return text + name\n\n"
+        for number in range(40)
+    )
+    document = file("say.py", f"class Say:\n{methods}")
+    params = ChunkParams(max_tokens=200)
+    chunks = chunks_of(tokenizer, document, params)
+    check(tokenizer, document, params, chunks)
+    assert len(chunks) > 5
+    assert all(chunk.text.startswith("    # Says ") for chunk in chunks[1:])
+
+
+def test_blocks_without_an_empty_line_between_them_are_told_by_the_bracket_that_closes(
+    tokenizer: TextTokenizer,
+) -> None:
+    text = "".join(f".part{number} {{\n  color: red;\n  margin: {number}px;\n}}\n" for number in range(60))
+    document = file("a.scss", text)
+    params = ChunkParams(max_tokens=128)
+    chunks = chunks_of(tokenizer, document, params)
+    check(tokenizer, document, params, chunks)
+    assert len(chunks) > 5
+    assert all(chunk.text.startswith(".part") for chunk in chunks[1:])
+
+
 def test_page_is_cut_before_headings(tokenizer: TextTokenizer) -> None:
     text = "".join(f"## Part {number}\n\n" + "Some words about it. " * 20 + "\n\n" for number in range(12))
     document = page("Deploy.md", text)
