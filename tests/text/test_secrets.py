@@ -20,12 +20,20 @@ GITHUB = "ghp_" + "R7vX2mQ9sK4tY8wZ1aB3cD5eF6gH0iJkLmNo"
         ("gcp-api-key", "AIza" + "SyD9x7Kq2mVb4Rt6Yw8Zc1Ne3Pg5Hj7Lk0Q", "const k = '{}'"),
         ("npm-access-token", "npm_" + "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5", "//registry.example.org/:_authToken={}"),
         ("gitlab-pat", "glpat-" + "x7Kq2mVb4Rt6Yw8Zc1Ne", "{}"),
+        ("huggingface-access-token", "hf_" + "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3z", "login(token={})"),
+        ("openai-api-key", "sk-proj-" + "q7X_2mQ9sK4tY8wZ1aB3cD5eF6gH0iJ-kLmNoPqRsTuVwXy", "Authorization: Bearer {}"),
+        ("openai-api-key", "sk-svcacct-" + "q7X2mQ9sK4tY8wZ1aB3cD5eF6gH0iJkLmNoPqRsTu", "{}"),
         ("generic-password", "Tr0ub4dor&3xQz9", 'password = "{}"'),
     ],
 )
 def test_each_kind_of_secret_is_found(rule: str, secret: str, line: str) -> None:
     text = f"# settings\n{line.format(secret)}\n"
     assert (rule, secret) in [(found.rule, text[found.start : found.end]) for found in find_secrets(text)]
+
+
+def test_placeholders_of_manuals_are_no_secrets() -> None:
+    manual = f"hf_{'x' * 34}\nsk-proj-your-openai-api-key-goes-here\nsk-proj-{'0' * 48}\nmy-hf_{'model' * 8}\n"
+    assert find_secrets(manual) == []
 
 
 def test_password_in_an_address_is_found() -> None:
