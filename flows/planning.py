@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.params import RetrainParams
 from flows.resolve import Resolved
-from flows.retrain import build_corpus, harvest
+from flows.retrain import build_corpus, harvest, weights
 from tasks.base.modes import without_prefect
 from tasks.base.records import Split
 from tasks.base.steps import Step
@@ -59,7 +59,8 @@ def plan_run(
         InputError: a price, a model or its shape is not known, or the training does not fit the card.
     """
     with without_prefect():
-        documents = build_corpus(store, params, harvest(store, params, resolved))[-1]
+        cleaned = build_corpus(store, params, harvest(store, params, resolved))
+        documents = cleaned[-1]
         model = model_at_hand(store, params)
         asking = params.synthesis.provider == "openai"
         estimated = estimate(store, documents, params.synthesis) if asking else None
@@ -74,10 +75,9 @@ def plan_run(
             raw = {name: tokens for name, tokens in chunks.counts.items() if name.count(":") == 2}
         if model is not None and pairs is not None and replay_is_at_hand(store, params, model):
             stream = replay_stream(store, model=model, params=params.dataset)
-            table = figures(
-                store,
-                assemble(store, chunks=chunks, dialogues=pairs, model=model, params=params.dataset, replay=stream),
-            )
+            sources: dict[str, Any] = {"chunks": chunks, "dialogues": pairs, "model": model, "replay": stream}
+            lighter = weights(params, cleaned)
+            table = figures(store, assemble(store, **sources, params=params.dataset, weights=lighter))
         else:
             held_out = params.dataset.train_held_out is HeldOut.ALL
             told = tokens_by_method(store, pairs, held_out) if pairs else estimated.dialogue_tokens if estimated else {}

@@ -141,7 +141,10 @@ def build_dataset(
     pairs = dialogues(store, documents=documents, params=params.synthesis, corrections=corrections)
     drafts = items(store, documents=documents, dialogues=pairs, params=params.evaluation)
     general = replay_stream(store, model=model, params=params.dataset)
-    table = assemble(store, chunks=chunks, dialogues=pairs, model=model, params=params.dataset, replay=general)
+    lighter = weights(params, cleaned)
+    table = assemble(
+        store, chunks=chunks, dialogues=pairs, model=model, params=params.dataset, replay=general, weights=lighter
+    )
     guarded = leak_guard(
         store, items=drafts, table=table, chunks=chunks, dialogues=pairs, params=params.dataset, replay=general
     )
@@ -168,6 +171,12 @@ def build_corpus(store: Store, params: RetrainParams, harvested: list[Artifact])
     unique = deduplicate(store, documents=dated, params=params.dataset)
     documents = split(store, documents=unique, params=params.dataset)
     return [kept, redacted, dated, unique, documents]
+
+
+def weights(params: RetrainParams, cleaned: list[Artifact]) -> Artifact | None:
+    """What names the documents that count for less in the mixture; None unless parameters ask for it."""
+    asked = params.dataset.stale_pages == "weight"
+    return next(artifact for artifact in cleaned if artifact.step == stale_pages.name) if asked else None
 
 
 def questions(params: RetrainParams, data: Dataset) -> Questions:

@@ -131,6 +131,15 @@ class Answer(Record):
     """False when the token limit cut the answer off."""
 
 
+class Weight(Record):
+    """How much of what is made from a document goes into the training table."""
+
+    id: str
+    """The document's id."""
+    weight: float
+    """Share of its rows, above 0 and below 1."""
+
+
 class Verdict(Record):
     """Why something was dropped, redacted or quarantined; nothing disappears without one."""
 

@@ -63,8 +63,12 @@ class RedactParams(RunnerParams):
 class StaleParams(Params):
     """What is done with pages that name things which the snapshot no longer has."""
 
-    stale_pages: Literal["report", "date", "drop"] = "report"
-    """`date` lets a stale page begin with when it was last changed; `drop` leaves it out."""
+    stale_pages: Literal["report", "date", "weight", "drop"] = "report"
+    """`date` lets a stale page begin with when it was last changed; `weight` trains on fewer of its rows and dialogues;
+    `drop` leaves it out.
+    """
+    stale_weight: float = Field(0.25, gt=0, lt=1)
+    """Share of a stale page's rows and dialogues that `weight` keeps; where rows are repeated it is repeated less."""
     stale_fraction: float = Field(0.4, gt=0, le=1)
     """Share of the paths, symbols, pages and addresses a page names that must be gone."""
     stale_names: int = Field(2, ge=1)

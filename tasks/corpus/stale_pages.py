@@ -2,10 +2,11 @@
 
 A fine-tuned model answers from a stale wiki page as if it were current, the article's main complaint about its own
 result. Each reference of a page is looked up in the snapshot it is trained with. A page of which too large a share is
-gone is stale, and is reported, dated or dropped.
+gone is stale, and is reported, dated, down-weighted or dropped.
 
 In: documents (redacted) and the snapshots, whose verdicts tell which files exist although they are not trained on.
-Out: the documents, stale pages dropped or dated if asked, and `pages.jsonl` with what was found about every page.
+Out: the documents, stale pages dropped or dated if asked, and `pages.jsonl` with what was found about every page; if
+stale pages are to be down-weighted, `weights.jsonl`, which the mixture reads.
 Wiki pages and Markdown files are pages.
 """
 
@@ -15,7 +16,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from tasks.base.records import Document, Kind, Record
+from tasks.base.records import Document, Kind, Record, Weight
 from tasks.base.runs import StepRun, read_verdicts
 from tasks.base.steps import step
 from tasks.base.store import Artifact
@@ -25,6 +26,7 @@ from tasks.text.languages import is_markdown
 
 VERSION: Final = "2026.11.24"
 PAGES: Final = "pages.jsonl"
+WEIGHTS: Final = "weights.jsonl"
 MONTHS: Final = [
     "January",
     "February",
@@ -190,3 +192,6 @@ def stale_pages(run: StepRun, documents: Artifact, snapshots: list[Artifact], pa
 
     run.write(kept())
     run.write((reports[page.id] for page in pages), PAGES)
+    if params.stale_pages == "weight":
+        stale = (page.id for page in pages if reports[page.id].stale)
+        run.write((Weight(id=identifier, weight=params.stale_weight) for identifier in stale), WEIGHTS)

@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 
 from tasks.base.errors import InputError
+from tasks.base.records import Weight
 from tasks.base.runs import StepRun
 from tasks.base.shards import mapped, shards_of
 from tasks.base.steps import step
@@ -25,12 +26,14 @@ from tasks.mixture.encode import Encoded, Encoding, encode_shard
 from tasks.mixture.packing import best_fit
 from tasks.mixture.params import MixtureParams, Overlong, Packing
 from tasks.mixture.rows import ROWS, TABLE, Part, Row
-from tasks.mixture.sampling import Ints, rank, repeats
+from tasks.mixture.sampling import Ints, rank, repeats, weighed
 from tasks.mixture.spill import IGNORED, TokenSpill
 from tasks.mixture.table import TableWriter
 
-VERSION = "2026.11.24"
+VERSION = "2026.11.24.1"
 
+WEIGHTS: Final = "weights.jsonl"
+"""Documents that count for less, in the artifact that `corpus/stale-pages` wrote."""
 PROGRESS_PARTS: Final = 500
 """Parts between two reports of progress."""
 
@@ -123,9 +126,10 @@ def assemble(
     model: Artifact,
     params: MixtureParams,
     replay: Artifact | None = None,
+    weights: Artifact | None = None,
 ) -> None:
     """Writes `table.parquet` and `rows.jsonl`; tokens add up: tokens_in + tokens_repeated = tokens + the `tokens_out:…`
-    counts.
+    counts. `weights` has documents that count for less (`weights.jsonl`); a budget is not filled up again for them.
     """
     if params.replay and not replay:
         raise InputError(
@@ -140,7 +144,7 @@ def assemble(
         total = sum(source.counts.get("records", 0) for source in (chunks, dialogues, replay) if source)
         parts = collect(run, encoded, spill, params, total)
         lengths = np.asarray(spill.lengths, dtype=np.int64)
-        times = repeats(
+        drawn = repeats(
             parts.sources,
             parts.documents,
             lengths,
@@ -149,11 +153,14 @@ def assemble(
             params.max_repeats,
             params.mixture_seed,
         )
+        lighter = {one.id: one.weight for one in run.read(weights, Weight, WEIGHTS)} if weights else {}
+        times = weighed(drawn, parts.ids, parts.documents, lighter, params.mixture_seed)
         if not times.any():
             raise InputError(_why_empty(parts, params))
-        for number in np.flatnonzero(times == 0).tolist():
-            run.verdict(parts.ids[number], "not-sampled", f"{parts.sources[number]}, {lengths[number]} tokens")
-        run.count("tokens_out:not-sampled", int(lengths[times == 0].sum()))
+        for reason, left_out in (("not-sampled", drawn == 0), ("down-weighted", (drawn > 0) & (times == 0))):
+            for number in np.flatnonzero(left_out).tolist():
+                run.verdict(parts.ids[number], reason, f"{parts.sources[number]}, {lengths[number]} tokens")
+            run.count(f"tokens_out:{reason}", int(lengths[left_out].sum()))
         run.count("tokens_repeated", int((lengths * np.maximum(times - 1, 0)).sum()))
         rows = lay_out(parts, spill, times, params)
         written = run.write(_placed(run, rows, TableWriter(run.path(TABLE), spill.part)), ROWS)

@@ -7,7 +7,7 @@ documents are chosen, a fact keeps all its wordings, and one more document in th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +85,25 @@ def _targets(
         return limits
     scale = max((available[name] / weights[name] for name in available), default=0.0)
     return {name: min(limits[name], round(scale * weights[name])) for name in available}
+
+
+def weighed(times: Ints, ids: Sequence[str], documents: Sequence[str], weights: Mapping[str, float], seed: int) -> Ints:
+    """How often each part stands in the table if documents count for less: a part of a document with weight w stands
+    there w times as often, rounded up or down by a hash of its id, so that of many parts the share w remains.
+
+    Args:
+        times: result of `repeats`.
+        ids: id of each part.
+        documents: document id of each part.
+        weights: by document id, above 0 and below 1; others keep all.
+        seed: chooses among the parts.
+    """
+    kept = times.copy()
+    for number, document in enumerate(documents):
+        if document in weights:
+            drawn = rank(seed, f"weight\0{ids[number]}") / 2**64
+            kept[number] = int(times[number] * weights[document] + drawn)
+    return kept
 
 
 def share_out(total: int, weights: dict[str, float], limits: dict[str, int]) -> dict[str, int]:

@@ -2,13 +2,13 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from tasks.base.records import Document
+from tasks.base.records import Document, Weight
 from tasks.base.runs import StepRun, read_records, read_verdicts
 from tasks.base.steps import step
 from tasks.base.store import Artifact, Store
 from tasks.corpus.params import StaleParams
 from tasks.corpus.references import find_references
-from tasks.corpus.stale_pages import PAGES, PageReport, stale_pages
+from tasks.corpus.stale_pages import PAGES, WEIGHTS, PageReport, stale_pages
 from tests.corpus.documents import file, page, pull
 
 Stored = Callable[[Iterable[Document]], Artifact]
@@ -89,6 +89,15 @@ def test_stale_page_is_dated_or_dropped_if_asked(store: Store, stored: Stored, s
     assert [(verdict.id, verdict.reason, verdict.detail) for verdict in read_verdicts(store, dropped)] == [
         ("octocat/cart/wiki/Old.md", "stale-page-drop", "4 of 5 are gone")
     ]
+
+
+def test_stale_page_is_down_weighted_if_asked(store: Store, stored: Stored, snapshot: Artifact) -> None:
+    documents = stored([FRESH, OLD, CART])
+    params = StaleParams(stale_pages="weight", stale_weight=0.5)
+    made = stale_pages.direct(store, documents=documents, snapshots=[snapshot], params=params)
+    assert list(read_records(store, made, Weight, WEIGHTS)) == [Weight(id=OLD.id, weight=0.5)]
+    assert list(read_records(store, made, Document)) == list(read_records(store, documents, Document))
+    assert made.counts["verdict:stale-page-weight"] == made.counts["weights"] == 1
 
 
 def test_one_wrong_name_makes_no_stale_page(store: Store, stored: Stored, snapshot: Artifact) -> None:

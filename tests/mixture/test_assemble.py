@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -6,8 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from tasks.base.errors import InputError
-from tasks.base.records import Kind, Split
+from tasks.base.records import Kind, Split, Weight
 from tasks.base.runs import read_verdicts
+from tasks.base.steps import step
 from tasks.base.store import Artifact, Store
 from tasks.mixture.assemble import assemble
 from tasks.mixture.params import HeldOut, MixtureParams, Overlong, Packing, Replay
@@ -92,6 +94,25 @@ def test_train_tokens_sample_accounts_for_every_token(store, put, byte_model):
     verdicts = list(read_verdicts(store, made))
     assert len(verdicts) == counts["verdict:not-sampled"] == counts["parts_in"] - counts["records"]
     assert {row["source"].split("-")[0] for row in table(store, made)} == {"raw", "dialogue"}
+
+
+def test_documents_that_count_for_less_stand_in_the_table_less_often(store, put, byte_model):
+    pages = [dialogue(f"o/r/wiki/{page}", f"What is {n}?", "That.", n) for page in ("Old", "New") for n in range(200)]
+
+    @step("tests/weights", "1")
+    def weights(run):
+        run.write([Weight(id="o/r/wiki/Old", weight=0.25)], "weights.jsonl")
+
+    inputs = {"chunks": put(CHUNKS), "dialogues": put(pages), "model": byte_model, "weights": weights.direct(store)}
+    counts = assemble.direct(store, **inputs, params=MixtureParams(packing=Packing.NONE)).counts
+    assert 35 < 200 - counts["verdict:down-weighted"] < 65
+    assert counts["tokens_in"] == counts["tokens"] + counts["tokens_out:down-weighted"]
+    shares = {"raw": 0.1, "dialogue": 0.9}
+    made = assemble.direct(store, **inputs, params=MixtureParams(packing=Packing.NONE, shares=shares, max_repeats=4))
+    rows = Counter(row["document_id"] for row in table(store, made))
+    assert 0.2 < rows["o/r/wiki/Old"] / rows["o/r/wiki/New"] < 0.3
+    left_out = sum(tokens for name, tokens in made.counts.items() if name.startswith("tokens_out:"))
+    assert made.counts["tokens_in"] + made.counts["tokens_repeated"] == made.counts["tokens"] + left_out
 
 
 def test_held_out_text_is_trained_on_only_when_asked(store, put, byte_model):
