@@ -22,7 +22,7 @@ from tasks.base.store import Artifact
 from tasks.corpus.params import BudgetParams, FilterParams
 from tasks.text.paths import generated_kind, matches
 
-VERSION: Final = "2026.11.24"
+VERSION: Final = "2026.11.24.1"
 
 BYTES_PER_TOKEN: Final = 3.6
 """Of source code and prose in SmolLM2's tokenizer (3.64 over 10 MB of Python, research/cpu.md section 8)."""

@@ -1,7 +1,6 @@
 """What kind of file a path and its text are: lock, test snapshot, generated, vendored, minified, data, or none.
 
-The tables are a selection from GitHub's linguist (MIT; lib/linguist/generated.rb and lib/linguist/vendor.yml at 9.x):
-what in real repositories is large and teaches nothing. Each rule looks only at the extensions it is meant for, so a
+The rules for paths are `tasks/text/paths.py`'s. Each rule for texts looks only at the extensions it is meant for, so a
 changelog with long lines stays.
 """
 
@@ -11,6 +10,7 @@ import re
 from typing import Final, NamedTuple
 
 from tasks.harvest.params import FileKind
+from tasks.text.paths import kind_of_path
 
 
 class Finding(NamedTuple):
@@ -19,69 +19,6 @@ class Finding(NamedTuple):
     kind: FileKind
     by: str
 
-
-LOCK_NAMES: Final = frozenset(
-    [
-        ".terraform.lock.hcl",
-        "bun.lock",
-        "cabal.project.freeze",
-        "Cargo.lock",
-        "Cartfile.resolved",
-        "composer.lock",
-        "conan.lock",
-        "deno.lock",
-        "esy.lock",
-        "flake.lock",
-        "Gemfile.lock",
-        "glide.lock",
-        "go.sum",
-        "Gopkg.lock",
-        "gradle.lockfile",
-        "mix.lock",
-        "MODULE.bazel.lock",
-        "npm-shrinkwrap.json",
-        "package-lock.json",
-        "Package.resolved",
-        "packages.lock.json",
-        "paket.lock",
-        "pdm.lock",
-        "Pipfile.lock",
-        "pixi.lock",
-        "pnpm-lock.yaml",
-        "Podfile.lock",
-        "poetry.lock",
-        "pubspec.lock",
-        "renv.lock",
-        "uv.lock",
-        "yarn.lock",
-    ]
-)
-
-_RULES: Final = {
-    FileKind.SNAPSHOT: {"snapshot of a test": r"(^|/)__snapshots__/|\.(snap|ambr)$"},
-    FileKind.MINIFIED: {"named minified": r"[.-]min\.(js|mjs|cjs|css)$"},
-    FileKind.VENDORED: {
-        "installed packages": r"(^|/)(node_modules|bower_components|jspm_packages)/",
-        "Yarn's own code": r"(^|/)(\.yarn/(releases|plugins|sdks|unplugged)/|\.pnp\.(c?js|loader\.mjs|data\.json)$)",
-        "folder of others' code": r"(^|/)(vendors?|Pods|Carthage/Build|Godeps|(3rd|[Tt]hird)[-_]?[Pp]arty)/",
-        "build tool wrapper": r"(^|/)(gradlew|mvnw)(\.bat|\.cmd)?$",
-        "well-known library": r"(^|/)(jquery(-\d[\d.]*)?|bootstrap[^/.]*)\.(js|css)$",
-    },
-    FileKind.GENERATED: {
-        "protocol buffers": r"_pb2(_grpc)?\.pyi?$|\.pb(\.gw|\.validate)?\.(go|cc|h|rb|swift)$|_pb\.(js|d\.ts)$",
-        "source map": r"\.(js|mjs|cjs|css|ts)\.map$",
-        "named generated": r"\.(g|freezed|[Dd]esigner|[Gg]enerated|gen)\.(dart|cs|ts|tsx|js|go|py|java|kt)$",
-        "output of a tool": r"(^|/)(__generated__|\.mypy_cache|\.next|\.nuxt)/|\.(xcuserstate|pbxproj|nib|xib)$",
-    },
-    FileKind.DATA: {
-        "vector image": r"\.svg$",
-        "fixture": r"(^|/)([Ff]ixtures|testdata|cassettes)/.*\.(json|jsonl|xml|ya?ml|csv|tsv|html?|txt|har)$",
-    },
-}
-_PATH_RULES: Final = tuple(
-    (kind, by, re.compile(pattern)) for kind, rules in _RULES.items() for by, pattern in rules.items()
-)
-_ANY_RULE: Final = re.compile("|".join(pattern.pattern for _, _, pattern in _PATH_RULES))
 
 _DATA: Final = re.compile(
     r"\.(json|jsonl|ndjson|geojson|xml|ya?ml|csv|tsv|plist|pot?|xlf|ipynb|har|sql|dump)$", re.IGNORECASE
@@ -109,15 +46,8 @@ VECTOR_FRACTION: Final = 0.4
 
 def path_kind(path: str) -> Finding | None:
     """What the path alone gives away."""
-    name = path.rsplit("/", 1)[-1]
-    if name in LOCK_NAMES:
-        return Finding(FileKind.LOCK, name)
-    if not _ANY_RULE.search(path):
-        return None
-    for kind, by, pattern in _PATH_RULES:
-        if pattern.search(path):
-            return Finding(kind, by)
-    return None
+    found = kind_of_path(path)
+    return Finding(FileKind(found.kind), found.by) if found else None
 
 
 def content_kind(path: str, text: str, size: int, max_data_bytes: int) -> Finding | None:

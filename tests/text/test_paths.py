@@ -1,6 +1,6 @@
 import pytest
 
-from tasks.text.paths import generated_kind, matches
+from tasks.text.paths import PathKind, generated_kind, kind_of_path, matches
 
 
 @pytest.mark.parametrize(
@@ -13,12 +13,22 @@ from tasks.text.paths import generated_kind, matches
         ("public/app.min.js", "minified"),
         (".yarn/releases/yarn-4.0.0.cjs", "vendored"),
         ("a/b_pb2.py", "generated"),
+        (".pnp.cjs", "vendored"),
+        ("static/jquery-3.7.1.js", "vendored"),
+        ("ios/App.xcodeproj/project.pbxproj", "generated"),
+        ("tests/fixtures/orders.json", None),
         ("client/utilities/lock.ts", None),
         ("package.json", None),
     ],
 )
 def test_path_gives_its_kind_away(path: str, kind: str | None) -> None:
     assert generated_kind(path) == kind
+
+
+def test_data_is_told_from_what_people_write_and_by_what() -> None:
+    assert kind_of_path("tests/fixtures/orders.json") == PathKind("data", "fixture")
+    assert kind_of_path("client/icons/arrow.svg") == PathKind("data", "vector image")
+    assert kind_of_path("client/app.ts") is None
 
 
 @pytest.mark.parametrize(
