@@ -5,13 +5,17 @@ from __future__ import annotations
 import itertools
 import json
 import sys
-from typing import Any
+from typing import Any, Final
 
 from rich.markup import escape
 
 from deployments import console
 from tasks.base.errors import InputError
+from tasks.base.runs import RECORDS, VERDICTS
 from tasks.base.store import Manifest, Store
+
+SHOWN_CHARACTERS: Final = 2_000
+"""A longer record is cut on a terminal; `--json` has all of it."""
 
 
 def show_artifacts(store: Store, found: list[Manifest], records: int, as_json: bool) -> None:
@@ -62,13 +66,14 @@ def _print(store: Store, manifest: Manifest, records: int) -> None:
     for file in manifest.files:
         say(f"  file     {escape(file.path)}: {file.bytes:,} bytes", highlight=False)
     for line in _first_records(store, manifest, records):
-        say(escape(plain(json.loads(line))), highlight=False)
+        text = plain(json.loads(line))
+        more = f" … {len(text) - SHOWN_CHARACTERS:,} more characters" if len(text) > SHOWN_CHARACTERS else ""
+        say(escape(text[:SHOWN_CHARACTERS] + more), highlight=False)
 
 
 def _first_records(store: Store, manifest: Manifest, number: int) -> list[str]:
-    name = next(
-        (file.path for file in manifest.files if file.path.endswith(".jsonl") and file.path != "verdicts.jsonl"), None
-    )
+    files = [file.path for file in manifest.files if file.path.endswith(".jsonl") and file.path != VERDICTS]
+    name = RECORDS if RECORDS in files else next(iter(files), None)
     if name is None or number == 0:
         return []
     with (store.blob(manifest.sha256) / name).open("r", encoding="utf-8") as reader:

@@ -17,7 +17,9 @@ from importlib import resources
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tasks.base.errors import InputError
 from tasks.base.records import Item, Provenance
@@ -30,6 +32,9 @@ PREFIX: Final = "general-"
 GENERATORS: Final = ("gsm_symbolic", "calendar_arithmetic", "word_sorting", "basic_arithmetic", "leg_counting")
 """reasoning-gym data sets, taken in turn: arithmetic in words and symbols, dates, sorting."""
 
+OPTIONS: Final = "options"
+"""Kind of one's own multiple-choice items: the first of their answers is right, the others are the wrong choices."""
+
 NEW_TOKENS: Final = {
     GeneralSuite.IFEVAL: 400,
     GeneralSuite.GSM8K: 256,
@@ -37,6 +42,25 @@ NEW_TOKENS: Final = {
     GeneralSuite.REASONING_GYM: 256,
 }
 """Longest answer by suite where the answer needs room to reason or to write a function; elsewhere `max_new_tokens`."""
+
+
+class OwnQuestion(BaseModel):
+    """A line of one's own questions; other keys are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    question: str = Field(min_length=1)
+    answers: tuple[str, ...] = Field(min_length=1)
+    choices: tuple[str, ...] = ()
+    suite: str = Field("own", pattern=r"^[\w.-]+$")
+
+    @model_validator(mode="after")
+    def _one_right_choice(self) -> Self:
+        if self.choices and (
+            len(self.answers) != 1 or self.answers[0] not in self.choices or len(set(self.choices)) < 2
+        ):
+            raise ValueError("one of at least two choices must be the only answer")
+        return self
 
 
 def general_texts() -> list[tuple[str, str]]:
@@ -70,7 +94,7 @@ def choices(item: Item) -> tuple[str, ...]:
         return tuple(_fixtures("hellaswag")[case]["endings"])
     if suite == GeneralSuite.TRUTHFULQA:
         return tuple(_fixtures("truthfulqa_mc1")[case]["choices"])
-    return ()
+    return tuple(sorted(item.answers)) if item.provenance.prompt_version.startswith(f"{OPTIONS}/") else ()
 
 
 def new_tokens(item: Item, default: int) -> int:
@@ -171,22 +195,27 @@ SOURCES: Final = {
 
 
 def _own(path: Path) -> Iterator[Item]:
-    """Items from JSON lines `{"question", "answers": […], "suite"?}`; an answer counts if it occurs in what the
-    model says.
+    """Items from JSON lines `{"question", "answers": […], "choices"?: […], "suite"?}`. An answer counts if it occurs in
+    what the model says; with choices, if it is the likeliest of them.
     """
     try:
-        lines = [line for line in path.read_text("utf-8").splitlines() if line.strip()]
+        lines = path.read_text("utf-8").splitlines()
     except OSError as error:
         raise InputError(f"evaluation.general_file: {path.name} cannot be read ({error.strerror})") from error
     for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
         try:
-            entry = json.loads(line)
-            question, answers = entry["question"], [str(answer) for answer in entry["answers"]]
-        except (ValueError, KeyError, TypeError) as error:
+            entry = OwnQuestion.model_validate_json(line)
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]
             raise InputError(
-                f'evaluation.general_file: line {number} of {path.name} is not {{"question": …, "answers": […]}}'
+                f'evaluation.general_file: line {number} of {path.name} is not {{"question": …, "answers": […]}} '
+                f"({'.'.join(map(str, problem['loc'])) or 'line'}: {problem['msg']})"
             ) from error
-        yield _item(str(entry.get("suite", "own")), f"{number:05d}", "contained", question, answers)
+        others = tuple(dict.fromkeys(choice for choice in entry.choices if choice not in entry.answers))
+        kind = OPTIONS if entry.choices else "contained"
+        yield _item(entry.suite, f"{number:05d}", kind, entry.question, [*entry.answers, *others])
 
 
 def _item(suite: str, case: str, kind: str, question: str, answers: list[str]) -> Item:

@@ -96,8 +96,8 @@ class ItemsParams(Params):
     )
     """General question sets to draw from."""
     general_file: str | None = None
-    """JSON lines of one's own general questions, `{"question": …, "answers": […], "suite": …}`; all are asked. Null
-    = none.
+    """JSON lines of one's own general questions, `{"question": …, "answers": […]}`, with `choices` and `suite` if
+    wanted; all are asked. Null = none.
     """
     item_seed: int = Field(0, ge=0)
     """Another seed draws other questions, from the same facts."""

@@ -10,7 +10,7 @@ from typing import Final
 from tasks.base.records import Answer, Item, Record
 from tasks.evaluation import scorers
 from tasks.evaluation.abstention import abstains
-from tasks.evaluation.general import human_eval_problem, ifeval_prompt, reasoning_gym_score
+from tasks.evaluation.general import OPTIONS, human_eval_problem, ifeval_prompt, reasoning_gym_score
 from tasks.evaluation.ifeval import follows
 from tasks.evaluation.params import Suite
 from tasks.evaluation.sandbox import Outcome, run_program
@@ -35,6 +35,7 @@ SCORERS: Final[dict[str, Scorer]] = {
     "contained": scorers.contains,
     "number": scorers.number_match,
     "choice": scorers.exact_match,
+    OPTIONS: lambda answer, references: scorers.exact_match(answer, references[:1]),
 }
 """One scorer per kind; the report names it. 0/1 scorers are those of `BINARY`."""
 
@@ -43,6 +44,7 @@ OWN_METRICS: Final = {
     "instructions": "all followed",
     "reasoning-gym": "task score",
     "choice": "likeliest choice",
+    OPTIONS: "likeliest choice",
 }
 """Metrics of kinds that are not judged by text alone."""
 
@@ -58,6 +60,7 @@ BINARY: Final = frozenset(
         "contained",
         "number",
         "choice",
+        OPTIONS,
         "program",
         "instructions",
     }

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tasks.base.progress import Event, listening
 from tasks.base.records import Answer, Dialogue, Document, Item, Split
 from tasks.base.runs import read_json, read_records
 from tasks.base.store import Artifact, Store
@@ -119,15 +120,59 @@ def _run(*requests: dict[str, Any]) -> list[dict[str, Any]]:
     return answers
 
 
-def test_answers_and_losses_do_not_depend_on_batch_sizes(tmp_path: Path, tiny_model: Path) -> None:
+def test_answers_do_not_depend_on_batch_sizes(tmp_path: Path, tiny_model: Path) -> None:
     together, alone = _run(
         _job(tmp_path, tiny_model), _job(tmp_path, tiny_model, batch_tokens=1, finished=str(tmp_path / "other"))
     )
     assert (together["events"], alone["events"]) == (1, 6)
     assert together["answers"] == alone["answers"]
-    for one, other in zip(together["rows"], alone["rows"], strict=True):
-        assert one["tokens"] == other["tokens"]
-        assert one["nats"] == pytest.approx(other["nats"], rel=1e-5)
+
+
+def test_loss_does_not_depend_on_the_batch_size_as_a_mean_of_batch_means_does(tiny_model: Path) -> None:
+    lengths = (4, 11, 6, 19, 40, 3)
+    rows = [
+        {"id": str(n), "stream": "raw", "input_ids": list(range(30, 30 + n)), "labels": [-100, *range(31, 30 + n)]}
+        for n in lengths
+    ]
+    found = run_child(
+        "tests.evaluation.several_job:measure",
+        {"model": str(tiny_model), "rows": rows, "batch_tokens": [1, 50, 4096], "dtypes": ["float32", "bfloat16"]},
+    )["losses"]
+    batched = [LossRow(row["id"], "raw", row["input_ids"], row["labels"]) for row in rows]
+    for dtype, tolerance in (("float32", 1e-6), ("bfloat16", 2e-3)):
+        alone, some, together = (stream_losses(batched, measured)["raw"]["loss"] for measured in found[dtype])
+        assert alone == pytest.approx(together, rel=tolerance)
+        assert some == pytest.approx(together, rel=tolerance)
+        assert [row["tokens"] for row in found[dtype][1]] == [n - 1 for n in lengths]
+    # what a trainer logs: the mean over batches of each batch's mean; one row a batch against all in one
+    rowwise = [row["nats"] / row["tokens"] for row in found["float32"][0]]
+    naive = sum(rowwise) / len(rowwise)
+    assert abs(naive - stream_losses(batched, found["float32"][0])["raw"]["loss"]) > 1e-3
+
+
+class _PowerCut(Exception):
+    pass
+
+
+def test_interrupted_evaluation_resumes_and_gives_the_same_bytes(store: Store, inputs: dict[str, Any]) -> None:
+    small = {**inputs, "params": PARAMS.model_copy(update={"answer_batch_tokens": 64})}  # one prompt a batch
+
+    def cut(event: Event) -> None:
+        if event.kind == "progress" and event.done == 3:
+            raise _PowerCut
+
+    with pytest.raises(_PowerCut), listening(cut):
+        answer.direct(store, arm=Arm.BASE, adapter=None, **small)
+    (log,) = store.local("cache", "answers").rglob("finished.jsonl")
+    kept = {line for line in log.read_text().splitlines() if line}
+    assert len(kept) >= 3
+    resumed = answer.direct(store, arm=Arm.BASE, adapter=None, **small)
+    after = [line for line in log.read_text().splitlines() if line]
+    assert kept < set(after)
+    assert len(set(after)) == len(after)  # nothing was answered twice
+    log.unlink()
+    again = answer.named("answer-again").direct(store, arm=Arm.BASE, adapter=None, **small)
+    assert again.sha256 == resumed.sha256
 
 
 @pytest.mark.slow

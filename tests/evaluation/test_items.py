@@ -12,10 +12,12 @@ from tasks.base.records import Dialogue, Document, Item, Kind, Split
 from tasks.base.runs import read_records
 from tasks.base.store import Store
 from tasks.evaluation.facts import askable, document_facts
+from tasks.evaluation.from_lm_eval import entry
+from tasks.evaluation.general import choices
 from tasks.evaluation.guess import guesses, name_of
 from tasks.evaluation.items import items, make_items, near_miss
 from tasks.evaluation.params import GeneralSuite, ItemsParams, Suite
-from tasks.evaluation.scoring import kind_of
+from tasks.evaluation.scoring import kind_of, metric_of, score
 from tasks.text.ngrams import window_hashes, words
 from tasks.text.signatures import parameters
 from tests.evaluation.conftest import CART, artifact_of, document
@@ -189,12 +191,47 @@ def test_own_general_questions_are_asked_and_known_by_their_bytes(tmp_path: Path
     assert params.identity()["general_file"] != before
 
 
-@pytest.mark.parametrize("line", ["{", '{"question": "x"}', '["x"]'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{",
+        '{"question": "x"}',
+        '["x"]',
+        '{"question": "x", "answers": []}',
+        '{"question": "x", "answers": ["a"], "suite": "a/b"}',
+        '{"question": "x", "answers": ["a"], "choices": ["b", "c"]}',
+    ],
+)
 def test_unreadable_own_question_names_file_and_line(tmp_path: Path, train: list[Document], line: str) -> None:
     own = tmp_path / "own.jsonl"
-    own.write_text(f"{line}\n")
-    with pytest.raises(InputError, match=r"line 1 of own\.jsonl"):
+    own.write_text(f"\n{line}\n")
+    with pytest.raises(InputError, match=r"line 2 of own\.jsonl"):
         make_items(train, [], [], ItemsParams(general_items=0, general_file=str(own)))
+
+
+def test_own_multiple_choice_is_answered_by_likelihood_and_only_the_right_choice_counts(
+    tmp_path: Path, train: list[Document]
+) -> None:
+    own = tmp_path / "own.jsonl"
+    own.write_text('{"question": "Who pays?", "answers": ["The shop"], "choices": ["Nobody", "The shop", "A bank"]}\n')
+    params = ItemsParams(items=1, general_items=0, general_suites=(), general_file=str(own))
+    (item,) = [item for item in make_items(train, [], [], params) if item.suite == "general-own"]
+    assert choices(item) == ("A bank", "Nobody", "The shop")
+    assert [score(item, choice) for choice in choices(item)] == [0, 0, 1]
+    assert metric_of(item) == "likeliest choice"
+
+
+def test_lm_eval_questions_become_lines_of_ones_own_file() -> None:
+    assert entry("mine", "2 + 2 =", "4", None) == {"question": "2 + 2 =", "answers": ["4"], "suite": "mine"}
+    assert entry("mine", "Which?", 1, ["a", " b"]) == {
+        "question": "Which?",
+        "answers": ["b"],
+        "choices": ["a", "b"],
+        "suite": "mine",
+    }
+    assert entry("mine", "Essay?", "word " * 100, None) is None  # only a judge could score it
+    assert entry("winogrande", 0, 1, ["a", "b"]) is None  # several inputs
+    assert entry("mine", "Which?", [0, 1], ["a", "b"]) is None  # two right choices
 
 
 def test_missing_package_of_a_suite_names_the_remedy(train: list[Document], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -208,6 +208,18 @@ def test_prefect_artifact_states_verdict_table_and_costs(store: Store, questions
     json.dumps(summary, allow_nan=False)
 
 
+def test_prefect_artifact_holds_nothing_that_a_model_wrote(store: Store, questions: list[Item]) -> None:
+    own = [item.model_copy(update={"suite": f"general-{HOSTILE}"}) for item in questions[:4]]
+    arms = [answers_of(store, arm, dict.fromkeys(_right(questions), HOSTILE)) for arm in ("base", "tuned")]
+    summary = read_json(store, _report(store, [*own, *questions[4:]], *arms), "summary.json")
+    text = markdown(summary, {})
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text)
+    assert "<script" not in text
+    assert "](http" not in text
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({line.count("|") for line in rows}) == 1  # no name opens a column of its own
+
+
 def test_report_without_general_questions_says_that_forgetting_was_not_measured(
     store: Store, train: list[Document]
 ) -> None:
