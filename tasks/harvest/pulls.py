@@ -7,7 +7,7 @@ end, where git and the API differ), comments, reviews, review_comments and files
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from tasks.base.errors import SourceError
@@ -33,7 +33,7 @@ class Comparison(NamedTuple):
 
     reference: PullReference
     trees: tuple[str, str]
-    commits: list[Commit]
+    base: str | None
     merge: Merge | None
 
 
@@ -53,7 +53,7 @@ def comparisons(repository: Repository, source: ResolvedPulls) -> Iterator[Compa
         yield Comparison(
             reference,
             (_tree(reader, base) if base else empty, _tree(reader, reference.head)),
-            own_commits(reader, base, reference.head),
+            base,
             merged.get(reference.number) if reference.merge else None,
         )
 
@@ -69,6 +69,8 @@ def merge_parent(reader: Any, reference: PullReference) -> str | None:
 @step("harvest/pulls", VERSION)
 def pulls(run: StepRun, source: ResolvedPulls) -> None:
     """Writes the documents of the selected pull requests."""
+    from pygit2 import Repository as ObjectReader
+
     if len(source.selection) != source.count:
         raise SourceError("harvest/pulls: the selection of pull requests is made by resolve; run the flow again")
     repository = open_source(source.location, run.store)
@@ -83,11 +85,13 @@ def pulls(run: StepRun, source: ResolvedPulls) -> None:
     run.ledger("harvest", blobs_fetched=fetched, **work)
 
     def documents() -> Iterator[Document]:
+        reader = ObjectReader(str(repository.folder))
         for item in found:
             if isinstance(item, Comparison):
                 files = [change.meta() for change in diffs.changes(item.trees)]
-                commits = [{"sha": commit.sha, "message": commit.message.rstrip("\n")} for commit in item.commits]
-                thread = threads.of(item.reference) if threads.on_github else thread_of_git(item)
+                own = own_commits(reader, item.base, item.reference.head or "")
+                commits = [{"sha": commit.sha, "message": commit.message.rstrip("\n")} for commit in own]
+                thread = threads.of(item.reference) if threads.on_github else thread_of_git(item, own)
                 yield document(source, item.reference, thread, commits, files)
             elif threads.on_github:
                 run.count("diffs_by_rest")
@@ -122,9 +126,9 @@ def document(
 _OUTSIDE_META: Final = frozenset({"title", "url", "body", "created_at", "updated_at"})
 
 
-def thread_of_git(item: Comparison) -> Item:
+def thread_of_git(item: Comparison, commits: Sequence[Commit]) -> Item:
     """What git alone knows of a pull request, in the shape of a thread."""
-    title, body = _words(item)
+    title, body = _words(item, commits)
     return {
         "title": title,
         "body": body,
@@ -133,7 +137,7 @@ def thread_of_git(item: Comparison) -> Item:
         "updated_at": None,
         "state": "closed" if item.merge else "unknown",
         "merged_at": rfc3339(item.merge.committed) if item.merge else None,
-        "author": item.commits[0].author if item.commits else None,
+        "author": commits[0].author if commits else None,
         "labels": [],
         "comments": [],
         "reviews": [],
@@ -141,14 +145,14 @@ def thread_of_git(item: Comparison) -> Item:
     }
 
 
-def _words(item: Comparison) -> tuple[str, str]:
+def _words(item: Comparison, commits: Sequence[Commit]) -> tuple[str, str]:
     """Title and description: the merge commit's, else those of the only commit, else the first commit's subject."""
     if item.merge is not None:
         return item.merge.title, item.merge.body
-    if not item.commits:
+    if not commits:
         return f"Pull request {item.reference.number}", ""
-    subject, _, body = item.commits[0].message.partition("\n")
-    return subject, body.strip("\n") if len(item.commits) == 1 else ""
+    subject, _, body = commits[0].message.partition("\n")
+    return subject, body.strip("\n") if len(commits) == 1 else ""
 
 
 def _tree(reader: Any, commit: str) -> str:

@@ -53,7 +53,7 @@ def _entries(folder: Path, sha: str, recursive: bool) -> list[Json]:
         facts, path = line.split(b"\t", 1)
         mode, kind, object_id, size = facts.decode().split()
         item: Json = {"path": path.decode("utf-8", "replace"), "mode": mode, "type": kind, "sha": object_id}
-        found.append(item | ({"size": int(size)} if kind == "blob" else {}))
+        found.append(item | ({"size": int(size) if size.isdigit() else 0} if kind == "blob" else {}))
     return found
 
 
