@@ -31,8 +31,16 @@ SHORT_RUN_CHECKPOINTS: Final = 8
 class Checkpoints:
     """Saves and finds the checkpoints of one run on this machine."""
 
-    def __init__(self, root: Path, minutes: float, steps: int) -> None:
-        self.root = root
+    def __init__(self, root: Path, minutes: float, steps: int, writes: bool = True) -> None:
+        """Finds what there is.
+
+        Args:
+            root: folder of the run.
+            minutes: longest time between two checkpoints.
+            steps: optimizer steps of the whole run.
+            writes: False for the processes of a group that only read.
+        """
+        self.root, self._writes = root, writes
         self._seconds = minutes * 60
         self._every = max(1, steps // SHORT_RUN_CHECKPOINTS)
         self._last_time = time.monotonic()
@@ -41,6 +49,8 @@ class Checkpoints:
 
     def due(self, step: int) -> bool:
         """Whether the run should save after this step."""
+        if not self._writes:
+            return False
         return step - self._last_step >= self._every or time.monotonic() - self._last_time >= self._seconds
 
     def save(self, step: int, seconds: float, write: Callable[[Path], None]) -> Path:
@@ -52,6 +62,8 @@ class Checkpoints:
             write: fills the folder it is given.
         """
         target = self.root / f"step-{step:08d}"
+        if not self._writes:
+            return target
         partial = self.root / f"partial-{os.getpid()}"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
@@ -71,7 +83,7 @@ class Checkpoints:
 
     def latest(self) -> tuple[Path, dict[str, Any]] | None:
         """The newest whole checkpoint and its `complete.json`; leftovers of interrupted writes are removed."""
-        for partial in self.root.glob("partial-*"):
+        for partial in self.root.glob("partial-*") if self._writes else ():
             shutil.rmtree(partial, ignore_errors=True)
         found = whole(self.root)
         return (found[-1], json.loads((found[-1] / COMPLETE).read_text("utf-8"))) if found else None

@@ -23,6 +23,7 @@ from tasks.training.hardware import base_dtype
 from tasks.training.journal import Journal, read_lines, write_lines
 from tasks.training.params import LINEARS, Precision, TrainingParams
 from tasks.training.planner import USABLE, Shape, fast_bytes
+from tasks.training.ranks import add_up, rank, world
 from tasks.training.schedule import factor
 from tasks.training.table import IGNORED, Rows, Table, row_order
 
@@ -77,7 +78,7 @@ def train(
     """
     from transformers import AutoConfig
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
     config, dtype = AutoConfig.from_pretrained(model_folder), base_dtype(params.precision)
     site: Any = Site
     if uses_fp8(config, params):
@@ -239,11 +240,12 @@ class Loop:
     def _gradients(self, rows: list[Rows]) -> torch.Tensor:
         targets = max(1, sum(row.targets for row in rows))
         sums = torch.zeros(len(self.table.sources), dtype=torch.float64, device=self.device)
-        for row in rows:
+        for row in rows[rank() :: world()]:
             ids, positions, labels, padding = self._padded(row)
             losses = self.decoder.forward_backward(ids, positions, labels, 1 / targets, padding)
             sources = torch.from_numpy(row.sources[row.labels != IGNORED]).to(self.device, non_blocking=True)
             sums.index_add_(0, sources, losses.double())
+        add_up(sums, self.adapters.gradient)
         return sums
 
     def _note(self, facts: _Facts) -> None:
@@ -262,9 +264,11 @@ class Loop:
         size = self.params.batch_size
         groups: list[list[int]] = []
         tokens = 0
-        for index in self.order[step * size : (step + 1) * size]:
+        indices = self.order[step * size : (step + 1) * size]
+        budget = min(self.budget, -(-sum(self.table.length(index) for index in indices) // world()))
+        for index in indices:
             length = self.table.length(index)
-            if groups and tokens + length <= self.budget:
+            if groups and tokens + length <= budget:
                 groups[-1].append(index)
                 tokens += length
             else:

@@ -25,6 +25,13 @@ def base_dtype(precision: Precision) -> Any:
     return torch.bfloat16 if fast else torch.float32
 
 
+def device_count() -> int:
+    """GPUs of this machine; 1 for a CPU."""
+    import torch
+
+    return max(1, int(torch.cuda.device_count()))
+
+
 def device_facts() -> dict[str, Any]:
     """Name of the device, its free and total memory in bytes, its compute capability (null for a CPU)."""
     import os

@@ -10,10 +10,11 @@ from tasks.model.child_main import Report
 from tasks.training.adapter import tidy
 from tasks.training.checkpoints import Checkpoints
 from tasks.training.events import with_event_files
-from tasks.training.hardware import device_facts
+from tasks.training.hardware import device_count, device_facts
 from tasks.training.journal import Journal, write_lines
 from tasks.training.params import Backend, TrainingParams
 from tasks.training.planner import Shape
+from tasks.training.ranks import rank, shares, together, world
 from tasks.training.table import Table, optimizer_steps
 from tasks.training.utilisation import flops_per_token, peak_flops, table_facts
 from tasks.training.validation import Validation
@@ -35,12 +36,17 @@ def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
         BudgetError: time or money is used up.
     """
     params = TrainingParams.model_validate(request["params"])
-    table = Table(Path(request["table"]))
-    backend, reason = choose(params, Path(request["model"]), max(table.lengths()))
-    if backend is Backend.UNSLOTH:  # before anything imports transformers
+    if params.backend is Backend.UNSLOTH:  # before anything imports torch or transformers
         from tasks.training import unsloth_backend
 
         unsloth_backend.load()
+    with together(request, shares(params.batch_size, params.devices or device_count())):
+        return _train(request, params, report)
+
+
+def _train(request: dict[str, Any], params: TrainingParams, report: Report) -> dict[str, Any]:
+    table = Table(Path(request["table"]))
+    backend, reason = choose(params, Path(request["model"]), max(table.lengths()))
     out = Path(request["out"])
     steps = optimizer_steps(len(table), params.epochs, params.batch_size)
     report = with_event_files(report, Path(request["events"]) if request.get("events") else None)
@@ -48,7 +54,7 @@ def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
     journal = Journal(table.sources, steps, params, report, flops, peak)
     if request.get("held_out"):
         journal.validation = Validation(Path(request["held_out"]), steps, request["looks"])
-    checkpoints = Checkpoints(Path(request["checkpoints"]), params.checkpoint_minutes, steps)
+    checkpoints = Checkpoints(Path(request["checkpoints"]), params.checkpoint_minutes, steps, writes=rank() == 0)
     try:
         resolved = backend_function(backend)(table, Path(request["model"]), params, journal, checkpoints, out)
     except TrainingError as error:
@@ -61,7 +67,7 @@ def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
     if trained != planned:
         raise TrainingError(f"{backend.value} trained on {trained} target tokens where {planned} were planned")
     return {
-        "resolved": resolved | {"backend_because": reason},
+        "resolved": resolved | {"backend_because": reason, "processes": world()},
         "steps": steps,
         "targets": trained,
         "tokens": sum(line["tokens"] for line in journal.lines),
@@ -97,7 +103,12 @@ def _arithmetic(table: Table, model_folder: Path, params: TrainingParams) -> tup
         shape = Shape.of(AutoConfig.from_pretrained(model_folder))
     except AttributeError:
         return 0.0, None
-    return flops_per_token(shape, params.rank, *table_facts(table)), peak_flops(device_facts()["device"])
+    return flops_per_token(shape, params.rank, *table_facts(table)), _peak()
+
+
+def _peak() -> float | None:
+    peak = peak_flops(device_facts()["device"])
+    return peak * world() if peak else None
 
 
 def backend_function(backend: Backend) -> Any:

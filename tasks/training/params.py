@@ -87,6 +87,10 @@ class TrainingParams(BaseModelParams):
     """Decides the adapter's start and the order of the rows."""
     precision: Precision = Precision.AUTO
     """What the frozen base is multiplied in: `auto`, `float32`, `bfloat16`, `fp8` or `nf4`."""
+    devices: Annotated[int | None, Field(ge=1, le=64), EXECUTION] = None
+    """GPUs of the machine that train together, each on its share of a step's rows; no more than divide `batch_size`.
+    Null = all that there are.
+    """
     checkpoint_minutes: Annotated[float, Field(ge=0), EXECUTION] = 5.0
     """Longest time between two checkpoints; short runs make one every few steps besides."""
     max_hours: Annotated[float | None, Field(gt=0), EXECUTION] = 4

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
 
 from tasks.base.errors import InputError
 from tasks.training.adapter import lora_config
@@ -19,8 +21,15 @@ from tasks.training.checkpoints import Checkpoints
 from tasks.training.hardware import base_dtype
 from tasks.training.journal import Journal, read_lines, write_lines
 from tasks.training.params import Precision, TrainingParams
+from tasks.training.ranks import add_up, world
 from tasks.training.schedule import factor
 from tasks.training.table import IGNORED, Rows, Table, row_order
+
+NO_ROW: Final = -1
+"""Fills the last step up where rows do not suffice for all processes; otherwise accelerate would repeat some."""
+
+EMPTY: Final = Rows(*(np.array(values, dtype=np.int64) for values in ([0, 0], [IGNORED] * 2, [0, 1], [0, 0])))
+"""What stands in its place: nothing to learn."""
 
 
 def train(
@@ -96,11 +105,12 @@ def fit(
 
     on_cpu, dtype = not torch.cuda.is_available(), base_dtype(params.precision)
     order = row_order(len(table), params.epochs, params.seed)
-    world = int(torch.distributed.get_world_size()) if torch.distributed.is_initialized() else 1
     config = SFTConfig(
         output_dir=str(checkpoints.root),
         per_device_train_batch_size=1,
-        gradient_accumulation_steps=max(1, params.batch_size // world),
+        gradient_accumulation_steps=params.batch_size // world(),
+        ddp_backend="gloo" if on_cpu and world() > 1 else None,
+        ddp_find_unused_parameters=False if world() > 1 else None,
         learning_rate=params.learning_rate,
         weight_decay=params.weight_decay,
         max_grad_norm=params.max_grad_norm,
@@ -125,7 +135,7 @@ def fit(
     trainer = trainer_class()(
         model=start.model,
         args=config,
-        train_dataset=Dataset.from_dict({"row": order}),
+        train_dataset=Dataset.from_dict({"row": order + [NO_ROW] * (-len(order) % world())}),
         data_collator=lambda items: collate(table, [item["row"] for item in items]),
         processing_class=AutoTokenizer.from_pretrained(model_folder),
         peft_config=start.peft_config,
@@ -153,7 +163,8 @@ def collate(table: Table, indices: list[int]) -> dict[str, Any]:
     No attention mask: transformers then keeps the documents apart by their positions, while a mask of ones would let
     them see each other.
     """
-    return tensors(table.side_by_side(indices))
+    chosen = [index for index in indices if index != NO_ROW]
+    return tensors(table.side_by_side(chosen) if chosen else EMPTY)
 
 
 def tensors(rows: Rows) -> dict[str, Any]:
@@ -236,7 +247,7 @@ def trainer_class() -> type[Any]:
             sources, labels = inputs.pop("sources"), inputs.pop("labels")
             aim = labels[:, 1:] != IGNORED
             losses = self._losses(model, inputs, labels, aim)
-            self._note(losses.detach(), sources[:, 1:], aim, labels.shape[1])
+            self._note(losses.detach(), sources[:, 1:], aim, labels.shape[1] if len(losses) else 0)
             loss = losses.sum() / num_items_in_batch
             return loss * self.accelerator.num_processes if self.args.average_tokens_across_devices else loss
 
@@ -253,8 +264,7 @@ def trainer_class() -> type[Any]:
             sums = torch.zeros(names, dtype=torch.float64).index_add_(0, sources[aim].cpu(), losses.double().cpu())
             counts = torch.bincount(sources[aim].cpu(), minlength=names)
             facts = torch.cat([sums, counts.double(), torch.tensor([float(tokens)], dtype=torch.float64)])
-            if torch.distributed.is_initialized():
-                torch.distributed.all_reduce(facts)
+            add_up(facts)
             values = facts.tolist()
             self.journal.add(values[:names], [int(count) for count in values[names:-1]], int(values[-1]))
 
@@ -275,7 +285,7 @@ def trainer_class() -> type[Any]:
             inputs.pop("sources")
             was_training = self.model.training
             self.model.eval()
-            with torch.no_grad():
+            with torch.no_grad(), self.compute_loss_context_manager():
                 losses = self._losses(self.model, inputs, labels, labels[:, 1:] != IGNORED)
             self.model.train(was_training)
             return float(losses.double().sum())
@@ -284,6 +294,12 @@ def trainer_class() -> type[Any]:
             if self.accelerator.is_main_process:
                 path = self.checkpoints.save(self.state.global_step, self.journal.seconds(), self._write)
                 self.journal.report({"kind": "checkpoint", "path": str(path)})
+
+        def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+            """Transformers 5.17 would load them onto `cpu:0` in a group of processes on a CPU, which torch refuses."""
+            if checkpoint is not None:
+                for part, name in ((self.optimizer, "optimizer.pt"), (self.lr_scheduler, "scheduler.pt")):
+                    part.load_state_dict(torch.load(Path(checkpoint) / name, map_location="cpu", weights_only=True))
 
         def _write(self, folder: Path) -> None:
             self.save_model(str(folder), _internal_call=True)

@@ -1,0 +1,72 @@
+"""Runs in one child: each backend in one process and in two, and one group that loses a process."""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+from tasks.model.child_main import Report
+from tasks.training import job
+from tasks.training.journal import read_lines
+from tasks.training.params import TrainingParams
+
+RECIPE = {"rank": 4, "alpha": 8, "learning_rate": 1e-3, "epochs": 3, "batch_size": 4, "precision": "float32"}
+
+
+class Killed(Exception):
+    pass
+
+
+def attempt(request: dict[str, Any], folder: Path, backend: str, devices: int, stop_at: int = 0) -> dict[str, Any]:
+    out = folder / "out"
+    out.mkdir(parents=True, exist_ok=True)
+    reported: list[int] = []
+
+    def listen(event: dict[str, Any]) -> None:
+        if event["kind"] == "step":
+            reported.append(event["done"])
+            if event["done"] == stop_at:
+                raise Killed
+
+    params = TrainingParams.model_validate(RECIPE | {"backend": backend, "devices": devices})
+    answer = job.run(
+        {
+            "table": request["table"], "model": request["model"], "params": params.model_dump(mode="json"),
+            "base_name": "tiny", "checkpoints": str(folder / "checkpoints"), "out": str(out),
+        },
+        listen,
+    )  # fmt: skip
+    files = sorted(path.name for path in out.iterdir())
+    return answer | {"lines": read_lines(out / "loss.jsonl"), "files": files, "steps_reported": reported}
+
+
+def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
+    folder, backend = Path(request["folder"]), request["backend"]
+    with contextlib.suppress(Killed):
+        attempt(request, folder / "resumed", backend, 1, stop_at=3)
+    return {
+        "alone": attempt(request, folder / "alone", backend, 1),
+        "pair": attempt(request, folder / "pair", backend, 2),
+        "resumed": attempt(request, folder / "resumed", backend, 2),
+        "difference": difference(folder / "alone" / "out", folder / "pair" / "out"),
+    }
+
+
+def difference(first: Path, second: Path) -> float:
+    """Largest distance between two adapters' weights."""
+    from safetensors.torch import load_file
+
+    one, two = (load_file(folder / "adapter_model.safetensors") for folder in (first, second))
+    assert one.keys() == two.keys()
+    return max(float((one[name] - two[name]).abs().max()) for name in one)
+
+
+def lose_one(request: dict[str, Any], report: Report) -> dict[str, Any]:
+    """The second process ends by itself when it imports its job."""
+    broken = Path(request["folder"]) / "broken"
+    broken.mkdir()
+    (broken / "sitecustomize.py").write_text(
+        "import os\nif os.environ.get('RANK') == '1':\n    os._exit(7)\n", encoding="utf-8"
+    )
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(broken), os.environ.get("PYTHONPATH", "")])
+    return attempt(request, Path(request["folder"]) / "lost", "fast", 2)
