@@ -68,10 +68,28 @@ def copy_folder(source: Path, target: Path, name: str) -> None:
         raise InputError(f"base_model: {name} has no *.safetensors; pickled weights are not opened, convert them first")
     if "auto_map" in json.loads((source / "config.json").read_text("utf-8")):
         raise InputError(f"base_model: {name} wants to run code of its own, which is never done; choose another model")
+    for weights in sorted(source.glob("*.safetensors")):
+        if not is_whole(weights):
+            raise InputError(f"base_model: {name}: {weights.name} is cut short or no safetensors; fetch it again")
     for pattern in WANTED:
         for file in sorted(source.glob(pattern)):
             shutil.copyfile(file, target / file.name)
     _separate_template(target, name)
+
+
+def is_whole(weights: Path) -> bool:
+    """Whether a safetensors file has as many bytes as its header says: its length, 8 bytes, the header, the tensors."""
+    size = weights.stat().st_size
+    with weights.open("rb") as reader:
+        header_bytes = int.from_bytes(reader.read(8), "little")
+        if header_bytes > size - 8:
+            return False
+        try:
+            header = json.loads(reader.read(header_bytes))
+            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        except (ValueError, KeyError, AttributeError):
+            return False
+    return bool(ends) and size == 8 + header_bytes + max(ends)
 
 
 def _separate_template(folder: Path, name: str) -> None:

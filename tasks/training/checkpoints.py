@@ -88,6 +88,11 @@ class Checkpoints:
         found = whole(self.root)
         return (found[-1], json.loads((found[-1] / COMPLETE).read_text("utf-8"))) if found else None
 
+    def until(self, step: int) -> Path | None:
+        """The newest whole checkpoint of this step or an earlier one."""
+        found = [folder for folder in whole(self.root) if int(folder.name.removeprefix("step-")) <= step]
+        return found[-1] if found else None
+
 
 def whole(root: Path) -> list[Path]:
     """Folders of complete checkpoints whose files have the sizes that they were saved with, oldest first."""

@@ -11,7 +11,7 @@ from tasks.training.adapter import tidy
 from tasks.training.checkpoints import Checkpoints
 from tasks.training.events import with_event_files
 from tasks.training.hardware import device_count, device_facts
-from tasks.training.journal import Journal, write_lines
+from tasks.training.journal import Journal, last_good, write_lines
 from tasks.training.params import Backend, TrainingParams
 from tasks.training.planner import Shape
 from tasks.training.ranks import rank, shares, together, world
@@ -58,9 +58,11 @@ def _train(request: dict[str, Any], params: TrainingParams, report: Report) -> d
     try:
         resolved = backend_function(backend)(table, Path(request["model"]), params, journal, checkpoints, out)
     except TrainingError as error:
-        found = checkpoints.latest()
-        kept = f"; the last good checkpoint is step {found[1]['step']} in {found[0]}" if found else ""
-        raise TrainingError(f"{error}{kept}") from error
+        good = checkpoints.until(last_good([line["loss"] for line in journal.lines])) if journal.lines else None
+        kept = (
+            f"the last good checkpoint is {good.name} in {good.parent}" if good else "no good checkpoint is there yet"
+        )
+        raise TrainingError(f"{error}; {kept}") from error
     tidy(out, request["base_name"], params.revision)
     write_lines(out / "loss.jsonl", journal.lines)
     trained, planned = sum(line["targets"] for line in journal.lines), table.targets() * params.epochs

@@ -185,6 +185,24 @@ def trouble(losses: list[float]) -> str | None:
     return None
 
 
+def last_good(losses: list[float]) -> int:
+    """The last step whose weights are known to be good: the step after it still had a loss as it should be.
+
+    A loss is measured before its step's update, so the weights of step s show in the loss of step s + 1. Bad is what is
+    not finite or lies more than `DIVERGED_NATS` above the lowest exponential mean before it.
+
+    Args:
+        losses: of steps 1, 2, …; the last ones bad.
+    """
+    mean = lowest = losses[0]
+    for step, loss in enumerate(losses, 1):
+        if not math.isfinite(loss) or loss > lowest + DIVERGED_NATS:
+            return max(0, step - 2)
+        mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
+        lowest = min(lowest, mean)
+    return len(losses) - 1
+
+
 def write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
     """Writes the step lines as JSON lines."""
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")

@@ -2,7 +2,7 @@
 
 The child is rank 0. It starts the others beside itself, in its own process group, so that they end when it does, with
 the environment that torchrun would give them; accelerate and torch find each other through it. Every process reads
-every row and computes its share; gradients and losses are summed over all of them. Rank 0 alone reports, saves and writes.
+every row and computes its share; gradients and losses are summed over all. Rank 0 alone reports, saves and writes.
 
 Under torchrun itself (`torchrun --nproc-per-node 2 -m tasks.training.ranks REQUEST.json`) nothing is started.
 """

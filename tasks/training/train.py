@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from tasks.base.errors import ChildError, StoreError
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import Artifact
+from tasks.base.store import Artifact, Store
 from tasks.model.child import run_child
 from tasks.training.checkpoints import download, upload
 from tasks.training.environments import has_unsloth, unsloth_python
@@ -60,8 +63,11 @@ def train_in_child(run: StepRun, table: Artifact, model: Artifact, params: Train
         if event["kind"] == "step" and event["done"] % max(1, event["total"] // LEDGER_ENTRIES) == 0:
             run.ledger("training", at=event["done"], **event["facts"])
         if event["kind"] == "checkpoint" and not run.store.is_local:
-            upload(Path(event["path"]), remote)
-            events.keep()
+            try:
+                upload(Path(event["path"]), remote)
+                events.keep()
+            except Exception as error:  # every filesystem has its own; the next checkpoint tries again
+                logger.warning("%s: checkpoint not copied to %s (%s)", run.step, remote, type(error).__name__)
 
     request = {
         "table": str(run.checkout(table)),
@@ -75,12 +81,28 @@ def train_in_child(run: StepRun, table: Artifact, model: Artifact, params: Train
         **more,
     }
     python = unsloth_python() if params.backend is Backend.UNSLOTH else None
-    answer = run_child(JOB, request, follow, python=python)
-    if "hand_over" in answer:  # `auto` found, in this environment, that Unsloth is what this machine should use
-        request |= {"hand_over": answer["hand_over"]}
-        answer = run_child(JOB, request, follow, python=unsloth_python())
-    events.keep()
+    with _store_stays(run.store):
+        answer = run_child(JOB, request, follow, python=python)
+        if "hand_over" in answer:  # `auto` found, in this environment, that Unsloth is what this machine should use
+            request |= {"hand_over": answer["hand_over"]}
+            answer = run_child(JOB, request, follow, python=unsloth_python())
+        events.keep()
     run.resolved.update(answer["resolved"])
     run.ledger("training", seconds=answer["seconds"], usd=answer["seconds"] / 3600 * params.usd_per_hour)
     for name in ("steps", "targets", "tokens"):
         run.count(name, answer[name])
+
+
+@contextmanager
+def _store_stays(store: Store) -> Iterator[None]:
+    """Whatever goes wrong once a local store is gone goes wrong because of that.
+
+    Raises:
+        StoreError: the store's folder has vanished.
+    """
+    try:
+        yield
+    except (ChildError, OSError) as error:
+        if store.is_local and not (store.root / "cas").exists():
+            raise StoreError(f"store: {store.uri} has vanished during training; bring it back and run again") from error
+        raise

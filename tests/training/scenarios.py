@@ -60,6 +60,7 @@ def training(request: dict[str, Any], folder: Path, backend: str) -> dict[str, A
         "through": attempt("through"),
         "kept": kept,
         "resumed": attempt("interrupted"),
+        "diverging": attempt("diverging", learning_rate=1.0, epochs=4),
         "wild": attempt("wild", alpha=1e38, learning_rate=1.0),
         "other_seed": attempt("other", seed=7),
     }

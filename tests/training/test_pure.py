@@ -10,7 +10,7 @@ from upath import UPath
 
 from tasks.base.errors import BudgetError, InputError, TrainingError
 from tasks.training.checkpoints import Checkpoints, download, upload, whole
-from tasks.training.journal import Journal, trouble
+from tasks.training.journal import Journal, last_good, trouble
 from tasks.training.params import Schedule, TrainingParams
 from tasks.training.schedule import factor
 from tasks.training.table import IGNORED, Table, optimizer_steps, row_order
@@ -48,6 +48,19 @@ def test_trouble_tells_noise_from_divergence() -> None:
     assert trouble([2.0, float("nan")]) == (
         "the loss is not finite at step 2; lower training.learning_rate or look at the rows of that step"
     )
+
+
+@pytest.mark.parametrize(
+    ("losses", "step"),
+    [
+        ([2.0, 1.9, 1.8, float("nan")], 2),  # the update of step 3 was the bad one
+        ([2.0, float("inf")], 0),
+        ([2.0, 2.1, 1.9, 9.0, 12.0, 14.0], 2),
+        ([2.0, 4.0, 1.0, 3.5, 2.2], 4),  # noise
+    ],
+)
+def test_last_good_step_is_the_one_whose_weights_had_a_good_loss_after_it(losses: list[float], step: int) -> None:
+    assert last_good(losses) == step
 
 
 def test_journal_line_holds_losses_per_source_weighted_by_targets() -> None:
@@ -111,6 +124,22 @@ def test_checkpoints_only_whole_ones_are_found_and_two_are_kept(tmp_path: Path) 
     assert found is not None
     assert (found[0].name, found[1]["seconds"]) == ("step-00000020", 20.0)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000020", "step-00000030"]
+
+
+def test_checkpoint_until_a_step_is_the_newest_not_after_it(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, minutes=5, steps=8)
+    for step in (2, 5):
+        checkpoints.save(step, 1.0, fill)
+    found = [checkpoints.until(step) for step in (1, 4, 5)]
+    assert [folder and folder.name for folder in found] == [None, "step-00000002", "step-00000005"]
+
+
+def test_process_that_does_not_write_finds_checkpoints_and_makes_none(tmp_path: Path) -> None:
+    Checkpoints(tmp_path, minutes=5, steps=8).save(2, 1.0, fill)
+    reader = Checkpoints(tmp_path, minutes=0, steps=1, writes=False)
+    assert not reader.due(8)
+    reader.save(3, 1.0, fill)
+    assert [folder.name for folder in whole(tmp_path)] == ["step-00000002"]
 
 
 def test_checkpoints_travel_through_an_object_store_to_a_new_machine(tmp_path: Path) -> None:

@@ -1,15 +1,18 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tasks.base.errors import BudgetError
+from tasks.base.errors import BudgetError, ChildError, StoreError
 from tasks.base.ledger import ledger
 from tasks.base.progress import Event, listening
 from tasks.base.store import Artifact, Store
+from tasks.model.base_model import base_model
+from tasks.model.params import BaseModelParams
 from tasks.training.checkpoints import whole
 from tasks.training.params import TrainingParams
 from tasks.training.train import train
@@ -96,6 +99,55 @@ def test_train_over_its_time_budget_stops_and_keeps_its_checkpoint(
     patient = train.direct(store, params=QUICK, **arguments)  # a budget bears no identity: the same run goes on
 
     assert patient.counts["steps"] == 5
+
+
+@pytest.mark.slow
+def test_train_whose_store_vanishes_says_so_in_one_line(
+    store: Store, tiny_model_artifact: Artifact, table_artifact: Callable[..., Artifact]
+) -> None:
+    arguments = {"table": table_artifact(), "model": tiny_model_artifact, "params": QUICK}
+
+    def vanish(event: Event) -> None:
+        if event.kind == "progress" and event.done == 2:
+            shutil.rmtree(store.root.path)
+
+    with (
+        listening(vanish),
+        pytest.raises(StoreError, match=r"^store: .* has vanished during training; bring it back"),
+    ):
+        train.direct(store, **arguments)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 24 MB; only where this process may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("this process may not mount a file system")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["trl", "fast"])
+def test_train_on_a_full_disk_says_so_in_one_line_and_goes_on_once_there_is_room(
+    backend: str, small_disk: Path, tmp_path: Path, tiny_model: Path, table_artifact: Callable[..., Artifact]
+) -> None:
+    from tests.training.conftest import ROWS, _table
+
+    full = Store(str(small_disk / "store"))
+    model = base_model.direct(full, params=BaseModelParams(base_model=str(tiny_model)))
+    large = QUICK.model_copy(update={"backend": backend, "rank": 256, "alpha": 256})
+    arguments = {"table": _table.direct(full, rows=ROWS, seed=0), "model": model, "params": large}
+    with pytest.raises(ChildError, match=r"the disk is full .*; free some space and run again") as failure:
+        train.direct(full, **arguments)
+    assert "\n" not in str(failure.value)
+    subprocess.run(["mount", "-o", "remount,size=96m", str(small_disk)], check=True)
+    train.direct(full, **arguments)
+    resolved = full.manifest("training/train", _key(arguments)).resolved
+    assert resolved["resumed_at"] > 0
 
 
 def _key(arguments: dict) -> str:

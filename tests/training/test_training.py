@@ -59,6 +59,16 @@ def test_training_not_finite_stops_with_one_clear_line(scenarios: dict[str, Any]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_training_diverging_stops_early_and_names_the_last_good_checkpoint(
+    scenarios: dict[str, Any], backend: str
+) -> None:
+    error = scenarios[backend]["diverging"]["error"]
+
+    assert error.startswith("TrainingError: the loss diverges at step ")
+    assert "; the last good checkpoint is step-" in error or "; no good checkpoint is there yet" in error
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_training_another_seed_gives_another_adapter(scenarios: dict[str, Any], backend: str) -> None:
     assert scenarios[backend]["other_seed"]["files"] != scenarios[backend]["through"]["files"]
 
