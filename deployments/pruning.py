@@ -59,7 +59,7 @@ def prune(store: Store, keep_days: float, dry: bool = False) -> Pruned:
     left = [
         place for name in ("suspect", "tmp") for place in _children(store.root / name) if _age_over(place, DAY_SECONDS)
     ]
-    cache = [file for file in _files(store.root / "cache") if _modified(file) < oldest]
+    cache = [place for place in _cached(store.root / "cache") if _age_over(place, keep_days * DAY_SECONDS)]
     size = sum(_size(place) for place in [*gone, *blobs, *left, *cache])
     if not dry:
         for path in gone:
@@ -111,6 +111,15 @@ def _files(folder: UPath) -> Iterator[UPath]:
     for entry in _children(folder):
         if entry.is_dir():
             yield from _files(entry)
+        else:
+            yield entry
+
+
+def _cached(folder: UPath) -> Iterator[UPath]:
+    """What a cache can lose piece by piece: files, but a git repository or a checked-out artifact only as a whole."""
+    for entry in _children(folder):
+        if entry.is_dir() and not entry.name.endswith(".git") and folder.name != "checkout":
+            yield from _cached(entry)
         else:
             yield entry
 

@@ -68,6 +68,19 @@ def test_prune_keeps_corrections_but_not_what_they_were_made_of(store: Store):
     assert next(store.manifests("synthesis/corrections")).sha256 == corrections.sha256
 
 
+def test_prune_takes_a_mirror_as_a_whole_or_not_at_all(store: Store):
+    for name in ("old.git", "used.git"):
+        objects = store.local("cache", "mirrors", name, "objects", "pack")
+        (objects / "one.pack").write_bytes(b"x")
+        (objects.parent.parent / "HEAD").write_text("ref: refs/heads/main\n")
+    age(store, OLD)
+    (store.local("cache", "mirrors", "used.git", "objects", "pack") / "two.pack").write_bytes(b"y")
+    assert prune(store, 90).cache_files == 1
+    mirrors = store.local("cache", "mirrors")
+    assert sorted(path.name for path in mirrors.iterdir()) == ["used.git"]
+    assert len([path for path in mirrors.rglob("*") if path.is_file()]) == 3
+
+
 def test_prune_leaves_a_blob_whose_manifest_is_about_to_come(store: Store):
     blob = Path(store.blob("ab" * 32).path)
     blob.mkdir(parents=True)
