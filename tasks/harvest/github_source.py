@@ -38,7 +38,8 @@ class OnGithub(NamedTuple):
 def open_github(source: SourceParams, github: GithubParams, until: int, store: Store) -> OnGithub:
     """Asks GitHub for the selection and brings the mirror up to date.
 
-    When nothing is new this takes one request by GraphQL (the list says where the default branch is) and two by REST.
+    When nothing is new this takes one request by GraphQL (the list says where the default branch is), by REST one and
+    one of git. Where git is refused, the API is asked for the commit instead, and later for trees and blobs.
 
     Raises:
         InputError: no such repository, it is empty, or the token does not suffice.
@@ -66,10 +67,10 @@ def open_github(source: SourceParams, github: GithubParams, until: int, store: S
     opened, commit = None, None
     if github.contents != "rest":
         try:
-            opened = _by_git(remote, trunk, source.repo, selection, cache, index, store)
+            opened = _by_git(remote, trunk, selection, cache, index, store)
         except RefusedError as error:
             if github.contents == "git":
-                raise _no_clone(source.repo, remote, error) from error
+                raise _no_clone(remote, error) from error
             logger.warning("%s cannot be cloned (%s): its files and diffs are read by REST", source.repo, error)
     if opened is None:
         remote = remote.model_copy(update={"by": "rest"})
@@ -84,7 +85,6 @@ def open_github(source: SourceParams, github: GithubParams, until: int, store: S
 def _by_git(
     remote: Remote,
     trunk: str | None,
-    repo: str,
     selection: tuple[PullReference, ...],
     cache: GithubCache,
     index: Index,
@@ -97,7 +97,7 @@ def _by_git(
     """
     trunk = trunk or remote_head(remote)
     if trunk is None:
-        raise InputError(f"sources.repo: {repo} is an empty repository; name one with at least one commit")
+        raise InputError(f"sources.repo: {remote.repo} is an empty repository; name one with at least one commit")
     mirror = mirror_of(remote, store)
     opened = Opened(mirror, trunk, open_source(str(mirror), store), remote)
     heads = {item.number: item.head for item in selection if item.head}
@@ -134,8 +134,8 @@ def _fetch(remote: Remote, store: Store, numbers: list[int]) -> None:
         update_mirror(remote, store, [HEADS, PULLS] if named else [HEADS])
 
 
-def _no_clone(repo: str, remote: Remote, error: RefusedError) -> InputError:
+def _no_clone(remote: Remote, error: RefusedError) -> InputError:
     return InputError(
-        f"sources.repo: {repo} cannot be cloned from {remote.url} ({error});"
+        f"sources.repo: {remote.repo} cannot be cloned from {remote.url} ({error});"
         " the token needs the permission contents=read, or set github.contents to rest"
     )

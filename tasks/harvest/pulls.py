@@ -81,8 +81,6 @@ def pulls(run: StepRun, source: ResolvedPulls) -> None:
     diffs.fill(repository, compared)
     threads = Threads(run, source)
     threads.read()
-    work = {"compared": len(compared), "threads_fetched": threads.fetched, "requests": threads.requests}
-    run.ledger("harvest", blobs_fetched=fetched, **work)
 
     def documents() -> Iterator[Document]:
         reader = ObjectReader(str(repository.folder))
@@ -100,6 +98,8 @@ def pulls(run: StepRun, source: ResolvedPulls) -> None:
                 run.verdict(f"{source.repo}/pull/{item.number:07d}", "absent-head", item.head or "")
 
     run.write(documents())
+    work = {"compared": len(compared), "threads_fetched": threads.fetched, "requests": threads.requests}
+    run.ledger("harvest", blobs_fetched=fetched, **work)
 
 
 def document(
