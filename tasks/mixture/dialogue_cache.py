@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tasks.base.records import Message
 from tasks.mixture.spill import IGNORED
-from tasks.text.chat import render_dialogue
+from tasks.text.chat import render_dialogues
 from tasks.text.tokenizer import TextTokenizer
 
 MAX_QUERY_KEYS: Final = 500
@@ -49,14 +49,16 @@ class DialogueCache:
         self._database.close()
 
     def render_batch(self, dialogues: Sequence[Sequence[Message]]) -> list[Rendered]:
-        """Ids and labels of each, int32, in order; equal to `render_dialogue`."""
+        """Ids and labels of each, int32, in order; equal to `render_dialogues`."""
         digests = [_digest(messages) for messages in dialogues]
         known = self._known(digests)
-        fresh = {}
-        for digest, messages in zip(digests, dialogues, strict=True):
-            if digest not in known:
-                ids, labels = (np.asarray(part, dtype=np.int32) for part in render_dialogue(self.tokenizer, messages))
-                known[digest] = fresh[digest] = (ids, labels)
+        missing = {digest: messages for digest, messages in zip(digests, dialogues, strict=True) if digest not in known}
+        made = render_dialogues(self.tokenizer, list(missing.values()))
+        fresh = {
+            digest: (np.asarray(ids, dtype=np.int32), np.asarray(labels, dtype=np.int32))
+            for digest, (ids, labels) in zip(missing, made, strict=True)
+        }
+        known |= fresh
         with self._database:
             self._database.executemany(
                 "INSERT OR IGNORE INTO dialogues VALUES (?, ?, ?)",

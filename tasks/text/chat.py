@@ -38,6 +38,20 @@ def render_dialogue(tokenizer: TextTokenizer, messages: Sequence[Message]) -> tu
     Raises:
         InputError: the model has no chat template, or the template refuses the messages.
     """
+    return render_dialogues(tokenizer, [messages])[0]
+
+
+def render_dialogues(
+    tokenizer: TextTokenizer, dialogues: Sequence[Sequence[Message]]
+) -> list[tuple[list[int], list[int]]]:
+    """The same for many dialogues, in order, tokenised on all cores."""
+    written = [_written(tokenizer, messages) for messages in dialogues]
+    encoded = tokenizer.encode_controlled_batch([text for text, _ in written])
+    return [_labelled(*found, spans) for found, (_, spans) in zip(encoded, written, strict=True)]
+
+
+def _written(tokenizer: TextTokenizer, messages: Sequence[Message]) -> tuple[str, list[tuple[int, int]]]:
+    """A dialogue as the tokenizer reads it, and the characters of it that the assistant writes."""
     text = _render(tokenizer, messages, False)
     spans = [
         _span(tokenizer, messages, index, text) for index, message in enumerate(messages) if message.role == "assistant"
@@ -52,9 +66,15 @@ def render_dialogue(tokenizer: TextTokenizer, messages: Sequence[Message]) -> tu
         length += len(before) + len(inside)
         done = end
     pieces.append(tokenizer.unshield(text[done:]))
-    ids, offsets = tokenizer.encode_controlled("".join(pieces))
+    return "".join(pieces), starts
+
+
+def _labelled(
+    ids: list[int], offsets: list[tuple[int, int]], spans: Sequence[tuple[int, int]]
+) -> tuple[list[int], list[int]]:
+    """Ids and labels: what lies whole in one of the spans has loss."""
     labels = [NO_LOSS] * len(ids)
-    for start, end in starts:
+    for start, end in spans:
         for position, (first, last) in enumerate(offsets):
             if start <= first and last <= end and first < last:
                 labels[position] = ids[position]

@@ -85,8 +85,12 @@ class TextTokenizer:
         """Token ids and character offsets of a text in which control tokens bear the names that `unshield` gives
         them.
         """
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
-        return list(encoding.ids), list(encoding.offsets)
+        return self.encode_controlled_batch([text])[0]
+
+    def encode_controlled_batch(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
+        """The same for many texts, in order, on all cores."""
+        found = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return [(encoding.ids, encoding.offsets) for encoding in found]
 
     def decode(self, ids: Iterable[int], skip_control: bool = False) -> str:
         """Text of token ids; control tokens are spelt out unless `skip_control`."""
