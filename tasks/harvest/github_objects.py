@@ -7,9 +7,14 @@ it, with the same bytes, and a later run asks only for blobs that it has not see
 from __future__ import annotations
 
 import base64
+import hashlib
+import logging
+import tarfile
+import zlib
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
 from tasks.base.errors import InputError, SourceError
 from tasks.harvest.dates import rfc3339
@@ -20,6 +25,11 @@ if TYPE_CHECKING:
     import pygit2
 
 TREE: Final = "40000"
+
+MANY_BLOBS: Final = 50
+"""More than this are looked for in the commit's tarball first, which is one request."""
+
+logger = logging.getLogger(__name__)
 
 
 class RestCommit(NamedTuple):
@@ -100,8 +110,13 @@ def rebuild_tree(client: Client, mirror: Path, tree: str) -> str:
     return _write_entries(repository, entries)
 
 
-def write_blobs(client: Client, mirror: Path, blobs: Collection[str], on_progress: Callable[[int], None]) -> None:
-    """Writes blobs into a mirror, one request each; those that GitHub lacks stay absent.
+def write_blobs(
+    client: Client, mirror: Path, revision: str, blobs: Collection[str], on_progress: Callable[[int], None]
+) -> None:
+    """Writes blobs of a commit into a mirror: many from its tarball, the rest one request each.
+
+    What the tarball lacks or has otherwise (`export-ignore`, `export-subst`, converted line ends) shows by its sha.
+    Blobs that GitHub lacks stay absent.
 
     Raises:
         SourceError: what came is not the blob.
@@ -109,13 +124,52 @@ def write_blobs(client: Client, mirror: Path, blobs: Collection[str], on_progres
     import pygit2
 
     repository = pygit2.Repository(str(mirror))
-    for number, blob in enumerate(blobs):
+    left = set(blobs)
+    if len(left) > MANY_BLOBS:
+        try:
+            _write_from_tarball(client, repository, revision, left)
+        except (SourceError, tarfile.TarError, EOFError, zlib.error, OSError) as error:
+            logger.info("The tarball of %s does not come whole (%s): %d blobs are left", revision, error, len(left))
+    for number, blob in enumerate(sorted(left), len(blobs) - len(left)):
         on_progress(number)
         answer = client.get(f"/git/blobs/{blob}", absent=True)
         if answer.status != 404:
             written = str(repository.write(pygit2.enums.ObjectType.BLOB, base64.b64decode(answer.data["content"])))
             if written != blob:
                 raise SourceError(f"GitHub gives {written} when asked for blob {blob} of {client.repo}")
+
+
+@contextmanager
+def _tarball(client: Client, revision: str) -> Iterator[IO[bytes]]:
+    """The tarball of a commit as it comes; asked for once. The host that it is moved to does not get the token.
+
+    Raises:
+        SourceError: it does not come, for whatever reason.
+    """
+    import requests
+
+    client.requests += 1
+    headers = {"Authorization": f"Bearer {client.token}"} if client.token else {}
+    address = f"{client.github.api_url.rstrip('/')}/repos/{client.repo}/tarball/{revision}"
+    try:
+        with requests.get(address, headers=headers, stream=True, timeout=client.github.timeout) as answer:
+            answer.raise_for_status()
+            yield answer.raw
+    except requests.RequestException as error:
+        raise SourceError(f"GitHub gives no tarball ({type(error).__name__})") from error
+
+
+def _write_from_tarball(client: Client, repository: pygit2.Repository, revision: str, left: set[str]) -> None:
+    """Writes what the tarball has of the blobs, and takes that off `left`."""
+    import pygit2
+
+    with _tarball(client, revision) as stream, tarfile.open(fileobj=stream, mode="r|gz") as archive:
+        for member in archive:
+            data = archive.extractfile(member) if member.isreg() else None
+            content = data.read() if data else b""
+            if (blob := hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()) in left:
+                repository.write(pygit2.enums.ObjectType.BLOB, content)
+                left.discard(blob)
 
 
 Folder = dict[str, Any]

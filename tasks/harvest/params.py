@@ -58,8 +58,8 @@ class GithubParams(Params):
     threads: Annotated[Literal["auto", "graphql", "rest"], EXECUTION] = "auto"
     """How comments and reviews are read; `auto` is GraphQL with a token, REST without one or where GraphQL fails."""
     contents: Annotated[Literal["auto", "git", "rest"], EXECUTION] = "auto"
-    """How files and diffs are read: `git`; `rest`, a request per new file, two per new pull request head, no wiki;
-    `auto`, git, or REST where the git server refuses.
+    """How files and diffs are read: `git`; `rest`, a tarball or a request per new file, two requests per new pull head,
+    no wiki; `auto`, git, or REST where the git server refuses.
     """
     max_wait: Annotated[float, EXECUTION] = Field(3_900, ge=0)
     """Seconds that one wait for a rate limit may last; GitHub's primary limit resets hourly."""

@@ -165,7 +165,9 @@ def _complete_by_rest(
     run.count("entries_by_rest", len(entries))
     wanted = [entry.object_id for entry in entries if _wanted(entry, params)]
     missing = sorted(repository.absent(wanted))
-    write_blobs(client, mirror, missing, lambda done: run.progress(done, len(missing), "files by REST"))
+    write_blobs(
+        client, mirror, source.revision, missing, lambda done: run.progress(done, len(missing), "files by REST")
+    )
     return source.model_copy(update={"tree": tree}), {"blobs_fetched": len(missing), "requests": client.requests}
 
 

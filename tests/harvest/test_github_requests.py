@@ -122,3 +122,18 @@ def test_harvest_pull_that_goes_away_is_left_out_by_the_next_run(
 def test_harvest_wider_limit_after_a_narrow_one_reads_further_back(store: Store, github: Github) -> None:
     assert harvest(store, github, pulls={"limit": 2})[1].counts == {"records": 2}
     assert harvest(store, github, pulls={"limit": None})[1].counts == {"records": 12}
+
+
+def test_harvest_one_repository_under_two_names_shares_mirror_and_threads(
+    store: Store, other: Store, github: Github
+) -> None:
+    harvest(store, github)
+    before = len(github.api_requests)
+    made = harvest(store, github, name="town/then", as_of="2023-01-08")
+
+    assert len(github.api_requests) - before == 1  # the list
+    found = documents(store, made[1])
+    assert sorted(found) == [1, 2, 3, 4, 5, 6]
+    assert found[3].id == "town/then/pull/0000003"
+    assert found[3].url == f"{github.url}/town/hall/pull/3"
+    assert hashes(made) == hashes(harvest(other, github, name="town/then", as_of="2023-01-08"))

@@ -124,6 +124,33 @@ def test_harvest_without_git_of_names_that_are_no_text_is_counted(store: Store, 
     assert "caf\ufffd.txt" in {item.path for item in read_records(store, made, Document)}
 
 
+MANY: Files = {f"many/{number}.py": f"number = {number}\n".encode() for number in range(80)} | {
+    ".gitattributes": b"secret.txt export-ignore\nversion.txt export-subst\n*.bat text eol=crlf\n",
+    "secret.txt": b"not in the tarball\n",
+    "version.txt": b"$Format:%H$\n",
+    "run.bat": b"echo\n",
+}
+
+
+@pytest.mark.parametrize("fault", [None, "truncated", "502", "reset", "404"])
+def test_harvest_without_git_takes_many_files_from_the_tarball(
+    store: Store, other: Store, github: Github, town: Town, fault: str | None
+) -> None:
+    odd_town(town, MANY)
+    whole = harvest(other, github)[0]
+    before = len(github.requests)
+    if fault is not None:
+        github.faults.append(Fault(fault, "/_codeload/"))  # type: ignore[arg-type]
+    made = harvest(store, github, contents="rest")[0]
+    assert made.sha256 == whole.sha256
+    asked = github.requests[before:]
+    blobs = [item for item in asked if "/git/blobs/" in item.path]
+    # Not in the tarball as they are: the one ignored, the one substituted, the one with other line ends.
+    assert len(blobs) == 3 if fault is None else len(blobs) > 3
+    assert [item.authorized for item in asked if "/tarball/" in item.path] == [True]
+    assert [item.authorized for item in asked if item.path.startswith("/_codeload/")] == [False]
+
+
 def test_harvest_without_git_counts_patches_that_github_leaves_out(store: Store, github: Github, town: Town) -> None:
     town.repository.pulls[3].hidden_patches = True
     made = harvest(store, github, contents="rest")[1]

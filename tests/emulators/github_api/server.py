@@ -22,6 +22,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from tests.emulators.github_api import queries
 from tests.emulators.github_api.faults import Fault, Reply, exhausted, reply
 from tests.emulators.github_api.hub import Hub, Repository
+from tests.emulators.github_api.objects import git_bytes
 from tests.emulators.github_api.rest import Missing, resource
 
 
@@ -33,6 +34,8 @@ class Asked:
     path: str
     query: str
     status: int
+    authorized: bool = False
+    """Whether it bore a token."""
 
     @property
     def is_git(self) -> bool:
@@ -111,7 +114,23 @@ class _Handler(BaseHTTPRequestHandler):
         if ".git/" in path:
             self._git(path, address.query, body)
             return
+        if path.startswith("/_codeload/") or "/tarball/" in path:
+            self._tarball(path)
+            return
         self._answer(*self._api(path, address.query, body))
+
+    def _tarball(self, path: str, cut: int = 0) -> None:
+        """First the API's redirect, to what this client must take for another host; then the file."""
+        _, first, owner, name, _, sha = path.split("/")
+        if first == "repos":
+            refused = self._access(self.github.hub)
+            place = f"{self.github.url.replace('127.0.0.1', 'localhost')}/_codeload/{owner}/{name}/tar/{sha}"
+            self._answer(*(refused or (302, {"Location": place}, None)))
+            return
+        repository = self.github.hub.repository(f"{owner}/{name}")
+        assert repository is not None
+        content = git_bytes(repository.folder, "archive", "--format=tar.gz", f"--prefix={owner}-{name}/", sha)
+        self._send(200, {"Content-Type": "application/x-gzip"}, content[: len(content) - cut])
 
     def _suffer(self, fault: Fault, path: str, body: bytes) -> bool:
         """Lets a fault strike; False if the real answer follows after all."""
@@ -128,6 +147,8 @@ class _Handler(BaseHTTPRequestHandler):
             return False
         elif fault.kind == "truncated" and ".git/" in path:
             self._git(path, urlsplit(self.path).query, body, cut=20)
+        elif fault.kind == "truncated" and path.startswith("/_codeload/"):
+            self._tarball(path, cut=200)
         elif fault.kind == "truncated":
             status, headers, data = self._api(path, urlsplit(self.path).query, body)
             self._send(status, headers, json.dumps(data).encode()[:-20])
@@ -251,7 +272,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _log(self, status: int) -> None:
         address = urlsplit(self.path)
-        self.github.requests.append(Asked(self.command, address.path, address.query, status))
+        self.github.requests.append(
+            Asked(self.command, address.path, address.query, status, "Authorization" in self.headers)
+        )
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
