@@ -284,3 +284,26 @@ def test_report_holds_table_picture_and_winner(store: Store):
     assert page.count("<tr") == 4
     assert "<svg" in page
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+
+
+@pytest.mark.slow
+def test_study_in_postgresql_is_resumed_from_another_process(store: Store):
+    from tests.deployments.prefect_server import Postgres
+
+    server = Postgres()
+    try:
+        place = server.url.replace("asyncpg", "psycopg")
+        done: list[TrainingParams] = []
+        with study(store, changed(trials=2, storage=place), BASE, "rawtune-test") as (few, after):
+            few.run(trained(quadratic, done), 0.0, after)
+            before = few.tried()
+        with study(store, changed(storage=place), BASE, "rawtune-test") as (more, after):
+            assert more.tried() == before
+            more.run(trained(quadratic, done), 0.0, after)
+        assert not list(store.local("cache").glob("search/*.sqlite"))
+        assert server.psql("select count(*) from trials", "prefect") == "6"
+        assert [one.settings for one in more.tried()] == [
+            one.settings for one in searched(store.local("other") / "a.sqlite")[0].tried()
+        ]
+    finally:
+        server.close()
