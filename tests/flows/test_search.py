@@ -105,6 +105,7 @@ def test_articles_preset_completes_with_its_own_settings(
                 "evaluation.loss_tokens=500",
                 "evaluation.resamples=200",
                 "gate.min_recall_gain=null",
+                "gate.max_forgetting=null",
                 f"store={tmp_path / 'store'}",
             ],
         )

@@ -139,7 +139,7 @@ def test_train_on_a_full_disk_says_so_in_one_line_and_goes_on_once_there_is_room
 
     full = Store(str(small_disk / "store"))
     model = base_model.direct(full, params=BaseModelParams(base_model=str(tiny_model)))
-    large = QUICK.model_copy(update={"backend": backend, "rank": 256, "alpha": 256})
+    large = TrainingParams.model_validate(QUICK.model_dump() | {"backend": backend, "rank": 256, "alpha": 256})
     arguments = {"table": _table.direct(full, rows=ROWS, seed=0), "model": model, "params": large}
     with pytest.raises(ChildError, match=r"the disk is full .*; free some space and run again") as failure:
         train.direct(full, **arguments)
