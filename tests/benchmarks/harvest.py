@@ -30,12 +30,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psutil
+import pygit2
 from rich.console import Console
 from rich.table import Table
 
 from tasks.base.store import Store
 from tasks.harvest.diff_cache import DiffCache
-from tasks.harvest.history import select
+from tasks.harvest.history import own_commits, select
 from tasks.harvest.params import GithubParams, PullsParams, ResolvedPulls, SourceParams
 from tasks.harvest.pulls import Comparison, comparisons, pulls
 from tasks.harvest.repository import head_commit, open_view, pull_heads
@@ -198,6 +199,9 @@ def diff_table(scratch: Path, repository: Path) -> Table:
     found = [item for item in comparisons(view, source) if isinstance(item, Comparison)]
     diffs = DiffCache(scratch / "diffs")
     diffs.fill(view, diffs.missing([item.trees for item in found]))
+    reader = pygit2.Repository(str(view.folder))
+    for item in found:
+        own_commits(reader, item.base, item.reference.head or "")
     seconds, cpu = time.perf_counter() - started, cpu_seconds() - used
     files = sum(len(diffs.changes(item.trees)) for item in found)
     sample = found[:: max(len(found) // 50, 1)]
