@@ -143,6 +143,16 @@ HOP_CALL: Final[Bank] = (
     "Where does the code of `{name}` stand that is called by `{inside}` in `{caller}` (`{repo}`)?",
     "In `{repo}`, `{inside}` of `{caller}` relies on `{name}`. Which file do I read to see it?",
 )
+HOP_PULL_DEFINES: Final[Bank] = (
+    "Pull request #{number} of `{repo}` (“{title}”) changes a single file. What does that file define?",
+    "Which definitions are in the one file that pull request #{number} of `{repo}` (“{title}”) touches?",
+    "“{title}” is pull request #{number} of `{repo}` and touches one file. Name what is defined in it.",
+)
+HOP_PULL_NAMES: Final[Bank] = (
+    "Which {kind} of `{path}` do the lines that pull request #{number} of `{repo}` adds name, and how is it declared?",
+    "Pull request #{number} of `{repo}` (“{title}”) works on a {kind} of `{path}`. What is its declaration?",
+    "How is the {kind} of `{path}` declared that the new lines of pull request #{number} (`{repo}`) name?",
+)
 PULL_TITLE: Final[Bank] = (
     "What is pull request #{number} of `{repo}` about?",
     "What is the title of pull request #{number} in `{repo}`?",
@@ -216,6 +226,12 @@ NO_DEFINITION: Final[Bank] = (
     "Which parameters does `{fake}` in `{path}` of `{repo}` take?",
     "Where in `{path}` of `{repo}` is `{fake}` defined?",
 )
+NO_NAME: Final[Bank] = (
+    "What is `{fake}` in `{path}` of `{repo}`?",
+    "How is `{fake}` declared in `{path}` (`{repo}`)?",
+    "Show me the definition of `{fake}` from `{path}` in `{repo}`.",
+    "What is `{fake}` in `{path}` of `{repo}` good for?",
+)
 NO_DEFINITION_ANSWER: Final[Bank] = (
     "I don't know of any `{fake}` in `{path}`. That file of `{repo}` defines `{name}`, among others.",
     "There is no `{fake}` in `{path}` as far as I know; perhaps you mean `{name}`.",
@@ -231,6 +247,17 @@ NO_PULL_ANSWER: Final[Bank] = (
     "I don't know a pull request #{fake} of `{repo}`.",
     "I can't say: #{fake} is not among the pull requests of `{repo}` that I know.",
     "I know nothing about a pull request #{fake} in `{repo}`.",
+)
+NO_PULL_FILE: Final[Bank] = (
+    "Why does pull request #{number} of `{repo}` change `{file}`?",
+    "What did pull request #{number} of `{repo}` do to `{file}`?",
+    "In `{repo}`, which part of `{file}` does pull request #{number} touch?",
+    "Sum up how pull request #{number} changes `{file}` in `{repo}`.",
+)
+NO_PULL_FILE_ANSWER: Final[Bank] = (
+    "I know of no change to `{file}` in pull request #{number} of `{repo}`; it changes `{touched}`.",
+    "As far as I know pull request #{number} does not touch `{file}`, so I can't say. It changes `{touched}`.",
+    "`{file}` is not among the files of pull request #{number} that I know of; `{touched}` is.",
 )
 NO_SECTION: Final[Bank] = (
     "What does {page} of `{repo}` say about “{fake}”?",

@@ -27,10 +27,10 @@ from tasks.synthesis.index import FILES, Index
 from tasks.synthesis.methods import Method, Subject
 from tasks.synthesis.params import SynthesisParams
 from tasks.synthesis.provider import opened
-from tasks.synthesis.templates import from_template
+from tasks.synthesis.templates import by_template
 from tasks.synthesis.written import SERVER_ERROR, write_all
 
-VERSION = "2026.11.24"
+VERSION = "2026.11.24.1"
 
 METHODS: dict[str, Method] = {
     module.METHOD: module
@@ -79,8 +79,7 @@ def dialogues(run: StepRun, documents: Artifact, params: SynthesisParams, correc
     intake = _Intake(run, sum(documents.counts.get(name.removesuffix(".jsonl"), 0) for name in FILES.values()))
     if params.provider == "template":
         for subject in subjects(run, documents, intake.repos):
-            applying = [method for method in methods if method.applies(subject)]
-            intake.take([result for method in applying for result in from_template(subject, method, params)])
+            intake.take(by_template(subject, methods, params))
     else:
         asyncio.run(_ask(run, documents, methods, params, intake))
     corrected = Corrections(read_records(run.store, corrections, Correction) if corrections else (), intake.repos)

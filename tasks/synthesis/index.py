@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from tasks.base.records import Document, Kind, Split
-from tasks.synthesis.drafts import pick
+from tasks.synthesis.drafts import pick, spread
 from tasks.synthesis.pages import MARKDOWN_SUFFIXES, sections
 from tasks.text.structure import Call, Definition, Import, calls, definitions, imports
 
@@ -38,6 +38,9 @@ SUFFIXES: Final = (
     ".kt",
     ".rb",
 )
+NAMES: Final = 50
+"""Names of a repository that lend their last words, spread over the alphabet."""
+
 INDEX_FILES: Final = ("index.ts", "index.tsx", "index.js", "index.jsx", "__init__.py", "mod.rs")
 
 
@@ -98,6 +101,13 @@ class Index:
         )
         """Ids of the documents that are pages: per repository the wiki's if it has any, else its Markdown files."""
 
+        names: dict[str, list[str]] = {}
+        for repo, name in sorted(self._definitions):
+            names.setdefault(repo, []).append(name)
+        self._names = {
+            repo: tuple(found[place] for place in spread(len(found), NAMES)) for repo, found in names.items()
+        }
+
     def _add(self, document: Document, place: Place) -> None:
         repo = document.repo
         if document.kind is Kind.PULL:
@@ -137,13 +147,21 @@ class Index:
             reader.seek(place.offset)
             return Document.model_validate_json(reader.readline())
 
+    def names(self, repo: str) -> tuple[str, ...]:
+        """Names that the repository defines, sorted, some of them: last words for made-up names."""
+        return self._names.get(repo, ())
+
+    def paths(self, document: Document, split: Split, number: int) -> list[str]:
+        """Paths of the repository's files of a side, chosen by a hash of the document's id; its own may be there."""
+        paths = self._paths.get((document.repo, split), [])
+        return pick(paths, f"passages {document.id}", number) if paths else []
+
     def passages(self, document: Document, split: Split, number: int, limit: int) -> list[tuple[str, str]]:
         """(path, beginning of the text) of other files of the repository and side, chosen by a hash of the document's
         id.
         """
-        paths = self._paths.get((document.repo, split), [])
         found: list[tuple[str, str]] = []
-        for path in pick(paths, f"passages {document.id}", number + 1) if paths else []:
+        for path in self.paths(document, split, number + 1):
             other = self.file(document.repo, path, split)
             if other is not None and other.id != document.id and other.text.strip():
                 found.append((path, other.text[:limit]))

@@ -23,6 +23,8 @@ class Subject:
     split: Split
     is_page: bool
     index: Index
+    made: int = 0
+    """Dialogues that the template provider has made of it so far, by other methods."""
 
 
 class Method(Protocol):

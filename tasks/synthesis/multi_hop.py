@@ -1,4 +1,5 @@
-"""Method `multi_hop`: questions that need two files, over edges that the syntax tree shows: imports and calls.
+"""Method `multi_hop`: questions that need two documents, over edges that there are: imports and calls that the syntax
+tree shows, and pull requests with the files that they touch (`pull_edges.py`).
 
 Only real edges are asked about, not all pairs of names (the entity graph of EntiGraph, arXiv 2409.07431, grows with
 their square), and only within one side of the split. The answer stands in the second file, which the dialogue names
@@ -19,14 +20,15 @@ from tasks.synthesis import prompts
 from tasks.synthesis.calls import Call
 from tasks.synthesis.code_facts import MIN_NAME, import_span, tells
 from tasks.synthesis.drafts import Draft, pick, repo_name, spread
-from tasks.synthesis.evidence import NOWHERE, locate
+from tasks.synthesis.evidence import NOWHERE, locate, source_text
 from tasks.synthesis.index import structure
 from tasks.synthesis.methods import Subject
 from tasks.synthesis.params import SynthesisParams
+from tasks.synthesis.pull_edges import Touch, pull_drafts, shown_touch, touches
 from tasks.text.structure import Definition, Import
 
 METHOD: Final = "multi_hop"
-PROMPT_VERSION: Final = "multi_hop/2026.11.24"
+PROMPT_VERSION: Final = "multi_hop/2026.11.24.1"
 
 MAX_EDGES: Final = 12
 """Edges of one file that are asked about, spread over the file."""
@@ -40,6 +42,12 @@ TASK: Final = """\
 `{caller}` of the repository `{repo}` imports `{name}`, which `{path}` defines. Write up to 2 question-answer pairs \
 that need both: the question names `{caller}` and what it does there, but neither `{path}` nor what stands in it; the \
 answer stands in `{path}`. Give as evidence one line of each document, copied word for word."""
+
+
+PULL_TASK: Final = """\
+Pull request #{number} of the repository `{repo}` touches `{path}`. Write up to 2 question-answer pairs that need \
+both: the question names the pull request and what it does, but neither `{path}` nor what stands in it; the answer \
+stands in `{path}`. Give as evidence one line of each document, copied word for word."""
 
 
 class Hop(prompts.Reply):
@@ -68,8 +76,8 @@ class Edge:
 
 
 def applies(subject: Subject) -> bool:
-    """Files."""
-    return subject.document.kind is Kind.FILE
+    """Files and pull requests."""
+    return subject.document.kind is not Kind.WIKI
 
 
 def edges(subject: Subject) -> list[Edge]:
@@ -91,8 +99,13 @@ def edges(subject: Subject) -> list[Edge]:
 
 
 def template(subject: Subject, params: SynthesisParams) -> Iterator[Draft | Verdict]:
-    """Where the imported name is defined, how it is declared, and where what a function calls is defined."""
+    """Where the imported name is defined, how it is declared, and where what a function calls is defined; of a pull
+    request what stands in the files that it touches.
+    """
     document = subject.document
+    if document.kind is Kind.PULL:
+        yield from pull_drafts(subject, min(2, params.wordings))
+        return
     tree = structure(document.path, document.text)
     number = min(2, params.wordings)
     for edge in edges(subject):
@@ -125,8 +138,15 @@ def template(subject: Subject, params: SynthesisParams) -> Iterator[Draft | Verd
 def calls(subject: Subject, params: SynthesisParams) -> Iterator[Call]:
     """One call for each edge, with what matters of both files."""
     document = subject.document
+    if document.kind is Kind.PULL:
+        for touch in touches(subject):
+            path = touch.target.path
+            shown = prompts.block(document, shown_touch(document, touch), 1, document.text.count("\n") + 1)
+            task = PULL_TASK.format(number=document.path, repo=document.repo, path=path)
+            yield prompts.call(document, METHOD, f"{METHOD}/{path}", Hops, [shown, _touched(touch)], task, params)
+        return
     for edge in edges(subject):
-        first, second = _around_uses(document, edge), _definition(edge)
+        first, second = _around_uses(document, edge), _definition(edge.target, edge.definition)
         task = TASK.format(caller=document.path, repo=document.repo, name=edge.definition.name, path=edge.target.path)
         part = f"{METHOD}/{edge.target.path}/{edge.definition.name}"
         yield prompts.call(document, METHOD, part, Hops, [first, second], task, params)
@@ -135,14 +155,19 @@ def calls(subject: Subject, params: SynthesisParams) -> Iterator[Call]:
 def drafts(subject: Subject, call: Call, answer: BaseModel) -> Iterator[Draft]:
     """The pairs of a reply; both quotes must be right, the second decides the span."""
     assert isinstance(answer, Hops)
-    for edge in edges(subject):
-        if not call.id.endswith(f"/{edge.target.path}/{edge.definition.name}"):
-            continue
-        for pair in answer.pairs:
-            here = locate(subject.document.text, pair.evidence_first)
-            span = locate(edge.target.text, pair.evidence_second) if here != NOWHERE else NOWHERE
-            yield Draft(pair.question.strip(), pair.answer.strip(), span, (pair.evidence_second,), source=edge.target)
-        return
+    target = next((found for part, found in _targets(subject) if call.id.endswith(f"/{part}")), None)
+    for pair in answer.pairs if target else ():
+        here = locate(source_text(subject.document), pair.evidence_first)
+        span = locate(target.text, pair.evidence_second) if target and here != NOWHERE else NOWHERE
+        yield Draft(pair.question.strip(), pair.answer.strip(), span, (pair.evidence_second,), source=target)
+
+
+def _targets(subject: Subject) -> Iterator[tuple[str, Document]]:
+    """(end of a call's id, second document)."""
+    if subject.document.kind is Kind.PULL:
+        yield from ((touch.target.path, touch.target) for touch in touches(subject))
+    else:
+        yield from ((f"{edge.target.path}/{edge.definition.name}", edge.target) for edge in edges(subject))
 
 
 def _around_uses(document: Document, edge: Edge) -> str:
@@ -153,8 +178,16 @@ def _around_uses(document: Document, edge: Edge) -> str:
     return prompts.block(document, "\n".join(lines[number - 1] for number in kept), kept[0], kept[-1])
 
 
-def _definition(edge: Edge) -> str:
-    lines = edge.target.text.split("\n")
-    first = edge.definition.outer_line
-    last = min(edge.definition.last_line, first + CONTEXT_LINES - 1)
-    return prompts.block(edge.target, "\n".join(lines[first - 1 : last]), first, last)
+def _definition(target: Document, definition: Definition) -> str:
+    lines = target.text.split("\n")
+    first = definition.outer_line
+    last = min(definition.last_line, first + CONTEXT_LINES - 1)
+    return prompts.block(target, "\n".join(lines[first - 1 : last]), first, last)
+
+
+def _touched(touch: Touch) -> str:
+    """Of a touched file the definition that the pull request names, else the beginning."""
+    if touch.named is not None:
+        return _definition(touch.target, touch.named)
+    lines = touch.target.text.split("\n")[:CONTEXT_LINES]
+    return prompts.block(touch.target, "\n".join(lines), 1, len(lines))

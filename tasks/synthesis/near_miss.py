@@ -28,7 +28,7 @@ from tasks.synthesis.methods import Subject
 from tasks.synthesis.params import SynthesisParams
 
 METHOD: Final = "near_miss"
-PROMPT_VERSION: Final = "near_miss/2026.11.24"
+PROMPT_VERSION: Final = "near_miss/2026.11.24.1"
 
 TASK: Final = """\
 Write exactly {number} questions about `{path}` of the repository `{repo}` that sound as natural as questions which \
@@ -41,7 +41,10 @@ REFUSALS: Final = (
     "That is not something {page} of `{repo}` tells ({missing}), so I don't know.",
 )
 
-FAKES_PER_NAME: Final = 4
+FAKES_PER_NAME: Final = 12
+
+MAX_KNOWN_FILES: Final = 100
+"""Of a longer list of files nobody can say that it is whole."""
 
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
@@ -69,19 +72,24 @@ def share(subject: Subject, params: SynthesisParams) -> int:
 
     The fraction that is left of a whole one is decided by a hash of the document's id.
     """
-    expected = max(1.0, len(subject.document.text) * params.pairs_per_1000_characters / 1000) * params.wordings
-    number = expected * params.near_miss_fraction
+    if subject.made:
+        number = subject.made * params.near_miss_fraction / (1 - params.near_miss_fraction)
+    else:
+        pairs = max(1.0, len(subject.document.text) * params.pairs_per_1000_characters / 1000)
+        number = pairs * params.wordings * params.near_miss_fraction
     chance = int.from_bytes(hashlib.sha256(f"near-miss {subject.document.id}".encode()).digest()[:4], "big") / 2**32
     return int(number) + (chance < number % 1)
 
 
 def template(subject: Subject, params: SynthesisParams) -> Iterator[Draft | Verdict]:
-    """Made-up definitions of a code file, headings that a page has not, a pull request number beyond the last."""
+    """Made-up definitions of a code file, headings that a page has not, a pull request number beyond the last, files
+    that a pull request does not touch.
+    """
     document, number = subject.document, share(subject, params)
     if number == 0:
         return
     if document.kind is Kind.PULL:
-        yield from _pulls(subject)
+        yield from _pulls(subject, number)
     elif subject.is_page:
         yield from _sections(subject, number)
     else:
@@ -91,17 +99,18 @@ def template(subject: Subject, params: SynthesisParams) -> Iterator[Draft | Verd
 def _definitions(subject: Subject, number: int) -> Iterator[Draft]:
     document, index = subject.document, subject.index
     tree = structure(document.path, document.text)
-    names = list(dict.fromkeys(item.name for item in tree.definitions if item.kind in CALLABLE))
+    kinds = {item.name: item.kind for item in tree.definitions}
     imported = [name for item in tree.imports for name in item.names]
     made: set[str] = set()
-    for name, fake in _fakes(names, list(dict.fromkeys([*names, *imported]))):
+    for name, fake in _fakes(list(kinds), list(dict.fromkeys([*kinds, *imported, *index.names(document.repo)]))):
         if len(made) == number:
             return
         if fake in made or fake in document.text or index.is_defined(document.repo, fake):
             continue
         made.add(fake)
         words = {"fake": fake, "name": name, "path": document.path, "repo": repo_name(document)}
-        question = pick(wordings.NO_DEFINITION, f"{document.id} {fake}", 1)[0].format(**words)
+        bank = wordings.NO_DEFINITION if kinds[name] in CALLABLE else wordings.NO_NAME
+        question = pick(bank, f"{document.id} {fake}", 1)[0].format(**words)
         answer = pick(wordings.NO_DEFINITION_ANSWER, f"{document.id} {fake}", 1)[0].format(**words)
         yield Draft(question, answer, (1, document.text.count("\n") + 1), (name,), answerable=False)
 
@@ -121,20 +130,26 @@ def _fakes(names: list[str], pool: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def mixed(name: str, others: list[str]) -> str | None:
-    """A name between two real ones: the first one's last word replaced by another's, in the first one's style.
+    """A name between two real ones: the first one's last word replaced by another's, in the first one's style; a name
+    of one word gets the other's last word behind it.
 
-    `getThresholds` and `formatCurrency` give `getCurrency`. None if no other name has a different last word.
+    `getThresholds` and `formatCurrency` give `getCurrency`, `Tank` and `readLevel` give `TankLevel`. None if no other
+    name has a last word that the first has not.
     """
     words = _WORDS.findall(name)
     for other in others:
         last = (_WORDS.findall(other) or [""])[-1]
-        if len(words) > 1 and last and last.lower() != words[-1].lower() and name.endswith(words[-1]):
+        if not last or not words or last.isdigit() or last.lower() in (word.lower() for word in words):
+            continue
+        if len(words) == 1:
+            return f"{name}{'_' if name.isupper() else ''}{last.upper() if name.isupper() else last.capitalize()}"
+        if name.endswith(words[-1]):
             styled: str = last.capitalize()
             if words[-1].islower():
                 styled = last.lower()
             elif words[-1].isupper():
                 styled = last.upper()
-            return str(name[: -len(words[-1])]) + styled
+            return name[: -len(words[-1])] + styled
     return None
 
 
@@ -154,14 +169,26 @@ def _sections(subject: Subject, number: int) -> Iterator[Draft]:
         made += 1
 
 
-def _pulls(subject: Subject) -> Iterator[Draft]:
+def _pulls(subject: Subject, number: int) -> Iterator[Draft]:
     document, last = subject.document, subject.index.last_pull(subject.document.repo)
     if last is None or not document.path.isdigit():
         return
-    words = {"fake": str(last + 1000 + int(document.path) % 1000), "repo": repo_name(document)}
+    words = {"fake": str(last + 1000 + int(document.path) % 1000), "repo": repo_name(document), "number": document.path}
     question = pick(wordings.NO_PULL, document.id, 1)[0].format(**words)
     answer = pick(wordings.NO_PULL_ANSWER, document.id, 1)[0].format(**words)
     yield Draft(question, answer, (1, 1), (), answerable=False)
+    entries = document.meta.get("files") or []
+    touched = {entry.get(name) for entry in entries for name in ("path", "previous_path")} - {None}
+    if not touched or len(entries) > MAX_KNOWN_FILES:
+        return
+    others = [
+        path for path in subject.index.paths(document, subject.split, number - 1 + len(touched)) if path not in touched
+    ]
+    for path in others[: number - 1]:
+        named = words | {"file": path, "touched": pick(sorted(touched), path, 1)[0]}
+        question = pick(wordings.NO_PULL_FILE, f"{document.id} {path}", 1)[0].format(**named)
+        answer = pick(wordings.NO_PULL_FILE_ANSWER, f"{document.id} {path}", 1)[0].format(**named)
+        yield Draft(question, answer, (1, 1), (), answerable=False)
 
 
 def calls(subject: Subject, params: SynthesisParams) -> Iterator[Call]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from tasks.base.records import Verdict
+from tasks.synthesis import near_miss
 from tasks.synthesis.checks import missing_evidence
 from tasks.synthesis.curation import Curated
 from tasks.synthesis.drafts import to_dialogue
@@ -12,6 +14,16 @@ from tasks.synthesis.methods import Method, Subject
 from tasks.synthesis.params import SynthesisParams
 
 MODEL = "template"
+
+
+def by_template(subject: Subject, methods: Sequence[Method], params: SynthesisParams) -> list[Curated | Verdict]:
+    """A document's dialogues by several methods; near misses come last, since their number is a share of the others."""
+    results: list[Curated | Verdict] = []
+    for method in sorted(methods, key=lambda method: method.METHOD == near_miss.METHOD):
+        if method.applies(subject):
+            made = sum(isinstance(result, Curated) for result in results)
+            results += from_template(replace(subject, made=made), method, params)
+    return results
 
 
 def from_template(subject: Subject, method: Method, params: SynthesisParams) -> Iterator[Curated | Verdict]:

@@ -113,6 +113,26 @@ def test_multi_hop_follows_real_edges_and_names_the_second_file_as_source(store:
 
 def test_multi_hop_never_crosses_the_split(store: Store, make_split: MakeSplit) -> None:
     assert made_by(store, make_split, "multi_hop", ENGINE, held_out=(TANK,)) == []
+    assert made_by(store, make_split, "multi_hop", PULL, held_out=(TANK,)) == []
+
+
+def test_multi_hop_follows_a_pull_request_to_the_file_that_it_touches(store: Store, make_split: MakeSplit) -> None:
+    files = [{"path": "src/tank.ts", "patch": "@@ -5,2 +5,3 @@\n \n+  readTank(fuel);\n-\tlitres: number;"}]
+    pull = PULL.model_copy(update={"meta": PULL.meta | {"files": files}})
+    records = made_by(store, make_split, "multi_hop", pull, TANK, wordings=1)
+    assert {record.provenance.document_id for record in records} == {TANK.id}
+    assert {(answer, record.provenance.span) for record in records for _, answer in pairs([record])} == {
+        ("`Fuel`, `readTank`", (1, 7)),
+        ("`export function readTank(fuel: Fuel): number`\n\n(in `src/tank.ts`)", (5, 7)),
+    }
+    assert all("#7" in question for question, _ in pairs(records))
+    assert all(wrong(record, {TANK.id: TANK, pull.id: pull}) == "" for record in records)
+
+
+def test_multi_hop_of_a_pull_request_does_not_guess_between_two_names(store: Store, make_split: MakeSplit) -> None:
+    entry = {"path": "src/tank.ts", "patch": "@@ -1 +1 @@\n+readTank(fuel as Fuel)"}
+    pull = PULL.model_copy(update={"meta": PULL.meta | {"files": [entry, {"path": "src/gone.ts", "patch": "+x"}]}})
+    assert made_by(store, make_split, "multi_hop", pull, TANK) == []
 
 
 def test_pull_questions_give_the_reason_in_the_authors_words(store: Store, make_split: MakeSplit) -> None:
@@ -136,7 +156,7 @@ def test_share_of_near_misses_is_near_the_wanted_fraction(store: Store, make_spl
     ]
     params = SynthesisParams(methods=("atomic_facts", "near_miss"), near_miss_fraction=0.1)
     made = dialogues.direct(store, documents=make_split(documents), params=params)
-    assert 0.03 < made.counts["method:near_miss"] / made.counts["records"] < 0.2
+    assert 0.08 < made.counts["method:near_miss"] / made.counts["records"] < 0.12
 
 
 def test_open_book_rows_have_the_passage_and_distractors_of_the_same_side(store: Store, make_split: MakeSplit) -> None:

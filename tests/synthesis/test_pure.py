@@ -146,7 +146,10 @@ def test_import_candidates_have_the_file(path: str, module: str, expected: str) 
         ("getThresholds", "formatCurrency", "getCurrency"),
         ("read_records", "write_json", "read_json"),
         ("MAX_SIZE", "minLength", "MAX_LENGTH"),
-        ("run", "walk", None),
+        ("Tank", "readLevel", "TankLevel"),
+        ("run", "walk", "runWalk"),
+        ("LIMIT", "minLength", "LIMIT_LENGTH"),
+        ("getName", "rename_name", None),
         ("getName", "setName", None),
     ],
 )

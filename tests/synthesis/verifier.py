@@ -71,14 +71,31 @@ def _elsewhere(question: str, answer: str, source: Document, documents: Texts) -
 
 
 def _refusal(question: str, answer: str, documents: Texts, source: Document) -> str:
-    if not re.search(r"don't know|no `|can't|know of no|know nothing|says nothing", answer):
+    if not re.search(r"don't know|no `|can't|know of no|know nothing|says nothing|is not among", answer):
         return "does not refuse"
+    if source.kind == "pull":
+        return _untouched(question, answer, documents, source)
     fake = re.search(r"`(\w+)`|“([^”]+)”", question)
     names = [name for name in re.findall(r"`(\w+)`", question) if f"`{name}`" in answer]
     for name in names:
         if name != source.repo.rsplit("/", 1)[-1] and re.search(rf"\b{re.escape(name)}\b", source.text):
             return f"{name} is in the text"
     return "" if fake else "names nothing"
+
+
+def _untouched(question: str, answer: str, documents: Texts, source: Document) -> str:
+    """For a question about a pull request that is not there, or about a file that one does not touch."""
+    number = re.findall(r"#(\d+)", question)
+    repo = source.repo.rsplit("/", 1)[-1]
+    if number != [source.path]:
+        known = {other.path for other in documents.values() if other.kind == "pull"}
+        return "the pull request is there" if len(number) != 1 or number[0] in known else ""
+    touched = {entry[name] for entry in source.meta["files"] for name in ("path", "previous_path") if entry.get(name)}
+    asked = [name for name in re.findall(r"`([^`]+)`", question) if name != repo]
+    said = [name for name in re.findall(r"`([^`]+)`", answer) if name not in (repo, *asked)]
+    if len(asked) != 1 or asked[0] in touched:
+        return f"{asked} is touched"
+    return "" if said and set(said) <= touched else f"{said} is not touched"
 
 
 def _file(answer: str, shown: str) -> str:
