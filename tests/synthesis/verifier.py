@@ -37,6 +37,8 @@ def wrong(dialogue: Dialogue, documents: Texts) -> str:
         return _page(answer, source, shown)
     if source.kind == "pull":
         return _pull(answer, source)
+    if found := re.search(r"pull request #(\d+)", question):
+        return _through_pull(found[1], answer, source, shown, documents)
     if source.path.endswith("package.json"):
         return _package(question, answer, source)
     return _code(question, answer, source, shown) or _elsewhere(question, answer, source, documents)
@@ -96,6 +98,29 @@ def _untouched(question: str, answer: str, documents: Texts, source: Document) -
     if len(asked) != 1 or asked[0] in touched:
         return f"{asked} is touched"
     return "" if said and set(said) <= touched else f"{said} is not touched"
+
+
+def _through_pull(number: str, answer: str, source: Document, shown: str, documents: Texts) -> str:
+    """For what stands in a file that a pull request touches: that it touches it, and that the file has it."""
+    (pull,) = [
+        one for one in documents.values() if one.kind == "pull" and (one.repo, one.path) == (source.repo, number)
+    ]
+    entries = pull.meta["files"]
+    patches = [entry.get("patch") or "" for entry in entries if entry["path"] == source.path]
+    if not patches:
+        return f"pull request #{number} does not touch {source.path}"
+    if not answer.endswith(f"(in `{source.path}`)"):
+        missing = [name for name in re.findall(r"`([^`]+)`", answer) if not re.search(rf"\b{re.escape(name)}\b", shown)]
+        return (
+            f"{missing} is not defined there" if missing else "" if len(entries) == 1 else "touches more than one file"
+        )
+    signature = answer.split("`\n\n(in `")[0].removeprefix("`")
+    added = " ".join(line[1:] for line in patches[0].split("\n") if line.startswith("+"))
+    if " ".join(signature.split()) not in " ".join(shown.split()):
+        return f"{signature} is not in lines of {source.path}"
+    return (
+        "" if set(re.findall(r"[\w$]{4,}", signature)) & set(re.findall(r"[\w$]{4,}", added)) else "adds no such name"
+    )
 
 
 def _file(answer: str, shown: str) -> str:
