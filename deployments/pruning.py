@@ -1,8 +1,9 @@
 """`rawtune prune`: frees what no release and no recent run needs.
 
-Kept are: everything that a release rests on, what people have corrected by hand, everything made or read by a step of
-the last days, and what is younger than a day (a run may be about to write its manifest). The cache goes by age alone;
-it is made again when needed.
+Kept are: everything that a release of the registry rests on, also one that came from the Hub; what people have
+corrected by hand; everything made or read by a step of the last days; and what is younger than a day (a run may be
+about to write its manifest). A release that `rawtune release forget` has taken from the registry is freed like any
+other artifact. The cache goes by age alone; it is made again when needed.
 """
 
 from __future__ import annotations
@@ -16,11 +17,9 @@ from typing import Any, Final
 from upath import UPath
 
 from tasks.base.store import Manifest, Store
+from tasks.release.registry import needed_blobs
 
 DAY_SECONDS: Final = 86_400.0
-
-RELEASES: Final = ("release/publish",)
-"""Steps whose artifacts are kept for good, with all that they rest on."""
 
 BY_HAND: Final = ("synthesis/corrections",)
 """Steps whose own artifacts are kept for good: what people have written is not made again."""
@@ -52,7 +51,9 @@ def prune(store: Store, keep_days: float, dry: bool = False) -> Pruned:
     """
     oldest = time.time() - keep_days * DAY_SECONDS
     manifests = list(_manifests(store))
-    kept = _reachable([one for _, one in manifests], {id(one) for path, one in manifests if _keeps(path, one, oldest)})
+    needed = needed_blobs(store)
+    roots = {id(one) for path, one in manifests if one.sha256 in needed or _modified(path) >= oldest}
+    kept = needed | _reachable([one for _, one in manifests], roots)
     kept |= {one.sha256 for _, one in manifests if one.step in BY_HAND}
     gone = [path for path, one in manifests if one.sha256 not in kept]
     blobs = [blob for blob in _children(store.root / "cas") if blob.name not in kept and _age_over(blob, DAY_SECONDS)]
@@ -67,10 +68,6 @@ def prune(store: Store, keep_days: float, dry: bool = False) -> Pruned:
         for place in [*blobs, *left, *cache]:
             _remove(place)
     return Pruned(len(gone), len(blobs), len(cache), size)
-
-
-def _keeps(path: UPath, manifest: Manifest, oldest: float) -> bool:
-    return manifest.step in RELEASES or _modified(path) >= oldest
 
 
 def _reachable(manifests: list[Manifest], roots: set[int]) -> set[str]:

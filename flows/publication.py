@@ -1,4 +1,6 @@
-"""From a finished evaluation to a release: gate ▶ exports ▶ release folder, then a person's word and the publishing."""
+"""From a finished evaluation to a release: gate ▶ exports ▶ release folder ▶ dataset folder, then a person's word and
+the publishing.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,11 @@ from tasks.base.ledger import RunReport
 from tasks.base.runs import read_json
 from tasks.base.store import Artifact, Store
 from tasks.release.approval import ask_approval, refusal_of
+from tasks.release.costs import Ledgers, data_counts
+from tasks.release.dataset import dataset, ensure_dataset_published
 from tasks.release.export import gguf, merge, verify_export, wants_merged
 from tasks.release.gate import Decision, gate
+from tasks.release.lineage import ancestors
 from tasks.release.publish import ensure_published, publish
 from tasks.release.releases import is_released, previous_release
 
@@ -23,6 +28,7 @@ class Outcome:
     report: Artifact | None = None
     verdict: Artifact | None = None
     release: Artifact | None = None
+    dataset: Artifact | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,8 @@ def release_folder(store: Store, params: RetrainParams, resolved: Resolved, made
     """The gate's verdict and, if it allows one, the release folder; publishes nothing."""
     facts = release_facts(params, resolved)
     previous = previous_release(store, made.adapter, facts)
+    history = list(ancestors(store, [(one.step, one.sha256) for one in (made.adapter, made.report)]))
+    ledgers = Ledgers(store, history)
     verdict = gate(
         store,
         report=made.report,
@@ -49,6 +57,7 @@ def release_folder(store: Store, params: RetrainParams, resolved: Resolved, made
         previous=previous,
         chunks=made.chunks,
         dialogues=made.dialogues,
+        exceeded=ledgers.exceeded(params.synthesis.budget_usd, params.training.max_usd),
     )
     if not verdict.counts.get("allowed", 1):
         publish.skip()
@@ -62,10 +71,13 @@ def release_folder(store: Store, params: RetrainParams, resolved: Resolved, made
         gate=verdict,
         table=made.table,
         params=params.release,
-        facts=facts,
+        facts=facts.model_copy(update={"data": data_counts(history), "cost": ledgers.cost()}),
         **exports,
     )
-    return Outcome(made.report, verdict, release)
+    if params.release.dataset_repo_id is None:
+        return Outcome(made.report, verdict, release)
+    data = dataset(store, table=made.table, dialogues=made.dialogues, facts=facts)
+    return Outcome(made.report, verdict, release, data)
 
 
 def export(store: Store, params: RetrainParams, made: Evaluated) -> dict[str, Artifact]:
@@ -102,4 +114,6 @@ def conclude(
     page.decision = "refuse" if reasons else "allow"
     if outcome.release and not reasons:
         page.release = ensure_published(store, outcome.release, params.release, facts).location
+        if outcome.dataset and params.release.dataset_repo_id:
+            ensure_dataset_published(store, outcome.dataset, params.release.dataset_repo_id)
     return reasons

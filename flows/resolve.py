@@ -18,6 +18,7 @@ from tasks.harvest.resolve import check_names, resolve_source
 from tasks.release.hub_access import HubAccess
 from tasks.release.params import ReleaseFacts, SourceFacts
 from tasks.release.releases import resolve_release
+from tasks.synthesis.feedback import FeedbackParams, find_feedback
 from tasks.synthesis.review import latest_corrections
 
 
@@ -30,6 +31,8 @@ class Resolved(Params):
     """One per source of the parameters, in their order."""
     corrections: Artifact | None = None
     """What people have changed in dialogues, as far as this store has imported it; null = nothing."""
+    feedback: FeedbackParams | None = None
+    """Votes of the chat that are trained on; null = none."""
     hub: HubAccess | None = None
     """Where the release goes and that the token may write there; null = a release in the store only."""
 
@@ -44,12 +47,14 @@ def resolve(store: Store, params: RetrainParams, scheduled: datetime) -> Resolve
     if params.evaluation.judge is not None:
         generator = params.synthesis.model if params.synthesis.provider == "openai" else None
         check_judge(params.evaluation.judge, generator)
+    votes = find_feedback(params.synthesis.feedback)
     hub = resolve_release(store, params.name, params.release)
     sources = tuple(resolve_source(source, params.github, scheduled, store) for source in params.sources)
     return Resolved(
         scheduled=scheduled.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         sources=sources,
         corrections=latest_corrections(store),
+        feedback=votes,
         hub=hub,
     )
 

@@ -43,6 +43,7 @@ from tasks.mixture.replay_answers import replay_stream
 from tasks.model.base_model import base_model
 from tasks.release.releases import previous_release
 from tasks.synthesis.dialogues import dialogues
+from tasks.synthesis.feedback import FeedbackParams, feedback
 
 RECIPE: Final = ("name", "sources", "synthesis", "dataset", "training", "evaluation")
 """Sections of the parameters that a report's figures come from."""
@@ -100,7 +101,7 @@ def workflow(
     harvested = harvest(store, params, resolved)
     if until is Phase.HARVEST:
         return Outcome()
-    data = build_dataset(store, params, harvested, resolved.corrections)
+    data = build_dataset(store, params, harvested, resolved.corrections, resolved.feedback)
     if until is Phase.DATASET:
         return Outcome()
     gpu = place(params.compute.pool, gpu_work(store, params, data, until))
@@ -131,7 +132,11 @@ def harvest(store: Store, params: RetrainParams, resolved: Resolved) -> list[Art
 
 
 def build_dataset(
-    store: Store, params: RetrainParams, harvested: list[Artifact], corrections: Artifact | None = None
+    store: Store,
+    params: RetrainParams,
+    harvested: list[Artifact],
+    corrections: Artifact | None = None,
+    votes: FeedbackParams | None = None,
 ) -> Dataset:
     """From documents to the training table and the questions that it does not contain."""
     cleaned = build_corpus(store, params, harvested)
@@ -139,6 +144,8 @@ def build_dataset(
     model = base_model(store, params=params.training)
     chunks = chunk(store, documents=documents, model=model, params=params.dataset)
     pairs = dialogues(store, documents=documents, params=params.synthesis, corrections=corrections)
+    if votes is not None:
+        pairs = feedback(store, dialogues=pairs, params=votes)
     drafts = items(store, documents=documents, dialogues=pairs, params=params.evaluation)
     general = replay_stream(store, model=model, params=params.dataset)
     lighter = weights(params, cleaned)

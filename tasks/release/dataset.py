@@ -13,8 +13,8 @@ from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
 from tasks.base.store import Artifact, Store
 from tasks.release.folder import write_json
-from tasks.release.hub import address, push
-from tasks.release.params import ReleaseFacts
+from tasks.release.hub import address, promotions, push
+from tasks.release.params import DatasetFacts
 
 VERSION = "2026.11.24"
 
@@ -34,13 +34,13 @@ configs:
 # {name}, {revision}
 
 Training data of a model made by rawtune from {sources}. `train.parquet` holds packed token ids for `{model}` with
-labels (-100 = no loss); `dialogues.jsonl` holds the generated conversations. It contains the text of its sources: keep
-it private.
+labels (-100 = no loss); `dialogues.jsonl` holds the generated conversations of both sides of the split, each with its
+side. It contains the text of its sources: keep it private.
 """
 
 
 @step("release/dataset", VERSION)
-def dataset(run: StepRun, table: Artifact, dialogues: Artifact, facts: ReleaseFacts) -> None:
+def dataset(run: StepRun, table: Artifact, dialogues: Artifact, facts: DatasetFacts) -> None:
     """Makes the dataset's folder."""
     shutil.copyfile(run.checkout(table) / "table.parquet", run.path("train.parquet"))
     shutil.copyfile(run.checkout(dialogues) / "records.jsonl", run.path("dialogues.jsonl"))
@@ -53,12 +53,15 @@ def dataset(run: StepRun, table: Artifact, dialogues: Artifact, facts: ReleaseFa
 
 
 def ensure_dataset_published(store: Store, made: Artifact, repo_id: str) -> str:
-    """Publishes a dataset folder if the repository does not hold it yet; its address.
+    """Publishes a dataset folder unless the repository's `main` ever held it; its address.
+
+    Called after the model is published, so nothing is pushed that gate or person refused.
 
     Raises:
         InputError: the token may not write there.
         ReleaseError: the Hub failed; the repository's `main` then is what it was.
     """
     revision = read_json(store, made, "manifest.json")["revision"]
-    push(store.checkout(made), repo_id, revision, private=True, kind="dataset")
+    if revision not in promotions(repo_id, "dataset"):
+        push(store.checkout(made), repo_id, revision, private=True, kind="dataset")
     return address(repo_id, revision, "dataset")

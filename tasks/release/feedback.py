@@ -1,4 +1,4 @@
-"""What people think of answers, as dialogue records that a later run can train on.
+"""What people think of answers, as dialogue records that a later run can train on (`synthesis.feedback`).
 
 feedback/<name>/liked.jsonl      conversations whose last answer got a thumb up
 feedback/<name>/disliked.jsonl   … a thumb down
@@ -27,11 +27,12 @@ def keep_vote(store: Store, name: str, revision: str, model: str, messages: Sequ
         messages: the conversation up to the answer that was voted on.
         liked: thumb up or down.
     """
-    path = store.root / "feedback" / name / ("liked.jsonl" if liked else "disliked.jsonl")
+    side = "liked" if liked else "disliked"
+    path = store.root / "feedback" / name / f"{side}.jsonl"
     with hold(store, f"feedback/{name}"):
         known = path.read_text("utf-8") if path.exists() else ""
         dialogue = Dialogue(
-            id=f"{name}/feedback/{known.count(chr(10)) + 1:07d}",
+            id=f"{name}/feedback/{side}/{known.count(chr(10)) + 1:07d}",
             messages=tuple(messages),
             method=METHOD,
             provenance=Provenance(

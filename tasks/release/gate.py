@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -23,7 +23,7 @@ from tasks.release.measures import Figure, Measures, change_since, read_measures
 from tasks.release.params import GateParams
 from tasks.text.secrets import find_secrets
 
-VERSION = "2026.11.24"
+VERSION = "2026.11.24.1"
 
 RECALL = "recall"
 FORGETTING = "forgetting"
@@ -60,7 +60,11 @@ class Decision(BaseModel):
 
 
 def decide(
-    measures: Measures, params: GateParams, change: Figure | None = None, secrets: int = 0, budget_kept: bool = True
+    measures: Measures,
+    params: GateParams,
+    change: Figure | None = None,
+    secrets: int = 0,
+    exceeded: Sequence[str] = (),
 ) -> Decision:
     """Compares figures with bounds; pure.
 
@@ -69,7 +73,7 @@ def decide(
         params: the bounds.
         change: recall against the last promoted release on the same questions; null if there is nothing to compare.
         secrets: unredacted secrets found in training text; one is too many.
-        budget_kept: whether the run stayed within its stated budgets.
+        exceeded: stated budgets that were not kept, a line each; one is too many.
     """
     checks = [
         *_recall_gain(measures, params),
@@ -82,10 +86,10 @@ def decide(
         ),
         Check(
             name="budget",
-            passed=budget_kept,
-            measured=float(budget_kept),
-            bound=1,
-            detail="budget kept" if budget_kept else "budget exceeded",
+            passed=not exceeded,
+            measured=len(exceeded),
+            bound=0,
+            detail=f"budget exceeded: {'; '.join(exceeded)}" if exceeded else "budget kept",
         ),
     ]
     failed = [check for check in checks if not check.passed]
@@ -151,9 +155,9 @@ def _held_out_loss(measures: Measures, params: GateParams) -> list[Check]:
 def _regression(change: Figure | None, params: GateParams) -> list[Check]:
     """Refuses what is measurably worse than the released model.
 
-    Here the interval's other end counts: the new model has already been shown to be better than its base, and a
-    bound on
-    the cautious end would stop every month's run whose questions are too few to prove that two equal models are equal.
+    Here the interval's other end counts: the new model has already been shown to be better than its base, and a bound
+    on the cautious end would stop every month's run whose questions are too few to prove that two equal models are
+    equal.
     """
     if params.max_regression is None or change is None:
         return []
@@ -208,7 +212,7 @@ def gate(
     previous: Artifact | None = None,
     chunks: Artifact | None = None,
     dialogues: Artifact | None = None,
-    budget_kept: bool = True,
+    exceeded: tuple[str, ...] = (),
 ) -> None:
     """Decides from the evaluation's report.
 
@@ -219,7 +223,7 @@ def gate(
         previous: the last promoted release whose adapter differs.
         chunks: raw training text, to be searched for secrets.
         dialogues: training dialogues, to be searched for secrets.
-        budget_kept: whether the run stayed within its budgets.
+        exceeded: stated budgets that were not kept (`costs.py`). Part of the key, so that a raised budget is looked at.
     """
     change = None
     if previous is not None:
@@ -229,7 +233,7 @@ def gate(
         (message.content for one in run.read(dialogues, Dialogue) for message in one.messages) if dialogues else (),
     )
     measures = read_measures(read_json(run.store, report, "summary.json"))
-    decision = decide(measures, params, change, count_secrets(texts), budget_kept)
+    decision = decide(measures, params, change, count_secrets(texts), exceeded)
     run.path("decision.json").write_text(json.dumps(_document(decision), indent=1, ensure_ascii=False) + "\n", "utf-8")
     run.count("allowed", int(decision.decision == "allow"))
     for check in decision.checks:

@@ -118,17 +118,18 @@ def make_latest(repo_id: str, revision: str, action: str = "Promote") -> str:
         return _bring(api, repo_id, MAIN, f"{action} {revision}", *_from_commit(api, repo_id, known[revision]))
 
 
-def promotions(repo_id: str) -> list[str]:
+def promotions(repo_id: str, kind: Kind = "model") -> list[str]:
     """Names of the releases that `main` held, in order; the last is the latest. None for a repository not yet made."""
     from huggingface_hub.errors import RepositoryNotFoundError
 
     api = connect()
     with speaking(f"reading the history of {repo_id}"):
         try:
-            found = [TITLE.fullmatch(commit.title) for commit in api.list_repo_commits(repo_id, revision=MAIN)]
+            commits = api.list_repo_commits(repo_id, repo_type=kind, revision=MAIN)
         except RepositoryNotFoundError:
             return []
-    return [match[2] for match in reversed(found) if match is not None]
+    found = [TITLE.fullmatch(commit.title) for commit in reversed(commits)]
+    return [match[2] for match in found if match is not None]
 
 
 def forget(repo_id: str, revision: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tasks.base.errors import InputError
@@ -56,22 +56,38 @@ def ancestor(store: Store, release: Artifact, step: str) -> Artifact | None:
     knows the way.
     """
     made_from: dict[str, str] = read_json(store, release, "manifest.json")["made_from"]
-    by_sha = {manifest.sha256: manifest for name in store.steps() for manifest in store.manifests(name)}
-    seen: set[str] = set()
-    waiting = list(made_from.values())
-    while waiting:
-        sha = waiting.pop(0)
-        manifest = by_sha.get(sha)
-        if manifest is None or sha in seen:
-            continue
-        seen.add(sha)
+    for manifest in ancestors(store, made_from.items()):
         if manifest.step == step and store.is_whole(manifest):
             return store.artifact(manifest)
-        waiting.extend(_inputs(manifest))
     return None
 
 
-def _inputs(manifest: Manifest) -> Iterator[str]:
+def ancestors(store: Store, made: Iterable[tuple[str, str]]) -> Iterator[Manifest]:
+    """Every manifest of these artifacts and of all that they were made from, the nearest first.
+
+    An artifact that was made under several keys has as many manifests; they come by key.
+
+    Args:
+        store: whose manifests are followed.
+        made: step and sha256 of each artifact to begin with.
+    """
+    known: dict[str, list[Manifest]] = {}
+    seen: set[tuple[str, str]] = set()
+    waiting = list(made)
+    while waiting:
+        step, sha256 = waiting.pop(0)
+        if (step, sha256) in seen:
+            continue
+        seen.add((step, sha256))
+        if step not in known:
+            known[step] = sorted(store.manifests(step), key=lambda manifest: manifest.key)
+        for manifest in known[step]:
+            if manifest.sha256 == sha256:
+                yield manifest
+                waiting.extend(_inputs(manifest))
+
+
+def _inputs(manifest: Manifest) -> Iterator[tuple[str, str]]:
     for value in manifest.inputs.values():
         references: list[Any] = value if isinstance(value, list) else [value]
-        yield from (reference["sha256"] for reference in references)
+        yield from ((reference["step"], reference["sha256"]) for reference in references)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict
 
 from tasks.release.measures import Measures
-from tasks.release.params import ReleaseFacts
+from tasks.release.params import CostFacts, ReleaseFacts
 
 VLLM_MAX_RANK: Final = 512
 """Largest adapter rank that vLLM serves: MaxLoRARanks in vllm/config/lora.py, v0.26.0."""
@@ -45,16 +45,18 @@ class CardInput(BaseModel):
     """Whether the folder holds merged weights beside the adapter."""
     gguf: tuple[str, ...] = ()
     """Names of GGUF files in the folder."""
+    dataset: str | None = None
+    """Dataset repository that holds the training data; null = published nowhere."""
     lineage: Mapping[str, str]
     """Step → sha256 of the artifact that the release was made from."""
 
 
 def model_card(facts: ReleaseFacts, measures: Measures, card: CardInput) -> str:
     """README.md of the release: YAML metadata, then sections; ends with a newline."""
-    return f"---\n{_metadata(facts, measures)}\n---\n\n" + "\n\n".join(_sections(facts, measures, card)) + "\n"
+    return f"---\n{_metadata(facts, measures, card)}\n---\n\n" + "\n\n".join(_sections(facts, measures, card)) + "\n"
 
 
-def _metadata(facts: ReleaseFacts, measures: Measures) -> str:
+def _metadata(facts: ReleaseFacts, measures: Measures, card: CardInput) -> str:
     from huggingface_hub import EvalResult, ModelCardData
 
     results = [
@@ -71,6 +73,7 @@ def _metadata(facts: ReleaseFacts, measures: Measures) -> str:
     ]
     data = ModelCardData(
         base_model=facts.model_id if "/" in facts.model_id else None,  # a folder's name is no Hub id
+        datasets=card.dataset,
         library_name="peft",
         pipeline_tag="text-generation",
         license=facts.license,
@@ -97,7 +100,7 @@ def _sections(facts: ReleaseFacts, measures: Measures, card: CardInput) -> Itera
     yield "## Results\n\n" + _results(measures)
     yield "## Limits\n\n" + _limits(facts)
     if facts.cost is not None:
-        yield "## Cost\n\n" + _cost(facts)
+        yield "## Cost\n\n" + _cost(facts.cost)
     yield "## Lineage\n\n" + _table(("step", "sha256"), [(step, f"`{sha}`") for step, sha in card.lineage.items()])
 
 
@@ -185,15 +188,16 @@ def _limits(facts: ReleaseFacts) -> str:
     )
 
 
-def _cost(facts: ReleaseFacts) -> str:
-    assert facts.cost is not None
-    rows: list[tuple[Any, ...]] = [
-        ("generated dialogues", f"${facts.cost.api_usd:.2f}"),
-        ("machines", f"${facts.cost.gpu_usd:.2f}"),
-    ]
-    if facts.cost.training_seconds is not None:
-        rows.append(("training", f"{facts.cost.training_seconds:,.0f} s"))
-    return _table(("what", "spent"), rows)
+def _cost(cost: CostFacts) -> str:
+    rows: list[tuple[Any, ...]] = [("dialogues and judge", f"${cost.api_usd:.2f}")]
+    if cost.unpriced_requests:
+        rows.append(("requests to servers without a known price", f"{cost.unpriced_requests:,}"))
+    rows.append(("training", f"${cost.gpu_usd:.2f} for {cost.training_seconds:,.0f} s"))
+    if cost.answering_seconds:
+        rows.append(("answering the evaluation", f"{cost.answering_seconds:,.0f} s"))
+    return _table(("what", "spent"), rows) + (
+        "\n\nInterrupted attempts included, at the prices that the run was told; a machine of one's own costs $0.00."
+    )
 
 
 def _table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:

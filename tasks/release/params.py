@@ -81,37 +81,29 @@ class SourceFacts(Params):
 
 
 class CostFacts(Params):
-    """What the run that made the release cost."""
+    """What making the release cost, interrupted attempts included."""
 
     api_usd: float = 0.0
-    """Dollars for generated dialogues."""
+    """Dollars for generated dialogues and for the judge, where the price is known."""
+    unpriced_requests: int = 0
+    """Requests to a server whose prices are not known."""
     gpu_usd: float = 0.0
-    """Dollars for machines."""
-    training_seconds: float | None = None
-    """Wall-clock of training, in seconds; null = not known."""
+    """Dollars for training, at the price of the machine as the run was told."""
+    training_seconds: float = 0.0
+    """Wall-clock of training, in seconds."""
+    answering_seconds: float = 0.0
+    """Wall-clock of answering the evaluation's questions, all arms, in seconds."""
 
 
-class ReleaseFacts(Params):
-    """What the model card says about the run beyond what its artifacts hold."""
+class DatasetFacts(Params):
+    """What the dataset's card says about the run."""
 
     name: str = Field(pattern=r"^[\w.-]+$")
     """Name of the project; the local registry keeps its releases under it."""
     base_model: str
     """Hub id, `stub`, or a folder's name."""
-    base_revision: str | None = None
-    """Revision of the base model; null = not pinned."""
-    base_license: str | None = None
-    """Licence identifier of the base model as on the Hub; null = not known (the stub's is)."""
     sources: tuple[SourceFacts, ...]
     """Every source of the training text."""
-    recipe: dict[str, Any] = Field(default_factory=dict)
-    """Training parameters as given."""
-    data: dict[str, int] = Field(default_factory=dict)
-    """Counts of documents, dialogues, tokens and redactions, shown in this order."""
-    params: dict[str, Any] = Field(default_factory=dict)
-    """The run's whole parameters, published as params.json; without secrets, which parameters never hold."""
-    cost: Annotated[CostFacts | None, EXECUTION] = None
-    """Spending of the run that made the release; null = the card does not mention it."""
 
     @property
     def model_id(self) -> str:
@@ -119,11 +111,28 @@ class ReleaseFacts(Params):
         return STUB_MODEL_ID if self.base_model == "stub" else self.base_model
 
     @property
-    def license(self) -> str | None:
-        """Licence of the base model, or None if nobody said."""
-        return self.base_license or (STUB_LICENSE if self.base_model == "stub" else None)
-
-    @property
     def snapshot_date(self) -> str:
         """YYYY-MM-DD of the newest source commit: the date up to which the model can know anything."""
         return max(source.committed_at for source in self.sources)[:10]
+
+
+class ReleaseFacts(DatasetFacts):
+    """What the model card says about the run beyond what its artifacts hold."""
+
+    base_revision: str | None = None
+    """Revision of the base model; null = not pinned."""
+    base_license: str | None = None
+    """Licence identifier of the base model as on the Hub; null = not known (the stub's is)."""
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    """Training parameters as given."""
+    data: dict[str, int] = Field(default_factory=dict)
+    """Counts of documents, dialogues, tokens and redactions, shown in this order."""
+    params: dict[str, Any] = Field(default_factory=dict)
+    """The run's whole parameters, published as params.json; without secrets, which parameters never hold."""
+    cost: Annotated[CostFacts | None, EXECUTION] = None
+    """What making it cost; null = the card does not mention it."""
+
+    @property
+    def license(self) -> str | None:
+        """Licence of the base model, or None if nobody said."""
+        return self.base_license or (STUB_LICENSE if self.base_model == "stub" else None)

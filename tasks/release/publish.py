@@ -1,12 +1,9 @@
 """Makes the release folder and publishes it.
 
 The folder is the step's artifact, in the Hub's layout: adapter, tokenizer with chat template, generation settings,
-card, report, figures,
-parameters and a manifest of what it was made from. Publishing is idempotent and rests on the adapter: one that was
-released before is not
-released again, whatever else differs. `ensure_published` runs after the step in every run, also when the step
-itself came from the cache, and
-does nothing if there is nothing to do.
+card, report, figures, parameters and a manifest of what it was made from. Publishing is idempotent and rests on the
+adapter: one that was released before is not released again, whatever else differs. `ensure_published` runs after the
+step in every run, also when the step itself came from the cache, and does nothing if there is nothing to do.
 """
 
 from __future__ import annotations
@@ -35,7 +32,7 @@ from tasks.release.model_card import CardInput, model_card
 from tasks.release.params import ReleaseFacts, ReleaseParams
 from tasks.release.registry import Revision, read_registry, record
 
-VERSION = "2026.11.24"
+VERSION = "2026.11.24.1"
 
 
 class Publication(BaseModel):
@@ -139,6 +136,7 @@ def publish(
         tokens=table.counts.get("tokens"),
         merged=merged is not None,
         gguf=exported,
+        dataset=params.dataset_repo_id,
         lineage=lineage,
     )
     measures = read_measures(read_json(run.store, report, "summary.json"))

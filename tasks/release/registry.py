@@ -2,7 +2,7 @@
 
     releases/<name>/registry.json   every revision and, in order, every promotion; the last promotion is "latest"
     releases/<name>/latest          local stores only: link to the latest release's folder, for people and
-    `from_pretrained`
+                                    `from_pretrained`
 
 One file holds both lists and is replaced atomically, so a reader sees the old or the new state, never half. It names
 artifacts and holds no content of its own: rolling back is one more promotion, and the files are byte for byte the
@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tasks.base.errors import InputError, StoreError
 from tasks.base.locks import hold
+from tasks.base.runs import read_json
 from tasks.base.store import Artifact, Store
 
 Why = Literal["published", "promoted", "rolled back"]
@@ -198,24 +199,17 @@ def prune(store: Store, name: str, keep: int) -> list[Revision]:
 
 
 def needed_blobs(store: Store) -> set[str]:
-    """Hashes of the artifacts that recorded releases need: their folders and whatever those were made from."""
+    """Hashes of the artifacts that recorded releases need: their folders and whatever those say they were made from,
+    also where a release came from the Hub and the store made none of it. What those were made from in turn, the
+    store's prune finds in their manifests.
+    """
     needed: set[str] = set()
     for name in projects(store):
         for known in read_registry(store, name).revisions:
             needed.add(known.artifact.sha256)
-            for manifest in store.manifests(known.artifact.step):
-                if manifest.sha256 == known.artifact.sha256:
-                    needed |= _hashes(manifest.inputs)
+            if (store.blob(known.artifact.sha256) / "manifest.json").exists():
+                needed |= set(read_json(store, known.artifact, "manifest.json")["made_from"].values())
     return needed
-
-
-def _hashes(value: object) -> set[str]:
-    if isinstance(value, dict):
-        own = {value["sha256"]} if isinstance(value.get("sha256"), str) else set()
-        return own.union(*(_hashes(item) for item in value.values()))
-    if isinstance(value, list | tuple):
-        return set().union(*(_hashes(item) for item in value))
-    return set()
 
 
 def _matches(known: str, asked: str) -> bool:

@@ -74,6 +74,11 @@ class SynthesisParams(Params):
     near_miss_fraction: float = Field(0.04, ge=0.0, le=0.5)
     """Unanswerable questions, as a share of a document's dialogues."""
 
+    feedback: Annotated[str | None, EXECUTION] = None
+    """Folder of votes that `rawtune chat` wrote, `STORE/feedback/NAME`; liked and corrected answers are trained on;
+    null = none.
+    """
+
     model: str | None = None
     """Name of the generating model on the server; needed by the provider `openai`."""
 

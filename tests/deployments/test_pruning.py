@@ -1,5 +1,6 @@
 """What pruning frees, and what it must never touch."""
 
+import json
 import os
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from tasks.base.records import Verdict
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Artifact, Store
+from tasks.release.registry import Revision, record
 
 OLD = 100 * 86_400
 
@@ -22,7 +24,7 @@ def make(run: StepRun, text: str) -> None:
 
 @step("release/publish", "1")
 def release(run: StepRun, adapter: Artifact) -> None:
-    run.path("README.md").write_text("a card")
+    run.path("manifest.json").write_text(json.dumps({"made_from": {adapter.step: adapter.sha256}}))
 
 
 @step("synthesis/corrections", "1")
@@ -44,6 +46,8 @@ def exists(store: Store, artifact: Artifact) -> bool:
 def test_prune_keeps_releases_with_all_they_rest_on_and_recent_work(store: Store):
     under_release, old = make.direct(store, text="trained"), make.direct(store, text="forgotten")
     card = release.direct(store, adapter=under_release)
+    known = Revision(revision="snapshot/2024-01-31-00000000", artifact=card, adapter="0" * 64, base_model="stub")
+    record(store, "post", known)
     cached = store.local("cache", "mirrors") / "pack"
     cached.write_bytes(b"x" * 1000)
     age(store, OLD)

@@ -50,7 +50,7 @@ FACTS = ReleaseFacts(
     recipe={"rank": RANK, "alpha": 8, "learning_rate": 0.001, "epochs": 1},
     data={"documents": 12, "dialogues": 34, "redacted_secrets": 1},
     params={"name": "hello", "training": {"rank": RANK}},
-    cost=CostFacts(api_usd=1.25, gpu_usd=2.79, training_seconds=3600),
+    cost=CostFacts(api_usd=1.25, unpriced_requests=1200, gpu_usd=2.79, training_seconds=3600, answering_seconds=240),
 )
 
 Adapter = Callable[[int], Artifact]
@@ -67,15 +67,17 @@ def files(run: StepRun, texts: dict[str, str], adapter_seed: int | None, tokens:
         run.count("tokens", tokens)
 
 
-def write_adapter(folder: Path, seed: int) -> None:
-    """A PEFT adapter for the tiny model; another seed makes another adapter."""
+def write_adapter(
+    folder: Path, seed: int, shapes: dict[str, tuple[int, int]] = SHAPES, layers: int = 2, scale: float = 1.0
+) -> None:
+    """A PEFT adapter, as it stands for the tiny model; another seed makes another adapter."""
     generator = np.random.default_rng(seed)
     tensors = {}
-    for layer in range(2):
-        for module, (inputs, outputs) in SHAPES.items():
+    for layer in range(layers):
+        for module, (inputs, outputs) in shapes.items():
             prefix = f"base_model.model.model.layers.{layer}.self_attn.{module}"
-            tensors[f"{prefix}.lora_A.weight"] = generator.normal(size=(RANK, inputs)).astype(np.float32)
-            tensors[f"{prefix}.lora_B.weight"] = generator.normal(size=(outputs, RANK)).astype(np.float32)
+            for matrix, size in (("lora_A", (RANK, inputs)), ("lora_B", (outputs, RANK))):
+                tensors[f"{prefix}.{matrix}.weight"] = generator.normal(0, scale, size).astype(np.float32)
     save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
     config = {
         "peft_type": "LORA",

@@ -133,7 +133,10 @@ def test_gate_point_without_interval_is_not_enough_for_interval_judgement(store:
 
 
 def test_gate_exceeded_budget_refuses(store: Store, report: Artifact) -> None:
-    assert gate.direct(store, report, GateParams(), budget_kept=False).counts["allowed"] == 0
+    made = gate.direct(store, report, GateParams(), exceeded=("training.max_usd: $16.20 spent of $15.00",))
+    decision = read_json(store, made, "decision.json")
+    assert decision["decision"] == "refuse"
+    assert decision["reasons"] == ["budget exceeded: training.max_usd: $16.20 spent of $15.00"]
 
 
 def test_gate_secret_found_refuses() -> None:

@@ -85,6 +85,7 @@ def test_model_card_of_a_run_matches_the_golden_file() -> None:
         repo_id="octocat/hello-lora",
         rank=4,
         tokens=16000,
+        dataset="octocat/hello-data",
         lineage={"training/train": "a" * 64, "model/base": "b" * 64},
     )
     assert model_card(FACTS, read_measures(SUMMARY), card) == (GOLDEN / "README.md").read_text("utf-8")

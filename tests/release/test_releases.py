@@ -152,6 +152,18 @@ def test_dataset_is_published_privately_and_once(store: Store, emulator: HubEmul
     assert len(emulator.writes()) == before
 
 
+def test_dataset_of_an_earlier_run_does_not_replace_a_later_one(store: Store, emulator: HubEmulator) -> None:
+    tables = [
+        files.direct(store, texts={"table.parquet": f"PAR{number}", "records.jsonl": "{}\n"}, adapter_seed=None)
+        for number in (1, 2)
+    ]
+    made = [dataset.direct(store, table, table, FACTS) for table in tables]
+    for one in [*made, made[0]]:
+        ensure_dataset_published(store, one, "octocat/hello-data")
+    held = emulator.hub.repositories["datasets", "octocat/hello-data"].at("main").files
+    assert held["train.parquet"].data == b"PAR2"
+
+
 def test_emulator_keeps_tags_and_branches_by_the_real_client(emulator: HubEmulator) -> None:
     from huggingface_hub import HfApi
 

@@ -1,0 +1,71 @@
+"""Child jobs that answer the same prompts with the adapter as trained and with its GGUF file in llama.cpp."""
+
+import math
+from typing import Any
+
+from tasks.model.child_main import Report
+
+ALTERNATIVES = 50
+"""So many tokens have their probability told at each place."""
+
+
+def trained(request: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Greedy answers of base and adapter in transformers, in 32 bits, and the log-probability of each token."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    base = AutoModelForCausalLM.from_pretrained(request["model"], dtype=torch.float32)
+    model = PeftModel.from_pretrained(base, request["adapter"]).eval()
+    answers = []
+    for prompt in request["prompts"]:
+        with torch.inference_mode():
+            made = model.generate(
+                input_ids=torch.tensor([prompt]),
+                attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
+                do_sample=False,
+                max_new_tokens=request["tokens"],
+                eos_token_id=request["stop_ids"],
+                pad_token_id=request["stop_ids"][0],
+            )
+            logits = model(input_ids=made).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+        ids = made[0, len(prompt) :].tolist()
+        answers.append({"ids": ids, "logprobs": [float(row[token]) for row, token in zip(logits, ids, strict=True)]})
+    return {"answers": answers}
+
+
+def in_llama_cpp(request: dict[str, Any], report: Report) -> dict[str, Any]:
+    """The same by a GGUF file in llama.cpp, which is shown the trained adapter's answers token by token.
+
+    Returns:
+        `answers`: of each prompt, what it would say at each place (`ids`) and the log-probability that it gives the
+        trained adapter's token (`logprobs`); `chat`: text and length of the prompt (`prompt_tokens`) where it is asked
+        the questions through the file's own chat template.
+    """
+    from xllamacpp import CommonParams, Server
+
+    params = CommonParams()
+    params.model.path = request["gguf"]
+    params.n_ctx = 512
+    params.n_parallel = 1
+    params.warmup = False
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1  # its threads spin while they wait for each other
+    server = Server(params)
+    answers = []
+    for prompt, answer in zip(request["prompts"], request["answers"], strict=True):
+        found: dict[str, list[Any]] = {"ids": [], "logprobs": []}
+        for place, token in enumerate(answer["ids"]):
+            options = {"max_tokens": 1, "temperature": 0, "logprobs": ALTERNATIVES}
+            said = server.handle_completions({"prompt": [*prompt, *answer["ids"][:place]], **options})
+            (first,) = said["choices"][0]["logprobs"]["content"]
+            told = {one["id"]: one["logprob"] for one in first["top_logprobs"]}
+            found["ids"].append(first["id"])
+            found["logprobs"].append(told.get(token, -math.inf))
+        answers.append(found)
+    chat = []
+    for question in request["questions"]:
+        messages = [{"role": "user", "content": question}]
+        said = server.handle_chat_completions({"messages": messages, "max_tokens": request["tokens"], "temperature": 0})
+        text = said["choices"][0]["message"]["content"]
+        chat.append({"text": text, "prompt_tokens": said["usage"]["prompt_tokens"]})
+    return {"answers": answers, "chat": chat}
