@@ -199,17 +199,29 @@ def prune(store: Store, name: str, keep: int) -> list[Revision]:
 
 
 def needed_blobs(store: Store) -> set[str]:
-    """Hashes of the artifacts that recorded releases need: their folders and whatever those say they were made from,
-    also where a release came from the Hub and the store made none of it. What those were made from in turn, the
-    store's prune finds in their manifests.
+    """Hashes of the artifacts that recorded releases need: their folders and what those were made from, by the store's
+    manifests and by the release's own, which a release from the Hub brings along. What those were made from in turn,
+    the store's prune finds in their manifests.
     """
     needed: set[str] = set()
     for name in projects(store):
         for known in read_registry(store, name).revisions:
             needed.add(known.artifact.sha256)
+            for manifest in store.manifests(known.artifact.step):
+                if manifest.sha256 == known.artifact.sha256:
+                    needed |= _hashes(manifest.inputs)
             if (store.blob(known.artifact.sha256) / "manifest.json").exists():
                 needed |= set(read_json(store, known.artifact, "manifest.json")["made_from"].values())
     return needed
+
+
+def _hashes(value: object) -> set[str]:
+    if isinstance(value, dict):
+        own = {value["sha256"]} if isinstance(value.get("sha256"), str) else set()
+        return own.union(*(_hashes(item) for item in value.values()))
+    if isinstance(value, list | tuple):
+        return set().union(*(_hashes(item) for item in value))
+    return set()
 
 
 def _matches(known: str, asked: str) -> bool:
