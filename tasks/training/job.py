@@ -85,6 +85,8 @@ def choose(params: TrainingParams, model_folder: Path, longest: int) -> tuple[Ba
     """
     if params.backend in (Backend.TRL, Backend.UNSLOTH):
         return params.backend, "asked for"
+    if params.shard_base:
+        return Backend.TRL, "it splits the base over several GPUs"
     from transformers import AutoConfig
 
     from tasks.training.fast_backend import refusal

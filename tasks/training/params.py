@@ -91,6 +91,10 @@ class TrainingParams(BaseModelParams):
     """GPUs of the machine that train together, each on its share of a step's rows; no more than divide `batch_size`.
     Null = all that there are.
     """
+    shard_base: Annotated[bool, EXECUTION] = False
+    """Split the frozen base over the GPUs that train together (FSDP), for one that does not fit a single GPU; backend
+    `trl`.
+    """
     checkpoint_minutes: Annotated[float, Field(ge=0), EXECUTION] = 5.0
     """Longest time between two checkpoints; short runs make one every few steps besides."""
     max_hours: Annotated[float | None, Field(gt=0), EXECUTION] = 4
@@ -106,6 +110,10 @@ class TrainingParams(BaseModelParams):
             raise ValueError(f"precision fp8 needs backend fast or auto, not {self.backend.value}")
         if self.precision is Precision.NF4 and self.backend is Backend.FAST:
             raise ValueError("precision nf4 needs backend trl, unsloth or auto, not fast")
+        if self.shard_base and self.backend in (Backend.FAST, Backend.UNSLOTH):
+            raise ValueError(f"shard_base needs backend trl or auto, not {self.backend.value}")
+        if self.shard_base and self.precision in (Precision.NF4, Precision.FP8):
+            raise ValueError(f"shard_base splits a base of 16 or 32 bits, not {self.precision.value}")
         return self
 
     @property

@@ -50,8 +50,31 @@ def train(
     )
     recompute = torch.cuda.is_available()  # on a CPU memory is not what runs out, and recomputing costs a fifth of it
     start = Start(model, lora_config(params), recompute, hidden_states)
+    if params.shard_base:
+        start = Start(_split(model, params), None, recompute, hidden_states)
     made = fit(start, table, model_folder, params, journal, checkpoints, out)
+    if params.shard_base:
+        from tasks.training.sharding import share_held
+
+        made["share_of_base"] = share_held(start.model)
     return {"backend": "trl", "attention": "sdpa"} | made
+
+
+def _split(model: Any, params: TrainingParams) -> Any:
+    """The model with its adapter, which begins as the trainer would begin it, and its base split over the group."""
+    from peft import get_peft_model
+    from transformers import set_seed
+
+    from tasks.training.sharding import split
+
+    if world() == 1:
+        raise InputError(
+            "training.shard_base: one process has nothing to split with; it takes as many GPUs as divide batch_size"
+        )
+    set_seed(params.seed)
+    made = get_peft_model(model, lora_config(params))
+    split(made)
+    return made
 
 
 def quantisation(dtype: Any) -> Any:
@@ -233,6 +256,20 @@ def trainer_class() -> type[Any]:
 
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
             return torch.utils.data.SequentialSampler(self.train_dataset)  # the order is in the rows already
+
+        def _wrap_model(self, model: Any, training: bool = True, dataloader: Any = None) -> Any:
+            if not self.params.shard_base:
+                return super()._wrap_model(model, training, dataloader)
+            from tasks.training.sharding import Together
+
+            return model if isinstance(model, Together) else Together(model)
+
+        def _clip_grad_norm(self, model: Any) -> Any:
+            if self.params.shard_base:
+                from tasks.training.sharding import average_gradients
+
+                average_gradients(self.model)
+            return super()._clip_grad_norm(model)
 
         def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
             self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(

@@ -17,7 +17,9 @@ class Killed(Exception):
     pass
 
 
-def attempt(request: dict[str, Any], folder: Path, backend: str, devices: int, stop_at: int = 0) -> dict[str, Any]:
+def attempt(
+    request: dict[str, Any], folder: Path, backend: str, devices: int, stop_at: int = 0, **changes: Any
+) -> dict[str, Any]:
     out = folder / "out"
     out.mkdir(parents=True, exist_ok=True)
     reported: list[int] = []
@@ -28,7 +30,7 @@ def attempt(request: dict[str, Any], folder: Path, backend: str, devices: int, s
             if event["done"] == stop_at:
                 raise Killed
 
-    params = TrainingParams.model_validate(RECIPE | {"backend": backend, "devices": devices})
+    params = TrainingParams.model_validate(RECIPE | {"backend": backend, "devices": devices} | changes)
     answer = job.run(
         {
             "table": request["table"], "model": request["model"], "params": params.model_dump(mode="json"),
@@ -59,6 +61,18 @@ def difference(first: Path, second: Path) -> float:
     one, two = (load_file(folder / "adapter_model.safetensors") for folder in (first, second))
     assert one.keys() == two.keys()
     return max(float((one[name] - two[name]).abs().max()) for name in one)
+
+
+def split(request: dict[str, Any], report: Report) -> dict[str, Any]:
+    """One process with the whole base against two with half of it each, dropped and taken up again."""
+    folder = Path(request["folder"])
+    alone = attempt(request, folder / "alone", "trl", 1)
+    pair = attempt(request, folder / "split", "auto", 2, shard_base=True)
+    with contextlib.suppress(Killed):
+        attempt(request, folder / "resumed", "trl", 1, stop_at=3)
+    resumed = attempt(request, folder / "resumed", "trl", 2, shard_base=True)
+    apart = difference(folder / "alone" / "out", folder / "split" / "out")
+    return {"alone": alone, "pair": pair, "resumed": resumed, "difference": apart}
 
 
 def lose_one(request: dict[str, Any], report: Report) -> dict[str, Any]:

@@ -195,6 +195,18 @@ def test_params_fp8_is_refused_where_no_backend_does_it() -> None:
         TrainingParams(backend="trl", precision="fp8")
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [({"backend": "fast"}, "shard_base needs backend trl or auto"), ({"precision": "nf4"}, "16 or 32 bits, not nf4")],
+)
+def test_params_base_is_split_only_where_it_can_be(values: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TrainingParams(shard_base=True, **values)
+
+
 def test_params_identity_leaves_out_how_long_and_how_dear_a_run_may_be() -> None:
-    assert TrainingParams(max_hours=1, max_usd=None, usd_per_hour=4.0).identity() == TrainingParams().identity()
+    assert (
+        TrainingParams(max_hours=1, max_usd=None, usd_per_hour=4.0, devices=2, shard_base=True).identity()
+        == TrainingParams().identity()
+    )
     assert json.dumps(TrainingParams().identity())

@@ -83,6 +83,22 @@ def test_two_processes_resume_from_the_checkpoint_of_one(pairs: Pairs, backend: 
 
 
 @pytest.mark.slow
+def test_base_split_over_two_processes_trains_what_a_whole_one_trains(tmp_path: Path, tiny_model: Path) -> None:
+    made = run_child("tests.training.rank_scenarios:split", request(tmp_path, tiny_model))
+    alone, pair, resumed = made["alone"], made["pair"], made["resumed"]
+
+    assert (pair["resolved"]["processes"], pair["resolved"]["backend"]) == (2, "trl")
+    for one, two, again in zip(alone["lines"], pair["lines"], resumed["lines"], strict=True):
+        assert two["loss"] == pytest.approx(one["loss"], abs=1e-5)
+        assert again["loss"] == pytest.approx(one["loss"], abs=1e-5)
+        assert two["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-3)
+    assert pair["resolved"]["share_of_base"] == 0.5  # also after training: no layer stays gathered
+    assert pair["files"] == alone["files"]
+    assert resumed["resolved"]["resumed_at"] == 2
+    assert made["difference"] < 1e-4
+
+
+@pytest.mark.slow
 def test_process_that_dies_ends_the_training_with_its_reason(tmp_path: Path, tiny_model: Path) -> None:
     with pytest.raises(ChildError, match="a process of the group ended with exit code 7"):
         run_child("tests.training.rank_scenarios:lose_one", request(tmp_path, tiny_model))
