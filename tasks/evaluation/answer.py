@@ -7,12 +7,15 @@ choice with the highest mean log-likelihood per token. Losses are unpacked and t
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from tasks.base.errors import InputError
 from tasks.base.records import Answer, Chunk, Dialogue, Document, Item, Message
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
@@ -20,13 +23,19 @@ from tasks.base.store import Artifact
 from tasks.evaluation.general import PREFIX, choices, new_tokens
 from tasks.evaluation.guess import guesses
 from tasks.evaluation.losses import GENERAL, LossRow, loss_rows, stream_losses
-from tasks.evaluation.params import AnswerParams, Arm
+from tasks.evaluation.params import AnswerParams, Arm, Engine
 from tasks.evaluation.retrieval import Index, Passage, oracle, passages
 from tasks.model.child import run_child
 from tasks.text.chat import prompt_ids, render_dialogue, stop_ids
 from tasks.text.tokenizer import TextTokenizer
 
 VERSION = "2026.11.24"
+
+JOB: Final = "tasks.evaluation.answer_job:answer"
+VLLM_JOB: Final = "tasks.evaluation.vllm_job:answer"
+
+VLLM_VARIABLE: Final = "RAWTUNE_VLLM_PYTHON"
+"""Environment variable: the interpreter of an environment that has vLLM, whose pins differ from rawtune's."""
 
 
 def prompt(item: Item, found: Sequence[Passage] = ()) -> tuple[Message, ...]:
@@ -119,22 +128,47 @@ def _ask(
     params: AnswerParams,
 ) -> dict[str, Any]:
     work = run.cache("answers", run.key)
-    return run_child(
-        "tasks.evaluation.answer_job:answer",
-        {
-            "model": str(run.checkout(model)),
-            "adapter": str(run.checkout(adapter)) if adapter else None,
-            "prompts": _lines(work / "prompts.jsonl", prompts),
-            "rows": _lines(work / "rows.jsonl", (vars(row) for row in rows)),
-            "finished": str(work / "finished.jsonl"),
-            "batch_tokens": params.answer_batch_tokens,
-            "stop_ids": list(stop_ids(tokenizer)),
-            "pad_id": tokenizer.end_of_document,
-            "dtype": "auto",
-            "kl_stream": GENERAL,
-        },
-        lambda facts: run.progress(facts["done"], facts["total"], facts["unit"]),
-    )
+    request = {
+        "model": str(run.checkout(model)),
+        "adapter": str(run.checkout(adapter)) if adapter else None,
+        "prompts": _lines(work / "prompts.jsonl", prompts),
+        "rows": _lines(work / "rows.jsonl", (vars(row) for row in rows)),
+        "finished": str(work / "finished.jsonl"),
+        "batch_tokens": params.answer_batch_tokens,
+        "stop_ids": list(stop_ids(tokenizer)),
+        "pad_id": tokenizer.end_of_document,
+        "dtype": "auto",
+        "kl_stream": GENERAL,
+    }
+
+    def follow(facts: dict[str, Any]) -> None:
+        run.progress(facts["done"], facts["total"], facts["unit"])
+
+    if params.engine is Engine.TRANSFORMERS:
+        return run_child(JOB, request, follow)
+    made = run_child(VLLM_JOB, request, follow, python=vllm_python())
+    if not rows:
+        return made | {"rows": [], "kl": None}
+    measured = run_child(JOB, request | {"prompts": _lines(work / "none.jsonl", ())}, follow)
+    seconds = made["seconds"] | {"losses": measured["seconds"]["load"] + measured["seconds"]["losses"]}
+    return made | {"rows": measured["rows"], "kl": measured["kl"], "seconds": seconds}
+
+
+def vllm_python() -> Path | None:
+    """The interpreter that can import vLLM: the one that `RAWTUNE_VLLM_PYTHON` names, else this one (null).
+
+    Raises:
+        InputError: neither has it.
+    """
+    named = os.environ.get(VLLM_VARIABLE)
+    if named and Path(named).exists():
+        return Path(named)
+    if named or importlib.util.find_spec("vllm") is None:
+        raise InputError(
+            f"evaluation.engine: vllm is not installed here; name the python of an environment that has it in "
+            f"{VLLM_VARIABLE}, or use transformers"
+        )
+    return None
 
 
 def _answers(tokenizer: TextTokenizer, made: Iterable[tuple[Item, dict[str, Any]]]) -> Iterator[tuple[str, Answer]]:

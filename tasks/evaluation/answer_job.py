@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,12 @@ def answer(request: dict[str, Any], report: Report) -> dict[str, Any]:
     model, device = load(request["model"], request["adapter"], request["dtype"])
     factor = GPU_FACTOR if device.type == "cuda" else 1
     loaded = time.monotonic()
-    answers = _generate_all(model, device, prompts, request, factor * request["batch_tokens"], report)
+
+    def greedy(ids: list[list[int]], limit: int) -> list[dict[str, Any]]:
+        return generate(model, device, ids, limit, request["stop_ids"], request["pad_id"])
+
+    finished = Path(request["finished"])
+    answers = generate_all(greedy, prompts, finished, factor * request["batch_tokens"], report)
     generated = time.monotonic()
     measured = losses(model, device, rows, request["pad_id"], factor * LOSS_BATCH_TOKENS)
     general = [row for row in rows if row["stream"] == request["kl_stream"]]
@@ -68,18 +73,26 @@ def answer(request: dict[str, Any], report: Report) -> dict[str, Any]:
     }
 
 
-def _generate_all(
-    model: Any,
-    device: torch.device,
+def generate_all(
+    generate: Callable[[list[list[int]], int], list[dict[str, Any]]],
     prompts: list[dict[str, Any]],
-    request: dict[str, Any],
+    finished: Path,
     batch_tokens: int,
     report: Report,
 ) -> list[dict[str, Any]]:
+    """Answers in the order of the prompts.
+
+    Args:
+        generate: `(token ids of prompts, most new tokens) -> ids, tokens, finished of each`.
+        prompts: `ids` and `limit` of each.
+        finished: log of finished batches, made if missing.
+        batch_tokens: prompt and answer tokens of a batch.
+        report: called after each batch.
+    """
     answers: list[dict[str, Any]] = [{}] * len(prompts)
-    done = _finished(Path(request["finished"]))
+    done = _finished(finished)
     answered = 0
-    with Path(request["finished"]).open("a", encoding="utf-8") as log:
+    with finished.open("a", encoding="utf-8") as log:
         for limit in sorted({prompt["limit"] for prompt in prompts}):
             chosen = [index for index, prompt in enumerate(prompts) if prompt["limit"] == limit]
             for places in batches([len(prompts[index]["ids"]) for index in chosen], limit, batch_tokens):
@@ -87,7 +100,7 @@ def _generate_all(
                 ids = [prompts[index]["ids"] for index in batch]
                 name = hashlib.sha256(json.dumps([limit, ids]).encode()).hexdigest()
                 if name not in done:
-                    done[name] = generate(model, device, ids, limit, request["stop_ids"], request["pad_id"])
+                    done[name] = generate(ids, limit)
                     # the line break comes first: a line that death cut short stays a line of its own
                     log.write("\n" + json.dumps({"batch": name, "answers": done[name]}))
                     log.flush()

@@ -78,6 +78,15 @@ class GeneralSuite(StrEnum):
     """Generated tasks that no model can have seen; needs `pip install 'rawtune[evaluation]'`."""
 
 
+class Engine(StrEnum):
+    """What generates the answers."""
+
+    TRANSFORMERS = "transformers"
+    """Anywhere; any adapter."""
+    VLLM = "vllm"
+    """In an environment of its own; adapters up to rank 512; see docs/evaluation.md."""
+
+
 class ItemsParams(Params):
     """Which questions are asked."""
 
@@ -119,6 +128,8 @@ class LossParams(Params):
 class AnswerParams(LossParams):
     """How an arm answers."""
 
+    engine: Engine = Engine.TRANSFORMERS
+    """What generates the answers; losses are always measured with transformers. All arms of a run use the same."""
     max_new_tokens: int = Field(64, ge=1, le=2048)
     """Longest answer, in tokens."""
     retrieved_passages: int = Field(3, ge=1, le=20)
