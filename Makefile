@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 UNSLOTH := .venv-unsloth
 READY_UNSLOTH := $(UNSLOTH)/.ready
+VLLM := .venv-vllm
+READY_VLLM := $(VLLM)/.ready
 
-.PHONY: setup dry-run test test-slow lint bench setup-unsloth clean
+.PHONY: setup dry-run test test-slow lint bench setup-unsloth setup-vllm clean
 
 setup: $(READY)
 
@@ -25,13 +27,21 @@ $(READY_UNSLOTH): constraints-unsloth.txt
 	$(UNSLOTH)/bin/pip install --quiet --disable-pip-version-check --no-deps -r constraints-unsloth.txt
 	@touch $@
 
+setup-vllm: $(READY_VLLM)
+
+# A server that tests ask with JSON schema; its pins are not the project's.
+$(READY_VLLM): constraints-vllm.txt
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps -r constraints-vllm.txt
+	@touch $@
+
 dry-run: $(READY)
 	$(BIN)/rawtune dry-run
 
 test: $(READY)
 	$(BIN)/python -m pytest
 
-test-slow: $(READY) $(READY_UNSLOTH)
+test-slow: $(READY) $(READY_UNSLOTH) $(READY_VLLM)
 	$(BIN)/python -m pytest -m slow
 
 lint: $(READY)
@@ -44,4 +54,4 @@ bench: $(READY)
 	$(BIN)/python tests/benchmarks/dry_run.py
 
 clean:
-	rm -rf $(VENV) $(UNSLOTH) .rawtune
+	rm -rf $(VENV) $(UNSLOTH) $(VLLM) .rawtune

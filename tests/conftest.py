@@ -80,6 +80,17 @@ def tiny_model(tokenizer_folder: Path) -> Path:
     )
 
 
+@pytest.fixture(scope="session")
+def stub_model(tokenizer_folder: Path) -> Path:
+    """Folder of the stub, SmolLM2-135M-Instruct, dequantised."""
+    return _made_once(
+        "stub-model",
+        lambda target: run_child(
+            "tasks.model.convert:stub_from_gguf", {"gguf": str(stub_gguf()), "target": str(target)}
+        ),
+    )
+
+
 @pytest.fixture
 def tokenizer_artifact(store: Store, tokenizer_folder: Path) -> Artifact:
     """`tokenizer_folder` as an artifact of `store`, for steps that read no more of a model."""
