@@ -48,7 +48,8 @@ def parallel_coordinates(trials: Sequence[Tried], winner: int, objective: str) -
     for axis in axes:
         x = places[axis.name]
         label = objective if axis.name == OBJECTIVE else axis.name.replace("_", " ")
-        parts.append(Markup('<text class="name" x="{:.1f}" y="18" text-anchor="middle">{}</text>').format(x, label))
+        anchor, name_x = ("end", float(WIDTH)) if axis is axes[-1] else ("middle", x)
+        parts.append(_name(name_x, anchor, label))
         parts.append(
             Markup('<line class="axis" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2}"/>').format(x, TOP, HEIGHT - BOTTOM)
         )
@@ -67,6 +68,10 @@ def parallel_coordinates(trials: Sequence[Tried], winner: int, objective: str) -
             Markup('<polyline class="{}" points="{}"><title>{}</title></polyline>').format(style, points, _title(trial))
         )
     return Markup("").join([*parts, Markup("</svg>")])
+
+
+def _name(x: float, anchor: str, label: str) -> Markup:
+    return Markup('<text class="name" x="{:.1f}" y="18" text-anchor="{}">{}</text>').format(x, anchor, label)
 
 
 class _Axis:

@@ -59,12 +59,12 @@ Trial = Callable[[TrainingParams], Measured]
 
 
 def recipe(base: TrainingParams, settings: dict[str, float]) -> TrainingParams:
-    """The training parameters of a trial; learning rates are rounded to three digits, so that they can be typed."""
+    """The training parameters of a trial."""
     rank = int(settings.get("rank", base.rank))
     changes: dict[str, Any] = {"rank": rank, "alpha": rank * settings.get("alpha_ratio", base.alpha / base.rank)}
     changes |= {name: int(settings[name]) for name in ("batch_size", "epochs") if name in settings}
     if "learning_rate" in settings:
-        changes["learning_rate"] = float(f"{settings['learning_rate']:.3g}")
+        changes["learning_rate"] = settings["learning_rate"]
     return TrainingParams.model_validate(base.model_dump() | changes)
 
 
@@ -145,7 +145,7 @@ class Study:
             Tried(
                 number=one.number,
                 state=states.get(one.state.name, "open"),
-                settings=one.params,
+                settings=_typed(one.params),
                 value=one.value if one.state.name == "COMPLETE" else None,
                 looks=tuple(self._sign * value for _, value in sorted(one.intermediate_values.items())),
                 reason=one.user_attrs.get("reason", ""),
@@ -171,7 +171,7 @@ class Study:
         began = time.monotonic()
         try:
             with listening(self._looks(drawn)):
-                measured = trial(recipe(self.base, settings))
+                measured = trial(recipe(self.base, _typed(settings)))
         except Pruned as reason:
             self._end(drawn, TrialState.PRUNED, began, str(reason))
         except (TrainingError, OutOfMemory) as error:
@@ -252,6 +252,11 @@ def _draw(drawn: Any, params: SearchParams) -> dict[str, float]:
         else:
             settings[name] = drawn.suggest_categorical(name, choices)
     return settings
+
+
+def _typed(settings: dict[str, float]) -> dict[str, float]:
+    """Settings as they are trained and shown: learning rates have three digits, so that they can be typed."""
+    return {name: float(f"{value:.3g}") if name == "learning_rate" else value for name, value in settings.items()}
 
 
 def _pruner(params: SearchParams) -> Any:

@@ -71,7 +71,7 @@ def table_rows(tried: Sequence[Tried]) -> list[dict[str, Any]]:
     names = sorted({name for one in tried for name in one.settings})
     return [
         {"trial": one.number, "state": one.state}
-        | {name: float(f"{one.settings[name]:.3g}") if name in one.settings else None for name in names}
+        | {name: float(f"{one.settings[name]:.4g}") if name in one.settings else None for name in names}
         | {"looks": len(one.looks), "last held-out loss": round(one.looks[-1], 4) if one.looks else None}
         | {"objective": None if one.value is None else round(one.value, 4), "why": one.reason}
         for one in tried

@@ -26,6 +26,9 @@ from tests.flows.test_drills import RAWTUNE, await_file
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
+REPORT = "evaluation/report"
+
+
 def steps(report: RunReport, name: str) -> list[Any]:
     return [one for one in report.steps if one.step == name]
 
@@ -85,6 +88,29 @@ def test_search_killed_and_resumed_retrains_the_winner_on_all_data(
     again = run_search(params, Phase.TRAIN)
     assert {one.state for one in again.steps} == {"Cached"}
     assert again.resolved["search"] == report.resolved["search"]
+
+
+def test_search_by_recall_asks_every_trial_and_takes_the_best(
+    prefect_harness: None, tiny_model: Path, sample_repository: Path, tmp_path: Path
+):
+    document = tiny_params(sample_repository, tiny_model, tmp_path / "store").model_dump(mode="json")
+    document["dataset"]["train_tokens"] = 2000
+    document["evaluation"] |= {"loss_tokens": 300, "items": 8, "max_new_tokens": 4, "general_items": 0}
+    document["search"] = {
+        "trials": 2, "sampler": "grid", "objective": "recall", "rank": [4, 8], "alpha_ratio": [], "batch_size": [],
+        "looks": 1,
+    }  # fmt: skip
+    report = run_search(RetrainParams.model_validate(document), Phase.HARVEST)
+    assert [one.state for one in steps(report, "evaluation/answer-base")] == ["Completed", "Cached"]
+    assert [one.state for one in steps(report, "evaluation/answer-tuned")] == ["Completed"] * 2
+    (made,) = steps(report, "training/search-report")
+    found = json.loads(Path(made.artifact["uri"], "trials.json").read_text())
+    summaries = [json.loads(Path(one.artifact["uri"], "summary.json").read_text()) for one in steps(report, REPORT)]
+    assert [one["value"] for one in found["trials"]] == [
+        one["arms"]["tuned"]["recall"]["estimate"] for one in summaries
+    ]
+    assert found["winner"]["value"] == max(one["value"] for one in found["trials"])
+    assert not steps(report, "training/train")
 
 
 def test_articles_preset_completes_with_its_own_settings(

@@ -260,7 +260,7 @@ def tried(number: int, value: float | None, state: str = "complete", **settings:
 TRIALS = (
     tried(0, 1.5, rank=8, learning_rate=1e-4),
     tried(1, 1.2, rank=64, learning_rate=1e-3),
-    tried(2, None, "pruned", rank=8, learning_rate=1e-2),
+    tried(2, None, "pruned", rank=2048, learning_rate=1e-2),
 )
 
 
@@ -282,6 +282,7 @@ def test_report_holds_table_picture_and_winner(store: Store):
     page = Path(made.uri, "search.html").read_text("utf-8")
     assert "Trial 1 won with learning_rate 0.001, rank 64: held-out loss, nats/token 1.2000." in page
     assert page.count("<tr") == 4
+    assert "<td>2048</td>" in page  # whole, unlike a learning rate
     assert "<svg" in page
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
 
