@@ -83,6 +83,9 @@ class Store:
         self.root = UPath(uri)
         if self.is_local:
             self.root = UPath(Path(self.root.path).expanduser().absolute())
+        else:
+            # s3fs remembers listings for good, and would not see what another machine has written meanwhile
+            self.root = UPath(uri, use_listings_cache=False)
 
     @property
     def is_local(self) -> bool:
