@@ -14,7 +14,7 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.flows import Flow, load_flow_from_entrypoint
 from prefect.types.entrypoint import EntrypointType
 
-from deployments.pools import Pool, ensure_pool
+from deployments.pools import Pool, ensure_gpu_limit, ensure_pool
 from deployments.presets import FOLDER, load_preset
 from tasks.base.store import Store
 
@@ -55,6 +55,7 @@ def deploy_locally(store: Store) -> list[str]:
     """
     with get_client(sync_client=True) as client:
         ensure_pool(client, Pool(POOL, "process", "This machine.", 1))
+        ensure_gpu_limit(client)
     where: dict[str, Any] = {"working_dir": str(Path.cwd())}
     address = str(store.root) if store.is_local else store.uri
     forms = {

@@ -2,9 +2,10 @@
 
     python -m deployments.pools [--wheel ADDRESS]      against the server at PREFECT_API_URL
 
-A pool's limit of one run at a time is what keeps two rented machines from running at once: it is counted by the server
-before a run is handed to a worker, so a run that waits costs nothing. (A global concurrency limit inside the flow
-would be waited for on the rented machine.)
+A pool's limit of one run at a time keeps two machines of one pool from running at once: it is counted by the server
+before a run is handed to a worker, so a run that waits costs nothing. The global concurrency limit `gpu` does the same
+over all pools: it is held by the run that hands training over (see flows/gpu_slot.py), so waiting costs nothing there
+either.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, WorkPoolCreate, WorkPoolUpdate
 from prefect.exceptions import ObjectNotFound
 from prefect.workers.base import BaseWorker
+
+from flows.gpu_slot import LIMIT
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,21 @@ def ensure_pool(client: SyncPrefectClient, pool: Pool) -> None:
         )
 
 
+def ensure_gpu_limit(client: SyncPrefectClient, limit: int = 1) -> None:
+    """Makes the global concurrency limit `gpu`; one that is there keeps the number that a person may have given it."""
+    try:
+        client.read_global_concurrency_limit_by_name(LIMIT)
+    except ObjectNotFound:
+        client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=LIMIT, limit=limit))
+
+
 def ensure_pools(wheel: str | None) -> list[str]:
-    """Makes every pool; `wheel` is what rented machines install (see lambda_cloud/wheel.py)."""
+    """Makes every pool and the limit `gpu`; `wheel` is what rented machines install (see lambda_cloud/wheel.py)."""
     with get_client(sync_client=True) as client:
         for pool in POOLS:
             variables = {"wheel": wheel} if wheel and pool.type == "lambda-cloud" else {}
             ensure_pool(client, Pool(**{**vars(pool), "variables": variables}))
+        ensure_gpu_limit(client)
     return [pool.name for pool in POOLS]
 
 

@@ -21,6 +21,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
 from prefect.states import Cancelling
 
+from flows.gpu_slot import gpu_slot
 from flows.train_adapter import Questions
 from flows.trials import Trials, run_trials
 from tasks.base.errors import InputError, StoreError, TrainingError
@@ -78,8 +79,8 @@ def placed(pool: str, work: Work) -> GpuSteps:
         return GpuSteps(train, answer)
     key = train.key(table=work.table, model=work.model, params=work.training)
 
-    def elsewhere(step_key: str, arguments: dict[str, Any]) -> None:
-        run_elsewhere(pool, work, key)
+    def elsewhere(step_key: str, arguments: dict[str, Any], is_made: Callable[[], bool]) -> None:
+        run_elsewhere(pool, work, key, is_made)
 
     return GpuSteps(train.handed_to(elsewhere), answer.handed_to(elsewhere))
 
@@ -87,7 +88,7 @@ def placed(pool: str, work: Work) -> GpuSteps:
 def made_before(pool: str, work: Work) -> GpuSteps:
     """The same, but training may only find its adapter; for flows about an adapter that a run has made before."""
 
-    def refuse(step_key: str, arguments: dict[str, Any]) -> None:
+    def refuse(step_key: str, arguments: dict[str, Any], is_made: Callable[[], bool]) -> None:
         raise InputError("training: the store has no adapter of these parameters; run `retrain` with them first")
 
     return GpuSteps(train.handed_to(refuse), placed(pool, work).answer)
@@ -105,23 +106,29 @@ def trials_placed(pool: str, store: Store, work: Trials) -> tuple[list[Tried], T
     parameters = {"store": _address(store), "trials": work.model_dump(mode="json")}
     run_deployed(f"search-trials/{pool}", store, parameters, work.search, f"{work.name}/{work.search.trials}")
 
-    def refuse(step_key: str, arguments: dict[str, Any]) -> None:
+    def refuse(step_key: str, arguments: dict[str, Any], is_made: Callable[[], bool]) -> None:
         raise StoreError(f"the search on pool {pool} is done, but {store.uri} lacks one of its trials")
 
     return run_trials(store, work, trial.handed_to(refuse))
 
 
-def run_elsewhere(pool: str, work: Work, key: str) -> None:
+def run_elsewhere(pool: str, work: Work, key: str, is_made: Callable[[], bool] = lambda: False) -> None:
     """Trains on a pool; see `run_deployed`."""
-    run_deployed(f"train-adapter/{pool}", work.store, _parameters(work), work.training, key)
+    run_deployed(f"train-adapter/{pool}", work.store, _parameters(work), work.training, key, is_made)
 
 
 def run_deployed(
-    name: str, store: Store, parameters: dict[str, Any], limits: TrainingParams | SearchParams, key: str
+    name: str,
+    store: Store,
+    parameters: dict[str, Any],
+    limits: TrainingParams | SearchParams,
+    key: str,
+    is_made: Callable[[], bool] = lambda: False,
 ) -> None:
     """Starts the child run of a deployment, or finds the one that is under way, and waits for its end.
 
-    A child that crashed (its machine was lost) is started again; one that failed or was cancelled is not.
+    A child that crashed (its machine was lost) is started again; one that failed or was cancelled is not. Waits for a
+    GPU to be free before, for as long as that takes (see `gpu_slot.py`).
 
     Args:
         name: of the deployment, `flow/pool`.
@@ -129,30 +136,39 @@ def run_deployed(
         parameters: of the child's flow.
         limits: hours and dollars of a rented machine.
         key: of the work; equal keys find each other's child.
+        is_made: whether somebody else has done the work while this process waited for the GPU.
 
     Raises:
-        InputError: the deployment is missing or the pool cannot read the store.
+        InputError: the deployment or the limit is missing, or the pool cannot read the store.
         TrainingError: the child did not complete.
     """
     with get_client(sync_client=True) as client:
         variables = _check(client, name, store, limits)
-        attempts = 0
-        for number in itertools.count():
-            child = run_deployment(
-                name,
-                parameters=parameters,
-                job_variables=variables,
-                idempotency_key=f"{name}/{key}/{number}",
-                timeout=0,
-            )
-            assert isinstance(child, FlowRun)
-            if child.state is not None and child.state.is_final():
-                continue  # an earlier run's; what it made was looked for in the store before
-            attempts += 1
-            ended = _await_end(client, child)
-            if ended.state is not None and ended.state.is_completed():
-                return
-            _raise_unless_lost(ended, name.split("/")[1], attempts)
+        with gpu_slot():
+            if not is_made():
+                _run_until_done(client, name, parameters, variables, key)
+
+
+def _run_until_done(
+    client: SyncPrefectClient, name: str, parameters: dict[str, Any], variables: dict[str, Any], key: str
+) -> None:
+    attempts = 0
+    for number in itertools.count():
+        child = run_deployment(
+            name,
+            parameters=parameters,
+            job_variables=variables,
+            idempotency_key=f"{name}/{key}/{number}",
+            timeout=0,
+        )
+        assert isinstance(child, FlowRun)
+        if child.state is not None and child.state.is_final():
+            continue  # an earlier run's; what it made was looked for in the store before
+        attempts += 1
+        ended = _await_end(client, child)
+        if ended.state is not None and ended.state.is_completed():
+            return
+        _raise_unless_lost(ended, name.split("/")[1], attempts)
 
 
 def _raise_unless_lost(child: FlowRun, pool: str, attempts: int) -> None:

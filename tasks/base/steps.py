@@ -42,8 +42,9 @@ from tasks.base.store import Artifact, Manifest, Store
 
 P = ParamSpec("P")
 
-Elsewhere = Callable[[str, dict[str, Any]], None]
-"""Does a step's work on another machine: takes key and arguments, returns when the store has the artifact."""
+Elsewhere = Callable[[str, dict[str, Any], Callable[[], bool]], None]
+"""Does a step's work on another machine: takes key, arguments and a look whether the store has the artifact, which
+somebody else may have made while this process waited; returns when the store has it."""
 
 PENDING = "pending"
 """`sha256` of an artifact that `explain` cannot know because its step has yet to run."""
@@ -220,7 +221,7 @@ class _Call:
         found = self.find()
         if found is not None:
             return self.store.artifact(found), True
-        do(self.key, self.arguments)
+        do(self.key, self.arguments, lambda: self.find() is not None)
         made = self.find()
         if made is None:
             raise StoreError(f"{self.step.name} was done elsewhere, but {self.store.uri} does not have it")

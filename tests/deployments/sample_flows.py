@@ -41,10 +41,12 @@ def standing_in(store: str, table: Any, model: Any, training: Any, questions: An
     if word == "wait":
         time.sleep(600)
     time.sleep(1)
+    (Path(store) / f"made-{table['uri']}").touch()
 
 
 @flow(name="handing-over")
 def handing_over(store: str, pool: str, key: str) -> None:
     """A parent that hands training over and does nothing else."""
-    nothing = Artifact(step="tests/nothing", version="1", uri="", sha256="0" * 64, counts={})
-    run_elsewhere(pool, Work(Store(store), nothing, nothing, TrainingParams(), None), key)
+    nothing = Artifact(step="tests/nothing", version="1", uri=key, sha256="0" * 64, counts={})
+    work = Work(Store(store), nothing, nothing, TrainingParams(), None)
+    run_elsewhere(pool, work, key, lambda: (Path(store) / f"made-{key}").exists())

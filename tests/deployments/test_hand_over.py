@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -12,11 +12,12 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowFilter, WorkPoolFilter
 from prefect.client.schemas.objects import FlowRun
+from prefect.concurrency.sync import concurrency
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from prefect.states import Cancelling
 
 from deployments.deploying import deployment
-from deployments.pools import Pool, ensure_pool
+from deployments.pools import Pool, ensure_gpu_limit, ensure_pool
 from flows.compute import Work, placed
 from tasks.base.errors import InputError
 from tasks.base.store import Artifact, Store
@@ -53,6 +54,12 @@ class Office:
             assert time.monotonic() < deadline, found.state
             time.sleep(0.5)
 
+    def until(self, condition: Callable[[], bool], seconds: float = 300) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, self.children()
+            time.sleep(0.5)
+
     def children(self) -> list[str]:
         """Names of the children's states, the oldest first."""
         found = self.client.read_flow_runs(
@@ -72,6 +79,7 @@ def office(server: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> I
     ):
         pool = "box"
         ensure_pool(client, Pool(pool, "process", "drill", 4))
+        ensure_gpu_limit(client)
         for name in ("standing_in", "handing_over"):
             made = deployment(f"tests.deployments.sample_flows.{name}", name=pool)
             made.apply(work_pool_name=pool)
@@ -109,20 +117,43 @@ def test_hand_over_of_two_parents_pays_for_one_child(office: Office):
     assert office.children()[before:] == ["Completed"]
 
 
+def test_hand_over_waits_for_a_gpu_and_can_be_cancelled_meanwhile(office: Office):
+    before = len(office.children())
+    office.behave("complete")
+    with concurrency("gpu", strict=True):
+        cancelled, patient = office.start("cancelled-in-line"), office.start("patient")
+        for run in (cancelled, patient):
+            office.until(lambda run=run: office.client.read_flow_run(run).state_name == "Running")
+        time.sleep(5)
+        assert office.children()[before:] == []
+        office.client.set_flow_run_state(cancelled, Cancelling())
+        assert office.ended(cancelled).state_name == "Cancelled"
+        assert office.client.read_global_concurrency_limit_by_name("gpu").active_slots == 1
+    assert office.ended(patient).state_name == "Completed"
+    assert office.children()[before:] == ["Completed"]
+    assert office.client.read_global_concurrency_limit_by_name("gpu").active_slots == 0
+
+
+def test_hand_over_without_the_limit_is_bad_input(office: Office, store: Store):
+    office.client.delete_global_concurrency_limit_by_name("gpu")
+    try:
+        with pytest.raises(InputError, match="no global concurrency limit `gpu`; make it with"):
+            placed(office.pool, Work(store, NOTHING, NOTHING, TrainingParams(), None)).train.direct(
+                store, table=NOTHING, model=NOTHING, params=TrainingParams()
+            )
+    finally:
+        ensure_gpu_limit(office.client)
+
+
 def test_hand_over_cancelled_parent_takes_its_child_along(office: Office):
     before = len(office.children())
     office.behave("wait")
     run = office.start("cancelled")
-    deadline = time.monotonic() + 300
-    while office.children()[before:] != ["Running"]:
-        assert time.monotonic() < deadline, office.children()
-        time.sleep(0.5)
+    office.until(lambda: office.children()[before:] == ["Running"])
     office.client.set_flow_run_state(run, Cancelling())
     started = time.monotonic()
     assert office.ended(run).state_name == "Cancelled"
-    while office.children()[before:] != ["Cancelled"]:
-        assert time.monotonic() < deadline + 60, office.children()
-        time.sleep(0.5)
+    office.until(lambda: office.children()[before:] == ["Cancelled"], 100)
     print(f"child cancelled {time.monotonic() - started:.1f} s after the parent")
 
 

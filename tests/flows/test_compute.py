@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -39,9 +40,11 @@ def test_flow_over_a_made_adapter_refuses_to_train(store: Store):
 def test_step_handed_to_another_machine_is_asked_once_and_then_found(store: Store):
     asked: list[tuple[str, dict[str, Any]]] = []
 
-    def elsewhere(key: str, arguments: dict[str, Any]) -> None:
+    def elsewhere(key: str, arguments: dict[str, Any], is_made: Callable[[], bool]) -> None:
+        assert not is_made()
         asked.append((key, arguments))
         made.direct(store, text="made there")
+        assert is_made()
 
     handed = made.handed_to(elsewhere)
     first = handed.direct(store, text="made there")
@@ -51,7 +54,7 @@ def test_step_handed_to_another_machine_is_asked_once_and_then_found(store: Stor
 
 def test_step_handed_to_a_machine_that_left_nothing_fails(store: Store):
     with pytest.raises(StoreError, match=r"tests/made was done elsewhere, but .* does not have it"):
-        made.handed_to(lambda key, arguments: None).direct(store, text="nothing")
+        made.handed_to(lambda key, arguments, is_made: None).direct(store, text="nothing")
 
 
 def test_rented_machine_gives_its_price_and_its_remaining_hours(monkeypatch: pytest.MonkeyPatch):
