@@ -32,6 +32,11 @@ QUIET_SETTINGS = {
 }
 """No telemetry; logs go to the server, where the UI shows them, and not to the terminal, which shows progress."""
 
+LEASES = "prefect.server.concurrency.lease_storage.filesystem"
+"""Where a server keeps who holds a slot of a concurrency limit. Prefect's default is its memory: after a restart every
+run of a deployment with a limit fails within 225 s, and slots of other limits are never given back (prefect 3.8.8).
+"""
+
 
 @contextmanager
 def local_server(home: Path, meanwhile: Callable[[], object] | None = None) -> Iterator[str]:
@@ -54,6 +59,7 @@ def local_server(home: Path, meanwhile: Callable[[], object] | None = None) -> I
         "PREFECT_LOCAL_STORAGE_PATH": str(home / "results"),
         "PREFECT_API_URL": url,
         "PREFECT_UI_API_URL": url,
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASES,
     }
     os.environ.update(settings)
     log = home / "server.log"

@@ -27,7 +27,7 @@ RUN apt-get update \
     && apt-get install --no-install-recommends -y git tini \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 1000 --create-home rawtune \
-    && install --directory --owner rawtune --group rawtune /home/rawtune/work
+    && install --directory --owner rawtune --group rawtune /home/rawtune/work /home/rawtune/.prefect
 COPY --from=build /opt/rawtune /opt/rawtune
 COPY deployments/prefect.yaml /home/rawtune/prefect.yaml
 ENV PATH=/opt/rawtune/bin:$PATH \

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deployments.local_server import free_port
+from deployments.local_server import LEASES, free_port
 
 BINARIES = Path("/usr/lib/postgresql")
 
@@ -116,6 +116,7 @@ class PrefectServer:
             "PREFECT_SERVER_DATABASE_CONNECTION_URL": self.postgres.url,
             "PREFECT_UI_API_URL": self.url,
             "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASES,
         }
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(

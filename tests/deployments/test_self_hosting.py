@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 import yaml
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+from prefect.concurrency.sync import concurrency
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
+from deployments.local_server import LEASES
 from deployments.pools import POOLS
 from tests.deployments.prefect_server import PrefectServer
 
@@ -34,6 +37,33 @@ def test_compose_names_only_variables_that_the_example_explains():
 def test_compose_keeps_server_and_database_off_the_network():
     assert COMPOSE["services"]["server"]["ports"] == ["127.0.0.1:4200:4200"]
     assert "ports" not in COMPOSE["services"]["postgres"]
+
+
+def test_compose_agrees_with_its_schema_and_images_are_clean():
+    checked = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "check_jsonschema",
+            "--builtin-schema",
+            "vendor.compose-spec",
+            str(DOCKER / "compose.yaml"),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    hadolint = Path(sys.executable).with_name("hadolint")
+    for image in sorted(DOCKER.glob("*.Dockerfile")):
+        linted = subprocess.run([str(hadolint), str(image)], capture_output=True, text=True)
+        assert linted.returncode == 0, linted.stdout
+
+
+def test_compose_server_keeps_leases_over_a_restart():
+    server = COMPOSE["services"]["server"]
+    assert server["environment"]["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"] == LEASES
+    (volume,) = server["volumes"]
+    assert volume.split(":")[1] == "/home/rawtune/.prefect"
 
 
 def test_compose_services_restart_and_are_watched():
@@ -70,5 +100,20 @@ def test_setup_commands_make_everything_and_nothing_twice(server: PrefectServer)
         assert monthly.parameters["params"]["store"] == "s3://bucket/rawtune"
         (schedule,) = monthly.schedules
         assert (schedule.slug, schedule.active) == ("monthly", True)
+        assert client.read_global_concurrency_limit_by_name("gpu").limit == 1
         assert client.read_deployment_by_name("train-adapter/gpu-lambda").job_variables["max_usd"] == 15
         assert not client.read_deployment_by_name("publish-release/cpu").schedules
+
+
+@pytest.mark.slow
+def test_slot_of_a_limit_outlives_a_restart_of_the_server(server: PrefectServer):
+    with temporary_settings({PREFECT_API_URL: server.url, PREFECT_HOME: server.folder / "home"}):
+        with get_client(sync_client=True) as client:
+            client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name="restarted", limit=1))
+        with concurrency("restarted", strict=True):
+            server.stop()
+            server.start()
+            with get_client(sync_client=True) as client:
+                assert client.read_global_concurrency_limit_by_name("restarted").active_slots == 1
+        with get_client(sync_client=True) as client:
+            assert client.read_global_concurrency_limit_by_name("restarted").active_slots == 0
