@@ -17,7 +17,7 @@ import yaml
 
 from deployments import console
 from deployments.gpu import gpu_app
-from deployments.options import DEFAULT_STORE, DIALOGUES, Json, StoreOption
+from deployments.options import DEFAULT_STORE, DIALOGUES, LEDGER, Json, StoreOption
 from deployments.releasing import release_app
 from deployments.running import RunFailed
 from flows.phases import Phase
@@ -107,7 +107,7 @@ def explain(preset: Preset, changes: Set = None, store: StoreOption = None, json
 
 @app.command()
 def show(
-    what: Annotated[str, typer.Argument(help="ROOM, ROOM/NAME, or the uri of an artifact.")],
+    what: Annotated[str, typer.Argument(help="ROOM, ROOM/NAME, the uri of an artifact, or `ledger`: cost by month.")],
     records: Annotated[int | None, typer.Option(help="How many records to print, 3 if left out.", min=0)] = None,
     method: Annotated[str | None, typer.Option(help="With `synthesis/dialogues`: only this method's.")] = None,
     start: Annotated[int, typer.Option(help="With `synthesis/dialogues`: how many to pass over.", min=0)] = 0,
@@ -135,6 +135,11 @@ def show(
     from tasks.base.store import Store
 
     place = Store(store or DEFAULT_STORE)
+    if what == LEDGER:
+        from deployments.monthly import show_months
+
+        show_months(place, json)
+        return
     found = find(place, what)
     if what == DIALOGUES:
         from deployments.reviewing import Review, review

@@ -15,6 +15,7 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
+from flows.resolve import scheduled_start
 from flows.watching import watched_in_prefect
 from tasks.base.ledger import ledger
 from tasks.base.params import Params
@@ -59,6 +60,7 @@ def train_adapter(
     place.check_writable()
     started = time.monotonic()
     with ledger(place, str(flow_run.id)) as book, watched_in_prefect():
+        book.report.resolved["scheduled"] = scheduled_start().isoformat()
         try:
             adapter = train(place, table=table, model=model, params=on_this_machine(training))
             if questions is not None:

@@ -10,6 +10,7 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
+from flows.resolve import scheduled_start
 from flows.train_adapter import Questions, answers, on_this_machine
 from flows.watching import watched_in_prefect
 from tasks.base.ledger import ledger
@@ -56,6 +57,7 @@ def search_trials(store: str, trials: Trials) -> State[Any]:
     place.check_writable()
     started = time.monotonic()
     with ledger(place, str(flow_run.id)) as book, watched_in_prefect():
+        book.report.resolved["scheduled"] = scheduled_start().isoformat()
         try:
             tried, best = run_trials(place, trials)
         finally:

@@ -265,7 +265,7 @@ class LambdaWorker(BaseWorker[LambdaJob, LambdaVariables, LambdaResult]):
         try:
             if state is not None:
                 await self.client.set_flow_run_state(run, state, force=True)
-            await report_cost(self.client, run, machine, seconds, usd)
+            await report_cost(self.client, run, machine, seconds, usd, log)
         except ObjectNotFound:
             log.info("run %s was deleted meanwhile", run)
 

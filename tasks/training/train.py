@@ -88,7 +88,8 @@ def train_in_child(run: StepRun, table: Artifact, model: Artifact, params: Train
             answer = run_child(JOB, request, follow, python=unsloth_python())
         events.keep()
     run.resolved.update(answer["resolved"])
-    run.ledger("training", seconds=answer["seconds"], usd=answer["seconds"] / 3600 * params.usd_per_hour)
+    usd = answer["seconds"] / 3600 * params.usd_per_hour
+    run.ledger("spend", kind="training", seconds=answer["seconds"], usd=usd)
     for name in ("steps", "targets", "tokens"):
         run.count(name, answer[name])
 

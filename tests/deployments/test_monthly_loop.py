@@ -12,6 +12,7 @@ from prefect.deployments import run_deployment
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from deployments.deploying import deployment
+from deployments.monthly import months
 from deployments.pools import Pool, ensure_pool
 from tasks.base.ledger import RunReport
 from tasks.base.store import Store
@@ -23,6 +24,9 @@ pytestmark = pytest.mark.slow
 
 MONTHS = ("2024-01-06", "2024-02-01", "2024-03-01")
 """The repository is edited on the 9th of January, so the second month is the first to see it."""
+
+PRICE = 2.86
+"""Dollars an hour that this machine is said to cost."""
 
 
 def run_month(params: object, start: str, store: Store) -> RunReport:
@@ -53,6 +57,7 @@ def test_three_months_first_full_second_incremental_third_publishes_nothing(
     edit_page(repository)
     store = Store(str(tmp_path / "store"))
     params = tiny_params(repository, tiny_model, tmp_path / "store").model_dump(mode="json")
+    params["training"]["usd_per_hour"] = PRICE
     with temporary_settings({PREFECT_API_URL: server.url, PREFECT_HOME: server.folder / "home"}):
         with get_client(sync_client=True) as client:
             ensure_pool(client, Pool("months", "process", "drill", 1))
@@ -68,7 +73,16 @@ def test_three_months_first_full_second_incremental_third_publishes_nothing(
     assert first.release != second.release == third.release
     assert [report.resolved["scheduled"][:10] for report in (first, second, third)] == list(MONTHS)
 
-    print("\nmonth       steps done  seconds  release")
-    for month, report in zip(MONTHS, (first, second, third), strict=True):
+    cost = months(store)
+    assert [month.month for month in cost] == [month[:7] for month in MONTHS]
+    assert [month.runs for month in cost] == [1, 1, 1]
+    assert [month.steps.get("Completed", 0) for month in cost[::2]] == [len(first.steps), 0]
+    assert [month.releases for month in cost] == [1, 1, 0]
+    assert [month.gpu_usd > 0 for month in cost] == [True, True, False]
+    assert cost[0].gpu_usd < first.seconds / 3600 * PRICE
+    assert [month.api_usd for month in cost] == [0, 0, 0]
+
+    print("\nmonth       steps done  seconds  dollars  release")
+    for month, report, spent in zip(MONTHS, (first, second, third), cost, strict=True):
         done = sum(state == "Completed" for state in states(report).values())
-        print(f"{month}  {done:10d}  {report.seconds:7.1f}  {Path(report.release or '-').name}")
+        print(f"{month}  {done:10d}  {report.seconds:7.1f}  {spent.usd:7.4f}  {Path(report.release or '-').name}")
