@@ -18,13 +18,18 @@ def lora_config(params: TrainingParams) -> Any:
 
     return LoraConfig(
         r=params.rank,
-        lora_alpha=int(params.alpha) if float(params.alpha).is_integer() else params.alpha,
+        lora_alpha=lora_alpha(params),
         lora_dropout=params.dropout,
         use_rslora=params.rslora,
         target_modules=list(params.targets),
         bias="none",
         task_type="CAUSAL_LM",
     )
+
+
+def lora_alpha(params: TrainingParams) -> float:
+    """Alpha as PEFT's files have it: a whole number where it is one."""
+    return int(params.alpha) if float(params.alpha).is_integer() else params.alpha
 
 
 def tidy(folder: Path, base_name: str, revision: str | None) -> None:

@@ -1,7 +1,7 @@
 """Checkpoints of a run: a folder per saved step, visible only when whole.
 
     <root>/step-00000040/…          written under another name first, renamed when complete
-    <root>/step-00000040/complete.json   names and sizes of the files, seconds spent; written last
+    <root>/step-00000040/complete.json   names and sizes of the files, backend, seconds spent; written last
 
 The root is `cache/training/<step key>` of the store. In an object store the parent uploads a finished checkpoint
 file by file, `complete.json` last, so that another machine can go on with it.
@@ -31,16 +31,17 @@ SHORT_RUN_CHECKPOINTS: Final = 8
 class Checkpoints:
     """Saves and finds the checkpoints of one run on this machine."""
 
-    def __init__(self, root: Path, minutes: float, steps: int, writes: bool = True) -> None:
+    def __init__(self, root: Path, minutes: float, steps: int, backend: str = "", writes: bool = True) -> None:
         """Finds what there is.
 
         Args:
             root: folder of the run.
             minutes: longest time between two checkpoints.
             steps: optimizer steps of the whole run.
+            backend: who writes them; another one could not read them.
             writes: False for the processes of a group that only read.
         """
-        self.root, self._writes = root, writes
+        self.root, self._backend, self._writes = root, backend, writes
         self._seconds = minutes * 60
         self._every = max(1, steps // SHORT_RUN_CHECKPOINTS)
         self._last_time = time.monotonic()
@@ -69,7 +70,8 @@ class Checkpoints:
         partial.mkdir()
         write(partial)
         files = {str(path.relative_to(partial)): path.stat().st_size for path in partial.rglob("*") if path.is_file()}
-        (partial / COMPLETE).write_text(json.dumps({"step": step, "seconds": seconds, "files": files}), "utf-8")
+        document = {"step": step, "seconds": seconds, "backend": self._backend, "files": files}
+        (partial / COMPLETE).write_text(json.dumps(document), "utf-8")
         shutil.rmtree(target, ignore_errors=True)
         partial.rename(target)
         self.resumed(step)
@@ -97,6 +99,12 @@ class Checkpoints:
 def whole(root: Path) -> list[Path]:
     """Folders of complete checkpoints whose files have the sizes that they were saved with, oldest first."""
     return [folder for folder in sorted(root.glob("step-*")) if _is_whole(folder)]
+
+
+def made_by(root: Path) -> str | None:
+    """The backend of the newest whole checkpoint, or None."""
+    found = whole(root)
+    return json.loads((found[-1] / COMPLETE).read_text("utf-8")).get("backend") or None if found else None
 
 
 def upload(folder: Path, remote: UPath) -> None:

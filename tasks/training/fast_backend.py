@@ -22,7 +22,7 @@ from tasks.training.fast.sites import Site
 from tasks.training.hardware import base_dtype
 from tasks.training.journal import Journal, read_lines, write_lines
 from tasks.training.params import LINEARS, Precision, TrainingParams
-from tasks.training.planner import USABLE, Shape, fast_bytes
+from tasks.training.planner import FP8_HIDDEN, USABLE, Shape, fast_bytes
 from tasks.training.ranks import add_up, rank, world
 from tasks.training.schedule import factor
 from tasks.training.table import IGNORED, Rows, Table, row_order
@@ -35,10 +35,6 @@ FP8_MULTIPLE: Final = 16
 """Every dimension of an 8-bit product must be a multiple of this."""
 MOST_TOKENS: Final = 32_768
 """Of a micro-batch; beyond it even a small model's kernels no longer wait for their launches."""
-FP8_HIDDEN: Final = 2048
-"""Smaller models lose by 8 bits: SmolLM2 (576) made 76,000 tokens/s where bfloat16 made 117,000, with 1.8% more
-loss.
-"""
 RELAX_STEPS: Final = 50
 """After the first step and every so many it is looked up whether the adapters still fit the 8-bit tails."""
 
@@ -53,6 +49,8 @@ def refusal(config: Any, params: TrainingParams, longest: int) -> str | None:
         return "a 4-bit base"
     if base_dtype(params.precision) == torch.float16:
         return "a card without bfloat16"
+    if params.precision is Precision.FLOAT32 and torch.cuda.is_available():
+        return "float32 on a GPU"
     return supported(config, longest)
 
 

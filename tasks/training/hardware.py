@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from typing import Any, Final
 
 from tasks.training.params import Precision
+from tasks.training.planner import CARDS, Card
+
+UNKNOWN: Final = Card("", 0, (0, 0), 100e12, None, 1e12, 0.0)
+"""Rates of a card that is not in the list; they bear on predicted times only."""
 
 
 def base_dtype(precision: Precision) -> Any:
@@ -49,3 +54,19 @@ def device_facts() -> dict[str, Any]:
         "total_bytes": total_cuda,
         "capability": list(torch.cuda.get_device_capability()),
     }
+
+
+def this_card() -> Card | None:
+    """The GPU with the memory that is free now; None = there is none."""
+    facts = device_facts()
+    return None if facts["capability"] is None else card(**facts)
+
+
+def card(device: str, free_bytes: int, total_bytes: int, capability: list[int]) -> Card:
+    """A card of `planner.CARDS` by the name that the driver gives it, or one of unknown rates."""
+    words = device.replace("-", " ").split()
+    alike = [known for known in CARDS.values() if known.name.split()[0] in words]
+    near = min(alike, key=lambda known: abs(known.free_bytes - total_bytes), default=UNKNOWN)
+    fp8 = near.fp8_flops or (2 * near.bf16_flops if capability >= [8, 9] else None)
+    found = (capability[0], capability[1])
+    return dataclasses.replace(near, name=device, free_bytes=free_bytes, capability=found, fp8_flops=fp8)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
-from tasks.base.errors import InputError, TrainingError
+from tasks.base.errors import TrainingError
 from tasks.model.child_main import Report
 from tasks.training.adapter import tidy
-from tasks.training.checkpoints import Checkpoints
+from tasks.training.checkpoints import Checkpoints, made_by
+from tasks.training.choice import Choice, choose
 from tasks.training.events import with_event_files
-from tasks.training.hardware import device_count, device_facts
+from tasks.training.hardware import device_count, device_facts, this_card
 from tasks.training.journal import Journal, last_good, write_lines
 from tasks.training.params import Backend, TrainingParams
 from tasks.training.planner import Shape
@@ -26,27 +28,36 @@ def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
     The request has `table` and `model` (folders), `params`, `base_name` (what the adapter says its base is),
     `checkpoints` and `out` (folders); a trial's also `held_out` (rows as JSON lines) and `looks` (how often their loss
     is measured); `events` may name a folder for TensorBoard's files. `out` gets adapter_model.safetensors,
-    adapter_config.json and loss.jsonl.
+    adapter_config.json and loss.jsonl. `has_unsloth`: whether it could take over; `choice`: one that has
+    been made.
 
     Returns:
-        `resolved` (what the machine made of the request), `steps`, `targets`, `tokens`, `seconds`.
+        `resolved` (what the machine made of the request), `steps`, `targets`, `tokens`, `seconds`; or `hand_over`
+        alone: Unsloth is to go on with the same request and this as its `choice`, in a process of its own.
 
     Raises:
+        InputError: what is asked for cannot be done with this model on this machine.
         TrainingError: the loss is not finite or diverges, or other tokens were trained on than planned.
         BudgetError: time or money is used up.
     """
     params = TrainingParams.model_validate(request["params"])
-    if params.backend is Backend.UNSLOTH:  # before anything imports torch or transformers
+    handed = request.get("choice")
+    if Backend.UNSLOTH in (params.backend, handed and handed["backend"]):  # before anything imports transformers
         from tasks.training import unsloth_backend
 
         unsloth_backend.load()
+    choice = Choice.of(handed) if handed else chosen(request, params)
+    if choice.backend is Backend.UNSLOTH and "unsloth" not in sys.modules:
+        return {"hand_over": choice.document()}
+    report({"kind": "note", "text": f"{choice.backend.value}: {choice.because}"})
+    params = params.model_copy(update={"precision": choice.precision})
+    request = request | {"choice": choice.document()}
     with together(request, shares(params.batch_size, params.devices or device_count())):
-        return _train(request, params, report)
+        return _train(request, params, choice, report)
 
 
-def _train(request: dict[str, Any], params: TrainingParams, report: Report) -> dict[str, Any]:
+def _train(request: dict[str, Any], params: TrainingParams, choice: Choice, report: Report) -> dict[str, Any]:
     table = Table(Path(request["table"]))
-    backend, reason = choose(params, Path(request["model"]), max(table.lengths()))
     out = Path(request["out"])
     steps = optimizer_steps(len(table), params.epochs, params.batch_size)
     report = with_event_files(report, Path(request["events"]) if request.get("events") else None)
@@ -54,9 +65,11 @@ def _train(request: dict[str, Any], params: TrainingParams, report: Report) -> d
     journal = Journal(table.sources, steps, params, report, flops, peak)
     if request.get("held_out"):
         journal.validation = Validation(Path(request["held_out"]), steps, request["looks"])
-    checkpoints = Checkpoints(Path(request["checkpoints"]), params.checkpoint_minutes, steps, writes=rank() == 0)
+    checkpoints = Checkpoints(
+        Path(request["checkpoints"]), params.checkpoint_minutes, steps, choice.backend.value, writes=rank() == 0
+    )
     try:
-        resolved = backend_function(backend)(table, Path(request["model"]), params, journal, checkpoints, out)
+        resolved = backend_function(choice.backend)(table, Path(request["model"]), params, journal, checkpoints, out)
     except TrainingError as error:
         good = checkpoints.until(last_good([line["loss"] for line in journal.lines])) if journal.lines else None
         kept = (
@@ -67,9 +80,9 @@ def _train(request: dict[str, Any], params: TrainingParams, report: Report) -> d
     write_lines(out / "loss.jsonl", journal.lines)
     trained, planned = sum(line["targets"] for line in journal.lines), table.targets() * params.epochs
     if trained != planned:
-        raise TrainingError(f"{backend.value} trained on {trained} target tokens where {planned} were planned")
+        raise TrainingError(f"{choice.backend.value} trained on {trained} target tokens where {planned} were planned")
     return {
-        "resolved": resolved | {"backend_because": reason, "processes": world()},
+        "resolved": resolved | {"backend_because": choice.because, "processes": world()},
         "steps": steps,
         "targets": trained,
         "tokens": sum(line["tokens"] for line in journal.lines),
@@ -77,26 +90,25 @@ def _train(request: dict[str, Any], params: TrainingParams, report: Report) -> d
     }
 
 
-def choose(params: TrainingParams, model_folder: Path, longest: int) -> tuple[Backend, str]:
-    """The backend to use, and why.
-
-    Raises:
-        InputError: `fast` is asked for what it cannot do.
-    """
-    if params.backend in (Backend.TRL, Backend.UNSLOTH):
-        return params.backend, "asked for"
+def chosen(request: dict[str, Any], params: TrainingParams) -> Choice:
+    """The choice for this machine (see `choice.choose`); a run goes on with the backend that it began with."""
     if params.shard_base:
-        return Backend.TRL, "it splits the base over several GPUs"
+        return Choice(Backend.TRL, params.precision, "it splits the base over several GPUs")
     from transformers import AutoConfig
 
     from tasks.training.fast_backend import refusal
 
-    reason = refusal(AutoConfig.from_pretrained(model_folder), params, longest)
-    if reason is None:
-        return Backend.FAST, "asked for" if params.backend is Backend.FAST else "the fastest that this model allows"
-    if params.backend is Backend.FAST:
-        raise InputError(f"training.backend: fast does not do {reason}; choose auto or trl")
-    return Backend.TRL, f"fast does not do {reason}"
+    config, longest = AutoConfig.from_pretrained(request["model"]), max(Table(Path(request["table"])).lengths())
+    begun = made_by(Path(request["checkpoints"]))
+    if begun and params.backend is Backend.AUTO:  # another backend could not read the checkpoint
+        params = params.model_copy(update={"backend": Backend(begun)})
+    peft_asked = params.backend in (Backend.TRL, Backend.UNSLOTH)
+    refused = None if peft_asked else refusal(config, params, longest)
+    try:
+        shape = Shape.of(config)
+    except AttributeError:
+        shape = None
+    return choose(params, shape, longest, this_card(), refused, request.get("has_unsloth", False))
 
 
 def _arithmetic(table: Table, model_folder: Path, params: TrainingParams) -> tuple[float, float | None]:

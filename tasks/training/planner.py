@@ -1,7 +1,8 @@
 """Decides how a recipe is computed on a machine: precision, recompute, micro-batch, from shapes alone, no torch.
 
-Memory is counted tensor by tensor for rawtune's own loop, and by measured figures for Unsloth. On an H100 (Mistral-7B
-shape, 8,192 tokens a row) the count gives 47.5 GiB at rank 64 and 73.8 at rank 768 where 47.8 and 74.1 were measured.
+Memory is counted tensor by tensor. On an H100 (Mistral-7B shape, 8,192 tokens a row) the count gives 47.5 GiB at rank
+64 and 73.8 at rank 768 for rawtune's own loop, where 47.8 and 74.1 were measured; 16.2 and 33.4 for Unsloth (16.5 and
+33.7), 24.0 for Unsloth with a 4-bit base at rank 768 (24.3), 35.4 for TRL (35.0).
 Time is operations over achieved rates: on the same machine 21,400 and 16,900 tokens/s where 21,142 and 16,540 were
 measured (`tests/benchmarks/train_gpu.py`).
 """
@@ -12,12 +13,18 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tasks.base.errors import InputError
-from tasks.training.params import Precision, TrainingParams
+from tasks.training.params import Backend, Precision, TrainingParams
 
 GIB: Final = 2**30
 USABLE: Final = 0.97
 """Share of the free memory that a plan may fill; the rest is for fragments and for what libraries take."""
+FP8_HIDDEN: Final = 2048
+"""Smaller models lose by 8 bits: SmolLM2 (576) made 76,000 tokens/s where bfloat16 made 117,000, with 1.8% more
+loss.
+"""
 HEAD_ROWS: Final = 4096
+RANKS: Final = (512, 256, 128, 64, 32, 16)
+"""Proposed where the rank does not fit."""
 THIN: Final = 128
 SHARED_TAIL: Final = 512
 """As in `fast/decoder.py` and `fast/fp8.py`."""
@@ -25,10 +32,12 @@ MASTER_BYTES: Final = 14
 """Per adapter parameter: float32 master 4 and second moment 4; bf16 first moment 2, gradient 2 and copy 2."""
 NF4_BYTES: Final = 0.55
 """Per frozen parameter in 4 bits, block scales included."""
-PEFT_BYTES: Final = 8
-"""Per adapter parameter with Unsloth: bf16 or float32 weights and gradients, 8-bit moments (33.7 GiB at rank 768
-measured, 24.3 with a 4-bit base).
-"""
+PEFT_BYTES: Final = 10
+"""Per adapter parameter with PEFT: float32 weight 4 and gradient 4, two 8-bit moments."""
+WHOLE_BYTES: Final = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "nf4": NF4_BYTES}
+"""Per frozen parameter."""
+PEFT_SHARE: Final = {"unsloth": 0.75, "trl": 0.56}
+"""Of the rate that the count gives, measured at rank 768: 7,444 and 5,386 tokens/s."""
 
 BF16_SHARE, FP8_SHARE, ATTENTION_SHARE, BANDWIDTH_SHARE = 0.72, 0.69, 0.44, 0.85
 """Achieved shares of a card's peak rates, measured on the H100: products 700-760 and
@@ -153,47 +162,66 @@ def fast_bytes(shape: Shape, rank: int, tokens: int, fp8: bool, recomputed: int)
     return int(weights + adapter + tails + kept + max(head, backward) + working)
 
 
-def plan(shape: Shape, params: TrainingParams, tokens: int, card: Card) -> Plan:
-    """The fastest way that fits: own loop with the least recompute, then Unsloth in 16 bits, then with a 4-bit base.
+def peft_bytes(shape: Shape, rank: int, tokens: int, precision: str, offloads: bool) -> int:
+    """Peak memory of TRL or Unsloth with every layer recomputed.
+
+    Args:
+        shape: the model.
+        rank: of the adapter.
+        tokens: computed at a time.
+        precision: of the frozen base; embedding and output layer keep 16 bits beside 4-bit layers.
+        offloads: whether the layers' inputs are kept in the host's memory, as Unsloth does.
+    """
+    weights = WHOLE_BYTES[precision] * shape.frozen
+    weights += max(2.0, WHOLE_BYTES[precision]) * shape.vocabulary_parameters
+    inputs = 0 if offloads else 2 * shape.hidden * shape.layers * tokens
+    working = _kept(shape, rank, False) * tokens  # the layer that is being computed again
+    head = min(HEAD_ROWS, tokens) * shape.vocabulary * 2
+    return int(weights + shape.adapter(rank) * PEFT_BYTES + inputs + working + head)
+
+
+def plan(
+    shape: Shape, params: TrainingParams, tokens: int, card: Card, refused: str | None = None, peft: str = "unsloth"
+) -> Plan:
+    """The fastest way that fits: own loop with the least recompute, then PEFT on a 16-bit base, then on a 4-bit base.
 
     Args:
         shape: the model.
         params: the recipe.
         tokens: of the longest row.
         card: the GPU.
+        refused: why the own loop cannot do it, whatever the memory.
+        peft: who takes over from the own loop, `unsloth` or `trl`.
 
     Raises:
-        InputError: nothing fits.
+        InputError: the card lacks the precision that is asked for, or nothing fits.
     """
+    has_bfloat16 = card.capability >= (8, 0)
+    if params.precision is Precision.FP8 and card.fp8_flops is None:
+        raise InputError(f"training.precision: {card.name} does not multiply 8-bit floats; choose auto or bfloat16")
+    if params.precision is Precision.BFLOAT16 and not has_bfloat16:
+        raise InputError(f"training.precision: {card.name} has no bfloat16; choose auto, float32 or nf4")
     limit = int(card.free_bytes * USABLE)
-    budget = max(tokens, 8192)
-    accumulation = max(1, -(-params.batch_size * tokens // budget))
-    if card.capability >= (8, 0) and params.precision is not Precision.NF4:
-        fp8 = card.fp8_flops is not None and params.precision in (Precision.AUTO, Precision.FP8)
-        for micro in dict.fromkeys((budget, tokens)):
-            for recomputed in range(shape.layers + 1):
-                peak = fast_bytes(shape, params.rank, micro, fp8, recomputed)
+    if refused is None and not has_bfloat16:
+        refused = f"{card.name} has no bfloat16"
+    if params.backend in (Backend.TRL, Backend.UNSLOTH):
+        refused, peft = f"{params.backend.value} was asked for", params.backend.value
+    if refused is None and params.precision is not Precision.NF4:
+        made = _own_loop(shape, params, tokens, card, limit)
+        if made is not None:
+            return made
+    if params.backend is not Backend.FAST:
+        asked = params.precision
+        auto = ("bfloat16" if has_bfloat16 else "float16", "nf4")
+        for precision in auto if asked is Precision.AUTO else (asked.value,):
+            if precision in WHOLE_BYTES:
+                peak = peft_bytes(shape, params.rank, tokens, precision, peft == "unsloth")
                 if peak <= limit:
-                    rate = _rate(shape, params, tokens, card, fp8, recomputed)
-                    why = f"the least recompute that fits {card.name}'s {card.free_bytes / GIB:.0f} GiB"
-                    steps = accumulation if micro == budget else params.batch_size
-                    precision = "fp8" if fp8 else "bfloat16"
-                    return Plan("fast", precision, recomputed, micro, steps, peak, rate, why)
-    for precision in ("bfloat16", "nf4"):
-        if precision == "bfloat16" and (card.capability < (8, 0) or params.precision is Precision.NF4):
-            continue
-        per_weight = 2.0 if precision == "bfloat16" else NF4_BYTES
-        peak = int(
-            per_weight * shape.frozen + 2 * shape.vocabulary_parameters + shape.adapter(params.rank) * PEFT_BYTES
-            + 2 * shape.hidden * tokens * shape.layers + _kept(shape, params.rank, False) * tokens
-            + min(HEAD_ROWS, tokens) * shape.vocabulary * 2
-        )  # fmt: skip
-        if peak <= limit:
-            rate = _rate(shape, params, tokens, card, False, shape.layers) * 0.75
-            why = f"own loop does not fit or not run on {card.name}; Unsloth with full recompute does"
-            return Plan("unsloth", precision, shape.layers, tokens, params.batch_size, peak, rate, why)
+                    rate = _rate(shape, params, tokens, card, False, shape.layers) * PEFT_SHARE[peft]
+                    why = f"{refused or f'the own loop does not fit {card.name}'}; {peft} with full recompute does"
+                    return Plan(peft, precision, shape.layers, tokens, params.batch_size, peak, rate, why)
     largest = max(
-        (rank for rank in (512, 256, 128, 64, 32, 16) if rank < params.rank and _fits_nf4(shape, rank, tokens, limit)),
+        (rank for rank in RANKS if rank < params.rank and peft_bytes(shape, rank, tokens, "nf4", True) <= limit),
         default=None,
     )
     remedy = (
@@ -202,12 +230,20 @@ def plan(shape: Shape, params: TrainingParams, tokens: int, card: Card) -> Plan:
     raise InputError(f"training: rank {params.rank} with rows of {tokens} tokens does not fit {card.name}; {remedy}")
 
 
-def _fits_nf4(shape: Shape, rank: int, tokens: int, limit: int) -> bool:
-    peak = (
-        NF4_BYTES * shape.frozen + 2 * shape.vocabulary_parameters + shape.adapter(rank) * PEFT_BYTES
-        + (2 * shape.hidden * shape.layers + _kept(shape, rank, False)) * tokens
-    )  # fmt: skip
-    return peak <= limit
+def _own_loop(shape: Shape, params: TrainingParams, tokens: int, card: Card, limit: int) -> Plan | None:
+    """The least recompute that fits, with whole micro-batches before single rows."""
+    wanted = params.precision is Precision.FP8 or (params.precision is Precision.AUTO and shape.hidden >= FP8_HIDDEN)
+    fp8 = card.fp8_flops is not None and wanted
+    budget = max(tokens, 8192)
+    for micro in dict.fromkeys((budget, tokens)):
+        for recomputed in range(shape.layers + 1):
+            peak = fast_bytes(shape, params.rank, micro, fp8, recomputed)
+            if peak <= limit:
+                rate = _rate(shape, params, tokens, card, fp8, recomputed)
+                why = f"the least recompute that fits {card.name}'s {card.free_bytes / GIB:.0f} GiB"
+                steps = max(1, -(-params.batch_size * tokens // budget)) if micro == budget else params.batch_size
+                return Plan("fast", "fp8" if fp8 else "bfloat16", recomputed, micro, steps, peak, rate, why)
+    return None
 
 
 def _tails(into: int, outs: tuple[int, ...], rank: int) -> int:

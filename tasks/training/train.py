@@ -84,7 +84,7 @@ def train_in_child(run: StepRun, table: Artifact, model: Artifact, params: Train
     with _store_stays(run.store):
         answer = run_child(JOB, request, follow, python=python)
         if "hand_over" in answer:  # `auto` found, in this environment, that Unsloth is what this machine should use
-            request |= {"hand_over": answer["hand_over"]}
+            request |= {"choice": answer["hand_over"]}
             answer = run_child(JOB, request, follow, python=unsloth_python())
         events.keep()
     run.resolved.update(answer["resolved"])

@@ -1,4 +1,4 @@
-"""Training by Unsloth: its model and kernels under the trainer of `trl_backend.py`. Runs in the child only, in an
+"""Training by Unsloth: its model and kernels under the trainer of `trl_trainer.py`. Runs in the child only, in an
 environment that has Unsloth (see `environments.py`).
 
 This module is imported before trl, transformers and peft, since Unsloth patches them when it is imported itself.
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tasks.base.errors import InputError, TrainingError
+from tasks.training.adapter import lora_alpha
 from tasks.training.checkpoints import Checkpoints
 from tasks.training.journal import Journal
 from tasks.training.params import Precision, TrainingParams
@@ -50,7 +51,8 @@ def train(
     import torch
 
     from tasks.training.hardware import base_dtype
-    from tasks.training.trl_backend import Start, fit, has_plain_head
+    from tasks.training.trl_backend import Start, fit
+    from tasks.training.trl_trainer import has_plain_head
 
     dtype, four_bit = base_dtype(params.precision), params.precision is Precision.NF4
     recompute = torch.cuda.is_available()
@@ -63,7 +65,7 @@ def train(
     if four_bit and getattr(model.config, "quantization_config", None) is None:
         raise InputError("training.precision: nf4 does not run on this machine; choose auto or bfloat16")
     model = unsloth.FastLanguageModel.get_peft_model(
-        model, r=params.rank, lora_alpha=params.alpha, lora_dropout=params.dropout, use_rslora=params.rslora,
+        model, r=params.rank, lora_alpha=lora_alpha(params), lora_dropout=params.dropout, use_rslora=params.rslora,
         target_modules=list(params.targets), bias="none", random_state=params.seed,
         use_gradient_checkpointing="unsloth" if recompute else False,
     )  # fmt: skip
@@ -77,16 +79,16 @@ def train(
 
 
 def hidden_states(model: Any, wrapped: Any, inputs: dict[str, Any]) -> Any:
-    """As `trl_backend.hidden_states`: Unsloth's own forward pass on a GPU returns them, its CPU backend is
+    """As `trl_trainer.hidden_states`: Unsloth's own forward pass on a GPU returns them, its CPU backend is
     transformers'.
     """
     import torch
 
-    from tasks.training import trl_backend
+    from tasks.training import trl_trainer
 
     positions = inputs["position_ids"]
     if not positions.is_cuda:
-        return trl_backend.hidden_states(model, wrapped, inputs)
+        return trl_trainer.hidden_states(model, wrapped, inputs)
     starts = (positions[0] == 0).nonzero()[:, 0]
     lengths = torch.diff(starts, append=starts.new_tensor([positions.shape[1]])).to(torch.int32)
     made = wrapped(**inputs, packed_seq_lengths=lengths, use_cache=False).logits

@@ -15,6 +15,10 @@ from tasks.training.params import TrainingParams
 RECIPE = {"rank": 4, "alpha": 8, "learning_rate": 1e-3, "epochs": 2, "batch_size": 2, "precision": "float32"}
 
 
+LOGITS = 40 * 49152 * 4
+"""Bytes of the longest row's logits, which recompute does not make smaller."""
+
+
 class Killed(Exception):
     pass
 
@@ -24,45 +28,77 @@ def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
     made: dict[str, Any] = {"parity": parity(Path(request["model"]))}
     for backend in ("trl", "fast"):
         made[backend] = training(request, folder / backend, backend)
+    made["scarce"] = scarce(request, folder / "scarce")
     return made
+
+
+def run_unsloth(request: dict[str, Any], report: Report) -> dict[str, Any]:
+    """In Unsloth's environment; it is imported by the job, before anything else."""
+    folder = Path(request["folder"])
+    return training(request, folder, "unsloth") | {"nf4": attempt(request, folder / "nf4", "unsloth", precision="nf4")}
+
+
+def attempt(
+    request: dict[str, Any], folder: Path, backend: str, stop_at: int | None = None, **changes: Any
+) -> dict[str, Any]:
+    """One run of the job; a second one in the same folder goes on from its checkpoints."""
+    out, notes = folder / "out", []
+    out.mkdir(parents=True, exist_ok=True)
+
+    def listen(event: dict[str, Any]) -> None:
+        if event["kind"] == "note":
+            notes.append(event["text"])
+        if event["kind"] == "step" and event["done"] == stop_at:
+            raise Killed
+
+    params = TrainingParams.model_validate(RECIPE | {"backend": backend} | changes)
+    try:
+        answer = job.run(
+            {
+                "table": request["table"], "model": request["model"], "params": params.model_dump(mode="json"),
+                "base_name": "stub", "checkpoints": str(folder / "checkpoints"), "out": str(out),
+            },
+            listen,
+        )  # fmt: skip
+    except RawtuneError as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+    except Killed:
+        return {}
+    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(out.iterdir())}
+    return {"answer": answer, "files": files, "lines": read_lines(out / "loss.jsonl"), "notes": notes}
+
+
+def scarce(request: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The same run with all the memory that it wants, a byte less, and less than it needs with any recompute."""
+    from tests.training.memory import Memory
+
+    with Memory() as ample:
+        whole = attempt(request, folder / "ample", "fast")
+    with Memory(ample.peak - 1) as tight:
+        made = attempt(request, folder / "tight", "fast")
+    with Memory(ample.peak - LOGITS // 2):
+        try:
+            hopeless: Any = attempt(request, folder / "hopeless", "fast")
+        except RuntimeError as error:
+            hopeless = type(error).__name__
+    return {"ample": whole, "tight": made, "peaks": [ample.peak, tight.peak], "hopeless": hopeless}
 
 
 def training(request: dict[str, Any], folder: Path, backend: str) -> dict[str, Any]:
     """One run through, one interrupted after step 4 and taken up again, one that cannot end well."""
 
-    def attempt(name: str, stop_at: int | None = None, **changes: Any) -> dict[str, Any]:
-        out = folder / name / "out"
-        out.mkdir(parents=True, exist_ok=True)
+    def attempted(name: str, stop_at: int | None = None, **changes: Any) -> dict[str, Any]:
+        return attempt(request, folder / name, backend, stop_at, **changes)
 
-        def listen(event: dict[str, Any]) -> None:
-            if event["kind"] == "step" and event["done"] == stop_at:
-                raise Killed
-
-        params = TrainingParams.model_validate(RECIPE | {"backend": backend} | changes)
-        try:
-            answer = job.run(
-                {
-                    "table": request["table"], "model": request["model"], "params": params.model_dump(mode="json"),
-                    "base_name": "stub", "checkpoints": str(folder / name / "checkpoints"), "out": str(out),
-                },
-                listen,
-            )  # fmt: skip
-        except RawtuneError as error:
-            return {"error": f"{type(error).__name__}: {error}"}
-        except Killed:
-            return {}
-        files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(out.iterdir())}
-        return {"answer": answer, "files": files, "lines": read_lines(out / "loss.jsonl")}
-
-    attempt("interrupted", stop_at=4)
+    attempted("interrupted", stop_at=4)
     kept = sorted(path.name for path in (folder / "interrupted" / "checkpoints").iterdir())
     return {
-        "through": attempt("through"),
+        "through": attempted("through"),
         "kept": kept,
-        "resumed": attempt("interrupted"),
-        "diverging": attempt("diverging", learning_rate=1.0, epochs=4),
-        "wild": attempt("wild", alpha=1e38, learning_rate=1.0),
-        "other_seed": attempt("other", seed=7),
+        "resumed": attempted("interrupted"),
+        "diverging": attempted("diverging", learning_rate=1.0, epochs=4),
+        "wild": attempted("wild", alpha=1e38, learning_rate=1.0),
+        "other_seed": attempted("other", seed=7),
     }
 
 

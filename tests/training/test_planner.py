@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tasks.base.errors import InputError
 from tasks.training.params import Precision, TrainingParams
-from tasks.training.planner import CARDS, GIB, USABLE, Shape, fast_bytes, plan
+from tasks.training.planner import CARDS, GIB, USABLE, Shape, fast_bytes, peft_bytes, plan
 
 MISTRAL = Shape(4096, 32, 32, 8, 128, 14336, 32000, False)
 
@@ -35,14 +35,64 @@ def test_plan_a100_40_has_no_fp8_and_recomputes_what_does_not_fit() -> None:
     assert made.peak_bytes <= USABLE * CARDS["a100-40"].free_bytes < fewer
 
 
+@pytest.mark.parametrize(
+    ("rank", "precision", "offloads", "measured_gib"),
+    [
+        (768, "bfloat16", True, 33.7),
+        (64, "bfloat16", True, 16.5),
+        (768, "nf4", True, 24.3),
+        (768, "bfloat16", False, 35.0),
+    ],
+)
+def test_peft_bytes_are_within_a_twentieth_of_what_unsloth_and_trl_took(
+    rank: int, precision: str, offloads: bool, measured_gib: float
+) -> None:
+    assert peft_bytes(MISTRAL, rank, 8192, precision, offloads) / GIB == pytest.approx(measured_gib, rel=0.05)
+
+
 def test_plan_a100_40_at_the_articles_rank_goes_over_to_unsloth() -> None:
     made = plan(MISTRAL, recipe(768), 8192, CARDS["a100-40"])
 
+    # own loop, all recomputed: 14.5 GB of weights and 2.01 billion adapter parameters at 14 bytes are 39.7 GiB already
+    assert 2 * (MISTRAL.frozen + MISTRAL.vocabulary_parameters) + 14 * MISTRAL.adapter(768) > 38.9 * GIB
+    # Unsloth: the same weights, the adapter at 10 bytes, and 1.2 GiB to work in
     assert (made.backend, made.precision, made.recompute_layers) == ("unsloth", "bfloat16", 32)
+    assert made.peak_bytes / GIB == pytest.approx(13.5 + 18.75 + 1.2, abs=0.1)
 
 
 def test_plan_t4_without_bfloat16_takes_a_4_bit_base() -> None:
     made = plan(MISTRAL, recipe(64), 8192, CARDS["t4"])
+
+    # 7.24 billion weights at 16 bits are 13.5 of the T4's 14.6 GiB; 4 bits and block scales leave 3.6, and 0.5 for
+    # embedding and output layer; 168 million adapter parameters at 10 bytes are 1.6, a layer's activations 0.9,
+    # logits 0.2
+    assert (made.backend, made.precision) == ("unsloth", "nf4")
+    assert made.peak_bytes / GIB == pytest.approx(3.57 + 0.49 + 1.56 + 0.86 + 0.24, abs=0.02)
+
+
+def test_plan_t4_keeps_a_small_model_in_float16() -> None:
+    smollm2 = Shape(576, 30, 9, 3, 64, 1536, 49152, True)
+
+    made = plan(smollm2, recipe(64), 2048, CARDS["t4"], peft="trl")
+
+    assert (made.backend, made.precision) == ("trl", "float16")
+    assert plan(smollm2, recipe(64), 2048, CARDS["h100"]).precision == "bfloat16"  # too narrow to gain by 8 bits
+
+
+@pytest.mark.parametrize(
+    ("card", "precision", "line"),
+    [
+        ("t4", "bfloat16", "T4 has no bfloat16; choose auto, float32 or nf4"),
+        ("a100-40", "fp8", "A100 40 GB does not multiply 8-bit floats; choose auto or bfloat16"),
+    ],
+)
+def test_plan_precision_that_the_card_lacks_is_refused(card: str, precision: str, line: str) -> None:
+    with pytest.raises(InputError, match=line):
+        plan(MISTRAL, recipe(64, precision=precision), 8192, CARDS[card])
+
+
+def test_plan_asked_for_4_bits_on_a_large_card_keeps_them() -> None:
+    made = plan(MISTRAL, recipe(64, precision="nf4"), 8192, CARDS["h100"])
 
     assert (made.backend, made.precision) == ("unsloth", "nf4")
 

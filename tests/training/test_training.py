@@ -91,3 +91,14 @@ def test_training_decoder_equals_transformers_with_peft(scenarios: dict[str, Any
 
 def test_training_packed_documents_have_the_losses_of_each_alone(scenarios: dict[str, Any]) -> None:
     assert scenarios["parity"]["packed"] < 1e-5
+
+
+def test_training_out_of_memory_recomputes_more_and_loses_nothing(scenarios: dict[str, Any]) -> None:
+    ample, tight = scenarios["scarce"]["ample"], scenarios["scarce"]["tight"]
+
+    assert ample["answer"]["resolved"]["recompute"] == "0 of 2 layers"
+    assert tight["answer"]["resolved"]["recompute"] == "1 of 2 layers"
+    assert "out of memory: 1 layers recomputed" in tight["notes"]
+    assert tight["lines"] == ample["lines"]
+    assert tight["files"] == ample["files"]
+    assert scenarios["scarce"]["hopeless"] == "OutOfMemoryError"  # all recomputed and still too much: said, not hidden
