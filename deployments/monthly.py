@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel
@@ -23,8 +22,8 @@ from tasks.base.store import Store
 UNDATED = "undated"
 """Month of runs that ended before they had resolved their sources."""
 
-KINDS = ("api", "rental", "training")
-"""What an entry of topic `spend` was paid for; without a word it was an API."""
+TOPICS = ("spend", "rental", "training")
+"""Of the ledger: calls of APIs, rented machines, and training with an entry every few steps and one of the whole."""
 
 
 class Month(BaseModel):
@@ -56,10 +55,10 @@ def months(store: Store) -> list[Month]:
     folder = store.root / "ledger"
     for run in sorted(folder.iterdir(), key=str) if folder.exists() else ():
         report = _report(run)
-        spent = list(_spent(run))
-        if report is None and not spent:
+        entries = {topic: _entries(run, topic) for topic in TOPICS}
+        if report is None and not any(entries.values()):
             continue
-        name = _name(report, spent)
+        name = _name(report, entries["rental"])
         month = found.setdefault(name, Month(month=name))
         month.runs += 1
         if report is not None:
@@ -68,9 +67,8 @@ def months(store: Store) -> list[Month]:
                 month.steps[step.state] = month.steps.get(step.state, 0) + 1
             if report.release:
                 released.setdefault(name, set()).add(report.release)
-        by_kind = {kind: sum(entry["usd"] for entry in spent if entry.get("kind", "api") == kind) for kind in KINDS}
-        month.api_usd += by_kind["api"]
-        month.gpu_usd += by_kind["rental"] or by_kind["training"]
+        month.api_usd += _usd(entries["spend"])
+        month.gpu_usd += _usd(entries["rental"]) or _usd(entries["training"])
     known: set[str] = set()
     for name in sorted(found):
         found[name].releases = len(released.get(name, set()) - known)
@@ -105,13 +103,18 @@ def _report(run: UPath) -> RunReport | None:
         return None
 
 
-def _spent(run: UPath) -> Iterator[dict[str, Any]]:
-    folder = run / "spend"
-    for path in sorted(folder.iterdir(), key=str) if folder.exists() else ():
-        yield json.loads(path.read_text("utf-8"))
+def _entries(run: UPath, topic: str) -> list[dict[str, Any]]:
+    folder = run / topic
+    paths = [path.path for path in folder.iterdir()] if folder.exists() else []
+    return [json.loads(content) for content in run.fs.cat(paths).values()] if paths else []
 
 
-def _name(report: RunReport | None, spent: list[dict[str, Any]]) -> str:
+def _usd(entries: list[dict[str, Any]]) -> float:
+    """Sum of what is known; a model without a price has none, and a training's figures on the way have none."""
+    return float(sum(entry.get("usd") or 0.0 for entry in entries))
+
+
+def _name(report: RunReport | None, rentals: list[dict[str, Any]]) -> str:
     scheduled = report.resolved.get("scheduled") if report else None
-    dates = [scheduled, *(entry.get("launched") for entry in spent)]
+    dates = [scheduled, *sorted(entry["launched"] for entry in rentals)]
     return next((str(date)[:7] for date in dates if date), UNDATED)

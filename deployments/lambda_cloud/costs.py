@@ -21,8 +21,8 @@ KEY: Final = "gpu-cost"
 async def report_cost(client: PrefectClient, run: UUID, machine: Machine, seconds: float, usd: float, log: Log) -> None:
     """Adds one row of cost to the run; a run that needed several machines has several.
 
-    The ledger's entry lies in the store that the run was told to use (parameter `store`). If this worker cannot write
-    there the run's artifact still has the figure.
+    The ledger's entry (topic `rental`) lies in the store that the run was told to use (parameter `store`). If this
+    worker cannot write there the run's artifact still has the figure.
     """
     row = {
         "machine": machine.id,
@@ -44,7 +44,7 @@ async def report_cost(client: PrefectClient, run: UUID, machine: Machine, second
     store = (await client.read_flow_run(run)).parameters.get("store")
     if isinstance(store, str):
         launched = datetime.now(UTC) - timedelta(seconds=seconds)
-        entry = {"kind": "rental", "launched": launched.isoformat(), **row}
+        entry = {"launched": launched.isoformat(), **row}
         try:
             await anyio.to_thread.run_sync(_note, store, run, machine.id, entry)
         except Exception as error:  # every filesystem has its own error types
@@ -52,6 +52,6 @@ async def report_cost(client: PrefectClient, run: UUID, machine: Machine, second
 
 
 def _note(store: str, run: UUID, machine: str, entry: dict[str, Any]) -> None:
-    target = Store(store).root / "ledger" / str(run) / "spend" / f"{machine}.json"
+    target = Store(store).root / "ledger" / str(run) / "rental" / f"{machine}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(entry, indent=1) + "\n", "utf-8")

@@ -88,8 +88,7 @@ def train_in_child(run: StepRun, table: Artifact, model: Artifact, params: Train
             answer = run_child(JOB, request, follow, python=unsloth_python())
         events.keep()
     run.resolved.update(answer["resolved"])
-    usd = answer["seconds"] / 3600 * params.usd_per_hour
-    run.ledger("spend", kind="training", seconds=answer["seconds"], usd=usd)
+    run.ledger("training", seconds=answer["seconds"], usd=answer["seconds"] / 3600 * params.usd_per_hour)
     for name in ("steps", "targets", "tokens"):
         run.count(name, answer[name])
 

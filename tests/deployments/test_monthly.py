@@ -11,10 +11,12 @@ from tasks.base.ledger import Ledger
 from tasks.base.store import Store
 
 
-def leave_run(store: Store, run: str, scheduled: str | None, release: str | None, *spent: dict[str, Any]) -> None:
+def leave_run(
+    store: Store, run: str, scheduled: str | None, release: str | None, *spent: tuple[str, dict[str, Any]]
+) -> None:
     book = Ledger(store, run)
-    for entry in spent:
-        book.add("spend", entry)
+    for topic, entry in spent:
+        book.add(topic, entry)
     if scheduled:
         book.report.resolved["scheduled"] = scheduled
         book.report.release = release
@@ -24,9 +26,11 @@ def leave_run(store: Store, run: str, scheduled: str | None, release: str | None
 
 
 def test_months_add_up_runs_and_do_not_count_training_on_a_rented_machine_twice(store: Store):
-    leave_run(store, "a", "2024-01-01T03:00:00Z", "/r/one", {"usd": 0.5}, {"usd": 2.0, "kind": "training"})
-    rented = [{"usd": 1.0, "kind": "training"}, {"usd": 1.5, "kind": "rental"}, {"usd": 0.25, "kind": "rental"}]
-    leave_run(store, "b", "2024-01-01T03:10:00Z", None, *rented)
+    api = [("spend", {"usd": 0.5}), ("spend", {"usd": None}), ("training", {"at": 1, "loss": 2.0})]
+    leave_run(store, "a", "2024-01-01T03:00:00Z", "/r/one", *api, ("training", {"usd": 2.0}))
+    launched = "2024-01-01T03:11:00+00:00"
+    rented = [("rental", {"usd": 1.5, "launched": launched}), ("rental", {"usd": 0.25, "launched": launched})]
+    leave_run(store, "b", "2024-01-01T03:10:00Z", None, ("training", {"usd": 1.0}), *rented)
     leave_run(store, "c", "2024-02-01T03:00:00Z", "/r/one")
     january, february = months(store)
     assert (january.month, january.runs, january.releases, january.seconds) == ("2024-01", 2, 1, 3600)
@@ -36,8 +40,8 @@ def test_months_add_up_runs_and_do_not_count_training_on_a_rented_machine_twice(
 
 
 def test_month_of_a_crashed_rental_is_that_of_its_launch_and_of_a_killed_run_unknown(store: Store):
-    leave_run(store, "lost", None, None, {"usd": 0.1, "kind": "rental", "launched": "2024-03-01T03:20:00+00:00"})
-    leave_run(store, "killed", None, None, {"usd": 0.2})
+    leave_run(store, "lost", None, None, ("rental", {"usd": 0.1, "launched": "2024-03-01T03:20:00+00:00"}))
+    leave_run(store, "killed", None, None, ("spend", {"usd": 0.2}))
     Path(store.local("ledger", "tensorboard", "lost"), "events").touch()
     assert [(month.month, month.gpu_usd, month.api_usd) for month in months(store)] == [
         ("2024-03", 0.1, 0),
@@ -48,7 +52,7 @@ def test_month_of_a_crashed_rental_is_that_of_its_launch_and_of_a_killed_run_unk
 def test_ledger_is_shown_as_one_json_object(store: Store, capsys):
     show_months(store, True)
     assert json.loads(capsys.readouterr().out) == {"months": [], "usd": 0}
-    leave_run(store, "a", "2024-01-01T03:00:00Z", "/r/one", {"usd": 0.5})
+    leave_run(store, "a", "2024-01-01T03:00:00Z", "/r/one", ("spend", {"usd": 0.5}))
     show_months(store, True)
     shown = json.loads(capsys.readouterr().out)
     assert (shown["usd"], shown["months"][0]["month"], shown["months"][0]["steps"]["Cached"]) == (0.5, "2024-01", 1)
