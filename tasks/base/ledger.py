@@ -59,8 +59,11 @@ class Ledger:
         self.report.steps.append(StepOutcome(step=step, state=state, seconds=round(seconds, 3), artifact=reference))
 
     def add(self, topic: str, entry: Mapping[str, Any]) -> None:
-        """Writes one entry of a topic, numbered in order."""
-        number = self._entries[topic] = self._entries.get(topic, 0) + 1
+        """Writes one entry of a topic, numbered in order; a run that goes on after a stop goes on counting."""
+        if topic not in self._entries:
+            folder = self.store.root / "ledger" / self.report.run / topic
+            self._entries[topic] = sum(1 for _ in folder.iterdir()) if folder.exists() else 0
+        number = self._entries[topic] = self._entries[topic] + 1
         self._write(f"{topic}/{number:06d}.json", dict(entry))
 
     def close(self, seconds: float) -> RunReport:

@@ -56,7 +56,7 @@ class Ledgers:
             unpriced_requests=sum(entry["requests"] for entry in self.spend if entry["usd"] is None),
             gpu_usd=self._usd(self.training),
             training_seconds=sum(entry["seconds"] for entry in self.training),
-            answering_seconds=sum(entry["seconds"] for entry in self.evaluation),
+            answering_seconds=sum(sum(entry["seconds"].values()) for entry in self.evaluation),  # by phase
         )
 
     def exceeded(self, synthesis_usd: float, training_usd: float | None) -> tuple[str, ...]:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -188,6 +189,14 @@ def test_ledger_holds_outcomes_and_entries(store: Store):
     assert report.model_validate_json(written) == report
     assert report.steps[0].seconds == 1.235
     assert '"usd": 0.25' in (Path(store.root.path) / "ledger/run-1/spend/000001.json").read_text()
+
+
+def test_ledger_of_a_run_that_goes_on_keeps_the_entries_of_before(store: Store):
+    for usd in (0.25, 0.5):
+        with ledger(store, "suspended") as book:
+            book.add("spend", {"usd": usd})
+    entries = sorted((Path(store.root.path) / "ledger/suspended/spend").iterdir())
+    assert [json.loads(entry.read_text())["usd"] for entry in entries] == [0.25, 0.5]
 
 
 def test_without_prefect_a_step_makes_the_artifact_that_a_flow_then_finds(prefect_harness: None, store: Store):

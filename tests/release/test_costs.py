@@ -31,6 +31,7 @@ def _train(run: StepRun, dialogues: Artifact, documents: Artifact, seed: int) ->
     run.path("adapter").write_text(str(seed))
     run.ledger("training", at=1, usd=1.0)
     run.ledger("training", seconds=3600.0, usd=2.5)
+    run.ledger("evaluation", seconds={"load": 1.0, "generate": 9.0})
 
 
 def history(store: Store, usd: float | None, seed: int) -> list[Manifest]:
@@ -43,14 +44,16 @@ def history(store: Store, usd: float | None, seed: int) -> list[Manifest]:
 def test_cost_of_a_run_that_found_its_dialogues_in_the_cache_names_what_they_cost(store: Store) -> None:
     history(store, 1.25, seed=1)
     second = history(store, 1.25, seed=2)
-    assert Ledgers(store, second).cost() == CostFacts(api_usd=1.25, gpu_usd=2.5, training_seconds=3600)
+    assert Ledgers(store, second).cost() == CostFacts(
+        api_usd=1.25, gpu_usd=2.5, training_seconds=3600, answering_seconds=10
+    )
     assert [manifest.step for manifest in second] == ["training/train", "synthesis/dialogues", "corpus/redact"]
 
 
 def test_cost_of_another_release_is_not_counted(store: Store) -> None:
     history(store, 5.0, seed=1)
     assert Ledgers(store, history(store, 1.25, seed=2)).cost() == CostFacts(
-        api_usd=1.25, gpu_usd=2.5, training_seconds=3600
+        api_usd=1.25, gpu_usd=2.5, training_seconds=3600, answering_seconds=10
     )
 
 
