@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from typing import Literal
 
+from prefect.exceptions import FlowPauseTimeout
 from prefect.flow_runs import pause_flow_run, suspend_flow_run
 from prefect.input import RunInput
 from prefect.runtime import deployment
 
+from tasks.base.errors import ReleaseError
 from tasks.release.gate import Decision
 from tasks.release.params import GateParams
 
@@ -37,13 +39,20 @@ def ask_approval(decision: Decision, params: GateParams) -> Approval:
         params: how long to wait.
 
     Raises:
-        FlowPauseTimeout: nobody answered within `approval_hours`.
+        ReleaseError: nobody answered within `approval_hours` where the run waited in place; a suspended one is then
+            ended by the server.
     """
     question = Approval.with_initial_data(description="\n".join(f"- {reason}" for reason in decision.reasons))
     seconds = round(params.approval_hours * 3600)
     if deployment.id:
         return suspend_flow_run(wait_for_input=question, timeout=seconds, key=KEY)
-    return pause_flow_run(wait_for_input=question, timeout=seconds, poll_interval=2, key=KEY)
+    try:
+        return pause_flow_run(wait_for_input=question, timeout=seconds, poll_interval=2, key=KEY)
+    except FlowPauseTimeout as error:
+        raise ReleaseError(
+            f"gate.approval: nobody answered within {params.approval_hours:g} hours; nothing was published; run "
+            "again to be asked again"
+        ) from error
 
 
 def refusal_of(answer: Approval) -> tuple[str, ...]:

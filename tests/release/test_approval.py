@@ -9,6 +9,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.flow_runs import resume_flow_run
 
+from tasks.base.errors import ReleaseError
 from tasks.release.approval import Approval, ask_approval, refusal_of
 from tasks.release.gate import decide
 from tasks.release.measures import read_measures
@@ -45,6 +46,18 @@ def test_approval_answer_of_a_person_reaches_the_flow(prefect_harness: None, ver
     person.join()
     assert (answer.verdict, answer.comment) == (verdict, "read it")
     assert refusal_of(answer) == (() if verdict == "approve" else ("a person rejected the release: read it",))
+
+
+@pytest.mark.slow
+def test_approval_that_nobody_answers_is_one_line(prefect_harness: None) -> None:
+    params = PARAMS.model_copy(update={"approval_hours": 0.0005})
+
+    @flow(name="asks-nobody")
+    def asking_nobody() -> Approval:
+        return ask_approval(decide(read_measures(SUMMARY), params), params)
+
+    with pytest.raises(ReleaseError, match=r"nobody answered within 0\.0005 hours; nothing was published"):
+        asking_nobody()
 
 
 def test_approval_form_shows_the_gates_reasons() -> None:
