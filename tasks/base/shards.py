@@ -21,6 +21,8 @@ SHARD_BYTES: Final = 8_000_000
 """About a second of work, against which the tenth of a second that Prefect and Dask take for a task is small."""
 LOCAL_WORKERS: Final = 2
 """Processes of the cluster that is started where no address is given."""
+PRECEDING_BYTES: Final = 1 << 16
+"""Read first to find the record before a shard; doubled until a whole one is in it."""
 SHARDS_AHEAD: Final = 64
 """Shards under way at most: enough for some tens of workers, and half a gigabyte of results."""
 
@@ -55,6 +57,19 @@ class Shard(NamedTuple):
             reader.seek(self.start)
             while reader.tell() < self.end:
                 yield model.model_validate_json(reader.readline())
+
+    def preceding(self, model: type[R]) -> R | None:
+        """The record just before the shard, or None where it begins its file."""
+        size = PRECEDING_BYTES
+        with self.store.open(self.artifact, self.name) as reader:
+            while self.start:
+                begin = max(0, self.start - size)
+                reader.seek(begin)
+                lines = reader.read(self.start - begin).split(b"\n")  # the last one is empty: a line break ends it
+                if len(lines) > 2 or begin == 0:
+                    return model.model_validate_json(lines[-2])
+                size *= 2
+        return None
 
 
 def shards_of(store: Store, artifact: Artifact, name: str = RECORDS, size: int = SHARD_BYTES) -> Iterator[Shard]:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tasks.base.records import Chunk
+from tasks.base.shards import Shard
 from tasks.base.store import Artifact
 from tasks.mixture.rows import Part, Row
 from tasks.mixture.sampling import rank
@@ -54,8 +55,8 @@ class TableFacts:
     drawn: list[tuple[int, int, int, Sample]] = field(default_factory=list)
 
     def add(self, row: Row) -> None:
-        """Takes in the next row."""
-        start = 0
+        """Takes in a row; its id says where in the table it stands."""
+        number, start = int(row.id.removeprefix("row-")), 0
         for part in row.parts:
             facts = self.sources[part.source]
             facts["tokens"] += part.tokens
@@ -64,13 +65,26 @@ class TableFacts:
                 facts["parts"] += 1
                 facts["unique_tokens"] += part.tokens
                 self.documents[part.source].add(part.document_id)
-                sample = Sample(self.rows, start, part)
-                _keep(self.longest, (part.tokens, -self.rows, -start, sample))
-                _keep(self.drawn, (rank(0, part.id), self.rows, start, sample))
+                sample = Sample(number, start, part)
+                _keep(self.longest, (part.tokens, -number, -start, sample))
+                _keep(self.drawn, (rank(0, part.id), number, start, sample))
             start += part.tokens
         self.row_bins[bin_of(row.tokens, self.max_tokens)] += 1
         self.rows += 1
         self.tokens += row.tokens
+
+    def merge(self, other: TableFacts) -> None:
+        """Takes in what other rows of the same table said."""
+        self.rows += other.rows
+        self.tokens += other.tokens
+        self.row_bins = [ours + theirs for ours, theirs in zip(self.row_bins, other.row_bins, strict=True)]
+        for source, counts in other.sources.items():
+            self.sources[source].update(counts)
+        for source, documents in other.documents.items():
+            self.documents[source] |= documents
+        for ours, theirs in ((self.longest, other.longest), (self.drawn, other.drawn)):
+            for entry in theirs:
+                _keep(ours, entry)
 
 
 def _keep(heap: list[tuple[int, int, int, Sample]], entry: tuple[int, int, int, Sample]) -> None:
@@ -88,6 +102,28 @@ def chunk_histogram(chunks: Iterable[Chunk], max_tokens: int) -> dict[str, list[
     for chunk in chunks:
         bins.setdefault(chunk.kind, [0] * BINS)[bin_of(chunk.tokens, max_tokens)] += 1
     return dict(sorted(bins.items()))
+
+
+def table_shard(max_tokens: int, shard: Shard) -> TableFacts:
+    """What a shard of `rows.jsonl` says."""
+    facts = TableFacts(max_tokens)
+    for row in shard.read(Row):
+        facts.add(row)
+    return facts
+
+
+def chunk_shard(max_tokens: int, shard: Shard) -> dict[str, list[int]]:
+    """`chunk_histogram` of a shard of chunks."""
+    return chunk_histogram(shard.read(Chunk), max_tokens)
+
+
+def summed(histograms: Iterable[dict[str, list[int]]]) -> dict[str, list[int]]:
+    """One histogram of several, kind by kind."""
+    total: dict[str, list[int]] = {}
+    for bins in histograms:
+        for kind, values in bins.items():
+            total[kind] = [ours + theirs for ours, theirs in zip(total.get(kind, [0] * BINS), values, strict=True)]
+    return dict(sorted(total.items()))
 
 
 def reasons(artifact: Artifact) -> dict[str, int]:

@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from tasks.mixture.charts import bar, histogram
-from tasks.mixture.leak_guard import Hit
+from tasks.mixture.leak_search import Hit
 from tasks.mixture.samples import Shown
 
 TEMPLATE = Path(__file__).with_name("data_report.html.jinja")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
-from tasks.base.records import Chunk, Item
+from tasks.base.records import Item
 from tasks.base.runs import StepRun, read_verdicts
+from tasks.base.shards import mapped, shards_of
 from tasks.base.steps import step
 from tasks.base.store import Artifact
-from tasks.mixture.data_facts import TableFacts, chunk_histogram, summarise
+from tasks.mixture.data_facts import TableFacts, chunk_shard, summarise, summed, table_shard
 from tasks.mixture.data_page import render_markdown, render_page
-from tasks.mixture.leak_guard import HITS, Hit
+from tasks.mixture.leak_guard import HITS
+from tasks.mixture.leak_search import Hit
 from tasks.mixture.params import MixtureParams
-from tasks.mixture.rows import ROWS, Row
+from tasks.mixture.rows import ROWS
 from tasks.mixture.samples import read_samples
 from tasks.text.tokenizer import TextTokenizer
 
@@ -67,9 +70,9 @@ def data_report(
         epochs: of the training to come; null = not known.
     """
     facts = TableFacts(params.max_tokens)
-    for row in run.read(table, Row, ROWS):
-        facts.add(row)
-    bins = chunk_histogram(run.read(chunks, Chunk), params.max_tokens)
+    for part in mapped(partial(table_shard, params.max_tokens), shards_of(run.store, table, ROWS), params):
+        facts.merge(part)
+    bins = summed(mapped(partial(chunk_shard, params.max_tokens), shards_of(run.store, chunks), params))
     steps = [*corpus, chunks, table] + ([guarded] if guarded else [])
     summary = summarise(table, facts, bins, steps, epochs)
     summary["leaks"] = leak_facts(run, items, guarded) if items and guarded else None

@@ -9,58 +9,21 @@ nothing of a held-out document may be in the table unless the parameters say so,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from tasks.base.errors import LeakError
-from tasks.base.records import Chunk, Dialogue, Item, Record, Split
+from tasks.base.records import Item, Split
 from tasks.base.runs import StepRun
+from tasks.base.shards import mapped, shards_of
 from tasks.base.steps import step
 from tasks.base.store import Artifact
-from tasks.mixture.leaks import WORD, Match, QuestionIndex, fold, words
+from tasks.mixture.leak_search import HITS_PER_ITEM, Against, Hit, look_through_chunks, look_through_dialogues
 from tasks.mixture.params import HeldOut, LeakParams, LeakPolicy
-from tasks.mixture.rows import ROWS, Row
 
-VERSION = "2026.11.24"
+VERSION = "2026.11.24.1"
 
 HITS: Final = "hits.jsonl"
-HITS_PER_ITEM: Final = 3
-"""Training texts listed for an item; all are counted."""
-SEAM_CHARACTERS: Final = 2_000
-"""End of the chunk before that is read together with a chunk, so that a cut between question and answer hides nothing.
-"""
-BATCH_CHARACTERS: Final = 1_000_000
-"""Training text that is looked through together."""
-PROGRESS_TEXTS: Final = 1_000
-"""Training texts between two reports of progress."""
-CONTEXT_CHARACTERS: Final = 200
-"""Shown on either side of a passage."""
-
-
-class Hit(Record):
-    """A question and the training text that holds it."""
-
-    item_id: str
-    suite: str
-    part_id: str
-    """Chunk or dialogue of the training table."""
-    rule: str
-    score: float
-    question: str
-    answer: str
-    passage: str
-    """The training text around the question."""
-
-
-@dataclass(frozen=True)
-class TrainingText:
-    """A part of the table as text."""
-
-    part_id: str
-    text: str
-    prompts: str
-    """What the user says in it; empty for raw text."""
 
 
 class Sides:
@@ -88,92 +51,6 @@ class Sides:
         return self._split.get(document_id) is Split.TRAIN and document_id not in self._trained
 
 
-def trained_texts(
-    chunks: Iterable[Chunk], dialogues: Iterable[Dialogue], trained: set[str], policy: HeldOut, sides: Sides
-) -> Iterator[TrainingText]:
-    """The text of every chunk and dialogue that the table holds, once, while `sides` learns which documents those are.
-
-    Args:
-        chunks: all, sorted by id.
-        dialogues: all of the sources', and those of a replay stream.
-        trained: ids of what the table holds.
-        policy: what of held-out documents may be trained on.
-        sides: filled on the way.
-
-    Raises:
-        LeakError: see `Sides.note`.
-    """
-    before = None
-    for chunk in chunks:
-        is_trained = chunk.id in trained
-        sides.note(chunk.document_id, chunk.split, is_trained, policy is not HeldOut.NOTHING)
-        if is_trained:
-            seam = before.text[-SEAM_CHARACTERS:] if before and before.document_id == chunk.document_id else ""
-            yield TrainingText(chunk.id, chunk.header + seam + chunk.text, "")
-            before = chunk
-    for dialogue in dialogues:
-        is_trained = dialogue.id in trained
-        sides.note(dialogue.provenance.document_id, dialogue.split, is_trained, policy is HeldOut.ALL)
-        if is_trained:
-            text = "\n".join(message.content for message in dialogue.messages)
-            prompts = "\n".join(message.content for message in dialogue.messages if message.role == "user")
-            yield TrainingText(dialogue.id, text, prompts)
-
-
-def find_hits(items: Iterable[Item], texts: Iterable[TrainingText], params: LeakParams) -> Iterator[Hit]:
-    """Every leak; of one item in the order of the texts."""
-    by_rule: dict[bool, list[Item]] = {True: [], False: []}
-    for item in items:
-        by_rule[item.suite in params.leak_prompt_suites].append(item)
-    indexes = {
-        prompts_only: QuestionIndex(found, params.leak_overlap, params.leak_jaccard)
-        for prompts_only, found in by_rule.items()
-        if found
-    }
-    for batch in _batches(texts):
-        for prompts_only, index in indexes.items():
-            where = [text.prompts if prompts_only else text.text for text in batch]
-            for number, match in index.search([words(text) for text in where], need_answer=not prompts_only):
-                yield _hit(by_rule[prompts_only][match.item], batch[number].part_id, where[number], match)
-
-
-def _batches(texts: Iterable[TrainingText]) -> Iterator[list[TrainingText]]:
-    batch: list[TrainingText] = []
-    size = 0
-    for text in texts:
-        batch.append(text)
-        size += len(text.text)
-        if size >= BATCH_CHARACTERS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def _hit(item: Item, part_id: str, text: str, match: Match) -> Hit:
-    folded = fold(text)
-    shown = text if len(folded) == len(text) else folded
-    spans = [found.span() for found in WORD.finditer(folded)]
-    start, end = spans[match.start][0], spans[match.end - 1][1]
-    return Hit(
-        item_id=item.id,
-        suite=item.suite,
-        part_id=part_id,
-        rule=match.rule,
-        score=round(match.score, 4),
-        question=item.question,
-        answer=item.answers[0] if item.answers else "",
-        passage=shown[max(0, start - CONTEXT_CHARACTERS) : end + CONTEXT_CHARACTERS],
-    )
-
-
-def _watched(run: StepRun, texts: Iterable[TrainingText], total: int) -> Iterator[TrainingText]:
-    for number, text in enumerate(texts, 1):
-        if number % PROGRESS_TEXTS == 0 or number == total:
-            run.progress(number, total, "texts")
-        yield text
-
-
 @step("mixture/leak-guard", VERSION)
 def leak_guard(
     run: StepRun,
@@ -191,18 +68,25 @@ def leak_guard(
         LeakError: an item leaked and `leak_policy` is `fail`, or the split is broken.
     """
     asked = list(run.read(items, Item))
-    trained = {part.id for row in run.read(table, Row, ROWS) for part in row.parts}
-    talk = [run.read(artifact, Dialogue) for artifact in (dialogues, replay) if artifact]
     sides = Sides()
-    texts = trained_texts(
-        run.read(chunks, Chunk), (one for some in talk for one in some), trained, params.train_held_out, sides
-    )
     listed: dict[str, list[Hit]] = {}
     found: Counter[str] = Counter()
-    for hit in find_hits(asked, _watched(run, texts, len(trained)), params):
-        found[hit.item_id] += 1
-        if found[hit.item_id] <= HITS_PER_ITEM:
-            listed.setdefault(hit.item_id, []).append(hit)
+    against = Against(items, table, params)
+    total = sum(records.counts.get("records", 0) for records in (chunks, dialogues, replay) if records)
+    done = 0
+    for records, is_allowed, look in (
+        (chunks, params.train_held_out is not HeldOut.NOTHING, look_through_chunks),
+        (dialogues, params.train_held_out is HeldOut.ALL, look_through_dialogues),
+        (replay, params.train_held_out is HeldOut.ALL, look_through_dialogues),
+    ):
+        for looked in mapped(partial(look, against), shards_of(run.store, records) if records else (), params):
+            for document_id, split, is_trained in looked.documents:
+                sides.note(document_id, split, is_trained, is_allowed)
+            for hit in looked.hits:
+                listed.setdefault(hit.item_id, []).append(hit)
+            found.update(looked.found)
+            done += looked.records
+            run.progress(done, total, "texts")
     if listed and params.leak_policy is LeakPolicy.FAIL:
         first = next(iter(listed.values()))[0]
         raise LeakError(
@@ -221,6 +105,6 @@ def leak_guard(
             run.verdict(item.id, "not-trained", item.document_id)
         else:
             kept.append(item)
-    run.write((hit for _, hits in sorted(listed.items()) for hit in hits), HITS)
+    run.write((hit for _, hits in sorted(listed.items()) for hit in hits[:HITS_PER_ITEM]), HITS)
     run.write(kept)
     run.count("leaks", len(listed))

@@ -148,7 +148,7 @@ class LeakPolicy(StrEnum):
     """The run fails before anything is spent on training."""
 
 
-class LeakParams(HeldOutParams):
+class LeakParams(HeldOutParams, RunnerParams):
     """When an evaluation question counts as leaked."""
 
     leak_policy: LeakPolicy = LeakPolicy.DROP

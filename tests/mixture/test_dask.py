@@ -3,33 +3,51 @@ import json
 import pytest
 from prefect import flow
 
-from tasks.base.records import Split
+from tasks.base.records import Chunk, Split
+from tasks.base.runs import read_records
 from tasks.mixture.assemble import assemble
-from tasks.mixture.params import MixtureParams
-from tests.mixture.conftest import chunk, dialogue
+from tasks.mixture.data_report import data_report
+from tasks.mixture.leak_guard import leak_guard
+from tasks.mixture.params import LeakParams, MixtureParams
+from tests.mixture.conftest import chunk, dialogue, item
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_two_dask_workers_make_the_same_table(store, put, byte_model, prefect_harness, monkeypatch):
+def test_two_dask_workers_make_the_same_table_find_the_same_leaks_and_report_the_same(
+    store, put, byte_model, prefect_harness, monkeypatch
+):
     monkeypatch.setattr("tasks.base.shards.shards_of.__defaults__", ("records.jsonl", 20_000))
     sides = [Split.HELD_OUT if number % 9 == 0 else Split.TRAIN for number in range(300)]
     chunks = put(
         [chunk(f"o/r/file/{n:04d}", f"value {n}\n" * (n % 50 + 1), split=side) for n, side in enumerate(sides)]
     )
     pairs = put([dialogue(f"o/r/file/{n:04d}", f"What is {n}?", "A.", split=side) for n, side in enumerate(sides)])
+    leaked, answer = "Which of the many values in this store is the last one that anybody wrote down?", "The last one."
+    chunks = put([*read_records(store, chunks, Chunk), chunk("o/r/file/9999", f"{leaked} {answer}\n")])
+    asked = put(
+        [item("o/r/file/9999", leaked, answer), item("o/r/file/0001", "Who maintains the gateway?", "Team Blue")]
+    )
 
     @flow
     def both():
         made = []
         for runner in ("local", "dask"):
             params = MixtureParams(max_tokens=512, train_tokens=30_000, runner=runner)
-            made.append(assemble(store, chunks=chunks, dialogues=pairs, model=byte_model, params=params))
+            inputs = {"chunks": chunks, "dialogues": pairs}
+            table = assemble(store, **inputs, model=byte_model, params=params)
+            guarded = leak_guard(store, items=asked, table=table, **inputs, params=LeakParams(runner=runner))
+            about = {"items": asked, "guarded": guarded, "corpus": [pairs]}
+            report = data_report(store, table=table, chunks=chunks, model=byte_model, params=params, **about)
+            made.append([table, guarded, report])
             for manifest in store.local("steps", "mixture").rglob("manifest.json"):
                 manifest.unlink()
         return made
 
     here, there = both()
-    assert json.dumps(here.model_dump()) == json.dumps(there.model_dump())
-    assert there.counts["held_out"] == 2 * sides.count(Split.HELD_OUT)
-    assert there.counts["verdict:not-sampled"] > 0
+    assert [json.dumps(made.model_dump()) for made in here] == [json.dumps(made.model_dump()) for made in there]
+    table, guarded, report = there
+    assert table.counts["held_out"] == 2 * sides.count(Split.HELD_OUT)
+    assert table.counts["verdict:not-sampled"] > 0
+    assert guarded.counts["leaks"] == guarded.counts["verdict:leak-exact"] == 1
+    assert report.counts["rows"] == table.counts["records"]

@@ -4,7 +4,8 @@ from tasks.base.errors import LeakError
 from tasks.base.records import Item, Kind, Split
 from tasks.base.runs import read_records, read_verdicts
 from tasks.mixture.assemble import assemble
-from tasks.mixture.leak_guard import HITS, Hit, leak_guard
+from tasks.mixture.leak_guard import HITS, leak_guard
+from tasks.mixture.leak_search import Hit
 from tasks.mixture.params import HeldOut, LeakParams, LeakPolicy, MixtureParams
 from tests.mixture.conftest import chunk, dialogue, item
 
@@ -153,3 +154,14 @@ def test_leak_fails_the_run_when_asked(store, put, model):
     page = chunk("o/r/wiki/A", f"{QUESTION} {ANSWER}")
     with pytest.raises(LeakError, match="1 of 1 evaluation items"):
         guard(store, put, model, [item("o/r/wiki/A", QUESTION, ANSWER)], [page], leak_policy=LeakPolicy.FAIL)
+
+
+def test_cut_between_question_and_answer_hides_nothing_where_a_shard_begins(store, put, model, monkeypatch):
+    pieces = [f"{PAGE * 4000}\nQ: {QUESTION}\n", f"A: {ANSWER}\n"]
+    page = [chunk("o/r/wiki/A", text, index, last=index == 1, kind=Kind.WIKI) for index, text in enumerate(pieces)]
+    asked = [item("o/r/wiki/A", QUESTION, ANSWER)]
+    whole = guard(store, put, model, asked, page)
+    monkeypatch.setattr("tasks.base.shards.shards_of.__defaults__", ("records.jsonl", 100))
+    apart = guard(store, put, model, asked, page, leak_jaccard=0.71)
+    assert whole.counts["leaks"] == apart.counts["leaks"] == 1
+    assert [hit.part_id for hit in read_records(store, apart, Hit, HITS)] == ["o/r/wiki/A#00001"]
