@@ -8,6 +8,7 @@ from tasks.base.runs import read_records
 from tasks.mixture.assemble import assemble
 from tasks.mixture.data_report import data_report
 from tasks.mixture.leak_guard import leak_guard
+from tasks.mixture.leak_search import HITS_PER_ITEM
 from tasks.mixture.params import LeakParams, MixtureParams
 from tests.mixture.conftest import chunk, dialogue, item
 
@@ -24,9 +25,10 @@ def test_two_dask_workers_make_the_same_table_find_the_same_leaks_and_report_the
     )
     pairs = put([dialogue(f"o/r/file/{n:04d}", f"What is {n}?", "A.", split=side) for n, side in enumerate(sides)])
     leaked, answer = "Which of the many values in this store is the last one that anybody wrote down?", "The last one."
-    chunks = put([*read_records(store, chunks, Chunk), chunk("o/r/file/9999", f"{leaked} {answer}\n")])
+    copies = [chunk(f"o/r/file/99{n:02d}", f"{leaked} {answer}\n") for n in range(30)]
+    chunks = put([*read_records(store, chunks, Chunk), *copies])
     asked = put(
-        [item("o/r/file/9999", leaked, answer), item("o/r/file/0001", "Who maintains the gateway?", "Team Blue")]
+        [item("o/r/file/9900", leaked, answer), item("o/r/file/0001", "Who maintains the gateway?", "Team Blue")]
     )
 
     @flow
@@ -49,5 +51,5 @@ def test_two_dask_workers_make_the_same_table_find_the_same_leaks_and_report_the
     table, guarded, report = there
     assert table.counts["held_out"] == 2 * sides.count(Split.HELD_OUT)
     assert table.counts["verdict:not-sampled"] > 0
-    assert guarded.counts["leaks"] == guarded.counts["verdict:leak-exact"] == 1
+    assert (guarded.counts["leaks"], guarded.counts["hits"]) == (1, HITS_PER_ITEM)
     assert report.counts["rows"] == table.counts["records"]

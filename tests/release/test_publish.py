@@ -91,6 +91,13 @@ def test_model_card_of_a_run_matches_the_golden_file() -> None:
     assert model_card(FACTS, read_measures(SUMMARY), card) == (GOLDEN / "README.md").read_text("utf-8")
 
 
+@pytest.mark.parametrize(("policy", "said"), [("nothing", 0), ("raw", 1), ("all", 1)])
+def test_model_card_says_when_held_out_documents_were_trained_on(policy: str, said: int) -> None:
+    facts = FACTS.model_copy(update={"params": {"dataset": {"train_held_out": policy}}})
+    card = CardInput(revision="snapshot/2023-12-31-0a1b2c3d", repo_id=None, rank=4, tokens=16000, lineage={})
+    assert model_card(facts, read_measures(SUMMARY), card).count("scores on them are no proof") == said
+
+
 def test_model_card_metadata_is_what_the_hub_reads() -> None:
     from huggingface_hub import ModelCard
 
