@@ -206,7 +206,7 @@ def test_without_prefect_a_step_makes_the_artifact_that_a_flow_then_finds(prefec
         few = cut(store, source=some, params=params)
         assert cut(store, source=some, params=params) == few
     assert RAN == ["room/numbers", "room/cut"]
-    assert _run(store, params=params)[:2] == [("room/numbers", "Cached"), ("room/cut", "Cached")]
+    assert _run(store, params=params)[:2] == [("numbers", "Cached"), ("cut", "Cached")]
 
 
 @step("room/pruned", "1")
