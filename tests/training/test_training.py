@@ -56,16 +56,7 @@ def test_training_not_finite_stops_with_one_clear_line(scenarios: dict[str, Any]
     assert error.startswith("TrainingError: the ")
     assert "is not finite at step" in error
     assert "lower training.learning_rate" in error
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_training_diverging_stops_early_and_names_the_last_good_checkpoint(
-    scenarios: dict[str, Any], backend: str
-) -> None:
-    error = scenarios[backend]["diverging"]["error"]
-
-    assert error.startswith("TrainingError: the loss diverges at step ")
-    assert "; the last good checkpoint is step-" in error or "; no good checkpoint is there yet" in error
+    assert error.endswith("; no good checkpoint is there yet")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
