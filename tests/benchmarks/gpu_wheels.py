@@ -34,6 +34,7 @@ PACKAGES = [
     "torchao==0.18.0",
     "trl==1.15.0",
     "typeguard==4.6.0",
+    "typing-inspection==0.4.5",
     "tyro==1.0.17",
     "universal-pathlib==0.3.10",
     "unsloth-zoo==2026.10.9",

@@ -14,6 +14,8 @@ import numpy as np
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 PEAK_BF16_FLOPS = 989e12
 """NVIDIA's figure for the H100 SXM without sparsity; MFU is taken of it whatever the precision."""
+MOST_FLOPS = 2 * PEAK_BF16_FLOPS
+"""In 8 bits; a figure above it is a mistake of the clock."""
 DOCUMENT_TOKENS = (
     8, 72, 116, 155, 194, 225, 264, 309, 354, 411, 465, 529, 616, 703, 812, 933, 1207, 1526, 2029, 2816, 8192,
 )  # fmt: skip
