@@ -24,7 +24,7 @@ setup-unsloth: $(READY_UNSLOTH)
 # The file is the whole set: nothing is resolved, because unsloth's own requirements cannot be met on a CPU.
 $(READY_UNSLOTH): constraints-unsloth.txt
 	$(PYTHON) -m venv $(UNSLOTH)
-	$(UNSLOTH)/bin/pip install --quiet --disable-pip-version-check --no-deps -r constraints-unsloth.txt
+	$(UNSLOTH)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-compile -r constraints-unsloth.txt
 	@touch $@
 
 setup-vllm: $(READY_VLLM)

@@ -127,6 +127,8 @@ def fit(
 
     on_cpu, dtype = not torch.cuda.is_available(), base_dtype(params.precision)
     order = row_order(len(table), params.epochs, params.seed)
+    # as the planner counts; a split base and a CPU have no 8-bit moments
+    eight_bit = not (on_cpu or params.shard_base) and importlib.util.find_spec("bitsandbytes") is not None
     config = SFTConfig(
         output_dir=str(checkpoints.root),
         per_device_train_batch_size=1,
@@ -143,7 +145,7 @@ def fit(
         fp16=not on_cpu and dtype == torch.float16,
         use_cpu=on_cpu,
         gradient_checkpointing=start.recompute,
-        optim="adamw_torch_fused",
+        optim="adamw_8bit" if eight_bit else "adamw_torch_fused",
         logging_steps=1,
         save_strategy="no",
         report_to="none",

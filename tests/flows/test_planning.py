@@ -92,7 +92,8 @@ def test_plan_of_an_api_sends_nothing_and_prices_every_method(
 
 
 def test_plan_of_a_model_on_the_hub_fetches_no_weights_and_counts_offline(params: RetrainParams):
-    made = planned(changed(params, training={"base_model": "mistralai/Mistral-7B-Instruct-v0.2"}), "a100-40", None)
+    mistral = {"base_model": "mistralai/Mistral-7B-Instruct-v0.2", "backend": "auto"}
+    made = planned(changed(params, training=mistral), "a100-40", None)
 
     assert made.corpus.tokenizer == "o200k_base"
     assert not made.table.exact
