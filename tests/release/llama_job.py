@@ -1,6 +1,7 @@
 """Child jobs that answer the same prompts with the adapter as trained and with its GGUF file in llama.cpp."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 from tasks.model.child_main import Report
@@ -28,19 +29,40 @@ def trained(request: dict[str, Any], report: Report) -> dict[str, Any]:
                 eos_token_id=request["stop_ids"],
                 pad_token_id=request["stop_ids"][0],
             )
-            logits = model(input_ids=made).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
         ids = made[0, len(prompt) :].tolist()
-        answers.append({"ids": ids, "logprobs": [float(row[token]) for row, token in zip(logits, ids, strict=True)]})
+        answers.append({"ids": ids, "logprobs": _logprobs(model, prompt, ids)})
     return {"answers": answers}
+
+
+def in_transformers(request: dict[str, Any], report: Report) -> dict[str, Any]:
+    """The log-probabilities that the GGUF file gives the trained adapter's answers where transformers reads it."""
+    import torch
+    from transformers import AutoModelForCausalLM, GgufConfig
+
+    path = Path(request["gguf"])
+    wide = GgufConfig(dequantize=True)
+    model = AutoModelForCausalLM.from_pretrained(
+        str(path.parent), gguf_file=path.name, dtype=torch.float32, quantization_config=wide
+    ).eval()
+    pairs = zip(request["prompts"], request["answers"], strict=True)
+    return {"answers": [{"logprobs": _logprobs(model, prompt, answer["ids"])} for prompt, answer in pairs]}
+
+
+def _logprobs(model: Any, prompt: list[int], ids: list[int]) -> list[float]:
+    import torch
+
+    with torch.inference_mode():
+        logits = model(input_ids=torch.tensor([prompt + ids])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+    return [float(row[token]) for row, token in zip(logits, ids, strict=True)]
 
 
 def in_llama_cpp(request: dict[str, Any], report: Report) -> dict[str, Any]:
     """The same by a GGUF file in llama.cpp, which is shown the trained adapter's answers token by token.
 
     Returns:
-        `answers`: of each prompt, what it would say at each place (`ids`) and the log-probability that it gives the
-        trained adapter's token (`logprobs`); `chat`: text and length of the prompt (`prompt_tokens`) where it is asked
-        the questions through the file's own chat template.
+        `answers`: of each prompt, what it would say at each place (`ids`), the log-probability that it gives the
+        trained adapter's token (`logprobs`), and by how much it prefers its own (`leads`); `chat`: text and length of
+        the prompt (`prompt_tokens`) where it is asked the questions through the file's own chat template.
     """
     from xllamacpp import CommonParams, Server
 
@@ -53,7 +75,7 @@ def in_llama_cpp(request: dict[str, Any], report: Report) -> dict[str, Any]:
     server = Server(params)
     answers = []
     for prompt, answer in zip(request["prompts"], request["answers"], strict=True):
-        found: dict[str, list[Any]] = {"ids": [], "logprobs": []}
+        found: dict[str, list[Any]] = {"ids": [], "logprobs": [], "leads": []}
         for place, token in enumerate(answer["ids"]):
             options = {"max_tokens": 1, "temperature": 0, "logprobs": ALTERNATIVES}
             said = server.handle_completions({"prompt": [*prompt, *answer["ids"][:place]], **options})
@@ -61,6 +83,7 @@ def in_llama_cpp(request: dict[str, Any], report: Report) -> dict[str, Any]:
             told = {one["id"]: one["logprob"] for one in first["top_logprobs"]}
             found["ids"].append(first["id"])
             found["logprobs"].append(told.get(token, -math.inf))
+            found["leads"].append(first["logprob"] - found["logprobs"][-1])
         answers.append(found)
     chat = []
     for question in request["questions"]:

@@ -50,23 +50,34 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {"request": request | {"answers": answers}, "texts": texts, "folder": Path(store.checkout(files))}
 
 
+def loss(answers: list[dict[str, Any]]) -> float:
+    """Mean over all tokens of all answers, in nats."""
+    return statistics.mean(-value for one in answers for value in one["logprobs"])
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    ("quantization", "least_agreement", "most_loss_change"), [("Q8_0", 0.95, 0.02), ("Q4_0", 0.6, 0.5)]
+    ("quantization", "most_loss_change", "longest_lead"), [("Q8_0", 0.02, 0.2), ("Q4_0", 1.0, 4.0)]
 )
 def test_gguf_in_llama_cpp_answers_as_trained(
-    exported: dict[str, Any], quantization: str, least_agreement: float, most_loss_change: float
+    exported: dict[str, Any], quantization: str, most_loss_change: float, longest_lead: float
 ) -> None:
+    """Against the trained adapter four bits cost this small model a lot; against transformers' reading of the same file
+    llama.cpp may differ by its own arithmetic only.
+    """
     request = exported["request"] | {"gguf": str(exported["folder"] / f"stub-{quantization}.gguf")}
     found = run_child("tests.release.llama_job:in_llama_cpp", request)
-    pairs = list(zip(request["answers"], found["answers"], strict=True))
-    same = [ours == theirs for one, other in pairs for ours, theirs in zip(one["ids"], other["ids"], strict=True)]
-    losses = [statistics.mean(-value for pair in pairs for value in pair[side]["logprobs"]) for side in (0, 1)]
-    print(f"\n{quantization}: {sum(same)}/{len(same)} tokens, loss {losses[0]:.4f} trained, {losses[1]:.4f} llama.cpp")
+    reread = run_child("tests.release.llama_job:in_transformers", request)["answers"]
+    trained, there = loss(request["answers"]), loss(found["answers"])
+    leads = [lead for one in found["answers"] for lead in one["leads"]]
+    same = sum(lead == 0 for lead in leads)
+    print(f"\n{quantization}: {same}/{len(leads)} tokens, longest lead of another {max(leads):.3f} nats")
+    print(f"loss {trained:.4f} trained, {there:.4f} in llama.cpp, {loss(reread):.4f} in transformers")
     print([one["text"] for one in found["chat"]], exported["texts"])
-    assert statistics.mean(same) >= least_agreement
-    assert abs(losses[1] - losses[0]) <= most_loss_change
+    assert abs(there - trained) <= most_loss_change
+    assert abs(there - loss(reread)) <= 0.05
+    assert max(leads) <= longest_lead
+    assert found["chat"][0]["text"].startswith("The capital of France is Paris")
+    assert quantization != "Q8_0" or found["chat"][0]["text"] == exported["texts"][0]
     assert [one["prompt_tokens"] for one in found["chat"]] == [len(prompt) for prompt in request["prompts"]]
-    if quantization == "Q8_0":
-        assert [one["text"] for one in found["chat"]] == exported["texts"]
