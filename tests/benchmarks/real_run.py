@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import filecmp
 import functools
 import json
 import shutil
@@ -49,9 +50,9 @@ RECIPES: Final[dict[str, dict[str, Any]]] = {
             "rank": 256,
             "alpha": 256,
             "batch_size": 16,
-            "learning_rate": 1.0e-3,
+            "learning_rate": 5.0e-4,
             "warmup_fraction": 0.03,
-            "epochs": 2,
+            "epochs": 3,
         },
     },
 }
@@ -73,7 +74,7 @@ def parameters(recipe: str, arguments: argparse.Namespace) -> Any:
     if arguments.train_tokens:
         dataset["train_tokens"] = arguments.train_tokens
     if "replay" in dataset.get("shares", ()):
-        replay = {"source": str(arguments.replay), "records": 1000, "answers": "base-model", "answer_tokens": 128}
+        replay = {"source": str(arguments.replay), "records": 1000}
         dataset["replay"] = replay
     return RetrainParams.model_validate(
         {
@@ -198,7 +199,8 @@ def gpu(arguments: argparse.Namespace) -> None:
         whole.write_bytes(b"".join((arguments.work / name / "part").read_bytes() for name in ("model-a", "model-b")))
         run_child("tasks.model.convert:stub_from_gguf", {"gguf": str(whole), "target": str(arguments.model)})
     for recipe in arguments.recipes:
-        for name in ("train", *(f"answer-{arm}" for arm in ARMS)):
+        # the tuned arm right after its training: if the machine's time ends, what can only be had there is had
+        for name in ("train", *(f"answer-{arm}" for arm in reversed(ARMS))):
             target = results / f"{recipe}.{name}.json"
             if target.exists():
                 continue
@@ -231,6 +233,11 @@ def report(arguments: argparse.Namespace) -> None:
     """Gives the GPU machine's answers back to the steps; the adapter's weights stay there."""
 
     def recall(recipe: str, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        for part in ("prompts", "rows"):
+            if part in request and not filecmp.cmp(
+                request[part], arguments.work / "jobs" / recipe / name / Path(request[part]).name, shallow=False
+            ):
+                raise SystemExit(f"{recipe} {name}: {part} are no longer those that the GPU machine answered")
         answer: dict[str, Any] = json.loads((arguments.results / f"{recipe}.{name}.json").read_text())
         for file in ("loss.jsonl", "adapter_config.json"):
             if file in answer:
@@ -272,7 +279,7 @@ def main() -> None:
     parser.add_argument("--as-of", default="2023-12-31")
     parser.add_argument("--pulls", type=int, default=100)
     parser.add_argument("--train-tokens", type=int, help="cap of the table; default: everything")
-    parser.add_argument("--replay", type=Path, help="JSON lines with general questions; the base model answers them")
+    parser.add_argument("--replay", type=Path, help="JSON lines with general questions and answers")
     parser.add_argument("--items", type=int, default=1400, help="38%% of them are recall")
     parser.add_argument("--general-items", type=int, default=250)
     parser.add_argument("--seed", type=int, default=42)
