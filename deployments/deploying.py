@@ -25,6 +25,7 @@ IN_TURN: Final = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyL
 OTHERS: Final = (
     "flows.build_dataset.build_dataset",
     "flows.evaluate_adapter.evaluate_adapter",
+    "flows.publish_release.publish_release",
     "flows.search_hyperparameters.search_hyperparameters",
 )
 """Flows over the same parameters, deployed once each with the dry run's preset in the form."""

@@ -106,11 +106,12 @@ def _report(run: UPath) -> RunReport | None:
 def _entries(run: UPath, topic: str) -> list[dict[str, Any]]:
     folder = run / topic
     paths = [path.path for path in folder.iterdir()] if folder.exists() else []
-    return [json.loads(content) for content in run.fs.cat(paths).values()] if paths else []
+    found = [json.loads(content) for content in run.fs.cat(paths).values()] if paths else []
+    return [entry for entry in found if "at" not in entry]  # of a training on its way, what it has cost so far
 
 
 def _usd(entries: list[dict[str, Any]]) -> float:
-    """Sum of what is known; a model without a price has none, and a training's figures on the way have none."""
+    """Sum of what is known; a model without a price has none."""
     return float(sum(entry.get("usd") or 0.0 for entry in entries))
 
 

@@ -26,7 +26,7 @@ def leave_run(
 
 
 def test_months_add_up_runs_and_do_not_count_training_on_a_rented_machine_twice(store: Store):
-    api = [("spend", {"usd": 0.5}), ("spend", {"usd": None}), ("training", {"at": 1, "loss": 2.0})]
+    api = [("spend", {"usd": 0.5}), ("spend", {"usd": None}), ("training", {"at": 1, "loss": 2.0, "usd": 1.0})]
     leave_run(store, "a", "2024-01-01T03:00:00Z", "/r/one", *api, ("training", {"usd": 2.0}))
     launched = "2024-01-01T03:11:00+00:00"
     rented = [("rental", {"usd": 1.5, "launched": launched}), ("rental", {"usd": 0.25, "launched": launched})]
