@@ -28,6 +28,7 @@ VERSION = "2026.11.24"
 logger = logging.getLogger(__name__)
 
 JOB: Final = "tasks.training.job:run"
+GONE: Final = "has vanished during training; bring it back and run again"
 LEDGER_ENTRIES: Final = 100
 """About so many entries of a run go to the ledger; every step is in loss.jsonl."""
 
@@ -95,7 +96,8 @@ def train_in_child(run: StepRun, table: Artifact, model: Artifact, params: Train
 
 @contextmanager
 def _store_stays(store: Store) -> Iterator[None]:
-    """Whatever goes wrong once a local store is gone goes wrong because of that.
+    """Whatever goes wrong once a local store is gone goes wrong because of that; folders that the child made anew in
+    its place are no store either.
 
     Raises:
         StoreError: the store's folder has vanished.
@@ -103,6 +105,12 @@ def _store_stays(store: Store) -> Iterator[None]:
     try:
         yield
     except (ChildError, OSError) as error:
-        if store.is_local and not (store.root / "cas").exists():
-            raise StoreError(f"store: {store.uri} has vanished during training; bring it back and run again") from error
+        if _is_gone(store):
+            raise StoreError(f"store: {store.uri} {GONE}") from error
         raise
+    if _is_gone(store):
+        raise StoreError(f"store: {store.uri} {GONE}")
+
+
+def _is_gone(store: Store) -> bool:
+    return store.is_local and not (store.root / "cas").exists()
