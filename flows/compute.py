@@ -23,7 +23,7 @@ from prefect.states import Cancelling
 
 from flows.gpu_slot import gpu_slot
 from flows.train_adapter import Questions
-from flows.trials import Trials, run_trials
+from flows.trials import Trials, is_tried, run_trials
 from tasks.base.errors import InputError, StoreError, TrainingError
 from tasks.base.steps import Step
 from tasks.base.store import Artifact, Store
@@ -96,6 +96,7 @@ def made_before(pool: str, work: Work) -> GpuSteps:
 
 def trials_placed(pool: str, store: Store, work: Trials) -> tuple[list[Tried], Tried]:
     """A search's trials and the winner; on a pool one run makes all of them, and this process finds them in the store.
+    A search that is over starts no run.
 
     Raises:
         InputError: the pool has no deployment of `search-trials`, or cannot read the store.
@@ -103,8 +104,10 @@ def trials_placed(pool: str, store: Store, work: Trials) -> tuple[list[Tried], T
     """
     if pool == INLINE:
         return run_trials(store, work)
-    parameters = {"store": _address(store), "trials": work.model_dump(mode="json")}
-    run_deployed(f"search-trials/{pool}", store, parameters, work.search, f"{work.name}/{work.search.trials}")
+    if not is_tried(store, work):
+        parameters = {"store": _address(store), "trials": work.model_dump(mode="json")}
+        key = f"{work.name}/{work.search.trials}"
+        run_deployed(f"search-trials/{pool}", store, parameters, work.search, key, lambda: is_tried(store, work))
 
     def refuse(step_key: str, arguments: dict[str, Any], is_made: Callable[[], bool]) -> None:
         raise StoreError(f"the search on pool {pool} is done, but {store.uri} lacks one of its trials")

@@ -27,7 +27,8 @@ from tasks.mixture.replay_answers import replay_answers, replay_stream
 from tasks.model.base_model import base_model
 from tasks.model.params import STUB
 from tasks.synthesis.dialogues import dialogues
-from tasks.synthesis.plan import Spending, estimate, spending, tokens_by_method
+from tasks.synthesis.feedback import feedback
+from tasks.synthesis.plan import Spending, estimate, spending, tokens_by_method, tokens_of_votes
 from tasks.synthesis.prices import O200K, count_all
 from tasks.training.forecast import Forecast, forecast
 from tasks.training.planner import Card
@@ -68,19 +69,23 @@ def plan_run(
             "documents": documents, "params": params.synthesis, "corrections": resolved.corrections,
         }  # fmt: skip
         pairs = dialogues(store, **made) if not asking or is_made(store, dialogues, **made) else None
+        voted = feedback(store, dialogues=pairs, params=resolved.feedback) if pairs and resolved.feedback else pairs
         if model is None:
             raw = measure(store, documents, count_all, params.dataset)
         else:
             chunks = chunk(store, documents=documents, model=model, params=params.dataset)
             raw = {name: tokens for name, tokens in chunks.counts.items() if name.count(":") == 2}
-        if model is not None and pairs is not None and replay_is_at_hand(store, params, model):
+        if model is not None and voted is not None and replay_is_at_hand(store, params, model):
             stream = replay_stream(store, model=model, params=params.dataset)
-            sources: dict[str, Any] = {"chunks": chunks, "dialogues": pairs, "model": model, "replay": stream}
+            sources: dict[str, Any] = {"chunks": chunks, "dialogues": voted, "model": model, "replay": stream}
             lighter = weights(params, cleaned)
             table = figures(store, assemble(store, **sources, params=params.dataset, weights=lighter))
         else:
             held_out = params.dataset.train_held_out is HeldOut.ALL
-            told = tokens_by_method(store, pairs, held_out) if pairs else estimated.dialogue_tokens if estimated else {}
+            if voted is not None:
+                told = tokens_by_method(store, voted, held_out)
+            else:
+                told = (estimated.dialogue_tokens if estimated else {}) | tokens_of_votes(resolved.feedback)
             table = expected(raw, told, params.dataset)
     shape = shape_of(store.checkout(model) if model else params.training.base_model, params.training.revision)
     training = forecast(shape, params.training, table.tokens, table.rows, table.longest_row, card, usd_per_hour)

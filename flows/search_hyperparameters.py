@@ -54,7 +54,8 @@ def search(store: Store, params: RetrainParams, resolved: Resolved, page: RunRep
     """The parameters of the winner's retraining: its recipe, on all data. Notes the search in the run's report."""
     apart = params.dataset.model_copy(update={"train_held_out": HeldOut.NOTHING})
     params = params.model_copy(update={"dataset": apart})
-    data = build_dataset(store, params, harvest(store, params, resolved))
+    harvested = harvest(store, params, resolved)
+    data = build_dataset(store, params, harvested, resolved.corrections, resolved.feedback)
     held_out = held_out_rows(
         store, chunks=data.chunks, dialogues=data.dialogues, model=data.model, params=params.evaluation
     )

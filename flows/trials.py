@@ -14,14 +14,15 @@ from flows.resolve import scheduled_start
 from flows.train_adapter import Questions, answers, on_this_machine
 from flows.watching import watched_in_prefect
 from tasks.base.ledger import ledger
+from tasks.base.modes import explaining
 from tasks.base.params import Params
 from tasks.base.runs import read_json
 from tasks.base.steps import Step
 from tasks.base.store import Artifact, Store
 from tasks.evaluation.report import report
 from tasks.training.params import Objective, SearchParams, TrainingParams
-from tasks.training.search import Measured, Tried, study_name
-from tasks.training.study_file import study
+from tasks.training.search import Measured, Tried, recipe, study_name
+from tasks.training.study_file import study, tried_in_full
 from tasks.training.trial import looked, loss_lines, trial
 
 
@@ -68,28 +69,48 @@ def search_trials(store: str, trials: Trials) -> State[Any]:
 def run_trials(store: Store, work: Trials, by: Step[Any] = trial) -> tuple[list[Tried], Tried]:
     """Every trial, and the winner; `by` is the trial's step, placed where it is to be done."""
 
-    def measured(recipe: TrainingParams) -> Measured:
-        adapter = by(
-            store,
-            table=work.table,
-            held_out=work.held_out,
-            model=work.model,
-            params=on_this_machine(recipe),
-            looks=work.search.looks,
-        )
+    def measured(settings: TrainingParams) -> Measured:
+        adapter = _adapter(store, work, settings, by)
         looks = looked(loss_lines(store, adapter))
-        return Measured(_objective(store, work, adapter, looks), looks, adapter)
+        scores = _scores(store, work, adapter)
+        if scores is None:
+            return Measured(looks[-1], looks, adapter)
+        recall = read_json(store, scores, "summary.json")["arms"]["tuned"]["recall"]["estimate"]
+        return Measured(float(recall), looks, adapter)
 
     with study(store, work.search, work.training, work.name) as (searched, after):
         searched.run(measured, on_this_machine(work.training).usd_per_hour, after)
         return searched.tried(), searched.winner()
 
 
-def _objective(store: Store, work: Trials, adapter: Artifact, looks: list[float]) -> float:
+def is_tried(store: Store, work: Trials) -> bool:
+    """Whether every trial has ended and the store has all that the complete ones made, so that no machine is needed."""
+    tried = tried_in_full(store, work.search, work.training, work.name)
+    if tried is None:
+        return False
+    with explaining() as found:
+        for one in tried:
+            if one.state == "complete":
+                _scores(store, work, _adapter(store, work, recipe(work.training, one.settings), trial))
+    return all(step.hit for step in found)
+
+
+def _adapter(store: Store, work: Trials, settings: TrainingParams, by: Step[Any]) -> Artifact:
+    return by(
+        store,
+        table=work.table,
+        held_out=work.held_out,
+        model=work.model,
+        params=on_this_machine(settings),
+        looks=work.search.looks,
+    )
+
+
+def _scores(store: Store, work: Trials, adapter: Artifact) -> Artifact | None:
+    """The report of a trial's answers; None unless recall is the objective."""
     if work.search.objective is Objective.HELD_OUT_LOSS:
-        return looks[-1]
+        return None
     assert work.questions is not None
     made = answers(store, work.questions, work.model, adapter)
     asked = work.questions
-    scores = report(store, items=asked.items, answers=made, adapter=adapter, table=work.table, params=asked.evaluation)
-    return float(read_json(store, scores, "summary.json")["arms"]["tuned"]["recall"]["estimate"])
+    return report(store, items=asked.items, answers=made, adapter=adapter, table=work.table, params=asked.evaluation)

@@ -36,17 +36,22 @@ def markdown(summary: Mapping[str, Any], costs: Mapping[str, float]) -> str:
     if costs.get("seconds"):
         lines.append(f"Training and answering took {costs['seconds']:,.0f} seconds of torch.")
     if costs.get("usd"):
-        lines.append(f"Spent: ${costs['usd']:,.2f}{_per_point(summary, costs['usd'])}.")
+        lines.append(f"Spent by this run: ${costs['usd']:,.2f}{_per_point(summary, costs['usd'])}.")
     return "\n".join(lines) + "\n"
 
 
 def run_costs(book: Ledger) -> dict[str, float]:
-    """`seconds` of training and answering and `usd` of everything, from the ledger of the run so far."""
+    """`seconds` of training and answering and `usd` of everything, from the ledger of the run so far.
+
+    A training on its way has entries (with `at`) of what it has cost until then; the one of its end has the whole.
+    """
     seconds = usd = 0.0
     folder = book.store.root / "ledger" / book.report.run
     for topic in sorted(entry for entry in folder.iterdir() if entry.is_dir()) if folder.exists() else ():
         for path in topic.iterdir():
             entry = json.loads(path.read_text("utf-8"))
+            if "at" in entry:
+                continue
             usd += entry.get("usd") or 0
             spent = entry.get("seconds") or 0
             seconds += sum(spent.values()) if isinstance(spent, dict) else spent

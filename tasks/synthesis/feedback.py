@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import merge
 from operator import attrgetter
 from typing import Annotated, Final
@@ -71,22 +71,36 @@ def feedback(run: StepRun, dialogues: Artifact, params: FeedbackParams) -> None:
     Raises:
         InputError: a line is not a vote, or somebody voted while the run was under way.
     """
+    votes = {dialogue.id: dialogue for dialogue in trained_votes(params, run.verdict)}
+    run.count("votes_trained", len(votes))
+    ordered = sorted(votes.values(), key=attrgetter("id"))
+    run.write(merge(run.read(dialogues, Dialogue), ordered, key=attrgetter("id")))
+
+
+def trained_votes(params: FeedbackParams, note: Callable[[str, str, str], None]) -> Iterator[Dialogue]:
+    """The dialogues of the votes that can be trained on, each once, in the order of the files.
+
+    Args:
+        params: the folder, as it was found.
+        note: is told place, reason and detail of every vote that is left out.
+
+    Raises:
+        InputError: a line is not a vote, or somebody has voted since the folder was found.
+    """
     texts = _texts(params.path)
     if _sha256(texts) != params.sha256:
         raise InputError(f"synthesis.feedback: {params.path} changed while the run was under way; run again")
-    kept: dict[str, Dialogue] = {}
+    known: set[str] = set()
     for name, text in texts.items():
         for where, vote in read_votes(params.path, name, text):
             found = trainable(vote, liked=name == LIKED)
             if isinstance(found, Verdict):
-                run.verdict(where, found.reason, found.detail)
-            elif found.id in kept:
-                run.verdict(where, "duplicate", found.id)
+                note(where, found.reason, found.detail)
+            elif found.id in known:
+                note(where, "duplicate", found.id)
             else:
-                kept[found.id] = found
-    run.count("votes_trained", len(kept))
-    ordered = sorted(kept.values(), key=attrgetter("id"))
-    run.write(merge(run.read(dialogues, Dialogue), ordered, key=attrgetter("id")))
+                known.add(found.id)
+                yield found
 
 
 def read_votes(path: str, name: str, text: str) -> Iterator[tuple[str, Vote]]:

@@ -15,6 +15,7 @@ from tasks.base.store import Artifact, Store
 from tasks.synthesis.calls import Call, Usage
 from tasks.synthesis.curation import Curated
 from tasks.synthesis.dialogues import METHODS
+from tasks.synthesis.feedback import METHOD, FeedbackParams, trained_votes
 from tasks.synthesis.index import FILES, Index
 from tasks.synthesis.methods import Method, Subject, asks
 from tasks.synthesis.params import SynthesisParams
@@ -157,6 +158,18 @@ def tokens_by_method(store: Store, pairs: Artifact, held_out: bool) -> dict[str,
         if held_out or dialogue.split is Split.TRAIN:
             found[dialogue.method] += sum(count_tokens(message.content) for message in dialogue.messages)
     return dict(sorted(found.items()))
+
+
+def tokens_of_votes(votes: FeedbackParams | None) -> dict[str, int]:
+    """Tokens (o200k) of the chat's votes that can be trained on, as `tokens_by_method` would count them; empty if none.
+
+    Raises:
+        InputError: a line is not a vote.
+    """
+    if votes is None:
+        return {}
+    dialogues = trained_votes(votes, lambda where, reason, detail: None)
+    return {METHOD: sum(count_tokens(message.content) for one in dialogues for message in one.messages)}
 
 
 class _Tally:

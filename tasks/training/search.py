@@ -153,6 +153,11 @@ class Study:
             for one in self._study.get_trials(deepcopy=False)
         ]
 
+    def is_over(self) -> bool:
+        """Whether every trial that is asked for has ended, one way or another."""
+        tried = self.tried()[: self.size]
+        return len(tried) == self.size and all(one.state != "open" for one in tried)
+
     def winner(self) -> Tried:
         """The best complete trial; of equals the first."""
         complete = [(self._sign * one.value, one.number, one) for one in self.tried() if one.value is not None]

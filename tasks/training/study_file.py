@@ -7,15 +7,17 @@ is a cache: a study that was lost is drawn again.
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tasks.base.errors import InputError
 from tasks.base.locks import hold
 from tasks.base.store import Store
 from tasks.training.params import SearchParams, TrainingParams
-from tasks.training.search import Study
+from tasks.training.search import Study, Tried
 
 
 @contextmanager
@@ -45,6 +47,29 @@ def study(
             with remote.open("rb") as reader, file.open("wb") as writer:
                 shutil.copyfileobj(reader, writer)
         yield _opened(params, base, f"sqlite:///{file}", name), keep
+
+
+def tried_in_full(store: Store, params: SearchParams, base: TrainingParams, name: str) -> list[Tried] | None:
+    """Every trial of a search that is over, by number; None if there is something left to try.
+
+    Takes no lock and changes nothing, so that it does not wait for a machine that is at work on the search: a search
+    that is over stays as it is.
+
+    Raises:
+        InputError: the database cannot be opened.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        address = params.storage
+        if address is None:
+            kept = store.root / "cache" / "search" / f"{name}.sqlite"
+            if not kept.exists():
+                return None
+            copy = Path(folder) / kept.name
+            if not store.is_local:
+                copy.write_bytes(kept.read_bytes())
+            address = f"sqlite:///{kept.path if store.is_local else copy}"
+        searched = _opened(params, base, address, name)
+        return searched.tried() if searched.is_over() else None
 
 
 def _opened(params: SearchParams, base: TrainingParams, address: str, name: str) -> Study:

@@ -14,7 +14,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from deployments.deploying import deployment
 from deployments.pools import Pool, ensure_gpu_limit, ensure_pool
 from flows.compute import trials_placed
-from flows.trials import Trials
+from flows.trials import Trials, is_tried
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Artifact, Store
@@ -59,10 +59,17 @@ def test_trials_on_a_pool_are_made_by_one_child_and_found_by_the_parent(
         named = FlowFilter.model_validate({"name": {"any_": ["search-trials"]}})
         earlier = {run.id for run in client.read_flow_runs(flow_filter=named)}  # the server is shared
         deployment("flows.trials.search_trials", name="trials").apply(work_pool_name="trials")
+        assert not is_tried(store, work)
         with process_worker(server, "trials"):
             tried, best = trials_placed("trials", store, work)
+        assert trials_placed("trials", store, work) == (tried, best)  # and no worker is there any more
         runs = [run for run in client.read_flow_runs(flow_filter=named) if run.id not in earlier]
     assert [run.state_name for run in runs] == ["Completed"]
     assert [(one.state, len(one.looks)) for one in tried] == [("complete", 2)] * 2
     assert best.value == min(one.value for one in tried if one.value is not None)
-    assert len(list(store.manifests("training/trial"))) == 2
+    made_by_child = list(store.manifests("training/trial"))
+    assert len(made_by_child) == 2
+    more = work.model_copy(update={"search": work.search.model_copy(update={"rank": (2, 4, 8), "trials": 3})})
+    assert (is_tried(store, work), is_tried(store, more)) == (True, False)
+    store.set_aside(made_by_child[0].sha256)
+    assert not is_tried(store, work)

@@ -7,12 +7,13 @@ from html.parser import HTMLParser
 
 import pytest
 
+from tasks.base.ledger import Ledger
 from tasks.base.records import Dialogue, Document, Item, Split
 from tasks.base.runs import read_json, read_records
 from tasks.base.store import Artifact, Store
 from tasks.evaluation.display import shown, shown_line, shown_markdown
 from tasks.evaluation.items import make_items
-from tasks.evaluation.notice import markdown
+from tasks.evaluation.notice import markdown, run_costs
 from tasks.evaluation.over_time import compare_reports
 from tasks.evaluation.params import ItemsParams, ReportParams
 from tasks.evaluation.report import report
@@ -204,8 +205,20 @@ def test_prefect_artifact_states_verdict_table_and_costs(store: Store, questions
     summary = read_json(store, _report(store, questions, *arms), "summary.json")
     text = markdown(summary, {"seconds": 120.0, "usd": 3.0})
     assert "| recall | " in text
-    assert "Spent: $3.00, $" in text
+    assert "Spent by this run: $3.00, $" in text
     json.dumps(summary, allow_nan=False)
+
+
+def test_costs_of_a_run_count_a_training_once_whatever_it_said_on_its_way(store: Store) -> None:
+    book = Ledger(store, "priced")
+    assert run_costs(book) == {"seconds": 0, "usd": 0}
+    book.add("spend", {"usd": 0.5, "requests": 10})
+    book.add("spend", {"usd": None, "requests": 3})
+    for at, usd in ((8, 0.25), (16, 0.5), (24, 0.75)):
+        book.add("training", {"at": at, "loss": 2.0, "usd": usd})
+    book.add("training", {"seconds": 900.0, "usd": 0.75})
+    book.add("evaluation", {"seconds": {"load": 2.0, "generate": 58.0}})
+    assert run_costs(book) == {"seconds": 960, "usd": 1.25}
 
 
 def test_prefect_artifact_holds_nothing_that_a_model_wrote(store: Store, questions: list[Item]) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 from deployments.running import run_retrain
 from flows.params import RetrainParams
 from flows.phases import Phase
+from flows.planning import plan_run
+from flows.resolve import resolve, scheduled_start
 from tasks.base.ledger import RunReport
 from tasks.base.records import Item, Message
 from tasks.base.runs import read_records, read_verdicts
@@ -38,11 +40,17 @@ def test_votes_are_trained_on_and_their_questions_are_not_asked(
     keep_vote(store, "post", "snapshot/x", "base", conversation("Who moved the parcels?", "Ana did."), liked=True)
     keep_vote(store, "post", "snapshot/x", "base", conversation("Who lost them?", "Nobody."), liked=False)
     document["synthesis"]["feedback"] = str(tmp_path / "store" / "feedback" / "post")
-    second = run_retrain(RetrainParams.model_validate(document), Phase.DATASET)
+    params = RetrainParams.model_validate(document)
+    plan = plan_run(store, params, resolve(store, params, scheduled_start()), None, None)
+    second = run_retrain(params, Phase.DATASET)
 
     votes = made(second, "synthesis/feedback").counts
     assert (votes["votes_trained"], votes["verdict:disliked"]) == (2, 1)
-    assert made(second, "mixture/assemble").counts["tokens:dialogue-feedback"] > 0
+    table = made(second, "mixture/assemble").counts
+    assert table["tokens:dialogue-feedback"] > 0
+    assert (plan.table.exact, plan.table.tokens) == (True, table["tokens"])
+    assert plan.table.sources["dialogue-feedback"] == table["tokens:dialogue-feedback"]
+    assert plan.synthesis.dialogues == made(second, "synthesis/dialogues").counts["records"]
     guarded = made(second, "mixture/leak-guard")
     dropped = {verdict.id for verdict in read_verdicts(store, guarded) if verdict.reason.startswith("leak-")}
     assert shown.id in dropped

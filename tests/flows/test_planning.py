@@ -11,10 +11,18 @@ from flows.phases import Phase
 from flows.planning import RunPlan, plan_run
 from flows.resolve import resolve, scheduled_start
 from tasks.base.errors import InputError
+from tasks.base.records import Message
 from tasks.base.store import Store
+from tasks.release.feedback import keep_vote
+from tasks.synthesis.prices import count_tokens
 from tasks.training.planner import CARDS
 from tests.emulators.openai_api import OpenAIEmulator
 from tests.flows.conftest import tiny_params
+
+VOTED = [
+    Message(role="user", content="Who moved the parcels?"),
+    Message(role="assistant", content="Ana did, on Tuesday."),
+]
 
 
 def changed(params: RetrainParams, **sections: dict[str, object]) -> RetrainParams:
@@ -73,8 +81,14 @@ def test_plan_of_an_api_sends_nothing_and_prices_every_method(
         }
         params = changed(params, synthesis=asking)
         made = planned(params)
+        keep_vote(Store(params.store), "post", "snapshot/x", "base", VOTED, liked=True)
+        votes = {"feedback": f"{params.store}/feedback/post"}
+        with_votes = planned(changed(params, synthesis=votes, dataset={"train_tokens": None}))
 
         assert server.received == []
+        voted = sum(count_tokens(message.content) for message in VOTED)
+        assert with_votes.table.sources["dialogue-feedback"] == voted
+        assert "dialogue-feedback" not in made.table.sources
         assert set(made.synthesis.methods) == {"page_qa", "page_instruction", "judge"}
         assert made.synthesis.calls == sum(share.calls for share in made.synthesis.methods.values()) > 0
         assert 0.001 < made.synthesis.usd < made.synthesis.worst_usd

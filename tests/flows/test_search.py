@@ -18,7 +18,9 @@ from deployments.running import run_retrain, run_search
 from flows.params import RetrainParams
 from flows.phases import Phase
 from tasks.base.ledger import RunReport
+from tasks.base.records import Message
 from tasks.base.store import Store
+from tasks.release.feedback import keep_vote
 from tests.emulators.openai_api import OpenAIEmulator
 from tests.flows.conftest import tiny_params
 from tests.flows.test_drills import RAWTUNE, await_file
@@ -51,6 +53,9 @@ def test_search_killed_and_resumed_retrains_the_winner_on_all_data(
         "trials": 4, "rank": [4, 8], "alpha_ratio": [1.0], "batch_size": [1, 2], "learning_rate": [1e-4, 1e-2],
         "pruning": "none", "startup_trials": 2, "looks": 2,
     }  # fmt: skip
+    vote = [Message(role="user", content="Who moved the parcels?"), Message(role="assistant", content="Ana did.")]
+    keep_vote(Store(str(folder)), "post", "snapshot/x", "base", vote, liked=True)
+    document["synthesis"]["feedback"] = f"{folder}/feedback/post"
     preset = tmp_path / "preset.yaml"
     preset.write_text(yaml.safe_dump(document))
     surroundings = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
@@ -80,6 +85,9 @@ def test_search_killed_and_resumed_retrains_the_winner_on_all_data(
     store = Store(params.store)
     apart, everything = (one.artifact["counts"] for one in steps(report, "mixture/assemble"))
     assert (apart.get("held_out_trained", 0), everything["held_out_trained"]) == (0, apart["held_out"])
+    votes = {one.artifact["sha256"] for one in steps(report, "synthesis/feedback")}
+    assert {one.artifact["counts"]["votes_trained"] for one in steps(report, "synthesis/feedback")} == {1}
+    assert {made.inputs["dialogues"]["sha256"] for made in store.manifests("mixture/assemble")} == votes
     (trained,) = steps(report, "training/train")
     (manifest,) = store.manifests("training/train")
     assert trained.state == "Completed"
