@@ -12,6 +12,8 @@ from tasks.model.child_main import Report
 
 BATCH_TOKENS: Final = 8_192
 """Prompt and answer tokens of a batch."""
+GPU_FACTOR: Final = 16
+"""A GPU takes this many times the batch; small batches leave it idle."""
 
 
 def answer(request: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -38,7 +40,8 @@ def answer(request: dict[str, Any], report: Report) -> dict[str, Any]:
     )
     answers: list[dict[str, Any]] = [{} for _ in prompts]
     done = 0
-    for batch in _batches(prompts, request["max_new_tokens"]):
+    budget = BATCH_TOKENS * (GPU_FACTOR if device.type == "cuda" else 1)
+    for batch in _batches(prompts, request["max_new_tokens"], budget):
         longest = max(len(prompts[index]) for index in batch)
         gaps = [longest - len(prompts[index]) for index in batch]
         ids = [[min(stops)] * gap + prompts[index] for gap, index in zip(gaps, batch, strict=True)]
@@ -57,12 +60,12 @@ def answer(request: dict[str, Any], report: Report) -> dict[str, Any]:
     return {"answers": answers}
 
 
-def _batches(prompts: list[list[int]], new_tokens: int) -> list[list[int]]:
-    """Numbers of prompts of similar length, so that little is padding."""
+def _batches(prompts: list[list[int]], new_tokens: int, budget: int) -> list[list[int]]:
+    """Numbers of prompts of similar length, so that little is padding; `budget` tokens together."""
     batches: list[list[int]] = []
     for index in sorted(range(len(prompts)), key=lambda number: (len(prompts[number]), number)):
         size = len(prompts[index]) + new_tokens
-        if batches and (len(batches[-1]) + 1) * size <= BATCH_TOKENS:
+        if batches and (len(batches[-1]) + 1) * size <= budget:
             batches[-1].append(index)
         else:
             batches.append([index])

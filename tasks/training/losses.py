@@ -45,6 +45,9 @@ class FrozenHeadLoss(torch.autograd.Function):  # type: ignore[misc]  # torch is
 
 
 def target_losses(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Loss in nats of each target token, float32 `[N]`; differentiable with respect to `hidden` only."""
-    losses: torch.Tensor = FrozenHeadLoss.apply(hidden, weight, targets)
+    """Loss in nats of each target token, float32 `[N]`; differentiable with respect to `hidden` only.
+
+    The products run in the weight's precision: accelerate hands hidden states of 16 bits on as 32 bits.
+    """
+    losses: torch.Tensor = FrozenHeadLoss.apply(hidden.to(weight.dtype), weight, targets)
     return losses

@@ -7,7 +7,9 @@ report.
 
 `prepare` runs the workflow's own steps up to the mixture and writes the requests of the torch jobs (train, then
 answer per arm) with everything they read into WORK/jobs, and the stub's GGUF in two halves into WORK/model-a and
-WORK/model-b, so that a machine that takes 64 MiB at a time can be fed. `gpu` needs torch, transformers, peft, trl,
+WORK/model-b, so that a machine that takes 64 MiB at a time can be fed. The replay stream needs the base model's own
+answers first: `prepare` writes that one job, and once `--results` has its answer, a second `prepare` writes the
+others. `gpu` needs torch, transformers, peft, trl,
 datasets, accelerate, pydantic, universal-pathlib, pyarrow and gguf; it runs the jobs one after the other and writes
 one JSON answer each, so that what is done stays done when it is interrupted. `report` gives those answers back to
 the same steps, which score and compare them.
@@ -45,7 +47,7 @@ RECIPES: Final[dict[str, dict[str, Any]]] = {
     },
     "researched": {
         "synthesis": {"wordings": 4},
-        "dataset": {"max_tokens": 2048, "shares": {"raw": 0.35, "dialogue": 0.55, "replay": 0.1}},
+        "dataset": {"max_tokens": 2048, "shares": {"raw": 0.3, "dialogue": 0.45, "replay": 0.25}},
         "training": {
             "rank": 256,
             "alpha": 256,
@@ -56,6 +58,8 @@ RECIPES: Final[dict[str, dict[str, Any]]] = {
         },
     },
 }
+JOBS: Final = {"replay": "tasks.mixture.replay_job:answer", "train": "tasks.training.job:run"}
+"""What runs a request; the rest are answers."""
 MODEL, TABLE, ADAPTER, SCRATCH = "{MODEL}", "{TABLE}", "{ADAPTER}", "{SCRATCH}"
 """Places in a request that only the GPU machine can fill in."""
 
@@ -74,7 +78,7 @@ def parameters(recipe: str, arguments: argparse.Namespace) -> Any:
     if arguments.train_tokens:
         dataset["train_tokens"] = arguments.train_tokens
     if "replay" in dataset.get("shares", ()):
-        replay = {"source": str(arguments.replay), "records": 1000}
+        replay = {"source": str(arguments.replay), "records": 3000, "answers": "base-model"}
         dataset["replay"] = replay
     return RetrainParams.model_validate(
         {
@@ -115,15 +119,20 @@ def one_recipe(recipe: str, params: Any, as_of: str, run_child: Child) -> None:
     from tasks.base.store import Store
     from tasks.evaluation import answer as answering
     from tasks.evaluation.params import Arm
+    from tasks.mixture import replay_answers as replaying
     from tasks.training import train as training
 
     store = Store(params.store)
-    resolved = resolve(store, params, datetime.datetime.fromisoformat(as_of).replace(tzinfo=datetime.UTC))
-    data = retrain.build_dataset(store, params, retrain.harvest(store, params, resolved))
-    print(f"{recipe}: {dict(data.table.counts)}\n{recipe}: {dict(data.items.counts)}", flush=True)
 
     def child(name: str) -> Callable[..., dict[str, Any]]:
         return lambda job, request, *_, **__: run_child(recipe, name, request)
+
+    replaying.run_child = child("replay")
+    resolved = resolve(store, params, datetime.datetime.fromisoformat(as_of).replace(tzinfo=datetime.UTC))
+    data = attempt(lambda: retrain.build_dataset(store, params, retrain.harvest(store, params, resolved)))
+    if data is None:
+        return
+    print(f"{recipe}: {dict(data.table.counts)}\n{recipe}: {dict(data.items.counts)}", flush=True)
 
     def train() -> Any:
         training.run_child = child("train")
@@ -161,10 +170,15 @@ def prepare(arguments: argparse.Namespace) -> None:
     shutil.rmtree(jobs, ignore_errors=True)
 
     def capture(recipe: str, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        if name == "replay" and (arguments.results / f"{recipe}.replay.json").exists():
+            return answered(arguments, recipe, name)
         folder = jobs / recipe / name
         folder.mkdir(parents=True)
         kept = dict(request)
-        if name == "train":
+        if name == "replay":
+            shutil.copy(request["prompts"], folder / "prompts")
+            kept |= {"model": MODEL, "prompts": "prompts"}
+        elif name == "train":
             shutil.copytree(request["table"], jobs / recipe / "table")
             kept |= {"model": MODEL, "table": TABLE, "checkpoints": f"{SCRATCH}/checkpoints", "out": ADAPTER}
         else:
@@ -200,11 +214,10 @@ def gpu(arguments: argparse.Namespace) -> None:
         run_child("tasks.model.convert:stub_from_gguf", {"gguf": str(whole), "target": str(arguments.model)})
     for recipe in arguments.recipes:
         # the tuned arm right after its training: if the machine's time ends, what can only be had there is had
-        for name in ("train", *(f"answer-{arm}" for arm in reversed(ARMS))):
-            target = results / f"{recipe}.{name}.json"
-            if target.exists():
+        for name in ("replay", "train", *(f"answer-{arm}" for arm in reversed(ARMS))):
+            target, folder = results / f"{recipe}.{name}.json", arguments.work / "jobs" / recipe / name
+            if target.exists() or not folder.exists():
                 continue
-            folder = arguments.work / "jobs" / recipe / name
             adapter = scratch / recipe / "adapter"
             adapter.mkdir(parents=True, exist_ok=True)
             places = {
@@ -220,8 +233,7 @@ def gpu(arguments: argparse.Namespace) -> None:
                         value = value.replace(place, str(path))
                     request[key] = str(folder / value) if key in ("prompts", "rows") else value
             started = time.monotonic()
-            job = "tasks.training.job:run" if name == "train" else "tasks.evaluation.answer_job:answer"
-            answer = run_child(job, request)
+            answer = run_child(JOBS.get(name, "tasks.evaluation.answer_job:answer"), request)
             if name == "train":
                 answer["loss.jsonl"] = (adapter / "loss.jsonl").read_text()
                 answer["adapter_config.json"] = (adapter / "adapter_config.json").read_text()
@@ -238,13 +250,19 @@ def report(arguments: argparse.Namespace) -> None:
                 request[part], arguments.work / "jobs" / recipe / name / Path(request[part]).name, shallow=False
             ):
                 raise SystemExit(f"{recipe} {name}: {part} are no longer those that the GPU machine answered")
-        answer: dict[str, Any] = json.loads((arguments.results / f"{recipe}.{name}.json").read_text())
+        answer = answered(arguments, recipe, name)
         for file in ("loss.jsonl", "adapter_config.json"):
             if file in answer:
                 Path(request["out"], file).write_text(answer.pop(file))
         return answer
 
     each_recipe(arguments, recall)
+
+
+def answered(arguments: argparse.Namespace, recipe: str, name: str) -> dict[str, Any]:
+    """What the GPU machine answered."""
+    made: dict[str, Any] = json.loads((arguments.results / f"{recipe}.{name}.json").read_text())
+    return made
 
 
 def show(summary: Mapping[str, Any]) -> None:

@@ -29,7 +29,22 @@ def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
     for backend in ("trl", "fast"):
         made[backend] = training(request, folder / backend, backend)
     made["scarce"] = scarce(request, folder / "scarce")
+    made["widened"] = widened()
     return made
+
+
+def widened() -> dict[str, float]:
+    """Losses of hidden states as a 16-bit model makes them, and as accelerate hands them on: the same in 32 bits."""
+    import torch
+
+    from tasks.training.losses import target_losses
+
+    torch.manual_seed(0)
+    hidden, weight = torch.randn(7, 16).bfloat16(), torch.randn(32, 16).bfloat16()
+    wide, targets = hidden.float().requires_grad_(), torch.arange(7)
+    difference = target_losses(wide, weight, targets) - target_losses(hidden, weight, targets)
+    difference.sum().backward()
+    return {"difference": float(difference.abs().max()), "gradient": float(wide.grad.abs().max())}
 
 
 def run_unsloth(request: dict[str, Any], report: Report) -> dict[str, Any]:

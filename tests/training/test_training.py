@@ -93,3 +93,8 @@ def test_training_out_of_memory_recomputes_more_and_loses_nothing(scenarios: dic
     assert tight["lines"] == ample["lines"]
     assert tight["files"] == ample["files"]
     assert scenarios["scarce"]["hopeless"] == "OutOfMemoryError"  # all recomputed and still too much: said, not hidden
+
+
+def test_training_losses_of_hidden_states_that_were_widened_are_the_same(scenarios: dict[str, Any]) -> None:
+    assert scenarios["widened"]["difference"] == 0
+    assert scenarios["widened"]["gradient"] > 0
