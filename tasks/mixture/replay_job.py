@@ -12,8 +12,10 @@ from tasks.model.child_main import Report
 
 BATCH_TOKENS: Final = 8_192
 """Prompt and answer tokens of a batch."""
-GPU_FACTOR: Final = 16
-"""A GPU takes this many times the batch; small batches leave it idle."""
+MOST_BATCH_TOKENS: Final = 1 << 19
+"""Of a GPU; larger batches are no faster."""
+CACHE_PART: Final = 0.4
+"""Of a GPU's free memory, which keys and values may take; they stand twice in it while a step appends to them."""
 
 
 def answer(request: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -40,8 +42,7 @@ def answer(request: dict[str, Any], report: Report) -> dict[str, Any]:
     )
     answers: list[dict[str, Any]] = [{} for _ in prompts]
     done = 0
-    budget = BATCH_TOKENS * (GPU_FACTOR if device.type == "cuda" else 1)
-    for batch in _batches(prompts, request["max_new_tokens"], budget):
+    for batch in _batches(prompts, request["max_new_tokens"], _batch_tokens(model, device)):
         longest = max(len(prompts[index]) for index in batch)
         gaps = [longest - len(prompts[index]) for index in batch]
         ids = [[min(stops)] * gap + prompts[index] for gap, index in zip(gaps, batch, strict=True)]
@@ -58,6 +59,17 @@ def answer(request: dict[str, Any], report: Report) -> dict[str, Any]:
         done += len(batch)
         report({"done": done, "total": len(prompts)})
     return {"answers": answers}
+
+
+def _batch_tokens(model: Any, device: torch.device) -> int:
+    """Tokens whose keys and values fit; a GPU is left idle by small batches."""
+    if device.type != "cuda":
+        return BATCH_TOKENS
+    config = model.config.get_text_config()
+    width = config.hidden_size // config.num_attention_heads
+    per_token = 2 * config.num_hidden_layers * config.num_key_value_heads * width * model.dtype.itemsize
+    free, _ = torch.cuda.mem_get_info()
+    return max(BATCH_TOKENS, min(MOST_BATCH_TOKENS, int(CACHE_PART * free / per_token)))
 
 
 def _batches(prompts: list[list[int]], new_tokens: int, budget: int) -> list[list[int]]:

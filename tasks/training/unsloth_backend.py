@@ -26,10 +26,13 @@ APART: Final = 0.05
 by when it sees the other one.
 """
 
+RETURN_STATES: Final = "UNSLOTH_RETURN_HIDDEN_STATES"
+"""Unsloth's switch; read in each forward pass."""
+
 
 def load() -> Any:
     """Imports Unsloth, with its switches set: hidden states instead of logits, nothing written beside the program."""
-    os.environ["UNSLOTH_RETURN_HIDDEN_STATES"] = "1"
+    os.environ[RETURN_STATES] = "1"
     os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", str(Path(tempfile.gettempdir()) / "unsloth_compiled_cache"))
     os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")
     return importlib.import_module("unsloth")
@@ -91,6 +94,7 @@ def hidden_states(model: Any, wrapped: Any, inputs: dict[str, Any]) -> Any:
         return trl_trainer.hidden_states(model, wrapped, inputs)
     starts = (positions[0] == 0).nonzero()[:, 0]
     lengths = torch.diff(starts, append=starts.new_tensor([positions.shape[1]])).to(torch.int32)
+    os.environ[RETURN_STATES] = "1"  # Unsloth's own for_inference, which the trainer calls, switches it off
     made = wrapped(**inputs, packed_seq_lengths=lengths, use_cache=False).logits
     if made.shape[-1] != model.config.get_text_config().hidden_size:
         raise TrainingError("unsloth returned no hidden states with this model; choose training.backend trl")
