@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tasks.base.params import EXECUTION, Params
 from tasks.corpus.params import (
@@ -23,7 +23,7 @@ from tasks.harvest.params import GithubParams, SourceParams
 from tasks.mixture.params import LeakParams, MixtureParams
 from tasks.release.params import GateParams, ReleaseParams
 from tasks.synthesis.params import SynthesisParams
-from tasks.training.params import SearchParams, TrainingParams
+from tasks.training.params import KlRows, SearchParams, TrainingParams
 
 
 class DatasetParams(
@@ -66,3 +66,9 @@ class RetrainParams(Params):
     """Where training runs."""
     store: Annotated[str, EXECUTION] = "./.rawtune"
     """Artifact store: a folder, or `s3://bucket/prefix` when several machines work together."""
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> RetrainParams:
+        if self.training.kl_weight and self.training.kl_rows is KlRows.REPLAY and self.dataset.replay is None:
+            raise ValueError("training.kl_weight: there are no replay rows; set dataset.replay, or kl_rows to all")
+        return self

@@ -81,6 +81,23 @@ def tiny_model(tokenizer_folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def untied_model(tokenizer_folder: Path) -> Path:
+    """As `tiny_model`, with an output layer of its own, as Mistral has."""
+    return _made_once(
+        "untied-model",
+        lambda target: run_child(
+            "tasks.model.convert:random_llama",
+            {
+                "target": str(target),
+                "tokenizer": str(tokenizer_folder),
+                "seed": 0,
+                "config": TINY | {"tie_word_embeddings": False},
+            },
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
 def stub_model(tokenizer_folder: Path) -> Path:
     """Folder of the stub, SmolLM2-135M-Instruct, dequantised."""
     return _made_once(

@@ -71,11 +71,16 @@ def served_rank(adapter: str) -> int:
     """The smallest rank limit of vLLM that the adapter fits.
 
     Raises:
-        InputError: none does.
+        InputError: none does, or the adapter has layers that vLLM does not take from adapters.
     """
     from tasks.base.errors import InputError
 
-    rank = json.loads((Path(adapter) / "adapter_config.json").read_text("utf-8"))["r"]
+    config = json.loads((Path(adapter) / "adapter_config.json").read_text("utf-8"))
+    rank = config["r"]
+    if config.get("modules_to_save"):
+        raise InputError(
+            "evaluation.engine: vllm serves no adapter with a trained embedding or output layer; use transformers"
+        )
     if rank > MAX_RANK:
         raise InputError(
             f"evaluation.engine: vllm serves adapters up to rank {MAX_RANK}, this one has {rank}; use transformers"

@@ -12,9 +12,16 @@ CONFIG: Final = "adapter_config.json"
 WEIGHTS: Final = "adapter_model.safetensors"
 
 
-def lora_config(params: TrainingParams) -> Any:
-    """PEFT's configuration of the adapter that `params` ask for."""
+def lora_config(params: TrainingParams, model: Any = None) -> Any:
+    """PEFT's configuration of the adapter that `params` ask for.
+
+    Args:
+        params: the recipe.
+        model: what it is for; needed where embedding and output layer are trained, which have their names there.
+    """
     from peft import LoraConfig
+
+    whole = vocabulary_layers(model) if params.embedding_learning_rate else []
 
     return LoraConfig(
         r=params.rank,
@@ -24,7 +31,17 @@ def lora_config(params: TrainingParams) -> Any:
         target_modules=list(params.targets),
         bias="none",
         task_type="CAUSAL_LM",
+        modules_to_save=whole or None,
+        # an output layer that is the embedding stays that, in training, in the saved adapter and in a merge
+        ensure_weight_tying=len(whole) == 1,
     )
+
+
+def vocabulary_layers(model: Any) -> list[str]:
+    """Names of a model's embedding and output layer; one name where they share their weights."""
+    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    layers = [embedding] if embedding.weight is head.weight else [embedding, head]
+    return [name for name, module in model.named_modules() if any(module is layer for layer in layers)]
 
 
 def lora_alpha(params: TrainingParams) -> float:

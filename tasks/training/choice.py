@@ -52,7 +52,7 @@ def choose(
     if card is None and precision is Precision.FP8:
         raise InputError("training.precision: a CPU does not multiply 8-bit floats; choose auto or bfloat16")
     refused = f"fast does not do {refused}" if refused else None
-    peft = Backend.UNSLOTH if has_unsloth and card is not None else Backend.TRL
+    peft = Backend.UNSLOTH if has_unsloth and card is not None and not params.only_trl else Backend.TRL
     if card is not None and shape is not None:
         made = plan(shape, params, tokens, card, refused, peft.value)
         if made.precision == Precision.NF4:

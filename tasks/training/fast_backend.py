@@ -45,6 +45,8 @@ def refusal(config: Any, params: TrainingParams, longest: int) -> str | None:
         return "adapters on some linear layers only"
     if params.dropout:
         return "dropout"
+    if params.only_trl:
+        return params.only_trl[0]
     if params.precision is Precision.NF4:
         return "a 4-bit base"
     if base_dtype(params.precision) == torch.float16:

@@ -6,13 +6,17 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.training.params import TrainingParams
+from tasks.training.params import KlRows, TrainingParams
 from tasks.training.planner import Card, Shape, plan
 from tasks.training.table import optimizer_steps
 
 CPU_RATE: Final = 165 * 134.5e6
 """Tokens per second times parameters on two cores that multiply bfloat16 (SmolLM2-135M, rows of 512 tokens, TRL:
 165 tokens/s measured). Other CPUs differ by several times.
+"""
+KL_SHARE: Final = 2 / 3
+"""Of that rate is left where every row goes through the base as well: a third forward pass beside forward and
+backward, which cost as much as each other where weights get no gradient.
 """
 
 
@@ -71,6 +75,8 @@ def forecast(
     """
     made = plan(shape, params, longest_row, card) if card else None
     rate = made.tokens_per_second if made else CPU_RATE / (shape.frozen + shape.vocabulary_parameters)
+    if not card and params.kl_weight and params.kl_rows is KlRows.ALL:
+        rate *= KL_SHARE
     trained = tokens * params.epochs
     hours = trained / rate / 3600
     usd = None if usd_per_hour is None else hours * usd_per_hour

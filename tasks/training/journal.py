@@ -57,6 +57,7 @@ class Journal:
         self._sums = [0.0] * len(sources)
         self._counts = [0] * len(sources)
         self._tokens = 0
+        self._divergence, self._held_near = 0.0, 0
         self._started = time.monotonic()
         self._first: tuple[float, int] | None = None
 
@@ -65,6 +66,10 @@ class Journal:
         self._sums = [old + new for old, new in zip(self._sums, sums, strict=True)]
         self._counts = [old + new for old, new in zip(self._counts, counts, strict=True)]
         self._tokens += tokens
+
+    def add_divergence(self, total: float, tokens: int) -> None:
+        """Notes a micro-batch's divergence from the base: its sum over so many tokens."""
+        self._divergence, self._held_near = self._divergence + total, self._held_near + tokens
 
     def close_step(self, learning_rate: float, grad_norm: float, peak_bytes: int = 0) -> dict[str, Any]:
         """Ends an optimizer step: its line, also sent to the parent with rates and remaining time.
@@ -88,8 +93,11 @@ class Journal:
             "targets": targets,
             "tokens": self._tokens,
         }
+        if self._held_near:
+            line["kl"] = self._divergence / self._held_near
         self.lines.append(line)
         self._sums, self._counts, self._tokens = [0.0] * len(self.sources), [0] * len(self.sources), 0
+        self._divergence, self._held_near = 0.0, 0
         self._tell(line, peak_bytes)
         reason = trouble([entry["loss"] for entry in self.lines]) or _not_finite("gradient", grad_norm, line["step"])
         if reason:
@@ -137,6 +145,8 @@ class Journal:
             "learning_rate": line["learning_rate"],
             "grad_norm": round(line["grad_norm"], 4),
         }
+        if "kl" in line:
+            facts["kl"] = round(line["kl"], 5)
         facts |= {f"loss {name}": round(value, 4) for name, value in line["losses"].items()}
         if done:
             rate = sum(entry["tokens"] for entry in self.lines[first:]) / (now - since)

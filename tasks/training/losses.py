@@ -1,15 +1,17 @@
-"""Losses of target tokens through a frozen output layer, without keeping logits.
+"""Losses of target tokens, and their divergence from another model, through the output layer, without keeping logits.
 
-The gradient with respect to the hidden state is formed while a chunk's logits are at hand, so the output layer is
-multiplied twice per token (forward, and probabilities times weights) and never again in the backward pass; only
-`[N, hidden]` is kept.
+Of a frozen output layer the gradient with respect to the hidden state is formed while a chunk's logits are at hand, so
+it is multiplied twice per token (forward, and probabilities times weights) and never again in the backward pass; only
+`[N, hidden]` is kept. Of one that is trained a chunk's logits are made again in the backward pass.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import torch
+import torch.utils.checkpoint
 
 CHUNK_LOGITS: Final = 1 << 26
 """Logits in memory at a time: 256 MB in float32."""
@@ -44,10 +46,94 @@ class FrozenHeadLoss(torch.autograd.Function):  # type: ignore[misc]  # torch is
         return gradient * outputs[0][:, None].to(gradient.dtype), None, None
 
 
-def target_losses(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Loss in nats of each target token, float32 `[N]`; differentiable with respect to `hidden` only.
-
-    The products run in the weight's precision: accelerate hands hidden states of 16 bits on as 32 bits.
+class FrozenHeadDivergence(torch.autograd.Function):  # type: ignore[misc]
+    """`kl[i] = KL(softmax(base[i] @ weight.T) || softmax(hidden[i] @ weight.T))`; its gradient with respect to the
+    second's logits is the difference of the two distributions.
     """
-    losses: torch.Tensor = FrozenHeadLoss.apply(hidden.to(weight.dtype), weight, targets)
+
+    @staticmethod
+    def forward(ctx: Any, hidden: torch.Tensor, base: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """Divergences in float32 `[N]` of hidden states `[N, H]`, the base's `[N, H]`, weight `[V, H]`."""
+        divergences = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
+        gradient = torch.empty_like(hidden)
+        rows = max(1, CHUNK_LOGITS // len(weight) // 4)
+        for start in range(0, len(hidden), rows):
+            piece = slice(start, start + rows)
+            ours, bases = ((each[piece] @ weight.T).float() for each in (hidden, base))
+            divergences[piece] = logit_divergences(ours, bases)
+            gradient[piece] = (ours.softmax(1) - bases.softmax(1)).to(weight.dtype) @ weight
+        ctx.save_for_backward(gradient)
+        return divergences
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        """Gradient of the hidden states."""
+        (gradient,) = ctx.saved_tensors
+        return gradient * outputs[0][:, None].to(gradient.dtype), None, None
+
+
+def target_losses(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Loss in nats of each target token, float32 `[N]`; differentiable with respect to `hidden`, and to `weight` where
+    it is trained.
+
+    The products run in a frozen weight's precision: accelerate hands hidden states of 16 bits on as 32 bits.
+    """
+    losses: torch.Tensor
+    if weight.requires_grad:
+        losses = _by_chunks(_cross_entropies, weight, hidden, targets)
+    else:
+        losses = FrozenHeadLoss.apply(hidden.to(weight.dtype), weight, targets)
     return losses
+
+
+def divergences(
+    hidden: torch.Tensor, weight: torch.Tensor, base: torch.Tensor, base_weight: torch.Tensor
+) -> torch.Tensor:
+    """KL from the base in nats of each token, float32 `[N]`; differentiable as `target_losses`.
+
+    Args:
+        hidden: last hidden states `[N, H]`.
+        weight: of the output layer, `[V, H]`.
+        base: last hidden states of the base.
+        base_weight: of its output layer: `weight` itself unless that is trained.
+    """
+    made: torch.Tensor
+    if weight.requires_grad:
+        base = base.to(base_weight.dtype)
+        made = _by_chunks(
+            lambda logits, other: logit_divergences(logits, (other @ base_weight.T).float()), weight, hidden, base
+        )
+    else:
+        made = FrozenHeadDivergence.apply(hidden.to(weight.dtype), base.to(weight.dtype), weight)
+    return made
+
+
+def logit_divergences(logits: torch.Tensor, base: torch.Tensor) -> torch.Tensor:
+    """KL(base || ours) in nats, `[N]`, of logits `[N, V]`."""
+    kl = torch.nn.functional.kl_div(logits.log_softmax(1), base.log_softmax(1), reduction="none", log_target=True)
+    return kl.sum(1)
+
+
+def _cross_entropies(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+
+
+def _by_chunks(
+    measure: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    weight: torch.Tensor,
+    hidden: torch.Tensor,
+    others: torch.Tensor,
+) -> torch.Tensor:
+    """`measure(logits, others)` of all tokens; a chunk's logits live while it is measured, and again in the backward
+    pass.
+    """
+
+    def measured(part: torch.Tensor, other: torch.Tensor, trained: torch.Tensor) -> torch.Tensor:
+        return measure((part @ trained.to(part.dtype).T).float(), other)
+
+    rows = max(1, CHUNK_LOGITS // len(weight) // 4)
+    made = [
+        torch.utils.checkpoint.checkpoint(measured, part, other, weight, use_reentrant=False)
+        for part, other in zip(hidden.split(rows), others.split(rows), strict=True)
+    ]
+    return torch.cat(made)

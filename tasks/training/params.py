@@ -52,6 +52,15 @@ class Schedule(StrEnum):
     CONSTANT = "constant"
 
 
+class KlRows(StrEnum):
+    """Which tokens are held near the base."""
+
+    REPLAY = "replay"
+    """Those of the replay stream (`dataset.replay`), which are there against forgetting."""
+    ALL = "all"
+    """Every token under the loss."""
+
+
 class TrainingParams(BaseModelParams):
     """The model and its recipe. The defaults are the article's; `presets/researched.yaml` has the ones that taught
     more.
@@ -73,6 +82,10 @@ class TrainingParams(BaseModelParams):
     """Rows per optimizer step; how many are computed at a time is the planner's business."""
     learning_rate: float = Field(2.0e-5, gt=0, le=1)
     """Peak learning rate of the adapter."""
+    embedding_learning_rate: float | None = Field(None, gt=0, le=1)
+    """Peak learning rate of embedding and output layer, which are then trained whole and saved in the adapter (a fifth
+    to a tenth of `learning_rate` is usual; backend `trl`). Null = they stay as the base has them.
+    """
     schedule: Schedule = Schedule.COSINE
     """How the learning rate falls: `cosine` or `linear` to 0, or `constant`."""
     warmup_fraction: float = Field(0.0, ge=0, lt=1)
@@ -81,6 +94,12 @@ class TrainingParams(BaseModelParams):
     """AdamW's decoupled decay of the adapter."""
     max_grad_norm: float = Field(1.0, gt=0)
     """Gradients are scaled down to this norm."""
+    kl_weight: float = Field(0.0, ge=0, le=1000)
+    """Against forgetting: so many times a token's divergence from the base, KL(base ‖ tuned) in nats, is added to its
+    loss (backend `trl`; costs another forward pass of the rows in question). 0 = none.
+    """
+    kl_rows: KlRows = KlRows.REPLAY
+    """Where `kl_weight` applies: `replay` or `all`."""
     epochs: int = Field(3, ge=1, le=1000)
     """How often every row is seen; rows are shuffled anew in each."""
     seed: int = Field(42, ge=0)
@@ -114,7 +133,18 @@ class TrainingParams(BaseModelParams):
             raise ValueError(f"shard_base needs backend trl or auto, not {self.backend.value}")
         if self.shard_base and self.precision in (Precision.NF4, Precision.FP8):
             raise ValueError(f"shard_base splits a base of 16 or 32 bits, not {self.precision.value}")
+        for name in self.only_trl:
+            if self.backend in (Backend.FAST, Backend.UNSLOTH):
+                raise ValueError(f"{name} needs backend trl or auto, not {self.backend.value}")
+            if self.shard_base:
+                raise ValueError(f"{name} does not go with shard_base")
         return self
+
+    @property
+    def only_trl(self) -> tuple[str, ...]:
+        """Names of the fields in use that the backend `trl` alone knows."""
+        asked = {"embedding_learning_rate": self.embedding_learning_rate is not None, "kl_weight": self.kl_weight > 0}
+        return tuple(name for name, used in asked.items() if used)
 
     @property
     def scale(self) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tasks.base.errors import InputError
-from tasks.training.params import Backend, Precision, TrainingParams
+from tasks.training.params import Backend, KlRows, Precision, TrainingParams
 
 GIB: Final = 2**30
 USABLE: Final = 0.97
@@ -34,6 +34,10 @@ NF4_BYTES: Final = 0.55
 """Per frozen parameter in 4 bits, block scales included."""
 PEFT_BYTES: Final = 10
 """Per adapter parameter with PEFT: float32 weight 4 and gradient 4, two 8-bit moments."""
+WHOLE_LAYER_BYTES: Final = 16
+"""Per parameter of a trained embedding or output layer: float32 weight, gradient and two moments (bitsandbytes keeps
+those of an embedding in 32 bits), beside the base's own copy.
+"""
 WHOLE_BYTES: Final = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "nf4": NF4_BYTES}
 """Per frozen parameter."""
 PEFT_SHARE: Final = {"unsloth": 0.75, "trl": 0.56}
@@ -162,7 +166,7 @@ def fast_bytes(shape: Shape, rank: int, tokens: int, fp8: bool, recomputed: int)
     return int(weights + adapter + tails + kept + max(head, backward) + working)
 
 
-def peft_bytes(shape: Shape, rank: int, tokens: int, precision: str, offloads: bool) -> int:
+def peft_bytes(shape: Shape, rank: int, tokens: int, precision: str, offloads: bool, embeddings: bool = False) -> int:
     """Peak memory of TRL or Unsloth with every layer recomputed.
 
     Args:
@@ -171,13 +175,17 @@ def peft_bytes(shape: Shape, rank: int, tokens: int, precision: str, offloads: b
         tokens: computed at a time.
         precision: of the frozen base; embedding and output layer keep 16 bits beside 4-bit layers.
         offloads: whether the layers' inputs are kept in the host's memory, as Unsloth does.
+        embeddings: whether embedding and output layer are trained.
     """
     weights = WHOLE_BYTES[precision] * shape.frozen
     weights += max(2.0, WHOLE_BYTES[precision]) * shape.vocabulary_parameters
     inputs = 0 if offloads else 2 * shape.hidden * shape.layers * tokens
     working = _kept(shape, rank, False) * tokens  # the layer that is being computed again
     head = min(HEAD_ROWS, tokens) * shape.vocabulary * 2
-    return int(weights + shape.adapter(rank) * PEFT_BYTES + inputs + working + head)
+    whole = 0
+    if embeddings:  # and a chunk's gradient of the output layer on its way to the sum
+        whole = WHOLE_LAYER_BYTES * shape.vocabulary_parameters + 4 * shape.vocabulary * shape.hidden
+    return int(weights + shape.adapter(rank) * PEFT_BYTES + whole + inputs + working + head)
 
 
 def plan(
@@ -202,6 +210,9 @@ def plan(
     if params.precision is Precision.BFLOAT16 and not has_bfloat16:
         raise InputError(f"training.precision: {card.name} has no bfloat16; choose auto, float32 or nf4")
     limit = int(card.free_bytes * USABLE)
+    trains_embeddings = params.embedding_learning_rate is not None
+    if params.only_trl:
+        refused, peft = f"fast does not do {params.only_trl[0]}", "trl"
     if refused is None and not has_bfloat16:
         refused = f"{card.name} has no bfloat16"
     if params.backend in (Backend.TRL, Backend.UNSLOTH):
@@ -215,15 +226,14 @@ def plan(
         auto = ("bfloat16" if has_bfloat16 else "float16", "nf4")
         for precision in auto if asked is Precision.AUTO else (asked.value,):
             if precision in WHOLE_BYTES:
-                peak = peft_bytes(shape, params.rank, tokens, precision, peft == "unsloth")
+                peak = peft_bytes(shape, params.rank, tokens, precision, peft == "unsloth", trains_embeddings)
                 if peak <= limit:
                     rate = _rate(shape, params, tokens, card, False, shape.layers) * PEFT_SHARE[peft]
                     why = f"{refused or f'the own loop does not fit {card.name}'}; {peft} with full recompute does"
                     return Plan(peft, precision, shape.layers, tokens, params.batch_size, peak, rate, why)
-    largest = max(
-        (rank for rank in RANKS if rank < params.rank and peft_bytes(shape, rank, tokens, "nf4", True) <= limit),
-        default=None,
-    )
+    smaller = [rank for rank in RANKS if rank < params.rank]
+    fitting = [r for r in smaller if peft_bytes(shape, r, tokens, "nf4", peft == "unsloth", trains_embeddings) <= limit]
+    largest = max(fitting, default=None)
     remedy = (
         f"training.rank {largest} would fit" if largest else "choose a smaller model, shorter rows or a larger card"
     )
@@ -270,5 +280,10 @@ def _rate(shape: Shape, params: TrainingParams, tokens: int, card: Card, fp8: bo
     thin = adapter * again * (4 / base + 2 / bf16)
     attention = 7 * tokens * shape.heads * shape.head * shape.layers * again / (card.bf16_flops * ATTENTION_SHARE)
     traffic = shape.layers * (64 * shape.hidden + 24 * shape.inner) / (card.bandwidth * BANDWIDTH_SHARE)
+    if params.embedding_learning_rate is not None:  # the output layer's gradient, and its chunks a second time
+        frozen += 4 * shape.vocabulary * shape.hidden / bf16
+    if params.kl_weight and params.kl_rows is KlRows.ALL:  # forward once more without the adapter
+        frozen += 2 * (shape.frozen + 2 * shape.vocabulary * shape.hidden) / bf16
+        frozen += 2 * tokens * shape.heads * shape.head * shape.layers / (card.bf16_flops * ATTENTION_SHARE)
     optimizer = 26 * adapter / (card.bandwidth * BANDWIDTH_SHARE) / (params.batch_size * tokens)
     return 1 / (frozen + thin + attention + traffic + optimizer)

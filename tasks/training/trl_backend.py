@@ -48,7 +48,7 @@ def train(
         model_folder, dtype=dtype, attn_implementation="sdpa", quantization_config=quantised
     )
     recompute = torch.cuda.is_available()  # on a CPU memory is not what runs out, and recomputing costs a fifth of it
-    start = Start(model, lora_config(params), recompute, hidden_states)
+    start = Start(model, lora_config(params, model), recompute, hidden_states)
     if params.shard_base:
         start = Start(_split(model, params), None, recompute, hidden_states)
     made = fit(start, table, model_folder, params, journal, checkpoints, out)

@@ -1,5 +1,6 @@
-"""SFTTrainer with what rawtune adds to it: rows in its own order, losses per source from hidden states, checkpoints
-that are whole or absent.
+"""SFTTrainer with what rawtune adds to it: its own order of rows, losses per source, whole checkpoints.
+
+Losses are made from hidden states. Besides: a rate of their own for trained embeddings, the divergence from the base.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tasks.base.errors import InputError
 from tasks.training.checkpoints import Checkpoints
 from tasks.training.journal import Journal, write_lines
-from tasks.training.params import TrainingParams
+from tasks.training.params import KlRows, TrainingParams
 from tasks.training.ranks import add_up
 from tasks.training.schedule import factor
 from tasks.training.table import IGNORED, Rows
@@ -56,13 +58,32 @@ def _without_head(model: Any) -> Iterator[None]:
         model.set_output_embeddings(head)
 
 
+def trained_whole(model: Any) -> list[Any]:
+    """The weights of embedding and output layer of a PEFT model that are trained, each once."""
+    return [one for name, one in model.named_parameters() if one.requires_grad and ".modules_to_save." in name]
+
+
+def keep_precision(model: Any) -> None:
+    """Trained embeddings are kept in 32 bits, or small updates would vanish in 16; what follows them computes in the
+    base's own precision, as it does behind a frozen embedding.
+    """
+    import torch
+
+    weights = trained_whole(model)
+    for weight in weights:
+        weight.data = weight.data.to(torch.float32)
+    if weights:
+        dtype = next(one.dtype for name, one in model.named_parameters() if name.endswith("norm.weight"))
+        model.get_input_embeddings().register_forward_hook(lambda module, inputs, made: made.to(dtype))
+
+
 def trainer_class() -> type[Any]:
     """SFTTrainer with our own order, losses and checkpoints; made in a function because trl is imported late."""
     import torch
     from transformers import TrainerCallback
     from trl import SFTTrainer
 
-    from tasks.training.losses import target_losses
+    from tasks.training.losses import divergences, logit_divergences, target_losses
 
     class Callback(TrainerCallback):  # type: ignore[misc]  # trl and transformers are untyped here
         def __init__(self, trainer: Any) -> None:
@@ -79,6 +100,15 @@ def trainer_class() -> type[Any]:
     class Trainer(SFTTrainer):  # type: ignore[misc]
         def prepare(self, params: TrainingParams, journal: Journal, checkpoints: Checkpoints, states: Any) -> None:
             self.params, self.journal, self.checkpoints, self.states = params, journal, checkpoints, states
+            self.held = torch.tensor(
+                [params.kl_rows is KlRows.ALL or name.startswith("replay-") for name in journal.sources]
+            )
+            if params.kl_weight and not self.held.any():
+                raise InputError(
+                    "training.kl_weight: the table has no replay rows; set dataset.replay, or training.kl_rows to all"
+                )
+            self.plain = has_plain_head(self.model.config)
+            keep_precision(self.model)
             self.add_callback(Callback(self))
 
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
@@ -98,6 +128,18 @@ def trainer_class() -> type[Any]:
                 average_gradients(self.model)
             return super()._clip_grad_norm(model)
 
+        def create_optimizer(self, model: Any = None) -> Any:
+            """Embedding and output layer get a group of their own; nothing draws them to zero."""
+            optimizer = super().create_optimizer(model)
+            whole = {id(weight): weight for weight in trained_whole(self.model)}
+            if whole:
+                for group in optimizer.param_groups:
+                    group["params"] = [one for one in group["params"] if id(one) not in whole]
+                optimizer.add_param_group(
+                    {"params": [*whole.values()], "lr": self.params.embedding_learning_rate, "weight_decay": 0.0}
+                )
+            return optimizer
+
         def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
             self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
                 optimizer or self.optimizer,
@@ -110,27 +152,52 @@ def trainer_class() -> type[Any]:
         ) -> Any:
             sources, labels = inputs.pop("sources"), inputs.pop("labels")
             aim = labels[:, 1:] != IGNORED
-            losses = self._losses(model, inputs, labels, aim)
-            self._note(losses.detach(), sources[:, 1:], aim, labels.shape[1] if len(losses) else 0)
-            loss = losses.sum() / num_items_in_batch
+            made = self._made(model, inputs, aim)
+            losses = self._losses(made, labels[:, 1:][aim])
+            apart = self._divergences(made, inputs, aim, sources[:, 1:]) if self.params.kl_weight else losses[:0]
+            self._note(losses.detach(), apart.detach(), sources[:, 1:], aim, labels.shape[1] if len(losses) else 0)
+            loss = (losses.sum() + self.params.kl_weight * apart.sum()) / num_items_in_batch
             return loss * self.accelerator.num_processes if self.args.average_tokens_across_devices else loss
 
-        def _losses(self, model: Any, inputs: Any, labels: Any, aim: Any) -> Any:
-            """Losses of the targets; TRL's own fused output layer needs triton, which a CPU has not."""
-            if not self.model.get_output_embeddings().weight.requires_grad and has_plain_head(self.model.config):
-                hidden = self.states(self.model, model, inputs)
-                return target_losses(hidden[:, :-1][aim], self.model.get_output_embeddings().weight, labels[:, 1:][aim])
-            logits = model(**inputs, use_cache=False).logits[:, :-1][aim].float()
-            return torch.nn.functional.cross_entropy(logits, labels[:, 1:][aim], reduction="none")
+        def _made(self, model: Any, inputs: Any, aim: Any) -> Any:
+            """Where the targets are predicted: last hidden states `[N, H]`, or logits `[N, V]` of a model that does
+            more than multiply them.
+            """
+            if self.plain:
+                return self.states(self.model, model, inputs)[:, :-1][aim]
+            return model(**inputs, use_cache=False).logits[:, :-1][aim].float()
 
-        def _note(self, losses: Any, sources: Any, aim: Any, tokens: int) -> None:
+        def _losses(self, made: Any, aims: Any) -> Any:
+            """Losses of the targets; TRL's own fused output layer needs triton, which a CPU has not."""
+            if self.plain:
+                return target_losses(made, self.model.get_output_embeddings().weight, aims)
+            return torch.nn.functional.cross_entropy(made, aims, reduction="none")
+
+        def _divergences(self, made: Any, inputs: Any, aim: Any, sources: Any) -> Any:
+            """How far the tokens in question are from the base, which is this model with its adapter switched off."""
+            held = self.held[sources[aim].cpu()].to(made.device)
+            if not held.any():
+                return made.new_zeros(0, dtype=torch.float32)
+            head, was_training = self.model.get_output_embeddings(), self.model.training
+            weight = head.weight
+            self.model.eval()
+            with torch.no_grad(), self.model.disable_adapter():
+                base, base_weight = self._made(self.model, inputs, aim)[held], head.weight
+            self.model.train(was_training)
+            if self.plain:
+                return divergences(made[held], weight, base, base_weight)
+            return logit_divergences(made[held], base)
+
+        def _note(self, losses: Any, apart: Any, sources: Any, aim: Any, tokens: int) -> None:
             names = len(self.journal.sources)
             sums = torch.zeros(names, dtype=torch.float64).index_add_(0, sources[aim].cpu(), losses.double().cpu())
             counts = torch.bincount(sources[aim].cpu(), minlength=names)
-            facts = torch.cat([sums, counts.double(), torch.tensor([float(tokens)], dtype=torch.float64)])
+            more = [float(tokens), float(apart.double().sum()), float(len(apart))]
+            facts = torch.cat([sums, counts.double(), torch.tensor(more, dtype=torch.float64)])
             add_up(facts)
-            values = facts.tolist()
-            self.journal.add(values[:names], [int(count) for count in values[names:-1]], int(values[-1]))
+            *values, seen, divergence, held = facts.tolist()
+            self.journal.add(values[:names], [int(count) for count in values[names:]], int(seen))
+            self.journal.add_divergence(divergence, int(held))
 
         def close_step(self, grad_norm: float) -> None:
             done = len(self.journal.lines)
@@ -150,7 +217,8 @@ def trainer_class() -> type[Any]:
             was_training = self.model.training
             self.model.eval()
             with torch.no_grad(), self.compute_loss_context_manager():
-                losses = self._losses(self.model, inputs, labels, labels[:, 1:] != IGNORED)
+                aim = labels[:, 1:] != IGNORED
+                losses = self._losses(self._made(self.model, inputs, aim), labels[:, 1:][aim])
             self.model.train(was_training)
             return float(losses.double().sum())
 

@@ -2,6 +2,7 @@ import pytest
 
 from deployments.presets import FOLDER, load_preset
 from deployments.reference import pages
+from tasks.base.errors import InputError
 
 PRESETS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
@@ -34,3 +35,9 @@ def test_article_preset_is_the_articles_setting():
 def test_generated_pages_are_current():
     stale = [path.name for path, text in pages().items() if path.read_text("utf-8") != text]
     assert stale == [], "run python -m deployments.reference"
+
+
+def test_divergence_from_the_base_on_replay_rows_needs_a_replay_stream():
+    with pytest.raises(InputError, match=r"training\.kl_weight: there are no replay rows; set dataset\.replay"):
+        load_preset("researched", ["training.kl_weight=0.1"])
+    assert load_preset("researched", ["training.kl_weight=0.1", "training.kl_rows=all"]).training.kl_weight == 0.1

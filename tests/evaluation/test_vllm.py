@@ -22,6 +22,9 @@ def test_adapter_of_a_rank_that_vllm_does_not_serve_is_refused(tmp_path: Path) -
     assert [served_rank(_rank(tmp_path, rank)) for rank in (4, 8, 100, 512)] == [8, 8, 128, 512]
     with pytest.raises(InputError, match="up to rank 512, this one has 768"):
         served_rank(_rank(tmp_path, 768))
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 8, "modules_to_save": ["model.embed_tokens"]}))
+    with pytest.raises(InputError, match="no adapter with a trained embedding"):
+        served_rank(str(tmp_path))
 
 
 def test_missing_vllm_names_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,6 +75,13 @@ def split(request: dict[str, Any], report: Report) -> dict[str, Any]:
     return {"alone": alone, "pair": pair, "resumed": resumed, "difference": apart}
 
 
+def recipe(request: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Trained embeddings and the divergence from the base, in one process and in two."""
+    folder, changes = Path(request["folder"]), {"embedding_learning_rate": 1e-4, "kl_weight": 1.0, "kl_rows": "all"}
+    alone, pair = (attempt(request, folder / str(count), "trl", count, **changes) for count in (1, 2))
+    return {"alone": alone, "pair": pair, "difference": difference(folder / "1" / "out", folder / "2" / "out")}
+
+
 def lose_one(request: dict[str, Any], report: Report) -> dict[str, Any]:
     """The second process ends by itself when it imports its job."""
     broken = Path(request["folder"]) / "broken"

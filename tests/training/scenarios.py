@@ -72,7 +72,8 @@ def attempt(
             {
                 "table": request["table"], "model": request["model"], "params": params.model_dump(mode="json"),
                 "base_name": "stub", "checkpoints": str(folder / "checkpoints"), "out": str(out),
-            },
+            }
+            | {name: request[name] for name in ("held_out", "looks") if name in request},
             listen,
         )  # fmt: skip
     except RawtuneError as error:

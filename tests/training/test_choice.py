@@ -49,6 +49,15 @@ def test_choose_without_the_own_loop_unsloth_on_a_gpu_that_has_it(
     assert made.because.startswith("fast does not do dropout") or ": fast does not do dropout" in made.because
 
 
+@pytest.mark.parametrize("asked", ["embedding_learning_rate", "kl_weight"])
+@pytest.mark.parametrize("card", [H100, None])
+def test_choose_trl_for_what_it_alone_does(card: Card | None, asked: str) -> None:
+    made = choice(card, asked, **{asked: 1e-5})
+
+    assert made.backend is Backend.TRL
+    assert f"fast does not do {asked}" in made.because
+
+
 def test_choose_t4_a_4_bit_base_where_16_bits_do_not_fit() -> None:
     assert (choice(T4).backend, choice(T4).precision) == (Backend.UNSLOTH, Precision.NF4)
     assert choice(T4, backend="trl", has_unsloth=False).precision is Precision.NF4

@@ -79,6 +79,27 @@ def test_plan_t4_keeps_a_small_model_in_float16() -> None:
     assert plan(smollm2, recipe(64), 2048, CARDS["h100"]).precision == "bfloat16"  # too narrow to gain by 8 bits
 
 
+def test_plan_trained_embeddings_take_trl_and_their_memory_is_counted() -> None:
+    frozen = plan(MISTRAL, recipe(64, backend="trl"), 8192, CARDS["h100"])
+    trained = plan(MISTRAL, recipe(64, embedding_learning_rate=2e-5), 8192, CARDS["h100"])
+
+    # 2 x 131 million weights: 32-bit weight, gradient and two moments; and a chunk's gradient of the output layer
+    assert trained.peak_bytes - frozen.peak_bytes == 16 * 262_144_000 + 4 * 131_072_000
+    assert trained.because.startswith("fast does not do embedding_learning_rate; trl")
+    assert trained.tokens_per_second < frozen.tokens_per_second
+
+
+def test_plan_divergence_from_the_base_costs_a_forward_pass() -> None:
+    free, near, replay = (
+        plan(MISTRAL, recipe(64, backend="trl", kl_weight=weight, kl_rows=rows), 8192, CARDS["h100"])
+        for weight, rows in ((0.0, "all"), (0.1, "all"), (0.1, "replay"))
+    )
+
+    # with all layers recomputed, forward twice and backward once become forward three times and backward once
+    assert near.tokens_per_second / free.tokens_per_second == pytest.approx(3 / 4, abs=0.06)
+    assert replay.tokens_per_second == free.tokens_per_second
+
+
 @pytest.mark.parametrize(
     ("card", "precision", "line"),
     [

@@ -99,6 +99,17 @@ def test_base_split_over_two_processes_trains_what_a_whole_one_trains(tmp_path: 
 
 
 @pytest.mark.slow
+def test_two_processes_train_embeddings_and_stay_near_the_base_as_one_does(tmp_path: Path, tiny_model: Path) -> None:
+    made = run_child("tests.training.rank_scenarios:recipe", request(tmp_path, tiny_model))
+
+    for one, two in zip(made["alone"]["lines"], made["pair"]["lines"], strict=True):
+        assert two["loss"] == pytest.approx(one["loss"], abs=1e-5)
+        assert two["kl"] == pytest.approx(one["kl"], abs=1e-6)
+        assert two["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-3)
+    assert made["difference"] < 1e-4
+
+
+@pytest.mark.slow
 def test_process_that_dies_ends_the_training_with_its_reason(tmp_path: Path, tiny_model: Path) -> None:
     with pytest.raises(ChildError, match="a process of the group ended with exit code 7"):
         run_child("tests.training.rank_scenarios:lose_one", request(tmp_path, tiny_model))
