@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import Any
 
 from prefect import flow
@@ -20,6 +21,7 @@ from tasks.base.runs import read_json
 from tasks.base.steps import Step
 from tasks.base.store import Artifact, Store
 from tasks.evaluation.report import report
+from tasks.model.child import staying
 from tasks.training.params import Objective, SearchParams, TrainingParams
 from tasks.training.search import Measured, Tried, recipe, study_name
 from tasks.training.study_file import study, tried_in_full
@@ -78,7 +80,9 @@ def run_trials(store: Store, work: Trials, by: Step[Any] = trial) -> tuple[list[
         recall = read_json(store, scores, "summary.json")["arms"]["tuned"]["recall"]["estimate"]
         return Measured(float(recall), looks, adapter)
 
-    with study(store, work.search, work.training, work.name) as (searched, after):
+    # where the trials' models are asked in between, that child needs the memory
+    shared = staying() if work.search.objective is Objective.HELD_OUT_LOSS else nullcontext()
+    with study(store, work.search, work.training, work.name) as (searched, after), shared:
         searched.run(measured, on_this_machine(work.training).usd_per_hour, after)
         return searched.tried(), searched.winner()
 

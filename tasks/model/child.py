@@ -16,7 +16,9 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -58,6 +60,7 @@ def run_child(
     python: Path | None = None,
     environment: Mapping[str, str] | None = None,
     exclusive: bool = True,
+    stays: bool = True,
 ) -> dict[str, Any]:
     """Runs `job` in a child process and returns its answer.
 
@@ -69,6 +72,7 @@ def run_child(
             by itself.
         environment: variables on top of this process's own, without its secrets.
         exclusive: wait for, then hold the machine's torch lock. False only for jobs that compute nothing.
+        stays: whether inside `staying()` it may share its process with other jobs.
 
     Raises:
         OutOfMemory: memory was not enough, or the kernel killed the child.
@@ -78,59 +82,116 @@ def run_child(
     executable = python or Path(sys.executable)
     if not executable.exists():
         raise InputError(f"{executable} does not exist; make the environment that {job} needs")
-    process = subprocess.Popen(
-        [str(executable), "-m", "tasks.model.child_main", job],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=_environment(environment or {}),
-        start_new_session=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    assert process.stderr is not None
-    tail: deque[str] = deque(maxlen=TAIL_LINES)
-    drain = threading.Thread(target=_drain, args=(process.stderr, tail), name=f"stderr of {job}", daemon=True)
-    drain.start()
+    surroundings = _environment(environment or {})
+    keeper = _keeper.get()
+    child = keeper.take(executable, surroundings, stays) if keeper else None
+    child = child or _Child(job, executable, surroundings)
+    order = {"job": job, "exclusive": exclusive, "request": request, "stays": keeper is not None and stays}
     outcome: dict[str, Any] | None = None
     try:
-        outcome = _converse(process.stdin, process.stdout, job, request, exclusive, progress)
+        outcome = child.converse(order, progress)
     finally:
-        # also after an answer: nothing that the job started may outlive it
-        _kill_group(process.pid)
-        process.wait()
-        drain.join(timeout=5)
-        process.stdin.close()
-        process.stdout.close()
+        if keeper and order["stays"] and outcome is not None and outcome["event"] == "answer":
+            keeper.child = child
+        else:
+            child.end()
     if outcome is not None and outcome["event"] == "answer":
         answer: dict[str, Any] = outcome["value"]
         return answer
-    raise _error(job, outcome, process.returncode, tuple(tail))
+    raise _error(job, outcome, child.process.returncode, tuple(child.tail))
 
 
-def _converse(
-    stdin: IO[bytes],
-    stdout: IO[bytes],
-    job: str,
-    request: Mapping[str, Any],
-    exclusive: bool,
-    progress: Callable[[dict[str, Any]], None] | None,
-) -> dict[str, Any] | None:
-    """Sends the request and follows the events; the last one (answer or error), or None if there was none."""
+@contextmanager
+def staying() -> Iterator[None]:
+    """Inside the block a child stays after its job and does the next one, with what it holds (see `holding.py`), as
+    long as jobs end well and want the same interpreter and environment.
+    """
+    keeper = _Keeper()
+    before = _keeper.set(keeper)
     try:
-        stdin.write(json.dumps({"exclusive": exclusive, "request": request}).encode() + b"\n")
-        stdin.flush()
-    except BrokenPipeError:
+        yield
+    finally:
+        _keeper.reset(before)
+        keeper.end()
+
+
+class _Child:
+    """A process that does jobs."""
+
+    def __init__(self, job: str, executable: Path, environment: Mapping[str, str]) -> None:
+        self.executable, self.environment = executable, environment
+        self.process = subprocess.Popen(
+            [str(executable), "-m", "tasks.model.child_main", job],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
+        )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        self.stdin, self.stdout = self.process.stdin, self.process.stdout
+        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+        stderr = self.process.stderr
+        self._drain = threading.Thread(target=_drain, args=(stderr, self.tail), name=f"stderr of {job}", daemon=True)
+        self._drain.start()
+
+    def converse(
+        self, order: Mapping[str, Any], progress: Callable[[dict[str, Any]], None] | None
+    ) -> dict[str, Any] | None:
+        """Sends the order and follows the events; the last one (answer or error), or None if there was none."""
+        try:
+            self.stdin.write(json.dumps(order).encode() + b"\n")
+            self.stdin.flush()
+        except BrokenPipeError:
+            return None
+        for line in self.stdout:
+            event: dict[str, Any] = json.loads(line)
+            if event["event"] in ("answer", "error"):
+                return event
+            if event["event"] == "waiting":
+                logger.info("%s waits: another torch job runs on this machine (%s)", order["job"], event["value"])
+            if event["event"] == "progress" and progress is not None:
+                progress(event["value"])
         return None
-    for line in stdout:
-        event: dict[str, Any] = json.loads(line)
-        if event["event"] in ("answer", "error"):
-            return event
-        if event["event"] == "waiting":
-            logger.info("%s waits: another torch job runs on this machine (%s)", job, event["value"])
-        if event["event"] == "progress" and progress is not None:
-            progress(event["value"])
-    return None
+
+    def end(self) -> None:
+        """Also after an answer: nothing that a job started may outlive the process."""
+        _kill_group(self.process.pid)
+        self.process.wait()
+        self._drain.join(timeout=5)
+        self.stdin.close()
+        self.stdout.close()
+
+
+class _Keeper:
+    """Has the child that stays between two jobs."""
+
+    def __init__(self) -> None:
+        self.child: _Child | None = None
+
+    def take(self, executable: Path, environment: Mapping[str, str], stays: bool) -> _Child | None:
+        """The child, if it can do such a job; else it makes room for another."""
+        child, self.child = self.child, None
+        if child is None:
+            return None
+        if (
+            stays
+            and (child.executable, child.environment) == (executable, environment)
+            and child.process.poll() is None
+        ):
+            return child
+        child.end()
+        return None
+
+    def end(self) -> None:
+        """Ends the child, if there is one."""
+        if self.child is not None:
+            self.child.end()
+
+
+_keeper: ContextVar[_Keeper | None] = ContextVar("keeper", default=None)
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:

@@ -1,5 +1,5 @@
-"""The child's side of `tasks/model/child.py`: `python -m tasks.model.child_main MODULE:FUNCTION`, request on stdin,
-events and answer on stdout.
+"""The child's side of `tasks/model/child.py`: `python -m tasks.model.child_main MODULE:FUNCTION`, job and request
+on stdin (the argument is for whoever lists processes), events and answer on stdout.
 
 Imports nothing of a library before the machine's torch lock is held, so that a waiting child costs a few megabytes.
 Uses the standard library only: it also runs in environments (Unsloth's) that lack most of rawtune's own dependencies.
@@ -13,6 +13,7 @@ import fcntl
 import importlib
 import json
 import os
+import queue
 import signal
 import sys
 import tempfile
@@ -32,7 +33,9 @@ Job = Callable[[dict[str, Any], Report], dict[str, Any]]
 
 
 def main() -> int:
-    """Runs one job; the exit code is 0 also when the job failed in an understood way, which the answer tells."""
+    """Runs jobs, one unless the parent says that the process stays; the exit code is 0 also when a job failed in an
+    understood way, which the answer tells. After a failure no job follows.
+    """
     die_with_parent()
     events = _take_stdout()
     send_lock = threading.Lock()
@@ -42,21 +45,35 @@ def main() -> int:
             events.write(json.dumps({"event": event, "value": value}) + "\n")
             events.flush()
 
-    request = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_end_with_stdin, name="parent-watch", daemon=True).start()
-    lock = _machine_lock() if request["exclusive"] else None
+    orders: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_read_orders, args=(orders,), name="parent-watch", daemon=True).start()
+    while True:
+        order = orders.get()
+        if order["stays"]:
+            from tasks.model.holding import stay
+
+            stay()
+        if not _answer(order, send) or not order["stays"]:
+            return 0
+
+
+def _answer(order: dict[str, Any], send: Callable[[str, Any], None]) -> bool:
+    """Runs a job under the machine's lock; whether it came to its end."""
+    lock = _machine_lock() if order["exclusive"] else None
     if lock is not None and not _try_lock(lock):
         send("waiting", str(lock))
         fcntl.flock(lock, fcntl.LOCK_EX)
     try:
         send("started", os.getpid())
-        answer = _load(sys.argv[1])(request["request"], lambda facts: send("progress", facts))
+        answer = _load(order["job"])(order["request"], lambda facts: send("progress", facts))
     except BaseException as error:  # the parent names the job and turns the kind into rawtune's own error
         _print_traceback()
         send("error", {"kind": _kind(error), "message": _one_line(error)})
-    else:
-        send("answer", answer)
-    return 0
+        return False
+    if lock is not None and order["stays"]:
+        os.close(lock)  # between two jobs others may compute
+    send("answer", answer)
+    return True
 
 
 def die_with_parent() -> None:
@@ -65,12 +82,12 @@ def die_with_parent() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _end_with_stdin() -> None:
-    """The parent holds the other end of stdin for as long as it lives, so end of file means that it is gone, however it
-    died.
+def _read_orders(orders: queue.SimpleQueue[dict[str, Any]]) -> None:
+    """Takes the parent's lines. It holds the other end of stdin for as long as it lives, so end of file means that it
+    is gone, however it died.
     """
-    while sys.stdin.buffer.read(4096):
-        pass
+    for line in sys.stdin.buffer:
+        orders.put(json.loads(line))
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 

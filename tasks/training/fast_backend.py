@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
+from tasks.model.holding import held
 from tasks.training.checkpoints import Checkpoints
 from tasks.training.fast.adapters import Adapters
 from tasks.training.fast.decoder import Decoder
@@ -91,7 +92,14 @@ def train(
         adapters.load(_load(found[0]))
         journal.resume(read_lines(found[0] / "loss.jsonl"), found[1]["seconds"])
         checkpoints.resumed(found[1]["step"])
-    decoder = Decoder(config, weight_reader(model_folder, dtype, device), adapters, params.scale, site)
+
+    def build() -> Decoder:
+        return Decoder(config, weight_reader(model_folder, dtype, device), adapters, params.scale, site)
+
+    # what stands behind 8-bit weights is as wide as the rank, so those are made anew
+    decoder = held(f"fast, {model_folder} in {dtype}" if site is Site else None, build)
+    if site is Site:
+        decoder.take(adapters, params.scale)
     loop = Loop(table, params, journal, adapters, decoder)
     predicted = _least_recompute(config, params, loop.budget, site is not Site, decoder)
     for done in loop.steps(checkpoints.due):
@@ -99,6 +107,7 @@ def train(
         journal.report({"kind": "checkpoint", "path": str(path)})
     adapters.save(out, params)
     relaxed = 0 if site is Site else sum(not each.extended for layer in decoder.layers for each in layer.sites.values())
+    decoder.let_go()
     return {
         "backend": "fast",
         "base_precision": str(dtype).removeprefix("torch.") if site is Site else "fp8",

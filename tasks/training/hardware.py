@@ -30,6 +30,18 @@ def base_dtype(precision: Precision) -> Any:
     return torch.bfloat16 if fast else torch.float32
 
 
+def start_clean() -> None:
+    """Frees what an earlier job of this process has left on the GPU, and measures the peak from here."""
+    import gc
+
+    import torch
+
+    if torch.cuda.is_available():
+        gc.collect()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
 def device_count() -> int:
     """GPUs of this machine; 1 for a CPU."""
     import torch
@@ -38,7 +50,9 @@ def device_count() -> int:
 
 
 def device_facts() -> dict[str, Any]:
-    """Name of the device, its free and total memory in bytes, its compute capability (null for a CPU)."""
+    """Name of the device, its free and total memory in bytes, its compute capability (null for a CPU). What this
+    process holds from an earlier job counts as free: it is taken over or given up.
+    """
     import os
 
     import torch
@@ -50,7 +64,7 @@ def device_facts() -> dict[str, Any]:
     free_cuda, total_cuda = torch.cuda.mem_get_info()
     return {
         "device": torch.cuda.get_device_name(),
-        "free_bytes": free_cuda,
+        "free_bytes": free_cuda + torch.cuda.memory_reserved(),
         "total_bytes": total_cuda,
         "capability": list(torch.cuda.get_device_capability()),
     }

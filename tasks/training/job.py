@@ -12,7 +12,7 @@ from tasks.training.adapter import tidy
 from tasks.training.checkpoints import Checkpoints, made_by
 from tasks.training.choice import Choice, choose
 from tasks.training.events import with_event_files
-from tasks.training.hardware import device_count, device_facts, this_card
+from tasks.training.hardware import device_count, device_facts, start_clean, this_card
 from tasks.training.journal import Journal, last_good, write_lines
 from tasks.training.params import Backend, TrainingParams
 from tasks.training.planner import Shape
@@ -53,6 +53,7 @@ def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
     params = params.model_copy(update={"precision": choice.precision})
     request = request | {"choice": choice.document()}
     with together(request, shares(params.batch_size, params.devices or device_count())):
+        start_clean()
         return _train(request, params, choice, report)
 
 

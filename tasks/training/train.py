@@ -83,10 +83,10 @@ def train_in_child(run: StepRun, table: Artifact, model: Artifact, params: Train
     }
     python = unsloth_python() if params.backend is Backend.UNSLOTH else None
     with _store_stays(run.store):
-        answer = run_child(JOB, request, follow, python=python)
+        answer = run_child(JOB, request, follow, python=python, stays=params.backend is not Backend.UNSLOTH)
         if "hand_over" in answer:  # `auto` found, in this environment, that Unsloth is what this machine should use
             request |= {"choice": answer["hand_over"]}
-            answer = run_child(JOB, request, follow, python=unsloth_python())
+            answer = run_child(JOB, request, follow, python=unsloth_python(), stays=False)  # it wants to be first
         events.keep()
     run.resolved.update(answer["resolved"])
     run.ledger("training", seconds=answer["seconds"], usd=answer["seconds"] / 3600 * params.usd_per_hour)

@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from tasks.base.errors import InputError
+from tasks.model.holding import held
 from tasks.training.adapter import lora_config
 from tasks.training.checkpoints import Checkpoints
 from tasks.training.hardware import base_dtype
@@ -44,9 +45,14 @@ def train(
 
     dtype = base_dtype(params.precision)
     quantised = quantisation(dtype) if params.precision is Precision.NF4 else None
-    model = AutoModelForCausalLM.from_pretrained(
-        model_folder, dtype=dtype, attn_implementation="sdpa", quantization_config=quantised
-    )
+
+    def load() -> Any:
+        return AutoModelForCausalLM.from_pretrained(
+            model_folder, dtype=dtype, attn_implementation="sdpa", quantization_config=quantised
+        )
+
+    comes_back = not params.shard_base and params.embedding_learning_rate is None
+    model = held(f"trl, {model_folder} in {params.precision.value}" if comes_back else None, load)
     recompute = torch.cuda.is_available()  # on a CPU memory is not what runs out, and recomputing costs a fifth of it
     start = Start(model, lora_config(params, model), recompute, hidden_states)
     if params.shard_base:
@@ -171,6 +177,8 @@ def fit(
         checkpoints.resumed(found[1]["step"])
     trainer.train(resume_from_checkpoint=str(found[0]) if found else None)
     trainer.model.save_pretrained(out)
+    if start.peft_config is not None:
+        trainer.model.unload()  # the base is as it was before, for the next job of this process
     four_bit = params.precision is Precision.NF4
     return {
         "base_precision": "nf4" if four_bit else str(dtype).removeprefix("torch."),

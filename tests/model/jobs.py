@@ -9,6 +9,7 @@ from typing import Any
 
 from tasks.base.errors import InputError
 from tasks.model.child_main import Report
+from tasks.model.holding import held
 
 
 def echo(request: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -36,3 +37,11 @@ def linger(request: dict[str, Any], report: Report) -> dict[str, Any]:
     report({"pids": [os.getpid(), grandchild.pid]})
     time.sleep(60)
     return {}
+
+
+def count(request: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Which process this is, and how often something was made in it so far."""
+    made = held(request["what"], lambda: [0])
+    made[0] += 1
+    report({"done": 1})
+    return {"pid": os.getpid(), "uses": made[0]}

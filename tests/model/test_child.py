@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks.base.errors import ChildError, InputError
-from tasks.model.child import ROOT, OutOfMemory, run_child
+from tasks.model.child import ROOT, OutOfMemory, run_child, staying
 
 
 def run(job: str, **request: object) -> dict:
@@ -53,6 +53,47 @@ def test_child_other_error_is_one_line_with_the_end_of_stderr_as_a_note() -> Non
 def test_child_that_ends_without_an_answer_is_an_error() -> None:
     with pytest.raises(ChildError, match="ended without an answer"):
         run("vanish")
+
+
+def test_child_that_stays_holds_one_thing_from_job_to_job() -> None:
+    with staying():
+        first, again, other, back = (run("count", what=what) for what in ("base", "base", "other", "base"))
+
+    assert len({one["pid"] for one in (first, again, other, back)}) == 1
+    assert [one["uses"] for one in (first, again, other, back)] == [1, 2, 1, 1]
+    assert _gone([first["pid"]])
+    assert run("count", what="base")["uses"] == 1  # outside the block every job has a process of its own
+
+
+def test_child_that_stays_ends_with_a_failure_and_for_a_job_that_wants_to_be_alone() -> None:
+    def stop(event: dict) -> None:
+        raise KeyboardInterrupt
+
+    with staying():
+        first = run("count", what="base")
+        with pytest.raises(InputError):
+            run("fail", how="input")
+        second = run("count", what="base")
+        with pytest.raises(KeyboardInterrupt):
+            run_child("tests.model.jobs:count", {"what": "base"}, stop, exclusive=False)
+        third = run("count", what="base")
+        alone = run_child("tests.model.jobs:count", {"what": "base"}, exclusive=False, stays=False)
+
+        assert _gone([first["pid"], second["pid"], third["pid"], alone["pid"]])
+    assert [one["uses"] for one in (first, second, third, alone)] == [1, 1, 1, 1]
+
+
+def test_child_that_stays_lets_others_compute_between_its_jobs() -> None:
+    with staying():
+        first = run_child("tests.model.jobs:count", {"what": "base"})
+        other = subprocess.run(
+            [sys.executable, "-c", "from tasks.model.child import run_child\nrun_child('tests.model.jobs:echo', {})"],
+            cwd=ROOT, timeout=60,
+        )  # fmt: skip
+        again = run_child("tests.model.jobs:count", {"what": "base"})
+
+    assert other.returncode == 0
+    assert (again["pid"], again["uses"]) == (first["pid"], 2)
 
 
 def test_child_unknown_interpreter_is_an_input_error(tmp_path: Path) -> None:

@@ -92,6 +92,20 @@ class Decoder:
         self.refresher = None if isinstance(every[0], Site) else _refresher(every)
         self.refresh()
 
+    def take(self, adapters: Adapters, scale: float) -> None:
+        """Begins anew with other adapters; of unquantised sites only, whose weights do not know the rank."""
+        self.adapters, self.recompute = adapters, 0
+        for layer, sites in zip(self.layers, adapters.sites, strict=True):
+            for name, site in layer.sites.items():
+                site.take(sites[name], scale)
+
+    def let_go(self) -> None:
+        """Forgets the adapters, which are large, until others are taken."""
+        del self.adapters
+        for layer in self.layers:
+            for site in layer.sites.values():
+                del site.adapter
+
     def refresh(self) -> None:
         """Called after the adapters changed."""
         if self.refresher is not None:

@@ -31,8 +31,13 @@ class Site:
         """Takes the frozen weights `[out, in]` of the site's projections, in order."""
         self.widths = [len(weight) for weight in weights]
         self.weight = torch.cat(weights) if len(weights) > 1 else weights[0]
-        self.biases, self.adapter, self.scale = biases, adapter, scale
-        self.rank = len(adapter.a) // len(weights)
+        self.biases = biases
+        self.take(adapter, scale)
+
+    def take(self, adapter: SiteAdapter, scale: float) -> None:
+        """Another adapter, perhaps of another rank, beside the same frozen weights."""
+        self.adapter, self.scale = adapter, scale
+        self.rank = len(adapter.a) // len(self.widths)
 
     thin = False
     """Whether the adapter's gradients are made from quantised matrices."""

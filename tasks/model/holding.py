@@ -1,0 +1,36 @@
+"""What a child process keeps from one job to the next, where it stays for several (see `child.staying`).
+
+Standard library only, as `child_main.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_held: dict[str, Any] = {}
+_stays = False
+
+
+def held(name: str | None, make: Callable[[], T]) -> T:
+    """What an earlier job of this process made under that name, else what `make` makes now.
+
+    One thing at a time is kept, and only by a child that stays; a null name keeps nothing. Whoever takes it gives it
+    back as it was made, or fails: a failed job ends its process.
+    """
+    if name is not None and name in _held:
+        found: T = _held[name]
+        return found
+    _held.clear()
+    made = make()
+    if name is not None and _stays:
+        _held[name] = made
+    return made
+
+
+def stay() -> None:
+    """From now on things are kept."""
+    global _stays
+    _stays = True

@@ -1,0 +1,51 @@
+"""Trials that share a process and the base that it holds make what each makes alone."""
+
+import json
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tasks.base.progress import Event, listening
+from tasks.base.runs import StepRun
+from tasks.base.steps import step
+from tasks.base.store import Artifact, Store
+from tasks.model.child import staying
+from tasks.training.params import TrainingParams
+from tasks.training.trial import trial
+from tests.conftest import _folder
+from tests.training.conftest import ROWS, _table
+
+RECIPE = {"rank": 4, "alpha": 8, "learning_rate": 1e-3, "epochs": 1, "batch_size": 2, "precision": "float32"}
+CHANGES = ({}, {"rank": 8, "learning_rate": 1e-2}, {"batch_size": 1, "seed": 7})
+
+
+@step("tests/held-out", "1")
+def held_out_rows(run: StepRun) -> None:
+    row = {"stream": "raw", "input_ids": list(range(100, 130)), "labels": list(range(100, 130))}
+    run.path("rows.jsonl").write_text(json.dumps(row) + "\n", "utf-8")
+
+
+@pytest.mark.parametrize("backend", ["fast", pytest.param("trl", marks=pytest.mark.slow)])
+def test_trials_of_one_process_make_the_bytes_that_each_makes_alone(
+    backend: str, tmp_path: Path, tiny_model: Path
+) -> None:
+    def tried(name: str, block: AbstractContextManager[None]) -> tuple[list[Artifact], set[int]]:
+        store, processes = Store(str(tmp_path / name)), set()
+        inputs = {"table": _table.direct(store, rows=ROWS, seed=0), "held_out": held_out_rows.direct(store)}
+        inputs["model"] = _folder.direct(store, path=str(tiny_model))
+        recipes = [TrainingParams.model_validate(RECIPE | {"backend": backend} | changes) for changes in CHANGES]
+
+        def look(event: Event) -> None:
+            if event.kind == "progress":
+                processes.update(child.pid for child in psutil.Process().children())
+
+        with block, listening(look):
+            return [trial.direct(store, **inputs, params=recipe, looks=2) for recipe in recipes], processes
+
+    (together, one), (alone, several) = tried("together", staying()), tried("alone", nullcontext())
+
+    assert (len(one), len(several)) == (1, len(CHANGES))
+    assert [made.sha256 for made in together] == [made.sha256 for made in alone]
+    assert len({made.sha256 for made in together}) == len(CHANGES)
