@@ -11,7 +11,7 @@ import heapq
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 from itertools import accumulate
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -27,7 +27,7 @@ from tasks.corpus.params import ChunkParams
 from tasks.corpus.render import Part, render_parts, source_header
 from tasks.text.languages import is_markdown
 from tasks.text.token_cache import TokenCache
-from tasks.text.tokenizer import TextTokenizer
+from tasks.text.tokenizer import stored_tokenizer
 
 VERSION: Final = "2026.11.24.1"
 
@@ -98,7 +98,7 @@ class Cut(NamedTuple):
 
 def chunk_shard(split: Split, model: Artifact, params: ChunkParams, shard: Shard) -> Cut:
     """The chunks of a shard's documents, in the documents' order."""
-    tokenizer = _tokenizer(shard.store.checkout(model))
+    tokenizer = stored_tokenizer(shard.store.checkout(model))
     budget = params.max_tokens - len(tokenizer.prefix_ids) - 1
     documents = (Sided(document, split) for document in shard.read(Document))
     with TokenCache(shard.store.local("cache", "tokens"), tokenizer) as remembered:
@@ -135,12 +135,6 @@ def _counted(run: StepRun, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         run.count("tokens", made.tokens)
         run.count(f"tokens:{made.kind}:{made.split}", made.tokens)
         yield made
-
-
-@lru_cache(maxsize=4)
-def _tokenizer(folder: Path) -> TextTokenizer:
-    """Loaded once per process, not once per shard."""
-    return TextTokenizer.load(folder)
 
 
 def _work(document: Document, parts: list[Part], params: ChunkParams, budget: int) -> Work:

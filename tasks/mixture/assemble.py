@@ -8,6 +8,7 @@ writes Parquet.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,15 +28,13 @@ from tasks.mixture.packing import best_fit
 from tasks.mixture.params import MixtureParams, Overlong, Packing
 from tasks.mixture.rows import ROWS, TABLE, Part, Row
 from tasks.mixture.sampling import Ints, rank, repeats, weighed
-from tasks.mixture.spill import IGNORED, TokenSpill
+from tasks.mixture.spill import TokenSpill, trained_tokens
 from tasks.mixture.table import TableWriter
 
 VERSION = "2026.11.24.1"
 
 WEIGHTS: Final = "weights.jsonl"
 """Documents that count for less, in the artifact that `corpus/stale-pages` wrote."""
-PROGRESS_PARTS: Final = 500
-"""Parts between two reports of progress."""
 
 
 @dataclass
@@ -47,17 +46,21 @@ class Parts:
     documents: list[str] = field(default_factory=list)
 
 
-def fit(part: Encoded, params: MixtureParams) -> tuple[int, str]:
-    """How many of a part's tokens, from its first on, can be trained on, and why not all: `overlong`, `cut` or
-    `no-loss` (nothing would be learned from it); an empty reason if all. Chunking keeps raw text within a row; should a
-    chunk exceed it all the same, it is cut, never dropped.
+def fit(part: Encoded, params: MixtureParams) -> tuple[Ints, list[tuple[int, str]]]:
+    """How many of each part's tokens, from its first on, can be trained on; and of the parts that lose some, number and
+    reason: `overlong`, `cut` or `no-loss` (nothing would be learned from it). Chunking keeps raw text within a row;
+    should a chunk exceed it all the same, it is cut, never dropped.
     """
-    kept, reason = len(part.ids), ""
-    if kept > params.max_tokens:
-        if params.overlong_dialogues is Overlong.DROP and not part.source.startswith("raw-"):
-            return 0, "overlong"
-        kept, reason = params.max_tokens, "cut"
-    return (0, "no-loss") if (part.labels[1:kept] == IGNORED).all() else (kept, reason)
+    kept = np.minimum(part.lengths, params.max_tokens)
+    reasons = {int(number): "cut" for number in np.flatnonzero(part.lengths > params.max_tokens)}
+    if params.overlong_dialogues is Overlong.DROP:
+        for number in [number for number in reasons if not part.sources[number].startswith("raw-")]:
+            kept[number], reasons[number] = 0, "overlong"
+    trained = trained_tokens(part.mask, np.cumsum(part.lengths) - part.lengths, kept)
+    for number in np.flatnonzero(trained == 0).tolist():
+        if reasons.get(number) != "overlong":
+            kept[number], reasons[number] = 0, "no-loss"
+    return kept, sorted(reasons.items())
 
 
 def collect(run: StepRun, encoded: Iterable[Encoded], spill: TokenSpill, params: MixtureParams, total: int) -> Parts:
@@ -71,21 +74,24 @@ def collect(run: StepRun, encoded: Iterable[Encoded], spill: TokenSpill, params:
         total: how many parts there can be, for the progress bar.
     """
     parts = Parts()
-    for number, part in enumerate(encoded, 1):
-        if number % PROGRESS_PARTS == 0 or number == total:
-            run.progress(number, total, "rows")
-        length = len(part.ids)
-        run.count("parts_in")
-        run.count("tokens_in", length)
-        kept, reason = fit(part, params)
-        if reason:
-            run.verdict(part.id, reason, f"{kept} of {length} tokens stay; a row holds {params.max_tokens}")
-            run.count(f"tokens_out:{reason}", length - kept)
-        if kept:
-            spill.append(part.ids[:kept], part.labels[:kept])
-            parts.ids.append(part.id)
-            parts.sources.append(sys.intern(part.source))  # one string for many parts
-            parts.documents.append(sys.intern(part.document_id))
+    done = 0
+    for shard in encoded:
+        done += len(shard.names) + shard.held_out
+        run.progress(done, total, "rows")
+        run.count("parts_in", len(shard.names))
+        run.count("tokens_in", len(shard.ids))
+        kept, reasons = fit(shard, params)
+        for number, reason in reasons:
+            length, stay = int(shard.lengths[number]), int(kept[number])
+            run.verdict(shard.names[number], reason, f"{stay} of {length} tokens stay; a row holds {params.max_tokens}")
+            run.count(f"tokens_out:{reason}", length - stay)
+        places = np.arange(len(shard.ids)) - np.repeat(np.cumsum(shard.lengths) - shard.lengths, shard.lengths)
+        tokens = places < np.repeat(kept, shard.lengths)
+        spill.append(shard.ids[tokens], shard.mask[tokens], kept[kept > 0])
+        for number in np.flatnonzero(kept).tolist():
+            parts.ids.append(shard.names[number])
+            parts.sources.append(sys.intern(shard.sources[number]))  # one string for many parts
+            parts.documents.append(sys.intern(shard.documents[number]))
     spill.close()
     return parts
 
@@ -96,11 +102,12 @@ def lay_out(parts: Parts, spill: TokenSpill, times: Ints, params: MixtureParams)
     """
     numbers = np.repeat(np.arange(len(times)), times)
     copies = np.arange(len(numbers)) - np.repeat(np.cumsum(times) - times, times)
-    lengths = np.asarray(spill.lengths, dtype=np.int64)[numbers]
+    lengths = spill.lengths[numbers]
     if params.packing is Packing.BEST_FIT:
         packed = best_fit(lengths, params.max_tokens)
     else:
         packed = [[place] for place in range(len(numbers))]
+    tokens, trained = spill.lengths.tolist(), spill.trained.tolist()
     packed.sort(key=lambda row: rank(params.mixture_seed, f"{parts.ids[numbers[row[0]]]}\0{copies[row[0]]}"))
     for index, row in enumerate(packed):
         held = numbers[row].tolist()
@@ -109,8 +116,8 @@ def lay_out(parts: Parts, spill: TokenSpill, times: Ints, params: MixtureParams)
                 id=parts.ids[number],
                 source=parts.sources[number],
                 document_id=parts.documents[number],
-                tokens=spill.lengths[number],
-                trained_tokens=spill.trained[number],
+                tokens=tokens[number],
+                trained_tokens=trained[number],
                 copy_number=copy,
             )
             for number, copy in zip(held, copies[row].tolist(), strict=True)
@@ -143,7 +150,7 @@ def assemble(
         )
         total = sum(source.counts.get("records", 0) for source in (chunks, dialogues, replay) if source)
         parts = collect(run, encoded, spill, params, total)
-        lengths = np.asarray(spill.lengths, dtype=np.int64)
+        lengths = spill.lengths
         drawn = repeats(
             parts.sources,
             parts.documents,
@@ -163,7 +170,8 @@ def assemble(
             run.count(f"tokens_out:{reason}", int(lengths[left_out].sum()))
         run.count("tokens_repeated", int((lengths * np.maximum(times - 1, 0)).sum()))
         rows = lay_out(parts, spill, times, params)
-        written = run.write(_placed(run, rows, TableWriter(run.path(TABLE), spill.part)), ROWS)
+        written = run.write(_placed(run, rows, TableWriter(run.path(TABLE), spill.parts)), ROWS)
+    run.count("records", written)
     run.count("capacity_tokens", params.max_tokens * written)
 
 
@@ -177,24 +185,27 @@ def _why_empty(parts: Parts, params: MixtureParams) -> str:
 
 def _placed(run: StepRun, rows: Iterator[tuple[Row, list[int]]], table: TableWriter) -> Iterator[Row]:
     """Writes the table while `rows.jsonl` is written, so that no more than a row group is in memory."""
+    tokens: Counter[str] = Counter()
+    trained: Counter[str] = Counter()
     for row, numbers in rows:
         table.append(row, numbers)
-        run.count("records")
-        run.count("tokens", row.tokens)
         for part in row.parts:
-            run.count(f"tokens:{part.source}", part.tokens)
-            run.count("trained_tokens", part.trained_tokens)
-            run.count(f"trained_tokens:{part.source}", part.trained_tokens)
+            tokens[part.source] += part.tokens
+            trained[part.source] += part.trained_tokens
         yield row
     table.close()
+    for name, found in (("tokens", tokens), ("trained_tokens", trained)):
+        run.count(name, found.total())
+        for source, number in found.items():
+            run.count(f"{name}:{source}", number)
 
 
 def _encoded(run: StepRun, records: Artifact | None, encoding: Encoding, params: MixtureParams) -> Iterator[Encoded]:
-    """An artifact's parts in stored order, encoded here or on a cluster."""
+    """An artifact's shards in stored order, encoded here or on a cluster."""
     if records is None:
         return
     for shard in mapped(partial(encode_shard, encoding), shards_of(run.store, records), params):
         for name, number in (("held_out", shard.held_out), ("held_out_trained", shard.held_out_trained)):
             if number:
                 run.count(name, number)
-        yield from shard.parts
+        yield shard

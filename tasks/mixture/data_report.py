@@ -18,7 +18,7 @@ from tasks.mixture.leak_search import Hit
 from tasks.mixture.params import MixtureParams
 from tasks.mixture.rows import ROWS
 from tasks.mixture.samples import read_samples
-from tasks.text.tokenizer import TextTokenizer
+from tasks.text.tokenizer import stored_tokenizer
 
 VERSION = "2026.11.24"
 
@@ -79,7 +79,7 @@ def data_report(
     hits = list(run.read(guarded, Hit, HITS)) if guarded else []
     longest = [entry[-1] for entry in sorted(facts.longest, reverse=True)]
     drawn = [entry[-1] for entry in sorted(facts.drawn)]
-    shown = read_samples(run.checkout(table), [*longest, *drawn], TextTokenizer.load(run.checkout(model)))
+    shown = read_samples(run.checkout(table), [*longest, *drawn], stored_tokenizer(run.checkout(model)))
     groups = [
         ("The longest", "The longest chunks and dialogues of the table.", shown[: len(longest)]),
         ("Drawn at random", "Chosen by a hash, so the same table shows the same.", shown[len(longest) :]),

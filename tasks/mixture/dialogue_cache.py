@@ -1,16 +1,16 @@
-"""Dialogues as ids and labels, kept on this machine: rendering one takes 0.3 ms, and a second run changes few of them.
+"""Dialogues as ids and loss mask, kept on this machine: rendering one takes 0.3 ms, and a second run changes few of
+them.
 
-One SQLite file per tokenizer and chat template in the store's cache; the key is the SHA-256 of the messages. Safe to
-delete, safe to share between processes.
+What is kept together is a document's dialogues: reading forty thousand rows takes longer than reading seven hundred.
+The key is the SHA-256 of their messages, the file bears tokenizer and chat template.
 """
 
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,72 +18,77 @@ from numpy.typing import NDArray
 from tasks.base.records import Message
 from tasks.mixture.spill import IGNORED
 from tasks.text.chat import render_dialogues
+from tasks.text.kept import Kept
+from tasks.text.token_cache import stored_type
 from tasks.text.tokenizer import TextTokenizer
 
-MAX_QUERY_KEYS: Final = 500
-"""Parameters of one statement; SQLite's own limit is higher."""
+VERSION: Final = 2
+"""Of the stored bytes."""
 
-Rendered = tuple[NDArray[np.int32], NDArray[np.int32]]
-"""Ids and labels of a dialogue."""
+Turns = Sequence[tuple[str, str]]
+"""Role and content of each message of a dialogue."""
 
 
-class DialogueCache:
+class Rendered(NamedTuple):
+    """Dialogues one after the other."""
+
+    ids: NDArray[np.int32]
+    mask: NDArray[np.bool_]
+    """Whether a token is under the loss."""
+    lengths: NDArray[np.int64]
+    """Tokens of each."""
+
+
+class DialogueCache(Kept):
     """A chat template that remembers. Use as a context manager."""
 
     def __init__(self, folder: Path, tokenizer: TextTokenizer) -> None:
-        self.tokenizer = tokenizer
         template = hashlib.sha256((tokenizer.chat_template or "").encode()).hexdigest()
-        name = f"dialogues-{tokenizer.fingerprint[:16]}-{template[:16]}.sqlite"
-        self._database = sqlite3.connect(folder / name, timeout=60)
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.execute("PRAGMA synchronous=OFF")  # a lost cache costs time, not truth
-        self._database.execute(
-            "CREATE TABLE IF NOT EXISTS dialogues (digest BLOB PRIMARY KEY, ids BLOB, mask BLOB) WITHOUT ROWID"
-        )
+        super().__init__(folder, f"dialogues-{VERSION}-{tokenizer.fingerprint[:16]}-{template[:16]}")
+        self.tokenizer = tokenizer
+        self._type = stored_type(tokenizer)
 
-    def __enter__(self) -> DialogueCache:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._database.close()
-
-    def render_batch(self, dialogues: Sequence[Sequence[Message]]) -> list[Rendered]:
-        """Ids and labels of each, int32, in order; equal to `render_dialogues`."""
-        digests = [_digest(messages) for messages in dialogues]
-        known = self._known(digests)
-        missing = {digest: messages for digest, messages in zip(digests, dialogues, strict=True) if digest not in known}
-        made = render_dialogues(self.tokenizer, list(missing.values()))
-        fresh = {
-            digest: (np.asarray(ids, dtype=np.int32), np.asarray(labels, dtype=np.int32))
-            for digest, (ids, labels) in zip(missing, made, strict=True)
-        }
-        known |= fresh
-        with self._database:
-            self._database.executemany(
-                "INSERT OR IGNORE INTO dialogues VALUES (?, ?, ?)",
-                [
-                    (digest, ids.tobytes(), np.packbits(labels != IGNORED).tobytes())
-                    for digest, (ids, labels) in sorted(fresh.items())
-                ],
-            )
+    def render(self, groups: Sequence[Sequence[Turns]]) -> list[Rendered]:
+        """The dialogues of each group, in order; ids and labels equal those of `render_dialogues`."""
+        digests = [group_digest(group) for group in groups]
+        known = {digest: self._unpacked(value) for digest, value in self.get(digests).items()}
+        missing = {digest: group for digest, group in zip(digests, groups, strict=True) if digest not in known}
+        if missing:
+            flat = [
+                [Message.model_construct(role=role, content=content) for role, content in turns]  # type: ignore[arg-type]
+                for group in missing.values()
+                for turns in group
+            ]
+            made = iter(render_dialogues(self.tokenizer, flat))
+            fresh = {digest: _joined([next(made) for _ in group]) for digest, group in missing.items()}
+            self.put((digest, self._packed(rendered)) for digest, rendered in fresh.items())
+            known |= fresh
         return [known[digest] for digest in digests]
 
-    def _known(self, digests: Sequence[bytes]) -> dict[bytes, Rendered]:
-        found: dict[bytes, Rendered] = {}
-        wanted = sorted(set(digests))
-        for start in range(0, len(wanted), MAX_QUERY_KEYS):
-            keys = wanted[start : start + MAX_QUERY_KEYS]
-            marks = ",".join("?" * len(keys))
-            for digest, ids_bytes, mask_bytes in self._database.execute(
-                f"SELECT digest, ids, mask FROM dialogues WHERE digest IN ({marks})", keys
-            ):
-                ids = np.frombuffer(ids_bytes, np.int32)
-                mask = np.unpackbits(np.frombuffer(mask_bytes, np.uint8), count=len(ids)).astype(bool)
-                found[digest] = (ids, np.where(mask, ids, np.int32(IGNORED)))
-        return found
+    def _packed(self, rendered: Rendered) -> bytes:
+        lengths = rendered.lengths.astype(np.uint32)
+        head = np.asarray([len(lengths)], np.uint32)
+        ids, mask = rendered.ids.astype(self._type), np.packbits(rendered.mask)
+        return b"".join(piece.tobytes() for piece in (head, lengths, ids, mask))
+
+    def _unpacked(self, value: bytes) -> Rendered:
+        count = int(np.frombuffer(value, np.uint32, 1)[0])
+        lengths = np.frombuffer(value, np.uint32, count, 4).astype(np.int64)
+        tokens, start = int(lengths.sum()), 4 + 4 * count
+        ids = np.frombuffer(value, self._type, tokens, start).astype(np.int32)
+        packed = np.frombuffer(value, np.uint8, offset=start + ids.size * np.dtype(self._type).itemsize)
+        return Rendered(ids, np.unpackbits(packed, count=tokens).astype(np.bool_), lengths)
 
 
-def _digest(messages: Sequence[Message]) -> bytes:
-    """Each content's length stands before it, so no two dialogues give the same bytes."""
-    document = "".join(f"{message.role}\0{len(message.content)}\0{message.content}" for message in messages)
+def group_digest(group: Sequence[Turns]) -> bytes:
+    """Lengths stand before what they measure, so no two groups give the same bytes."""
+    document = "".join(
+        f"{len(turns)}\0" + "".join(f"{role}\0{len(content)}\0{content}" for role, content in turns) for turns in group
+    )
     return hashlib.sha256(document.encode("utf-8", "surrogatepass")).digest()
+
+
+def _joined(dialogues: Sequence[tuple[list[int], list[int]]]) -> Rendered:
+    ids = np.concatenate([np.asarray(ids, np.int32) for ids, _ in dialogues])
+    labels = np.concatenate([np.asarray(labels, np.int32) for _, labels in dialogues])
+    return Rendered(ids, labels != IGNORED, np.asarray([len(ids) for ids, _ in dialogues], np.int64))

@@ -1,4 +1,4 @@
-"""Chunks and dialogues as token ids and labels.
+"""Chunks and dialogues as token ids and loss mask.
 
 Raw text: loss on every token; an end token only where the document ends, because one after a chunk from the middle
 would teach the model to stop in mid-file (TRL adds it to every row). Dialogues: loss on what the assistant says, end of
@@ -9,27 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.base.records import Chunk, Dialogue, Message, Split
+from tasks.base.records import Split
 from tasks.base.shards import Shard
 from tasks.base.store import Artifact
-from tasks.mixture.dialogue_cache import DialogueCache
+from tasks.mixture.dialogue_cache import DialogueCache, Rendered, Turns
 from tasks.mixture.params import HeldOut
-from tasks.mixture.spill import IGNORED
 from tasks.text.token_cache import TokenCache
-from tasks.text.tokenizer import TextTokenizer
+from tasks.text.tokenizer import stored_tokenizer
 
 BATCH_CHARACTERS: Final = 1_000_000
 """Texts are encoded in batches of this size: enough for all cores, little enough for memory."""
+GROUP_DIALOGUES: Final = 256
+"""Dialogues of one document that are kept together in the cache at most."""
 
-Ids = NDArray[np.int32]
-R = TypeVar("R")
+Raw = dict[str, Any]
+"""A chunk or dialogue as JSON values."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -46,44 +46,52 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A part before it is placed into rows."""
+    """A shard's parts before they are placed into rows, in stored order; one entry a part, but for the tokens."""
 
-    id: str
-    source: str
-    document_id: str
-    ids: Ids
-    labels: Ids
-    """The id where the token is under the loss, else `IGNORED`."""
-
-
-@dataclass(frozen=True)
-class EncodedShard:
-    """A shard's parts in stored order, and how many of its records are held out."""
-
-    parts: list[Encoded]
+    names: list[str]
+    """Ids of the chunks or dialogues."""
+    sources: list[str]
+    documents: list[str]
+    lengths: NDArray[np.int64]
+    ids: NDArray[np.int32]
+    """Tokens of all parts, one after the other."""
+    mask: NDArray[np.bool_]
+    """Whether a token is under the loss."""
     held_out: int
-    """Left out."""
+    """Records of held-out documents that were left out."""
     held_out_trained: int
-    """Trained on all the same, as the parameters say."""
+    """Records of held-out documents that are trained on all the same, as the parameters say."""
 
 
-def encode_shard(encoding: Encoding, shard: Shard) -> EncodedShard:
+def encode_shard(encoding: Encoding, shard: Shard) -> Encoded:
     """Encodes what is to be trained on. Token ids come from this machine's cache where it has them."""
-    tokenizer = _tokenizer(shard.store.checkout(encoding.model))
+    tokenizer = stored_tokenizer(shard.store.checkout(encoding.model))
     cache = shard.store.local("cache", "tokens")
-    chunks = list(shard.read(Chunk)) if encoding.family == "raw" else []
-    dialogues = list(shard.read(Dialogue)) if encoding.family != "raw" else []
-    held_out = sum(
-        split is Split.HELD_OUT for split in [one.split for one in chunks] + [one.split for one in dialogues]
-    )
     trained = {split for split in Split if is_trained(split, encoding)}
-    with TokenCache(cache, tokenizer) as tokens, DialogueCache(cache, tokenizer) as rendered:
-        parts = [
-            *encode_chunks((chunk for chunk in chunks if chunk.split in trained), tokens),
-            *encode_dialogues((one for one in dialogues if one.split in trained), rendered, encoding),
-        ]
+    records = list(shard.raw())
+    held_out = sum(record["split"] == Split.HELD_OUT for record in records)
+    kept = [record for record in records if record["split"] in trained]
+    if encoding.family == "raw":
+        with TokenCache(cache, tokenizer) as tokens:
+            made = encode_chunks(kept, tokens)
+        sources = [f"raw-{record['kind']}" for record in kept]
+        documents = [record["document_id"] for record in kept]
+    else:
+        with DialogueCache(cache, tokenizer) as rendered:
+            made = encode_dialogues(kept, rendered, encoding.system_prompt)
+        sources = [f"{encoding.family}-{record['method']}" for record in kept]
+        documents = [record["provenance"]["document_id"] for record in kept]
     is_folded_in = Split.HELD_OUT in trained
-    return EncodedShard(parts, 0 if is_folded_in else held_out, held_out if is_folded_in else 0)
+    return Encoded(
+        [record["id"] for record in kept],
+        sources,
+        documents,
+        made.lengths,
+        made.ids,
+        made.mask,
+        0 if is_folded_in else held_out,
+        held_out if is_folded_in else 0,
+    )
 
 
 def is_trained(split: Split, encoding: Encoding) -> bool:
@@ -92,38 +100,56 @@ def is_trained(split: Split, encoding: Encoding) -> bool:
     return split is Split.TRAIN or policy is HeldOut.ALL or (encoding.family == "raw" and policy is HeldOut.RAW)
 
 
-def encode_chunks(chunks: Iterable[Chunk], tokens: TokenCache) -> Iterator[Encoded]:
-    """Encodes raw text, in order. What the model expects before every text (a beginning token) bears no loss."""
+def encode_chunks(chunks: Iterable[Raw], tokens: TokenCache) -> Rendered:
+    """Encodes raw text. What the model expects before every text (a beginning token) bears no loss."""
     prefix = np.asarray(tokens.tokenizer.prefix_ids, dtype=np.int32)
     end = np.asarray([tokens.tokenizer.end_of_document], dtype=np.int32)
-    for batch in _batches(chunks, lambda chunk: len(chunk.text)):
-        encoded = tokens.encode_batch([chunk.header + chunk.text for chunk in batch])
+    pieces: list[NDArray[np.int32]] = []
+    lengths: list[int] = []
+    for batch in _batches(chunks, lambda chunk: len(chunk["text"])):
+        encoded = tokens.encode_batch([chunk["header"] + chunk["text"] for chunk in batch])
         for chunk, found in zip(batch, encoded, strict=True):
-            text = found.astype(np.int32)
-            ids = np.concatenate([prefix, text, end] if chunk.last else [prefix, text])
-            labels = ids.copy()
-            labels[: len(prefix)] = IGNORED
-            yield Encoded(chunk.id, f"raw-{chunk.kind}", chunk.document_id, ids, labels)
+            tail = end[: int(chunk["last"])]
+            pieces += [prefix, found.astype(np.int32), tail]
+            lengths.append(len(prefix) + len(found) + len(tail))
+    ids = np.concatenate(pieces) if pieces else np.zeros(0, np.int32)
+    sizes = np.asarray(lengths, np.int64)
+    mask = np.ones(len(ids), np.bool_)
+    for place in range(len(prefix)):
+        mask[np.cumsum(sizes) - sizes + place] = False
+    return Rendered(ids, mask, sizes)
 
 
-def encode_dialogues(dialogues: Iterable[Dialogue], rendered: DialogueCache, encoding: Encoding) -> Iterator[Encoded]:
-    """Encodes dialogues by the model's own chat template, in order."""
-    prompt = encoding.system_prompt
-    system = (Message(role="system", content=prompt),) if prompt else ()
-    for batch in _batches(dialogues, lambda dialogue: sum(len(message.content) for message in dialogue.messages)):
-        messages = [one.messages if one.messages[0].role == "system" else (*system, *one.messages) for one in batch]
-        for one, (ids, labels) in zip(batch, rendered.render_batch(messages), strict=True):
-            yield Encoded(one.id, f"{encoding.family}-{one.method}", one.provenance.document_id, ids, labels)
+def encode_dialogues(dialogues: Iterable[Raw], rendered: DialogueCache, system_prompt: str | None) -> Rendered:
+    """Encodes dialogues by the model's own chat template."""
+    system = (("system", system_prompt),) if system_prompt else ()
+    found: list[Rendered] = []
+    for batch in _batches(_groups(dialogues, system), lambda group: sum(len(text) for one in group for _, text in one)):
+        found += rendered.render(batch)
+    if not found:
+        return Rendered(np.zeros(0, np.int32), np.zeros(0, np.bool_), np.zeros(0, np.int64))
+    ids, mask, lengths = (np.concatenate(column) for column in zip(*found, strict=True))
+    return Rendered(ids, mask, lengths)
 
 
-@lru_cache(maxsize=2)
-def _tokenizer(folder: Path) -> TextTokenizer:
-    """Loading takes half a second, as much as a shard does."""
-    return TextTokenizer.load(folder)
+def _groups(dialogues: Iterable[Raw], system: tuple[tuple[str, str], ...]) -> Iterator[list[Turns]]:
+    """Dialogues of the same document, `GROUP_DIALOGUES` at most, in order."""
+    group: list[Turns] = []
+    about = ""
+    for dialogue in dialogues:
+        document = dialogue["provenance"]["document_id"]
+        if group and (document != about or len(group) == GROUP_DIALOGUES):
+            yield group
+            group = []
+        about = document
+        turns = tuple((message["role"], message["content"]) for message in dialogue["messages"])
+        group.append(turns if turns[0][0] == "system" else (*system, *turns))
+    if group:
+        yield group
 
 
-def _batches(records: Iterable[R], characters: Callable[[R], int]) -> Iterator[list[R]]:
-    batch: list[R] = []
+def _batches(records: Iterable[T], characters: Callable[[T], int]) -> Iterator[list[T]]:
+    batch: list[T] = []
     size = 0
     for record in records:
         batch.append(record)

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tasks.base.records import Chunk, Dialogue, Item, Record, Split
+import numpy as np
+from pydantic_core import from_json
+
+from tasks.base.records import Chunk, Item, Record, Split
 from tasks.base.runs import RECORDS
 from tasks.base.shards import Shard
 from tasks.base.store import Artifact
-from tasks.mixture.leaks import WORD, Match, QuestionIndex, fold, words
+from tasks.mixture.leaks import WORD, Match, QuestionIndex, Texts, fold
 from tasks.mixture.params import LeakParams
-from tasks.mixture.rows import ROWS, Row
+from tasks.mixture.rows import ROWS
+from tasks.mixture.word_cache import WordCache
 
 HITS_PER_ITEM: Final = 3
 """Training texts listed for an item; all are counted."""
 SEAM_CHARACTERS: Final = 2_000
 """End of the chunk before that is read together with a chunk, so that a cut between question and answer hides nothing.
 """
-BATCH_CHARACTERS: Final = 1_000_000
+BATCH_CHARACTERS: Final = 4_000_000
 """Training text that is looked through together."""
 CONTEXT_CHARACTERS: Final = 200
 """Shown on either side of a passage."""
@@ -43,14 +48,21 @@ class Hit(Record):
     """The training text around the question."""
 
 
-@dataclass(frozen=True)
-class TrainingText:
+class TrainingText(NamedTuple):
     """A part of the table as text."""
 
     part_id: str
-    text: str
-    prompts: str
-    """What the user says in it; empty for raw text."""
+    document_id: str
+    said: tuple[str, ...]
+    """The messages of a dialogue, or a chunk."""
+    is_prompt: tuple[bool, ...]
+    """Which of them the user says; of raw text none."""
+
+    def text(self, prompts_only: bool) -> str:
+        """All of it, or what the user says."""
+        return "\n".join(
+            text for text, asked in zip(self.said, self.is_prompt, strict=True) if asked or not prompts_only
+        )
 
 
 @dataclass(frozen=True)
@@ -79,43 +91,44 @@ class Looked(NamedTuple):
 def look_through_chunks(against: Against, shard: Shard) -> Looked:
     """Holds a shard of chunks against the questions, with the end of the chunk before it."""
     trained = _trained(shard.store.checkout(against.table))
-    chunks = list(shard.read(Chunk))
-    noted = [(chunk.document_id, chunk.split, chunk.id in trained) for chunk in chunks]
-    texts = []
-    before = shard.preceding(Chunk)
-    for chunk in chunks:
-        if chunk.id in trained:
-            joined = before and before.document_id == chunk.document_id and before.id in trained
-            seam = before.text[-SEAM_CHARACTERS:] if before and joined else ""
-            texts.append(TrainingText(chunk.id, chunk.header + seam + chunk.text, ""))
-        before = chunk
+    noted: list[tuple[str, Split, bool]] = []
+    texts: list[TrainingText] = []
+    first = shard.preceding(Chunk)
+    before = (first.document_id, first.id, first.text) if first else ("", "", "")
+    for chunk in shard.raw():
+        name, document = chunk["id"], chunk["document_id"]
+        noted.append((document, Split(chunk["split"]), name in trained))
+        if name in trained:
+            seam = before[2][-SEAM_CHARACTERS:] if before[0] == document and before[1] in trained else ""
+            texts.append(TrainingText(name, document, (chunk["header"] + seam + chunk["text"],), (False,)))
+        before = (document, name, chunk["text"])
     return _looked(against, shard, texts, noted)
 
 
 def look_through_dialogues(against: Against, shard: Shard) -> Looked:
     """Holds a shard of dialogues against the questions."""
     trained = _trained(shard.store.checkout(against.table))
-    dialogues = list(shard.read(Dialogue))
-    texts = [
-        TrainingText(
-            dialogue.id,
-            "\n".join(message.content for message in dialogue.messages),
-            "\n".join(message.content for message in dialogue.messages if message.role == "user"),
-        )
-        for dialogue in dialogues
-        if dialogue.id in trained
-    ]
-    noted = [(one.provenance.document_id, one.split, one.id in trained) for one in dialogues]
+    noted: list[tuple[str, Split, bool]] = []
+    texts: list[TrainingText] = []
+    for dialogue in shard.raw():
+        name, document = dialogue["id"], dialogue["provenance"]["document_id"]
+        noted.append((document, Split(dialogue["split"]), name in trained))
+        if name in trained:
+            messages = dialogue["messages"]
+            said = tuple(message["content"] for message in messages)
+            texts.append(TrainingText(name, document, said, tuple(message["role"] == "user" for message in messages)))
     return _looked(against, shard, texts, noted)
 
 
 def _looked(against: Against, shard: Shard, texts: list[TrainingText], noted: list[tuple[str, Split, bool]]) -> Looked:
     found: Counter[str] = Counter()
     hits = []
-    for hit in find_hits(_indexes(shard.store.checkout(against.items), against.params), texts):
-        found[hit.item_id] += 1
-        if found[hit.item_id] <= HITS_PER_ITEM:
-            hits.append(hit)
+    indexes = _indexes(shard.store.checkout(against.items), against.params)
+    with WordCache(shard.store.local("cache", "words")) as cache:
+        for hit in find_hits(indexes, texts, cache):
+            found[hit.item_id] += 1
+            if found[hit.item_id] <= HITS_PER_ITEM:
+                hits.append(hit)
     return Looked(len(noted), hits, found, list(dict.fromkeys(noted)))
 
 
@@ -142,24 +155,35 @@ def _indexes(items: Path, params: LeakParams) -> Indexes:
 def _trained(table: Path) -> frozenset[str]:
     """Ids of the chunks and dialogues that the table holds."""
     with (table / ROWS).open("rb") as reader:
-        return frozenset(part.id for line in reader for part in Row.model_validate_json(line).parts)
+        return frozenset(part["id"] for line in reader for part in from_json(line, cache_strings="keys")["parts"])
 
 
-def find_hits(indexes: Indexes, texts: Iterable[TrainingText]) -> Iterator[Hit]:
+def find_hits(indexes: Indexes, texts: list[TrainingText], cache: WordCache) -> Iterator[Hit]:
     """Every leak; of one item in the order of the texts."""
     for batch in _batches(texts):
+        groups = [list(group) for _, group in groupby(batch, key=lambda text: text.document_id)]
+        numbered = cache.number([[said for text in group for said in text.said] for group in groups])
+        words = np.concatenate([group.words for group in numbered])
+        lengths = np.concatenate([group.lengths for group in numbered])
+        is_prompt = np.asarray([asked for text in batch for asked in text.is_prompt], np.bool_)
+        firsts = np.cumsum([0, *(len(text.said) for text in batch[:-1])])
         for prompts_only, (items, index) in indexes.items():
-            where = [text.prompts if prompts_only else text.text for text in batch]
-            for number, match in index.search([words(text) for text in where], need_answer=not prompts_only):
-                yield _hit(items[match.item], batch[number].part_id, where[number], match)
+            counted = is_prompt if prompts_only else np.ones_like(is_prompt)
+            looked = Texts(
+                words[np.repeat(counted, lengths)],
+                np.add.reduceat(lengths * counted, firsts),
+                lambda number, batch=batch, prompts_only=prompts_only: batch[number].text(prompts_only),  # type: ignore[misc]
+            )
+            for number, match in index.search(looked, need_answer=not prompts_only):
+                yield _hit(items[match.item], batch[number].part_id, looked.text(number), match)
 
 
-def _batches(texts: Iterable[TrainingText]) -> Iterator[list[TrainingText]]:
+def _batches(texts: list[TrainingText]) -> Iterator[list[TrainingText]]:
     batch: list[TrainingText] = []
     size = 0
     for text in texts:
         batch.append(text)
-        size += len(text.text)
+        size += sum(map(len, text.said))
         if size >= BATCH_CHARACTERS:
             yield batch
             batch, size = [], 0

@@ -20,10 +20,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Final
+from typing import Final, NamedTuple
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,11 +34,24 @@ from tasks.base.records import Item
 WORD: Final = re.compile(r"[^\W_]+")
 """Unlike `tasks.text.ngrams` this splits at underscores, which are Markdown's emphasis."""
 SHINGLE_WORDS: Final = 3
+NUMBERS: Final = 1 << 20
+"""Of words. Few questions have 5,000 different words, so of the other words one in 200 is taken for one of them."""
 SHARED_DOCUMENTS: Final = 3
 """A gram in questions about more documents than this is template wording."""
 _MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)
 
 Gram = tuple[str, ...]
+
+
+class _Candidate(NamedTuple):
+    """A text that may hold a question."""
+
+    text: int
+    item: int
+    place: int
+    """Word of the text near which most of the question's telling shingles are."""
+    shingles: int
+    """How often one of them stands in the text."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +80,41 @@ def words(text: str) -> list[str]:
     return WORD.findall(fold(text))
 
 
+class WordNumbers(dict[str, int]):
+    """A number below `NUMBERS` for every word, the same on every machine. Words that share one only make the guard
+    compare more passages, word by word.
+    """
+
+    def __missing__(self, word: str) -> int:
+        self[word] = number = crc32(word.encode("utf-8", "surrogatepass")) % NUMBERS
+        return number
+
+    def of(self, text: str) -> NDArray[np.uint32]:
+        """Those of a text's words, in order."""
+        found = words(text)
+        return np.fromiter(map(self.__getitem__, found), np.uint32, len(found))
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts to be looked through together, because each call costs more than a short text."""
+
+    words: NDArray[np.uint32]
+    """`WordNumbers` of all, one text after the other."""
+    lengths: NDArray[np.int64]
+    """Words of each."""
+    text: Callable[[int], str]
+    """The text of that number; asked only of those that may hold a question."""
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> Texts:
+        """Of texts in memory."""
+        numbers = WordNumbers()
+        found = [numbers.of(text) for text in texts]
+        lengths = np.asarray([len(one) for one in found], np.int64)
+        return cls(np.concatenate([np.zeros(0, np.uint32), *found]), lengths, texts.__getitem__)
+
+
 class QuestionIndex:
     """The questions of an evaluation, to be looked for in texts."""
 
@@ -76,8 +125,12 @@ class QuestionIndex:
         answers = [item.answers if item.answerable else () for item in items]
         self._answers = [[found for answer in known if (found := words(answer))] for known in answers]
         self._vocabulary: dict[str, int] = {}
+        self._asked: NDArray[np.uint32] = np.zeros(NUMBERS, np.uint32)
+        numbers = WordNumbers()
         for word in chain.from_iterable(self._questions):
-            self._vocabulary.setdefault(word, len(self._vocabulary) + 1)
+            number = numbers[word]
+            self._asked[number] = self._asked[number] or len(self._vocabulary) + 1
+            self._vocabulary[word] = int(self._asked[number])
         documents: dict[Gram, set[str]] = {}
         for item, question in zip(items, self._questions, strict=True):
             for gram in chain.from_iterable(_grams(question, size) for size in (SHINGLE_WORDS, 8, 13)):
@@ -92,29 +145,28 @@ class QuestionIndex:
         self._needed = np.asarray([len(shingles) for shingles in self._shingles], dtype=np.int64)
         self._sizes = sorted({len(gram) for shingles in self._shingles for gram in shingles})
 
-    def search(self, texts: Sequence[Sequence[str]], need_answer: bool) -> Iterator[tuple[int, Match]]:
+    def search(self, texts: Texts, need_answer: bool) -> Iterator[tuple[int, Match]]:
         """Every question that leaked into one of the texts, with the text's number, in order.
 
         Args:
-            texts: the `words` of each; looked through together, because each call costs more than a short text.
+            texts: what is looked through.
             need_answer: whether the answer must stand in the same text.
         """
-        joined: tuple[int, str] = (-1, "")
-        for number, item, place in self._candidates(texts):
-            text = texts[number]
-            if joined[0] != number:
-                joined = (number, f" {' '.join(text)} ")
-            match = self._compare(item, place, text, joined[1])
-            if match and (not need_answer or self._has_answer(item, joined[1])):
+        number, text, joined = -1, [""], ""
+        for candidate in self._candidates(texts):
+            if candidate.text != number:
+                number, text = candidate.text, words(texts.text(candidate.text))
+                joined = f" {' '.join(text)} "
+            match = self._compare(candidate, text, joined)
+            if match and (not need_answer or self._has_answer(candidate.item, joined)):
                 yield number, match
 
-    def _candidates(self, texts: Sequence[Sequence[str]]) -> Iterator[tuple[int, int, int]]:
-        """Texts and items of which the text has at least half of the telling shingles, with the place in the text
-        where most of them are.
-        """
-        known = self._vocabulary.get
-        numbers = np.asarray([known(word, 0) for text in texts for word in (*text, "")], dtype=np.uint64)
-        starts = np.cumsum([0, *(len(text) + 1 for text in texts)])
+    def _candidates(self, texts: Texts) -> Iterator[_Candidate]:
+        """Items of which a text has at least half of the telling shingles, in the order of texts and items."""
+        ends = np.cumsum(texts.lengths)
+        starts = ends - texts.lengths + np.arange(len(ends))  # a word that no question has stands between two texts
+        numbers = np.zeros(len(texts.words) + len(ends), np.uint64)
+        numbers[np.arange(len(texts.words)) + np.repeat(np.arange(len(ends)), texts.lengths)] = self._asked[texts.words]
         keys, places = [], []
         for size in self._sizes:
             hashes, usable = _rolling(numbers, size)
@@ -135,9 +187,10 @@ class QuestionIndex:
         for pair, begin, count in zip(pairs[enough], first[enough], counts[enough], strict=True):
             number, item = divmod(int(pair), len(self._needed))
             densest = _densest(place[begin : begin + count], len(self._questions[item]))
-            yield number, item, densest - int(starts[number])
+            yield _Candidate(number, item, densest - int(starts[number]), int(count))
 
-    def _compare(self, item: int, place: int, text: Sequence[str], joined: str) -> Match | None:
+    def _compare(self, candidate: _Candidate, text: Sequence[str], joined: str) -> Match | None:
+        item, place = candidate.item, candidate.place
         question = self._questions[item]
         size = len(question)
         whole = joined.find(f" {' '.join(question)} ")
@@ -152,6 +205,8 @@ class QuestionIndex:
             share = _share(self._telling(question, 8), near)
             if share >= self.overlap:
                 return Match(item, "8-gram", share, first, last)
+        if candidate.shingles < self.jaccard * len(self._shingles[item]):
+            return None  # no passage can have as many as a near copy has
         return self._near_copy(item, first, last, text)
 
     def _near_copy(self, item: int, first: int, last: int, text: Sequence[str]) -> Match | None:

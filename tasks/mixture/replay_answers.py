@@ -17,7 +17,7 @@ from tasks.mixture.params import MixtureParams, Replay, ReplayAnswers
 from tasks.mixture.replay import replay
 from tasks.model.child import run_child
 from tasks.text.chat import prompt_ids, stop_ids
-from tasks.text.tokenizer import TextTokenizer
+from tasks.text.tokenizer import stored_tokenizer
 
 VERSION = "2026.11.24"
 
@@ -39,7 +39,7 @@ def with_answer(dialogue: Dialogue, answer: str, model: str) -> Dialogue:
 def replay_answers(run: StepRun, dialogues: Artifact, model: Artifact, params: Replay) -> None:
     """Writes the dialogues with the model's answers; one that it does not end within `answer_tokens` gets a verdict."""
     folder = run.checkout(model)
-    tokenizer = TextTokenizer.load(folder)
+    tokenizer = stored_tokenizer(folder)
     asked = list(run.read(dialogues, Dialogue))
     prompts = run.store.local("tmp") / f"{run.key}.prompts.jsonl"
     with prompts.open("w", encoding="utf-8") as writer:

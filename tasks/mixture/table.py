@@ -15,7 +15,8 @@ from tasks.mixture.spill import IGNORED
 GROUP_TOKENS: Final = 2_000_000
 """Tokens of a row group: the most that is in memory at a time (three int32 columns, 24 MB)."""
 
-Reader = Callable[[int], tuple[NDArray[np.int32], NDArray[np.int32]]]
+Reader = Callable[[Sequence[int]], tuple[NDArray[np.int32], NDArray[np.int32]]]
+"""Ids and labels of parts, by their numbers, one after the other."""
 
 
 class TableWriter:
@@ -28,7 +29,7 @@ class TableWriter:
     """
 
     def __init__(self, path: Path, read: Reader) -> None:
-        """Opens the file; `read` gives ids and labels of a part, by number."""
+        """Opens the file; `read` gives ids and labels of the parts."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -57,29 +58,21 @@ class TableWriter:
         import pyarrow as pa
 
         rows = [row for row, _ in self._group]
-        parts = [_unlinked(*self._read(number), place) for _, row in self._group for place, number in enumerate(row)]
+        ids, labels = self._read([number for _, numbers in self._group for number in numbers])
+        lengths = np.asarray([part.tokens for row in rows for part in row.parts], np.int64)
+        starts = np.cumsum(lengths) - lengths
+        inner = np.asarray([place > 0 for row in rows for place in range(len(row.parts))])
+        labels[starts[inner]] = IGNORED
+        positions = (np.arange(len(ids)) - np.repeat(starts, lengths)).astype(np.int32)
         offsets = np.concatenate([[0], np.cumsum([row.tokens for row in rows])]).astype(np.int32)
-        columns = (
-            np.concatenate([ids for ids, _ in parts]),
-            np.concatenate([labels for _, labels in parts]),
-            np.concatenate([np.arange(len(ids), dtype=np.int32) for ids, _ in parts]),
-        )
         table = pa.Table.from_arrays(
             [
                 pa.array([row.id for row in rows]),
                 pa.array(["+".join(dict.fromkeys(part.source for part in row.parts)) for row in rows]),
                 pa.array(["\n".join(dict.fromkeys(part.document_id for part in row.parts)) for row in rows]),
-                *(pa.ListArray.from_arrays(offsets, values) for values in columns),
+                *(pa.ListArray.from_arrays(offsets, values) for values in (ids, labels, positions)),
             ],
             schema=self._schema,
         )
         self._writer.write_table(table)
         self._group, self._tokens = [], 0
-
-
-def _unlinked(
-    ids: NDArray[np.int32], labels: NDArray[np.int32], place: int
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    if place:
-        labels[0] = IGNORED
-    return ids, labels

@@ -39,6 +39,10 @@ class Corrections:
             correction.id: correction for correction in corrections if correction.id.startswith(beginnings)
         }
 
+    def concerns(self, identifier: str) -> bool:
+        """Whether somebody has corrected the dialogue of that id."""
+        return identifier in self._waiting
+
     def applied(self, dialogue: Dialogue) -> Dialogue | Verdict:
         """The dialogue as corrected, with the editor in its provenance; a verdict if it was dropped."""
         correction = self._waiting.get(dialogue.id)

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic_core import from_json
+
 from tasks.base.records import Dialogue, Record, Verdict
 from tasks.synthesis.duplicates import Asked
 
@@ -28,6 +30,22 @@ class Curated:
     scores: dict[str, str] = field(default_factory=dict)
 
 
+class Finished(Record):
+    """A dialogue as it was written to the spool, so that nobody has to parse and write it again."""
+
+    id: str
+    method: str
+    written: bytes
+
+    def line(self) -> str:
+        """The dialogue's own JSON line."""
+        return self.written.decode()
+
+    def dialogue(self) -> Dialogue:
+        """The dialogue itself."""
+        return Dialogue.model_validate_json(self.written)
+
+
 class Spool:
     """Holds dialogues on disk until all are there, then gives them in order of their ids. In memory are ids and
     offsets.
@@ -45,20 +63,21 @@ class Spool:
         if curated.scores:
             self.scores.append(Scored(id=curated.dialogue.id, scores=curated.scores))
 
-    def ordered(self) -> Iterator[Dialogue | Verdict]:
+    def ordered(self) -> Iterator[Finished | Verdict]:
         """Dialogues in order of id; for one whose question was asked before, anywhere in the corpus, a verdict."""
         asked = Asked()
         dropped: set[str] = set()
         for identifier, offset in sorted(self._places):
             self._file.seek(offset)
-            dialogue = Dialogue.model_validate_json(self._file.readline())
-            question, answer = dialogue.messages[0].content, dialogue.messages[-1].content
-            twin = asked.before(question, answer, near=dialogue.provenance.model != "template")
+            written = self._file.readline().removesuffix(b"\n")
+            found = from_json(written, cache_strings="keys")
+            question, answer = found["messages"][0]["content"], found["messages"][-1]["content"]
+            twin = asked.before(question, answer, near=found["provenance"]["model"] != "template")
             if twin is not None:
                 dropped.add(identifier)
                 yield Verdict(id=identifier, reason=twin, detail=question)
                 continue
-            yield dialogue
+            yield Finished(id=identifier, method=found["method"], written=written)
         self.scores = [score for score in self.scores if score.id not in dropped]
 
     def close(self) -> None:

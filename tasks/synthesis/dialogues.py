@@ -22,7 +22,7 @@ from tasks.synthesis import (
     rewrites,
 )
 from tasks.synthesis.corrections import Correction, Corrections
-from tasks.synthesis.curation import Curated, Spool
+from tasks.synthesis.curation import Curated, Finished, Spool
 from tasks.synthesis.index import FILES, Index
 from tasks.synthesis.methods import Method, Subject
 from tasks.synthesis.params import SynthesisParams
@@ -136,10 +136,11 @@ async def _ask(
             )
 
 
-def _finished(run: StepRun, spool: Spool, corrections: Corrections) -> Iterator[Dialogue]:
-    for result in spool.ordered():
-        if isinstance(result, Dialogue):
-            result = corrections.applied(result)
+def _finished(run: StepRun, spool: Spool, corrections: Corrections) -> Iterator[Dialogue | Finished]:
+    for found in spool.ordered():
+        result: Dialogue | Finished | Verdict = found
+        if isinstance(found, Finished) and corrections.concerns(found.id):
+            result = corrections.applied(found.dialogue())
         if isinstance(result, Verdict):
             run.verdict(result.id, result.reason, result.detail)
             continue

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from tasks.base.records import Dialogue, Document, Message, Provenance, Split
+from tasks.base.records import Dialogue, Document, Split
 
 LONG_ANSWER_CHARACTERS = 600
 """An answer above this is asked for once: repeating it under every wording would train a whole page several times."""
@@ -35,14 +35,23 @@ def to_dialogue(document: Document, draft: Draft, method: str, version: str, mod
     """The record of a draft. Its id depends on document, method and question only, so an edited answer keeps it."""
     source = draft.source or document
     digest = hashlib.sha256(draft.question.encode()).hexdigest()[:12]
-    return Dialogue(
-        id=f"{source.id}#{method}/{digest}",
-        messages=(Message(role="user", content=draft.question), Message(role="assistant", content=draft.answer)),
-        method=method,
-        provenance=Provenance(
-            document_id=source.id, revision=source.revision, span=draft.span, prompt_version=version, model=model
-        ),
-        split=split,
+    provenance = {
+        "document_id": source.id,
+        "revision": source.revision,
+        "span": draft.span,
+        "prompt_version": version,
+        "model": model,
+    }
+    turns = ({"role": "user", "content": draft.question}, {"role": "assistant", "content": draft.answer})
+    # validated as a whole, since one record at a time takes twice as long and a corpus has tens of thousands
+    return Dialogue.model_validate(
+        {
+            "id": f"{source.id}#{method}/{digest}",
+            "messages": turns,
+            "method": method,
+            "provenance": provenance,
+            "split": split,
+        }
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from functools import lru_cache
 
 from tasks.base.records import Document, Kind
 from tasks.synthesis.drafts import Draft, runs_of_lines
@@ -16,11 +18,27 @@ def source_text(document: Document) -> str:
 
     The text comes first, so that line numbers in it are the document's.
     """
-    if document.kind is not Kind.PULL:
-        return document.text
-    meta = document.meta
-    parts = [document.text, document.title, document.path, *_strings(meta)]
-    return "\n".join(parts)
+    return document.text if document.kind is not Kind.PULL else _pull_text(_Same(document))
+
+
+@dataclass(frozen=True)
+class _Same:
+    """A document by identity: comparing pull requests by content would take longer than joining their parts."""
+
+    document: Document
+
+    def __hash__(self) -> int:
+        return id(self.document)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.document is other.document
+
+
+@lru_cache(maxsize=16)
+def _pull_text(pull: _Same) -> str:
+    """Remembered, because every draft about a pull request is held against it."""
+    document = pull.document
+    return "\n".join([document.text, document.title, document.path, *_strings(document.meta)])
 
 
 def _strings(value: object) -> list[str]:

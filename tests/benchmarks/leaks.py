@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tasks.base.records import Item, Provenance
-from tasks.mixture.leaks import QuestionIndex, words
+from tasks.mixture.leaks import QuestionIndex, Texts, words
 from tasks.text import ngrams
 
 TEXT_WORDS = 1_000
@@ -99,7 +99,7 @@ def _disguised(text: str, disguise: str, drawn: random.Random, vocabulary: Seque
 def ours(items: Sequence[Item], texts: Sequence[str]) -> set[int]:
     index = QuestionIndex(items, overlap=0.5, jaccard=0.7)
     batches = [texts[start : start + 150] for start in range(0, len(texts), 150)]
-    return {match.item for batch in batches for _, match in index.search([*map(words, batch)], need_answer=True)}
+    return {match.item for batch in batches for _, match in index.search(Texts.of(batch), need_answer=True)}
 
 
 def any_gram(size: int) -> Callable[[Sequence[Item], Sequence[str]], set[int]]:

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -68,11 +68,13 @@ def ours(lengths: np.ndarray, capacity: int) -> tuple[int, int]:
 
 def ours_with_table(lengths: np.ndarray, capacity: int) -> tuple[int, int]:
     rows = best_fit(lengths, capacity)
-    ids = np.zeros(capacity, dtype=np.int32)
+
+    def zeros(numbers: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        size = int(lengths[np.asarray(numbers)].sum())
+        return np.zeros(size, np.int32), np.zeros(size, np.int32)
+
     with tempfile.TemporaryDirectory() as folder:
-        table = TableWriter(
-            Path(folder) / "table.parquet", lambda number: (ids[: lengths[number]], ids[: lengths[number]])
-        )
+        table = TableWriter(Path(folder) / "table.parquet", zeros)
         for index, numbers in enumerate(rows):
             parts = tuple(
                 Part(id="", source="", document_id="", tokens=int(lengths[n]), trained_tokens=0, copy_number=0)

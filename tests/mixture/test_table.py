@@ -21,18 +21,19 @@ def written(parts, folder: Path) -> tuple[Path, list[list[int]], TokenSpill]:
     with spill:
         for part in parts:
             ids = np.asarray([token for token, _ in part], dtype=np.int32)
-            spill.append(ids, np.where([trained for _, trained in part], ids, IGNORED).astype(np.int32))
+            mask = np.asarray([trained for _, trained in part])
+            spill.append(ids, mask, np.asarray([len(ids)]))
         spill.close()
         rows = best_fit(spill.lengths, CAPACITY)
-        writer = table.TableWriter(folder / "table.parquet", spill.part)
+        writer = table.TableWriter(folder / "table.parquet", spill.parts)
         for index, numbers in enumerate(rows):
             members = tuple(
                 Part(
                     id=f"p{number}",
                     source=f"raw-{number % 2}",
                     document_id=f"d{number}",
-                    tokens=spill.lengths[number],
-                    trained_tokens=spill.trained[number],
+                    tokens=int(spill.lengths[number]),
+                    trained_tokens=int(spill.trained[number]),
                     copy_number=0,
                 )
                 for number in numbers
