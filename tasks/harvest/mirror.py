@@ -43,6 +43,8 @@ _REFUSED: Final = (
     "Permission denied",
     "Could not read from remote repository",
 )
+_ABSENT: Final = ("not our ref", "couldn't find remote ref")
+"""What git says of an object or a reference that the server lacks; asking again does not help."""
 
 
 class RefusedError(SourceError):
@@ -142,7 +144,7 @@ def _network(remote: Remote, *arguments: str, stdin: bytes | None = None) -> byt
         except SourceError as error:
             if any(mark in str(error) for mark in _REFUSED):
                 raise RefusedError(str(error)) from error
-            if attempt == TRIES or "not our ref" in str(error):
+            if attempt == TRIES or any(mark in str(error) for mark in _ABSENT):
                 raise
             time.sleep(attempt)
     raise AssertionError("unreachable")
