@@ -60,13 +60,14 @@ def _release(store: Store, asked: str) -> Artifact:
 def _table(differences: Mapping[str, Mapping[str, Any]], confidence: float) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("questions")
-    for title in ("then", "now", "change", f"{100 * confidence:g}% interval", "better/worse", "p (Holm)", "n"):
+    for title in ("guess", "then", "now", "change", f"{100 * confidence:g}% interval", "won/lost", "p (Holm)", "n"):
         table.add_column(title, justify="right")
     for suite, row in differences.items():
         interval = "one document" if row["low"] is None else f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}"
         p_holm = row.get("p_holm")
         table.add_row(
             escape("".join(letter for letter in suite if letter.isprintable())),
+            "–" if row["guess"] is None else f"{100 * row['guess']:.1f}%",
             f"{100 * row['then']:.1f}%",
             f"{100 * row['now']:.1f}%",
             f"{100 * row['estimate']:+.1f}",

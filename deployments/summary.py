@@ -44,14 +44,19 @@ def print_search(found: dict[str, Any]) -> None:
 
 
 def what_was_learned(summary: dict[str, Any]) -> Table:
-    """The base-versus-tuned table of an evaluation's summary.json: shares of right answers, then losses."""
+    """The base-versus-tuned table of an evaluation's summary.json: shares of right answers, then losses.
+
+    `guess` is what answering with the most similar trained name scores, without a model; held-out figures mean
+    something only above it.
+    """
     table = Table(box=None, pad_edge=False, title="What was learned", title_justify="left", title_style="")
-    for column in ("", "base", "tuned", "difference"):
+    for column in ("", "guess", "base", "tuned", "difference"):
         table.add_column(column, justify="left" if column == "" else "right")
     arms, differences, losses = summary["arms"], summary["differences"], summary["losses"]
     for suite, gain in differences.items():
         table.add_row(
             f"{suite} ({gain['items']} questions)",
+            _share(arms.get("guess", {}).get(suite)),
             _share(arms["base"].get(suite)),
             _share(arms["tuned"].get(suite)),
             _gain(gain),
@@ -61,7 +66,7 @@ def what_was_learned(summary: dict[str, Any]) -> Table:
         if base and tuned:
             change = tuned["loss"] - base["loss"]
             table.add_row(
-                f"loss on {label}", f"{base['loss']:.3f}", f"{tuned['loss']:.3f}", f"{change:+.3f} nats/token"
+                f"loss on {label}", "", f"{base['loss']:.3f}", f"{tuned['loss']:.3f}", f"{change:+.3f} nats/token"
             )
     return table
 

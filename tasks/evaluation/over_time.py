@@ -8,7 +8,7 @@ from typing import Any
 
 from tasks.base.runs import read_json, read_records
 from tasks.base.store import Artifact, Store
-from tasks.evaluation.comparison import differences, of_suite, paired
+from tasks.evaluation.comparison import GUESS, differences, of_suite, paired
 from tasks.evaluation.params import Arm, ReportParams
 from tasks.evaluation.scoring import Score
 
@@ -35,16 +35,21 @@ def against(scores: Iterable[Score], earlier: Earlier, params: ReportParams) -> 
 
     Returns:
         `name` of the earlier report, numbers of questions `shared`, asked `only_now` and `only_then`, and `differences`
-            by suite as in `comparison.differences`, each with the means `then` and `now` over the shared questions; no
+            by suite as in `comparison.differences`, each with the means `then` and `now` over the shared questions and
+            `guess`, what this report's control without a model has of those that it answers (null without any); no
             suite without any.
     """
-    now, then = ([one for one in found if one.arm == Arm.TUNED] for found in (scores, earlier.scores))
+    every = list(scores)
+    now, then = ([one for one in found if one.arm == Arm.TUNED] for found in (every, earlier.scores))
+    guessed = {one.item_id: one.score for one in every if one.arm == GUESS}
     asked_now, asked_then = ({one.item_id for one in found} for found in (now, then))
     rows = differences({"now": now, "then": then}, "now", "then", params)
     for suite, row in rows.items():
         pairs = paired(of_suite(then, suite), of_suite(now, suite))
         for place, name in enumerate(("then", "now")):
             row[name] = round(sum(pair[place].score for pair in pairs) / len(pairs), 6)
+        known = [guessed[one.item_id] for one, _ in pairs if one.item_id in guessed]
+        row["guess"] = round(sum(known) / len(known), 6) if known else None
     return {
         "name": earlier.name,
         "shared": len(asked_now & asked_then),

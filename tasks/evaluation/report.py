@@ -8,7 +8,8 @@ summary.json:
                 minimum_detectable_effect}
     contrasts   other arm → suite → tuned minus that arm, as in differences
     previous    null without an earlier report, else {name, shared, only_now, only_then, differences}: numbers of
-                questions, and suite → tuned minus the earlier tuned model, as in differences, with the means then, now
+                questions, and suite → tuned minus the earlier tuned model, as in differences, with the means then, now,
+                guess
     code        arm → {identifier_f1, parse_rate, verbatim_words} of code answers
     abstention  arm → {recall, false_refusals}
     losses      arm → stream → {loss, tokens}, nats per token
@@ -37,7 +38,7 @@ from tasks.evaluation.page import Facts, render_page
 from tasks.evaluation.params import Arm, ReportParams, Suite
 from tasks.evaluation.scoring import Score, metric_of, score_arm
 
-VERSION = "2026.11.24.1"
+VERSION = "2026.11.24.2"
 
 
 def summarise(
@@ -73,7 +74,7 @@ def summarise(
         "arms": arms,
         "suites": {suite: _suite(suite, items, scores) for suite in comparison.suite_names(scores)},
         "differences": gains,
-        "previous": against(scores.get(Arm.TUNED, ()), earlier, params) if earlier else None,
+        "previous": against([one for found in scores.values() for one in found], earlier, params) if earlier else None,
         "contrasts": {
             arm: comparison.differences(scores, Arm.TUNED, arm, params)
             for arm in scores

@@ -4,13 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from tasks.base.records import Answer, Chunk, Dialogue, Document, Kind, Message, Provenance, Record, Split
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Artifact, Store
-from tasks.model.child import run_child
 
 REVISION = "a" * 40
 
@@ -140,9 +141,37 @@ def talks(train: list[Document], held_out: list[Document]) -> list[Dialogue]:
     ]
 
 
+def write_adapter(folder: Path, model: Path, scale: float, rank: int = 4) -> None:
+    """A PEFT adapter of every linear layer of a Llama that was never trained, with a training log, without any torch.
+
+    `scale` 0 leaves the model as it is, a large one ruins it with noise.
+    """
+    config = json.loads((model / "config.json").read_text("utf-8"))
+    width, inner = config["hidden_size"], config["intermediate_size"]
+    keys = width * config["num_key_value_heads"] // config["num_attention_heads"]
+    shapes = {"self_attn.q_proj": (width, width), "self_attn.k_proj": (width, keys), "self_attn.v_proj": (width, keys)}
+    shapes |= {"self_attn.o_proj": (width, width), "mlp.gate_proj": (width, inner), "mlp.up_proj": (width, inner)}
+    shapes |= {"mlp.down_proj": (inner, width)}
+    generator = np.random.default_rng(0)
+    tensors = {}
+    for layer in range(config["num_hidden_layers"]):
+        for module, (inputs, outputs) in shapes.items():
+            prefix = f"base_model.model.model.layers.{layer}.{module}"
+            first = generator.uniform(-1, 1, (rank, inputs)) / np.sqrt(inputs)
+            second = scale * generator.normal(0, 1, (outputs, rank))
+            tensors[f"{prefix}.lora_A.weight"] = first.astype(np.float32)
+            tensors[f"{prefix}.lora_B.weight"] = second.astype(np.float32)
+    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    settings = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": "anywhere"}
+    modules = sorted(module.rpartition(".")[2] for module in shapes)
+    settings |= {"r": rank, "lora_alpha": rank, "target_modules": modules}
+    (folder / "adapter_config.json").write_text(json.dumps(settings), "utf-8")
+    (folder / "loss.jsonl").write_text('{"step": 1, "loss": 3.0}\n{"step": 2, "loss": 2.5}\n', "utf-8")
+
+
 @step("training/train", "1")
 def _adapter(run: StepRun, model: str, scale: float) -> None:
-    run_child("tests.evaluation.adapter_job:make", {"model": model, "scale": scale, "target": str(run.folder)})
+    write_adapter(run.folder, Path(model), scale)
 
 
 def adapter_of(store: Store, model: Path, scale: float) -> Artifact:
@@ -151,14 +180,17 @@ def adapter_of(store: Store, model: Path, scale: float) -> Artifact:
 
 
 @step("tests/answers", "1")
-def _answers(run: StepRun, arm: str, lines: list[str]) -> None:
+def _answers(run: StepRun, arm: str, lines: list[str], guesses: list[str]) -> None:
     run.path("records.jsonl").write_text("".join(f"{line}\n" for line in lines), "utf-8")
     run.path("losses.json").write_text(json.dumps({"arm": arm, "streams": {}, "kl_to_base": None}), "utf-8")
     if arm == "base":
-        run.path("guesses.jsonl").write_text("", "utf-8")
+        run.path("guesses.jsonl").write_text("".join(f"{line}\n" for line in guesses), "utf-8")
 
 
-def answers_of(store: Store, arm: str, texts: Mapping[str, str]) -> Artifact:
-    """An arm's answers artifact from item id → text."""
-    lines = [Answer(item_id=name, text=text, tokens=3, finished=True).line() for name, text in texts.items()]
-    return _answers.named(f"answer-{arm}").direct(store, arm=arm, lines=lines)
+def answers_of(store: Store, arm: str, texts: Mapping[str, str], guesses: Mapping[str, str] | None = None) -> Artifact:
+    """An arm's answers artifact from item id → text; the base arm's holds the guess control's texts too."""
+    lines, guessed = (
+        [Answer(item_id=name, text=text, tokens=3, finished=True).line() for name, text in found.items()]
+        for found in (texts, guesses or {})
+    )
+    return _answers.named(f"answer-{arm}").direct(store, arm=arm, lines=lines, guesses=guessed)

@@ -120,34 +120,51 @@ def _run(*requests: dict[str, Any]) -> list[dict[str, Any]]:
     return answers
 
 
-def test_answers_do_not_depend_on_batch_sizes(tmp_path: Path, tiny_model: Path) -> None:
-    together, alone = _run(
-        _job(tmp_path, tiny_model), _job(tmp_path, tiny_model, batch_tokens=1, finished=str(tmp_path / "other"))
-    )
+LENGTHS = (4, 11, 6, 19, 40, 3)
+"""Tokens of the rows whose loss is measured in batches of several sizes."""
+
+
+@pytest.fixture(scope="module")
+def batched(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Answers and losses of one model in large, small and single batches; in one child, since torch takes long to
+    start.
+    """
+    folder = tmp_path_factory.mktemp("batched")
+    rows = [
+        {"id": str(n), "stream": "raw", "input_ids": list(range(30, 30 + n)), "labels": [-100, *range(31, 30 + n)]}
+        for n in LENGTHS
+    ]
+    request = {
+        "requests": [
+            _job(folder, tiny_model),
+            _job(folder, tiny_model, batch_tokens=1, finished=str(folder / "other")),
+        ],
+        "model": str(tiny_model),
+        "rows": rows,
+        "batch_tokens": [1, 50, 4096],
+        "dtypes": ["float32", "bfloat16"],
+    }
+    return run_child("tests.evaluation.several_job:run", request) | {"rows": rows}
+
+
+def test_answers_do_not_depend_on_batch_sizes(batched: dict[str, Any]) -> None:
+    together, alone = batched["answers"]
     assert (together["events"], alone["events"]) == (1, 6)
     assert together["answers"] == alone["answers"]
 
 
-def test_loss_does_not_depend_on_the_batch_size_as_a_mean_of_batch_means_does(tiny_model: Path) -> None:
-    lengths = (4, 11, 6, 19, 40, 3)
-    rows = [
-        {"id": str(n), "stream": "raw", "input_ids": list(range(30, 30 + n)), "labels": [-100, *range(31, 30 + n)]}
-        for n in lengths
-    ]
-    found = run_child(
-        "tests.evaluation.several_job:measure",
-        {"model": str(tiny_model), "rows": rows, "batch_tokens": [1, 50, 4096], "dtypes": ["float32", "bfloat16"]},
-    )["losses"]
-    batched = [LossRow(row["id"], "raw", row["input_ids"], row["labels"]) for row in rows]
+def test_loss_does_not_depend_on_the_batch_size_as_a_mean_of_batch_means_does(batched: dict[str, Any]) -> None:
+    found = batched["losses"]
+    rows = [LossRow(row["id"], "raw", row["input_ids"], row["labels"]) for row in batched["rows"]]
     for dtype, tolerance in (("float32", 1e-6), ("bfloat16", 2e-3)):
-        alone, some, together = (stream_losses(batched, measured)["raw"]["loss"] for measured in found[dtype])
+        alone, some, together = (stream_losses(rows, measured)["raw"]["loss"] for measured in found[dtype])
         assert alone == pytest.approx(together, rel=tolerance)
         assert some == pytest.approx(together, rel=tolerance)
-        assert [row["tokens"] for row in found[dtype][1]] == [n - 1 for n in lengths]
+        assert [row["tokens"] for row in found[dtype][1]] == [n - 1 for n in LENGTHS]
     # what a trainer logs: the mean over batches of each batch's mean; one row a batch against all in one
     rowwise = [row["nats"] / row["tokens"] for row in found["float32"][0]]
     naive = sum(rowwise) / len(rowwise)
-    assert abs(naive - stream_losses(batched, found["float32"][0])["raw"]["loss"]) > 1e-3
+    assert abs(naive - stream_losses(rows, found["float32"][0])["raw"]["loss"]) > 1e-3
 
 
 class _PowerCut(Exception):

@@ -4,9 +4,12 @@ import json
 import platform
 import re
 from html.parser import HTMLParser
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
+from deployments.summary import what_was_learned
 from tasks.base.ledger import Ledger
 from tasks.base.records import Dialogue, Document, Item, Split
 from tasks.base.runs import read_json, read_records
@@ -131,6 +134,28 @@ def test_scores_are_kept_for_every_answer_and_earlier_reports_are_compared_by_it
     assert (row["then"], row["now"]) == (1, pytest.approx(1 + row["estimate"]))
     assert compare_reports(store, later, good, FAST) == previous
     assert f"Against evaluation/report {good.sha256[:12]}" in _page(store, later)
+
+
+def test_guess_stands_beside_held_out_figures_wherever_they_are_shown(store: Store, questions: list[Item]) -> None:
+    held_out = [item for item in questions if item.suite == "held-out"]
+    texts = _right(questions)
+    half = {item.id: item.answers[0] if place % 2 else "no" for place, item in enumerate(held_out)}
+    arms = [answers_of(store, "base", dict.fromkeys(texts, "no"), half), answers_of(store, "tuned", texts)]
+    made = _report(store, questions, *arms, previous=_report(store, questions, *arms))
+    summary = read_json(store, made, "summary.json")
+    share = (len(held_out) // 2) / len(held_out)
+    assert 0 < share < 1
+    assert summary["arms"]["guess"]["held-out"]["estimate"] == pytest.approx(share, abs=1e-6)
+    assert summary["previous"]["differences"]["held-out"]["guess"] == pytest.approx(share, abs=1e-6)
+    assert summary["previous"]["differences"]["recall"]["guess"] is None
+    shown = f"<td>{share:.0%}</td><td>100%</td><td>100%</td>"
+    assert shown in _page(store, made)
+    (row,) = [line for line in markdown(summary, {}).splitlines() if "held" in line]
+    assert row.split(" | ")[1].startswith(f"{share:.0%} ")
+    console = Console(file=StringIO(), width=120)
+    console.print(what_was_learned(summary))
+    (row,) = [line for line in console.file.getvalue().splitlines() if line.startswith("held-out")]
+    assert row.split()[3:6] == [f"{share:.0%}", "0%", "100%"]
 
 
 def test_report_that_shares_no_question_with_the_earlier_one_says_so(store: Store, questions: list[Item]) -> None:

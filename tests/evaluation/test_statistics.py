@@ -1,6 +1,8 @@
 """Paired statistics against scipy and statsmodels on the same data."""
 
+import gc
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -78,6 +80,15 @@ def test_mcnemar_without_discordant_pairs_is_one() -> None:
     assert statistics.mcnemar([True, False], [True, False]) == 1.0
 
 
+@pytest.fixture(scope="module")
+def _frozen() -> Iterator[None]:
+    """statsmodels' `multipletests` collects garbage at every call: half a second among a whole session's objects."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("_frozen")
 @given(some.lists(some.floats(0, 1), min_size=1, max_size=12))
 @settings(max_examples=25, deadline=None)
 def test_holm_equals_statsmodels(p_values: list[float]) -> None:
