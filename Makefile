@@ -7,6 +7,7 @@ UNSLOTH := .venv-unsloth
 READY_UNSLOTH := $(UNSLOTH)/.ready
 VLLM := .venv-vllm
 READY_VLLM := $(VLLM)/.ready
+WORKERS ?= 2
 
 .PHONY: setup dry-run test test-slow lint bench setup-unsloth setup-vllm clean
 
@@ -38,8 +39,10 @@ $(READY_VLLM): constraints-vllm.txt
 dry-run: $(READY)
 	$(BIN)/rawtune dry-run
 
+# Two processes, each with its own Prefect server; a file's tests stay together. Torch with a thread each: two torch jobs
+# on two cores are three times slower with more. By hand `python -m pytest tests/ROOM` is one process.
 test: $(READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-slow: $(READY) $(READY_UNSLOTH) $(READY_VLLM)
 	$(BIN)/python -m pytest -m slow

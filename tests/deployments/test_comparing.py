@@ -60,6 +60,7 @@ def test_table_is_printed_and_nothing_in_common_is_said(
     done = rawtune("show", "evaluation", "--against", "shop", "--store", released.uri, cwd=released.local())
     assert done.stdout.startswith(f"{len(questions) - 1} questions were asked of this model")
     assert "recall" in done.stdout
+    assert done.stdout.splitlines()[1].split()[:4] == ["questions", "guess", "then", "now"]
     _made(released, questions[-1:], 1)
     show_against(released, find(released, "evaluation"), "shop", as_json=False)
     assert capsys.readouterr().out.startswith("Nothing can be compared with")

@@ -40,7 +40,13 @@ def tiny_params(repo: Path, model: Path, store: Path) -> RetrainParams:
                 "learning_rate": 1e-2,
                 "epochs": 1,
             },
-            "evaluation": {"items": 20, "max_new_tokens": 8, "loss_tokens": 1000, "resamples": 200},
+            "evaluation": {
+                "items": 20,
+                "general_items": 5,
+                "max_new_tokens": 8,
+                "loss_tokens": 1000,
+                "resamples": 200,
+            },
             "gate": {"min_recall_gain": None, "max_forgetting": None},
             "store": str(store),
         }
