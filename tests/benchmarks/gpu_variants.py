@@ -54,9 +54,7 @@ def run(variant: str, rank: int, works: list[str], work: Workload, folder: Path)
 
 
 def _ours(variant: str, rank: int, works: list[str], work: Workload, folder: Path) -> Iterator[Measured]:
-    """The backend's own loop with what it would choose for this card; weights are random, made on the device. What
-    stands behind `+` switches levers on: `ours+side`.
-    """
+    """The backend's own loop with what it would choose for this card; weights are random, made on the device."""
     import torch
 
     from tasks.training import fast_backend
@@ -68,10 +66,9 @@ def _ours(variant: str, rank: int, works: list[str], work: Workload, folder: Pat
     from tasks.training.params import TrainingParams
     from tasks.training.table import Table
 
-    name, *levers = variant.split("+")
     device, config = torch.device("cuda" if torch.cuda.is_available() else "cpu"), work.made_config()
     recipe = {"rank": rank, "alpha": rank, "learning_rate": 1e-4, "schedule": "constant", "epochs": 1}
-    recipe |= {"precision": "bfloat16"} if name == "ours-bf16" else {}
+    recipe |= {"precision": "bfloat16"} if variant == "ours-bf16" else {}
     params = TrainingParams.model_validate(recipe)
     fp8 = fast_backend.uses_fp8(config, params)
     site: Any = Site
@@ -91,8 +88,6 @@ def _ours(variant: str, rank: int, works: list[str], work: Workload, folder: Pat
 
     adapters = Adapters(shapes(config), config.num_hidden_layers, params, torch.bfloat16, device)
     decoder = Decoder(config, read, adapters, params.scale, site)
-    for lever in levers:
-        setattr(decoder, {"side": "overlaps"}[lever], True)
     for what in works:
         warm, timed = work.steps[what]
         batch = int(what) if what.isdigit() else 1

@@ -42,7 +42,7 @@ from tests.benchmarks.gpu_workload import MISTRAL_7B, SMOKE  # noqa: E402
 ALL = ["1", "packed", "8"]
 JOBS: list[tuple[str, int, list[str]]] = [
     ("unsloth", 64, ALL), ("ours", 64, ALL), ("unsloth", 768, ALL), ("ours", 768, ALL),
-    ("unsloth-unchecked", 768, ALL), ("unsloth-unchecked", 64, ALL), ("ours+side", 64, ["1"]),
+    ("unsloth-unchecked", 768, ALL), ("unsloth-unchecked", 64, ALL),
     ("check", 0, []), ("unsloth-check", 0, []),
     ("trl", 768, ["1", "8"]), ("trl", 64, ["1", "8"]), ("ours-bf16", 64, ["1"]),
 ]  # fmt: skip

@@ -85,9 +85,6 @@ class Decoder:
             self.layers.append(Layer(norms, sites))
         self.recompute = 0
         """So many layers, from the last on, are computed again in the backward pass."""
-        self.overlaps = False
-        """Whether the adapters' gradients are made on a second stream of the GPU, beside the next product."""
-        self._side: torch.cuda.Stream | None = None
         every = [one for layer in self.layers for one in layer.sites.values()]
         self.refresher = None if isinstance(every[0], Site) else _refresher(every)
         self.refresh()
@@ -229,7 +226,6 @@ class Decoder:
     ) -> None:
         dx, h, rstd, weight = top
         residual = torch.zeros_like(h)
-        busy: list[tuple[torch.cuda.Event, Any]] = []  # work of the second stream, and what it reads
         for number in range(len(self.layers) - 1, -1, -1):
             layer, keep = self.layers[number], kept.pop()
             sites = layer.sites
@@ -239,47 +235,26 @@ class Decoder:
             d_inner = sites["down"].d_inner([dh], dy)
             dact = sites["down"].d_input(dy, d_inner)
             act, dy = sites["gate_up"].d_swiglu(rest["gate"], rest["up"], dact)
-            self._d_adapter(busy, sites["down"], act, rest["inner_down"], [dh], d_inner, rest["act"])
+            sites["down"].d_adapter(act, rest["inner_down"], [dh], d_inner, rest["act"])
             del act, dact
             # gate and up
             dys = [rest["gate"], rest["up"]]
             d_inner = sites["gate_up"].d_inner(dys, dy)
             dx = sites["gate_up"].d_input(dy, d_inner)
-            self._d_adapter(busy, sites["gate_up"], rest["x2"], rest["inner_gu"], dys, d_inner, None, dy)
+            sites["gate_up"].d_adapter(rest["x2"], rest["inner_gu"], dys, d_inner, None, dy)
             dh2, dy = sites["o"].d_norm(dx, rest["h2"], layer.norms[1], rest["rstd2"], dh)
             # attention's output layer
             d_inner = sites["o"].d_inner([dh2], dy)
             dout = sites["o"].d_input(dy, d_inner)
-            self._d_adapter(busy, sites["o"], rest["out"], rest["inner_o"], [dh2], d_inner)
+            sites["o"].d_adapter(rest["out"], rest["inner_o"], [dh2], d_inner)
             gradients = self.attention.backward(dout, rest["q"], rest["k"], rest["v"], rest["out"], rest["state"])
             # q, k and v
             dys, dy = sites["qkv"].d_rope(*gradients, cos, sin, self.head)
             d_inner = sites["qkv"].d_inner(dys, dy)
-            self._d_adapter(busy, sites["qkv"], rest["x1"], rest["inner_qkv"], dys, d_inner)
+            sites["qkv"].d_adapter(rest["x1"], rest["inner_qkv"], dys, d_inner)
             if number:  # below the first layer nothing is trained
                 dx = sites["qkv"].d_input(dy, d_inner)
                 h, rstd, weight, residual = keep.h, rest["rstd1"], layer.norms[0], dh2
-        self._join(busy, 0)
-
-    def _d_adapter(self, busy: list[tuple[torch.cuda.Event, Any]], site: Any, *parts: Any) -> None:
-        """Adds a site's adapter gradients, on the second stream if there is one."""
-        if not self.overlaps or not parts[1].is_cuda:
-            site.d_adapter(*parts)
-            return
-        self._side = self._side or torch.cuda.Stream()
-        self._side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self._side):
-            site.d_adapter(*parts)
-            done = torch.cuda.Event()
-            done.record()
-        busy.append((done, parts))
-        self._join(busy, len(self.layers[0].sites))
-
-    def _join(self, busy: list[tuple[torch.cuda.Event, Any]], left: int) -> None:
-        """Lets go of what the second stream has read, all but the newest `left`: only then may memory be used anew."""
-        while len(busy) > left:
-            done, _ = busy.pop(0)
-            torch.cuda.current_stream().wait_event(done)
 
     def _rope(self, q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> None:
         from tasks.training.fast.sites import _ops
