@@ -52,7 +52,7 @@ DEFINES: Final[Bank] = (
 SIGNATURE: Final[Bank] = (
     "What is the signature of `{name}` in `{path}` of `{repo}`?",
     "How is the {kind} `{name}` declared in `{path}` (`{repo}`)?",
-    "Which parameters does `{name}` from `{path}` in `{repo}` take?",
+    "Quote the line of `{path}` in `{repo}` that declares `{name}`.",
     "Show me the declaration line of `{name}` in `{path}`, part of `{repo}`.",
     "I want to call `{name}` of `{path}` in `{repo}`. What is its signature?",
     "In `{repo}`, what does the head of `{name}` in `{path}` look like?",

@@ -30,7 +30,7 @@ from tasks.synthesis.provider import opened
 from tasks.synthesis.templates import by_template
 from tasks.synthesis.written import SERVER_ERROR, write_all
 
-VERSION = "2026.11.24.1"
+VERSION = "2026.11.24.2"
 
 METHODS: dict[str, Method] = {
     module.METHOD: module

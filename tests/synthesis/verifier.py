@@ -177,7 +177,11 @@ def _code(question: str, answer: str, source: Document, shown: str) -> str:
     for name in names:
         if " ".join(name.split()) not in squeezed and name not in (source.path, source.repo) and name not in question:
             return f"{name} is not in lines of {source.path}"
-    if f"`{source.path}`" in answer and re.search(r"defin|declare|which file|where|path", question, re.IGNORECASE):
-        asked = [name for name in re.findall(r"`([\w.$]+)`", question) if name in shown.split("\n")[0] or name in shown]
+    if f"`{source.path}`" in answer and re.search(
+        r"\b(defin\w*|declare\w*|which file|where|path)\b", question, re.IGNORECASE
+    ):
+        asked = [
+            name for name in re.findall(r"`([\w.$-]+)`", question) if name in shown.split("\n")[0] or name in shown
+        ]
         return "" if asked else "the file does not define what was asked for"
     return ""
