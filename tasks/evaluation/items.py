@@ -11,12 +11,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from tasks.base.records import Dialogue, Document, Item, Provenance
+from tasks.base.records import Document, Item, Provenance
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Artifact
@@ -50,7 +50,7 @@ CODE_KINDS: Final = ("code", "opening")
 
 
 def make_items(
-    train: Sequence[Document], held_out: Sequence[Document], dialogues: Iterable[Dialogue], params: ItemsParams
+    train: Sequence[Document], held_out: Sequence[Document], dialogues: Iterable[Mapping[str, Any]], params: ItemsParams
 ) -> list[Item]:
     """The questions, sorted by id. Deterministic in its arguments; another `item_seed` draws others from the same
     facts.
@@ -76,14 +76,14 @@ def items(run: StepRun, documents: Artifact, dialogues: Artifact, params: ItemsP
     """Writes the questions and counts them by suite."""
     train = list(run.read(documents, Document, "train.jsonl"))
     held_out = list(run.read(documents, Document, "held_out.jsonl"))
-    made = make_items(train, held_out, run.read(dialogues, Dialogue), params)
+    made = make_items(train, held_out, run.read_raw(dialogues), params)
     run.write(made)
     for suite, number in Counter(item.suite for item in made).items():
         run.count(suite, number)
 
 
 def _groups(
-    train: Sequence[Document], held_out: Sequence[Document], dialogues: Iterable[Dialogue], params: ItemsParams
+    train: Sequence[Document], held_out: Sequence[Document], dialogues: Iterable[Mapping[str, Any]], params: ItemsParams
 ) -> dict[Suite, list[tuple[Item, ...]]]:
     """Candidate items per suite, in the order of taking; a group (a pair) is taken whole or not at all.
 

@@ -35,6 +35,8 @@ VERSION = "2026.11.24.1"
 
 WEIGHTS: Final = "weights.jsonl"
 """Documents that count for less, in the artifact that `corpus/stale-pages` wrote."""
+PROGRESS_ROWS: Final = 200
+"""Rows between two reports of progress."""
 
 
 @dataclass
@@ -187,7 +189,9 @@ def _placed(run: StepRun, rows: Iterator[tuple[Row, list[int]]], table: TableWri
     """Writes the table while `rows.jsonl` is written, so that no more than a row group is in memory."""
     tokens: Counter[str] = Counter()
     trained: Counter[str] = Counter()
-    for row, numbers in rows:
+    for number, (row, numbers) in enumerate(rows, 1):
+        if number % PROGRESS_ROWS == 0:
+            run.progress(number, unit="rows written")
         table.append(row, numbers)
         for part in row.parts:
             tokens[part.source] += part.tokens

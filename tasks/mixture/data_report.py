@@ -72,6 +72,7 @@ def data_report(
     facts = TableFacts(params.max_tokens)
     for part in mapped(partial(table_shard, params.max_tokens), shards_of(run.store, table, ROWS), params):
         facts.merge(part)
+        run.progress(facts.rows, table.counts["records"], "rows")
     bins = summed(mapped(partial(chunk_shard, params.max_tokens), shards_of(run.store, chunks), params))
     steps = [*corpus, chunks, table] + ([guarded] if guarded else [])
     summary = summarise(table, facts, bins, steps, epochs)

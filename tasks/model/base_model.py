@@ -136,7 +136,8 @@ def fetch(name: str, revision: str | None) -> tuple[Path, str]:
 def base_model(run: StepRun, params: BaseModelParams) -> None:
     """Writes the model's folder."""
     if params.base_model == STUB:
-        answer = run_child("tasks.model.convert:stub_from_gguf", {"gguf": str(stub_gguf()), "target": str(run.folder)})
+        order = {"gguf": str(stub_gguf()), "target": str(run.folder)}
+        answer = run_child("tasks.model.convert:stub_from_gguf", order, exclusive=False)
         run.count("parameters", answer["parameters"])
     elif params.folder:
         copy_folder(params.folder, run.folder, params.base_model)

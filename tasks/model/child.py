@@ -71,7 +71,7 @@ def run_child(
         python: the interpreter; null = this one. It must be able to import what the job imports; `tasks` it finds
             by itself.
         environment: variables on top of this process's own, without its secrets.
-        exclusive: wait for, then hold the machine's torch lock. False only for jobs that compute nothing.
+        exclusive: wait for, then hold the machine's torch lock. False only for jobs that compute on one core.
         stays: whether inside `staying()` it may share its process with other jobs.
 
     Raises:

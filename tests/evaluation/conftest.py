@@ -1,8 +1,9 @@
 """A small split of documents with everything that the evaluation reads."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -167,6 +168,11 @@ def write_adapter(folder: Path, model: Path, scale: float, rank: int = 4) -> Non
     settings |= {"r": rank, "lora_alpha": rank, "target_modules": modules}
     (folder / "adapter_config.json").write_text(json.dumps(settings), "utf-8")
     (folder / "loss.jsonl").write_text('{"step": 1, "loss": 3.0}\n{"step": 2, "loss": 2.5}\n', "utf-8")
+
+
+def plain(records: Iterable[Record]) -> list[dict[str, Any]]:
+    """Records as the JSON values that a stored artifact has."""
+    return [record.model_dump(mode="json") for record in records]
 
 
 @step("training/train", "1")

@@ -16,7 +16,7 @@ from tasks.evaluation.losses import LossRow, stream_losses
 from tasks.evaluation.params import Arm, EvaluationParams, GeneralSuite, ItemsParams, Suite
 from tasks.evaluation.report import report
 from tasks.model.child import run_child
-from tests.evaluation.conftest import adapter_of, artifact_of, chunk
+from tests.evaluation.conftest import adapter_of, artifact_of, chunk, plain
 
 PARAMS = EvaluationParams(max_new_tokens=8, loss_tokens=200, resamples=200)
 ASKED = ItemsParams(items=12, general_items=4, general_suites=(GeneralSuite.KNOWN_FACTS, GeneralSuite.HELLASWAG))
@@ -25,7 +25,7 @@ ASKED = ItemsParams(items=12, general_items=4, general_suites=(GeneralSuite.KNOW
 @pytest.fixture
 def questions(train: list[Document], held_out: list[Document], talks: list[Dialogue]) -> list[Item]:
     """Questions about the small split and four general ones, two of them with choices."""
-    return make_items(train, held_out, talks, ASKED)
+    return make_items(train, held_out, plain(talks), ASKED)
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def test_adapter_of_noise_on_the_stub_is_called_worse_and_an_empty_one_equal(
     asked = make_items(
         train,
         held_out,
-        talks,
+        plain(talks),
         ItemsParams(items=2, suites=(Suite.RECALL,), general_items=24, general_suites=(GeneralSuite.KNOWN_FACTS,)),
     )
     params = EvaluationParams(max_new_tokens=12, loss_tokens=200)

@@ -13,11 +13,12 @@ from tasks.base.records import Dialogue, Document, Item
 from tasks.evaluation.export import Harness, export_items
 from tasks.evaluation.items import make_items
 from tasks.evaluation.params import ItemsParams
+from tests.evaluation.conftest import plain
 
 
 @pytest.fixture
 def questions(train: list[Document], held_out: list[Document], talks: list[Dialogue]) -> list[Item]:
-    return make_items(train, held_out, talks, ItemsParams(items=60, general_items=10))
+    return make_items(train, held_out, plain(talks), ItemsParams(items=60, general_items=10))
 
 
 @pytest.mark.parametrize("harness", Harness)

@@ -20,7 +20,7 @@ from tasks.evaluation.params import GeneralSuite, ItemsParams, Suite
 from tasks.evaluation.scoring import kind_of, metric_of, score
 from tasks.text.ngrams import window_hashes, words
 from tasks.text.signatures import parameters
-from tests.evaluation.conftest import CART, artifact_of, document
+from tests.evaluation.conftest import CART, artifact_of, document, plain
 
 NO_GENERAL = {"general_items": 0}
 
@@ -39,7 +39,7 @@ def made(train: list[Document], held_out: list[Document], talks: list[Dialogue])
         number=7,
         files=[{"path": "src/cart.py", "status": "modified", "previous_path": None, "patch": ""}],
     )
-    return make_items([*train, pull], held_out, talks, ItemsParams(items=100, **NO_GENERAL))
+    return make_items([*train, pull], held_out, plain(talks), ItemsParams(items=100, **NO_GENERAL))
 
 
 def test_items_are_sorted_unique_and_from_their_side_of_the_split(made: list[Item]) -> None:
@@ -58,7 +58,7 @@ def test_dialogues_that_begin_alike_are_asked_once(train: list[Document], talks:
         answer = first.messages[1].model_copy(update={"content": f"{start} {end} by the nightly job of the shop."})
         return first.model_copy(update={"id": f"{first.id}/{end}", "messages": (first.messages[0], answer)})
 
-    made = make_items(train, [], [talk("emptied"), talk("removed")], ItemsParams(items=100, **NO_GENERAL))
+    made = make_items(train, [], plain([talk("emptied"), talk("removed")]), ItemsParams(items=100, **NO_GENERAL))
     (asked,) = [item for item in _by_suite(made, Suite.PARAPHRASE) if kind_of(item) == "cloze"]
     assert asked.answers[0].endswith("by the nightly job of the shop.")
     assert [item.id for item in made] == sorted({item.id for item in made})
@@ -155,10 +155,10 @@ def test_base_name_is_an_answer_only_where_it_is_unique() -> None:
 def test_number_of_items_and_seed_decide_what_is_drawn(
     train: list[Document], held_out: list[Document], talks: list[Dialogue]
 ) -> None:
-    few = make_items(train, held_out, talks, ItemsParams(items=6, **NO_GENERAL))
+    few = make_items(train, held_out, plain(talks), ItemsParams(items=6, **NO_GENERAL))
     assert len(few) in (5, 6)  # a pair is taken whole or not at all
-    assert few == make_items(train, held_out, talks, ItemsParams(items=6, **NO_GENERAL))
-    other = make_items(train, held_out, talks, ItemsParams(items=6, item_seed=1, **NO_GENERAL))
+    assert few == make_items(train, held_out, plain(talks), ItemsParams(items=6, **NO_GENERAL))
+    other = make_items(train, held_out, plain(talks), ItemsParams(items=6, item_seed=1, **NO_GENERAL))
     assert [item.id for item in few] != [item.id for item in other]
 
 
