@@ -7,23 +7,30 @@ WORK="$(mktemp -d)"
 cd "$WORK"
 exec > >(tee -a "$WORK/boot.log") 2>&1
 
-# tell log TEXT | tell state NAME TEXT: a log line of the flow run, or its end as Failed under that name.
+# tell log TEXT: a log line of the flow run. tell failed NAME TEXT: its end as Failed under that name, whatever it is now.
+# tell crashed TEXT: its end as Crashed if it is still thought to be at work.
 tell() {
   python3 - "$@" <<'PYTHON' || true
 import base64, datetime, json, os, sys, urllib.request
 kind, *words = sys.argv[1:]
 api, run = os.environ["PREFECT_API_URL"].rstrip("/"), os.environ["PREFECT__FLOW_RUN_ID"]
-now = datetime.datetime.now(datetime.timezone.utc).isoformat()
+
+def ask(path, body=None):
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(api + path, data, {"Content-Type": "application/json"})
+    if os.environ.get("PREFECT_API_KEY"):
+        request.add_header("Authorization", "Bearer " + os.environ["PREFECT_API_KEY"])
+    elif os.environ.get("PREFECT_API_AUTH_STRING"):
+        password = base64.b64encode(os.environ["PREFECT_API_AUTH_STRING"].encode()).decode()
+        request.add_header("Authorization", "Basic " + password)
+    return json.loads(urllib.request.urlopen(request, timeout=30).read() or "null")
+
 if kind == "log":
-    path, body = "/logs/", [{"name": "boot", "level": 20, "message": words[0], "timestamp": now, "flow_run_id": run}]
-else:
-    path, body = f"/flow_runs/{run}/set_state", {"state": {"type": "FAILED", "name": words[0], "message": words[1]}, "force": True}
-request = urllib.request.Request(api + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
-if os.environ.get("PREFECT_API_KEY"):
-    request.add_header("Authorization", "Bearer " + os.environ["PREFECT_API_KEY"])
-elif os.environ.get("PREFECT_API_AUTH_STRING"):
-    request.add_header("Authorization", "Basic " + base64.b64encode(os.environ["PREFECT_API_AUTH_STRING"].encode()).decode())
-urllib.request.urlopen(request, timeout=30).read()
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat()
+    ask("/logs/", [{"name": "boot", "level": 20, "message": words[0], "timestamp": now, "flow_run_id": run}])
+elif kind == "failed" or ask(f"/flow_runs/{run}")["state"]["type"] in ("PENDING", "RUNNING"):
+    state = {"type": kind.upper(), "name": words[0] if kind == "failed" else "Crashed", "message": words[-1]}
+    ask(f"/flow_runs/{run}/set_state", {"state": state, "force": kind == "failed"})
 PYTHON
 }
 
@@ -31,7 +38,7 @@ STAGE="start"
 stage() { STAGE="$1"; tell log "boot: $1"; }
 fail() {
   trap - ERR
-  tell state BootFailed "$STAGE: $1. The last lines: $(tail -n 5 "$WORK/boot.log" | tr '\n' '|')"
+  tell failed BootFailed "$STAGE: $1. The last lines: $(tail -n 5 "$WORK/boot.log" | tr '\n' '|')"
   exit 1
 }
 trap 'fail "line $LINENO failed"' ERR
@@ -73,8 +80,12 @@ SECONDS_LEFT=$((RAWTUNE_EXPIRES - $(date +%s) - WIND_UP_SECONDS))
 stage "run, for at most $SECONDS_LEFT s"
 trap - ERR
 CODE=0
+BEGAN=$SECONDS
 timeout --signal=INT --kill-after=60 "$SECONDS_LEFT" "$ENVIRONMENT/bin/python" -m prefect flow-run execute || CODE=$?
-if [ "$CODE" = 124 ] || [ "$CODE" = 137 ]; then
-  tell state BudgetReached "the machine's time of the budget (max_hours, max_usd) is used up"
+# 137 is the time limit's last word, but also what a process gives that was killed because memory ran out.
+if [ "$CODE" = 124 ] || { [ "$CODE" = 137 ] && [ $((SECONDS - BEGAN)) -ge "$SECONDS_LEFT" ]; }; then
+  tell failed BudgetReached "the machine's time of the budget (max_hours, max_usd) is used up"
+elif [ "$CODE" != 0 ]; then
+  tell crashed "the run's process ended with status $CODE after $((SECONDS - BEGAN)) s; 137 is killed, as when memory runs out"
 fi
 exit "$CODE"

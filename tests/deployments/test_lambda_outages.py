@@ -7,6 +7,7 @@ import logging
 from typing import Any
 from uuid import UUID
 
+import psutil
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
@@ -55,6 +56,24 @@ def test_worker_budget_reached_stops_the_run(drill: Drill):
     assert (state.name, state.is_failed()) == ("BudgetReached", True)
     assert drill.beats() > 2
     assert drill.cloud.cloud.usd() <= 2.86 * 2 / 60
+
+
+def test_worker_run_whose_process_is_killed_on_its_machine_is_crashed_and_not_called_out_of_budget(drill: Drill):
+    async def play() -> State[Any]:
+        async with drill.working():
+            run = await drill.start(1000)
+            await drill.until(lambda: drill.beats() > 2)
+            (machine,) = drill.cloud.cloud.live()
+            assert machine.process is not None
+            below = psutil.Process(machine.process.pid).children(recursive=True)
+            (limit,) = [process for process in below if process.name() == "timeout"]
+            for process in limit.children(recursive=True):  # what a kernel does that has no memory left
+                process.kill()
+            return await drill.ended(run)
+
+    state = asyncio.run(play())
+    assert (state.name, state.is_crashed()) == ("Crashed", True)
+    assert "status 137" in (state.message or "")
 
 
 def test_worker_boot_that_fails_says_where(drill: Drill, wheel: str):

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,15 +87,17 @@ class Instance:
         return path.read_text("utf-8", "replace") if path.exists() else ""
 
     def power_off(self) -> None:
-        """Ends every process of the machine; the engine leaves its process group, so descendants are walked."""
+        """Ends every process of the machine; the engine leaves its process group, so descendants are walked.
+
+        All are frozen before the first is killed: on a machine that goes, no process sees another one go.
+        """
         if self.process is None:
             return
-        marked = [process for process in psutil.process_iter() if self._is_mine(process)]
-        for process in marked:
-            try:
-                process.send_signal(signal.SIGKILL)
-            except psutil.NoSuchProcess:
-                continue
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for process in psutil.process_iter():
+                if self._is_mine(process):
+                    with suppress(psutil.NoSuchProcess):
+                        process.send_signal(number)
         self.process.wait(10)
 
     def _is_mine(self, process: psutil.Process) -> bool:
