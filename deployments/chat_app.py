@@ -28,6 +28,11 @@ EXAMPLES: Final = 6
 PASSAGES: Final = 3
 PASSAGE_TOKENS: Final = 300
 
+CSS: Final = """
+@media (max-width: 640px) { #base, #tuned { height: 28vh !important; min-height: 200px; } }
+"""
+"""On a phone the two answers stand above each other and the question below still fits on the screen."""
+
 Turns = list[dict[str, str]]
 Search = Callable[[str], list[Passage]]
 
@@ -83,6 +88,7 @@ def open_chat(store: Store, asked: str | None, port: int = 0, share: bool = Fals
             quiet=True,
             footer_links=[],
             theme=gradio.themes.Soft(),
+            css=CSS,
         )
         try:
             yield public if share else local
@@ -177,13 +183,21 @@ def build_page(desk: Desk) -> Any:
         turns = gr.State(empty)
         with gr.Row():
             boxes = {
-                arm: gr.Chatbot(label=arm, elem_id=arm, height=420, buttons=["copy"], min_width=320) for arm in ARMS
+                arm: gr.Chatbot(
+                    label=arm,
+                    elem_id=arm,
+                    height=420,
+                    buttons=["copy"],
+                    min_width=320,
+                    placeholder=f"What the {arm} model answers",
+                )
+                for arm in ARMS
             }
         citations = gr.Markdown(elem_id="citations")
         question = gr.Textbox(placeholder="Ask about the sources", show_label=False, elem_id="question", autofocus=True)
         with gr.Row():
-            send = gr.Button("Ask", variant="primary", elem_id="ask")
-            clear = gr.Button("New conversation")
+            send = gr.Button("Ask", variant="primary", elem_id="ask", scale=2, min_width=120)
+            clear = gr.Button("New chat", scale=1, min_width=120)
         with gr.Accordion("Settings", open=False):
             system = gr.Textbox(label="System prompt", placeholder="empty = the model's own")
             with gr.Row():

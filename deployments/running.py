@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deployments.local_server import local_server
+from deployments.local_server import QUIET_SETTINGS, local_server
 from tasks.base.errors import InputError, RawtuneError
 from tasks.base.ledger import RunReport
 from tasks.base.progress import Event, emit
@@ -64,6 +64,8 @@ def prefect_home(store: Store) -> Path:
 def prefect_server(store: Store) -> Iterator[None]:
     """An always-on server if PREFECT_API_URL names one, else one of our own for the duration of the block."""
     if os.environ.get("PREFECT_API_URL"):
+        for name, value in QUIET_SETTINGS.items():  # Prefect's log lines are no part of what this command prints
+            os.environ.setdefault(name, value)
         yield
         return
     began = time.monotonic()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from flows.params import RetrainParams
 from flows.resolve import Resolved, release_facts
+from flows.watching import show_decision
 from tasks.base.ledger import RunReport
 from tasks.base.runs import read_json
 from tasks.base.store import Artifact, Store
@@ -112,6 +113,9 @@ def conclude(
     if outcome.release and params.gate.approval == "manual" and not is_released(store, outcome.release, facts):
         reasons = refusal_of(ask_approval(decision, params.gate))
     page.decision = "refuse" if reasons else "allow"
+    if reasons:
+        page.resolved["refused"] = list(reasons)
+    show_decision(decision, reasons)
     if outcome.release and not reasons:
         page.release = ensure_published(store, outcome.release, params.release, facts).location
         if outcome.dataset and params.release.dataset_repo_id:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 from uuid import UUID
 
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 
 from tasks.base.progress import Event, listening
+from tasks.release.gate import Decision
 
 EVERY_SECONDS: Final = 10.0
 """A step's progress is sent at most this often; a call costs about 10 ms."""
@@ -27,6 +28,19 @@ def watched_in_prefect() -> Iterator[None]:
     """Sends the progress of this process's steps to the Prefect server for the duration of the block."""
     with listening(_Reporter()):
         yield
+
+
+def show_decision(decision: Decision, reasons: Sequence[str]) -> None:
+    """Adds the gate's checks to the flow run, failed ones first; `reasons` are those of a refusal, also a person's."""
+    lines = [
+        f"**{'Refused: ' + '; '.join(reasons) if reasons else 'Allowed'}**",
+        "",
+        "| check | held | |",
+        "|---|---|---|",
+    ]
+    for check in sorted(decision.checks, key=lambda check: check.passed):
+        lines.append(f"| {check.name} | {'yes' if check.passed else '**no**'} | {check.detail} |")
+    create_markdown_artifact("\n".join(lines) + "\n", key="release-gate", description="May it be published?")
 
 
 class _Reporter:

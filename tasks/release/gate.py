@@ -19,14 +19,13 @@ from tasks.base.records import Chunk, Dialogue
 from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
 from tasks.base.store import Artifact
-from tasks.release.measures import Figure, Measures, change_since, read_measures
+from tasks.release.measures import FORGETTING, Figure, Measures, change_since, read_measures
 from tasks.release.params import GateParams
 from tasks.text.secrets import find_secrets
 
-VERSION = "2026.11.24.1"
+VERSION = "2026.11.24.2"
 
 RECALL = "recall"
-FORGETTING = "forgetting"
 HELD_OUT = "answers_held_out"
 
 BATCH_CHARACTERS: Final = 1_000_000
@@ -65,6 +64,7 @@ def decide(
     change: Figure | None = None,
     secrets: int = 0,
     exceeded: Sequence[str] = (),
+    has_previous: bool = False,
 ) -> Decision:
     """Compares figures with bounds; pure.
 
@@ -74,12 +74,13 @@ def decide(
         change: recall against the last promoted release on the same questions; null if there is nothing to compare.
         secrets: unredacted secrets found in training text; one is too many.
         exceeded: stated budgets that were not kept, a line each; one is too many.
+        has_previous: whether there is such a release, asked the same questions or not.
     """
     checks = [
         *_recall_gain(measures, params),
         *_forgetting(measures, params),
         *_held_out_loss(measures, params),
-        *_regression(change, params),
+        *_regression(change, has_previous, params),
         *_leaks(measures, params),
         Check(
             name="secrets", passed=secrets == 0, measured=secrets, bound=0, detail=f"{secrets} unredacted secrets found"
@@ -152,25 +153,25 @@ def _held_out_loss(measures: Measures, params: GateParams) -> list[Check]:
     ]
 
 
-def _regression(change: Figure | None, params: GateParams) -> list[Check]:
+def _regression(change: Figure | None, has_previous: bool, params: GateParams) -> list[Check]:
     """Refuses what is measurably worse than the released model.
 
     Here the interval's other end counts: the new model has already been shown to be better than its base, and a bound
     on the cautious end would stop every month's run whose questions are too few to prove that two equal models are
-    equal.
+    equal. A release that was asked nothing of what this one was asked, say of other sources under the same name, stops
+    nothing either, but the decision says so.
     """
-    if params.max_regression is None or change is None:
+    if params.max_regression is None or not (change or has_previous):
         return []
+    bound = -params.max_regression
+    label = "recall against the released model"
+    if change is None:
+        detail = f"{label}: not compared, no question was asked of both"
+        return [Check(name="regression", passed=True, measured=None, bound=bound, detail=detail)]
     best = change.high if params.judge == "interval" else change.estimate
-    return [
-        Check(
-            name="regression",
-            passed=best is None or best >= -params.max_regression,
-            measured=best,
-            bound=-params.max_regression,
-            detail=f"recall against the released model: {change.text}, not below {-params.max_regression:+.2f}",
-        )
-    ]
+    passed = best is None or best >= bound
+    detail = f"{label}: {change.text}, not below {bound:+.2f}"
+    return [Check(name="regression", passed=passed, measured=best, bound=bound, detail=detail)]
 
 
 def _leaks(measures: Measures, params: GateParams) -> list[Check]:
@@ -233,7 +234,7 @@ def gate(
         (message.content for one in run.read(dialogues, Dialogue) for message in one.messages) if dialogues else (),
     )
     measures = read_measures(read_json(run.store, report, "summary.json"))
-    decision = decide(measures, params, change, count_secrets(texts), exceeded)
+    decision = decide(measures, params, change, count_secrets(texts), exceeded, has_previous=previous is not None)
     run.path("decision.json").write_text(json.dumps(_document(decision), indent=1, ensure_ascii=False) + "\n", "utf-8")
     run.count("allowed", int(decision.decision == "allow"))
     for check in decision.checks:

@@ -13,9 +13,9 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from tasks.base.errors import InputError, ReleaseError
 from tasks.base.store import file_sha256
@@ -25,6 +25,7 @@ from tasks.release.hub_access import connect, endpoint, is_final, speaking
 MAIN: Final = "main"
 
 Kind = Literal["model", "dataset"]
+T = TypeVar("T")
 RETRY_SECONDS: Final = (0.5, 2.0, 8.0)
 """Pauses before a commit is tried again. The client itself retries uploads, and not commits, because the answer to one
 that took effect may be lost; here the branch is looked at first."""
@@ -197,8 +198,8 @@ def _bring(
     """Commits until a branch, read back, holds what it should; the commit that does."""
     failure: Exception | None = None
     for pause in (0.0, *RETRY_SECONDS, None):
-        head = branches(api, repo_id, kind)[branch]
-        tree = _tree(api, repo_id, head, kind)
+        head = _patiently(lambda: branches(api, repo_id, kind)[branch])
+        tree = _patiently(partial(_tree, api, repo_id, head, kind))
         if is_there(tree):
             return head
         if pause is None:
@@ -222,6 +223,19 @@ def _bring(
             failure = error
     assert failure is not None
     raise failure
+
+
+def _patiently(read: Callable[[], T]) -> T:
+    """Reads, and reads again after a pause where the Hub only stumbled: no upload fails at being looked at."""
+    for pause in RETRY_SECONDS:
+        try:
+            return read()
+        except Exception as error:  # the client has its own types for what the network does, and passes on httpx's
+            if is_final(error):
+                raise
+            logger.warning("reading: %s; once more", type(error).__name__)
+            time.sleep(pause)
+    return read()
 
 
 def _tree(api: Any, repo_id: str, commit: str, kind: Kind = "model") -> dict[str, Entry]:

@@ -125,6 +125,8 @@ def speaking(doing: str) -> Iterator[None]:
             raise InputError(f"{doing}: the Hub says {status}, {_reason(error)}; check HF_TOKEN") from error
         raise ReleaseError(f"{doing}: the Hub says {status}, {_reason(error)}") from error
     except (HTTPError, OSError, RuntimeError, ValueError) as error:
+        if isinstance(error, ValueError):  # such as a model card that the Hub does not accept, with its reasons
+            raise ReleaseError(f"{doing}: {' '.join(str(error).split())}") from error
         root = error.__cause__ or error
         raise ReleaseError(
             f"{doing}: {type(root).__name__}: {str(root).splitlines()[0] if str(root) else ''}"
@@ -135,7 +137,7 @@ def is_final(error: Exception) -> bool:
     """Whether trying again cannot help: the Hub understood and refused."""
     from huggingface_hub.errors import HfHubHTTPError
 
-    cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
+    cause = error.__cause__ if isinstance(error, RuntimeError | ValueError) and error.__cause__ else error
     if not isinstance(cause, HfHubHTTPError):
         return isinstance(error, RawtuneError | TypeError | AttributeError)
     status = cause.response.status_code

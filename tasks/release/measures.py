@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
+
+FORGETTING: Final = "forgetting"
+"""The suite that sums up the general ones."""
 
 
 class Figure(BaseModel):

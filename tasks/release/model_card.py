@@ -12,11 +12,14 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.release.measures import Measures
+from tasks.release.measures import FORGETTING, Figure, Measures
 from tasks.release.params import CostFacts, ReleaseFacts
 
 VLLM_MAX_RANK: Final = 512
 """Largest adapter rank that vLLM serves: MaxLoRARanks in vllm/config/lora.py, v0.26.0."""
+
+SUITE_LABELS: Final = {FORGETTING: "general ability"}
+"""How the card calls suites whose name says something else than their score: of `forgetting` the fall counts."""
 
 RECIPE_LABELS: Final = {
     "rank": "LoRA rank",
@@ -63,12 +66,12 @@ def _metadata(facts: ReleaseFacts, measures: Measures, card: CardInput) -> str:
         EvalResult(
             task_type="text-generation",
             dataset_type=f"{facts.name}-questions",
-            dataset_name=f"Questions about {facts.name}: {suite}",
+            dataset_name=f"Questions about {facts.name}: {SUITE_LABELS.get(suite, suite)}",
             metric_type="accuracy",
-            metric_name=f"{suite} (closed book)",
+            metric_name=f"{SUITE_LABELS.get(suite, suite)} (closed book)",
             metric_value=round(arms["tuned"].estimate, 4),
         )
-        for suite, arms in sorted(measures.scores.items())
+        for suite, arms in _suites(measures)
         if "tuned" in arms
     ]
     data = ModelCardData(
@@ -84,13 +87,22 @@ def _metadata(facts: ReleaseFacts, measures: Measures, card: CardInput) -> str:
     return data.to_yaml()
 
 
+def _suites(measures: Measures) -> list[tuple[str, dict[str, Figure]]]:
+    """By name, what sums others up at the end."""
+    return sorted(measures.scores.items(), key=lambda suite: (suite[0] in SUITE_LABELS, suite[0]))
+
+
 def _sections(facts: ReleaseFacts, measures: Measures, card: CardInput) -> Iterator[str]:
     repos = ", ".join(f"`{source.repo}`" for source in facts.sources)
     yield f"# {facts.name}, {card.revision}"
     yield (
         f"LoRA adapter for `{facts.model_id}`, trained by rawtune on {repos} as of {facts.snapshot_date}. "
-        "It answers questions about these sources in chat; it is meant for the people who work on them. "
         f"Licence of the base model: {facts.license or 'see its own page'}."
+    )
+    yield (
+        "## Intended use\n\nAnswers questions about these sources in chat, for the people who work on them, who check "
+        "what matters in the sources themselves. Not meant for deciding anything by itself, nor for questions about "
+        "anything else: there it is at best what its base model is."
     )
     yield "## Use\n\n" + _use(facts, card)
     yield "## Data\n\n" + _data(facts, card)
@@ -128,9 +140,20 @@ model = PeftModel.from_pretrained(model, "{location}"{revision})
             f"vLLM: `vllm serve {facts.model_id} --enable-lora --max-lora-rank {_vllm_rank(card.rank)} "
             f"--lora-modules {facts.name}={location}`."
         )
-    for name in card.gguf:
-        text += f"\n\nOllama: a Modelfile with `FROM ./{name}`, then `ollama create {facts.name} -f Modelfile`."
-    return text
+    return text + "\n\n" + _ollama(facts, card)
+
+
+def _ollama(facts: ReleaseFacts, card: CardInput) -> str:
+    """Ollama takes GGUF files and folders of safetensors (https://github.com/ollama/ollama/blob/main/docs/import.mdx)."""
+    create = f"then `ollama create {facts.name} -f Modelfile`"
+    if card.gguf:
+        return "\n\n".join(f"Ollama: a Modelfile with `FROM ./{name}`, {create}." for name in card.gguf)
+    if card.merged:
+        return f"Ollama: a Modelfile with `FROM ./merged`, {create}."
+    return (
+        'Ollama: merge the adapter first, with the above and `model.merge_and_unload().save_pretrained("merged"); '
+        f'tokenizer.save_pretrained("merged")`, write a Modelfile with `FROM ./merged`, {create}.'
+    )
 
 
 def _vllm_rank(rank: int) -> int:
@@ -155,14 +178,18 @@ def _results(measures: Measures) -> str:
     if arms:
         rows = [
             (
-                suite,
+                SUITE_LABELS.get(suite, suite),
                 *(scores[arm].text if arm in scores else "" for arm in arms),
                 measures.differences[suite].text if suite in measures.differences else "",
             )
-            for suite, scores in sorted(measures.scores.items())
+            for suite, scores in _suites(measures)
         ]
         parts.append(_table(("suite", *arms, "tuned − base"), rows))
         parts.append("Greedy answers; square brackets hold 95% intervals where the report gives them.")
+    if FORGETTING in measures.differences:
+        parts.append(
+            f"Forgetting: general ability changed by {measures.differences[FORGETTING].text}, a share of questions."
+        )
     streams = sorted({stream for losses in measures.losses.values() for stream in losses})
     if streams:
         holders = sorted(measures.losses)

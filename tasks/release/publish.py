@@ -32,7 +32,7 @@ from tasks.release.model_card import CardInput, model_card
 from tasks.release.params import ReleaseFacts, ReleaseParams
 from tasks.release.registry import Revision, read_registry, record
 
-VERSION = "2026.11.24.1"
+VERSION = "2026.11.24.2"
 
 
 class Publication(BaseModel):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from prefect.settings import PREFECT_API_URL
 
 from tests.flows.sample_repository import git, make_repository
 
@@ -85,10 +86,13 @@ def test_retrain_bad_usage_is_told_and_exit_2(arguments: list[str], message: str
     assert "Traceback" not in done.stderr
 
 
-def test_retrain_empty_repository_is_one_line_and_exit_2(preset: Path, tmp_path: Path):
+def test_retrain_empty_repository_is_one_line_and_exit_2(preset: Path, tmp_path: Path, prefect_harness: None):
     (tmp_path / "empty").mkdir()
     git(tmp_path / "empty", "init", "--quiet")
-    done = rawtune("retrain", str(preset), "--set", "sources.0.repo=empty", "--json", cwd=tmp_path)
+    server = str(PREFECT_API_URL.value())  # a server of one's own takes seconds, and the test above has one
+    done = rawtune(
+        *("retrain", str(preset), "--set", "sources.0.repo=empty", "--json"), cwd=tmp_path, PREFECT_API_URL=server
+    )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "empty" in done.stderr

@@ -207,8 +207,10 @@ def test_reaper_takes_overdue_machines_of_ours_and_no_others(cloud: LambdaEmulat
     listed = CliRunner().invoke(gpu_app, ["list", "--json"])
     assert [row["overdue"] for row in json.loads(listed.stdout)["machines"]] == [True, False]
     assert current in CliRunner().invoke(gpu_app, ["list"], terminal_width=200).stdout.replace("\n", "")
-    everything = CliRunner().invoke(gpu_app, ["reap", "--all", "--json"])
+    everything = CliRunner().invoke(gpu_app, ["reap", "--all", "--pool", "gpu-lambda", "--json"])
     assert everything.exit_code == 0, everything.output
+    assert {instance.id for instance in cloud.cloud.live()} == {elsewhere, foreign}
+    asyncio.run(reap(client(cloud), everything=True))
     assert {instance.id for instance in cloud.cloud.live()} == {foreign}
 
 

@@ -58,7 +58,6 @@ def test_three_months_first_full_second_incremental_third_publishes_nothing(
     store = Store(str(tmp_path / "store"))
     params = tiny_params(repository, tiny_model, tmp_path / "store").model_dump(mode="json")
     params["training"]["usd_per_hour"] = PRICE
-    params["evaluation"]["general_items"] = 20
     with temporary_settings({PREFECT_API_URL: server.url, PREFECT_HOME: server.folder / "home"}):
         with get_client(sync_client=True) as client:
             ensure_pool(client, Pool("months", "process", "drill", 1))

@@ -48,7 +48,7 @@ def up(tmp_path: Path) -> Iterator[str]:
                 break
         (address,) = re.findall(r"http://127.0.0.1:\d+", "".join(lines))
         yield address
-        assert database.psql("select count(*) from flow_run", "prefect") == "1"
+        assert database.psql("select count(*) from flow_run", "prefect") == "2"
         process.terminate()
         process.wait(60)
     finally:
@@ -61,26 +61,34 @@ def ask(url: str, body: bytes | None = None) -> Any:
         return json.load(answer)
 
 
+def ended(up: str, *names: str) -> dict[str, Any]:
+    """The newest run of the flow once it is over."""
+    body = json.dumps({"flows": {"name": {"any_": names}}, "sort": "EXPECTED_START_TIME_DESC"}).encode()
+    deadline = time.monotonic() + 700
+    found: list[Any] = []
+    while not found or found[0]["state_type"] not in ("COMPLETED", "FAILED", "CRASHED"):
+        assert time.monotonic() < deadline, found
+        time.sleep(1)
+        found = ask(f"{up}/api/flow_runs/filter", body)
+    run: dict[str, Any] = found[0]
+    return run
+
+
 @pytest.mark.timeout(900)
 def test_run_started_in_the_ui_with_changed_fields_completes(up: str, tmp_path: Path):
     make_repository(tmp_path / "post")
     deployment = ask(f"{up}/api/deployments/name/retrain/dry-run")
     with chromium_page() as page:
         press_run(page, up, deployment["id"], {"dry-run": "pressed", ".": str(tmp_path / "post")}, until="dataset")
-        deadline = time.monotonic() + 700
-        found: list[Any] = []
-        while not found or found[0]["state_type"] not in ("COMPLETED", "FAILED", "CRASHED"):
-            assert time.monotonic() < deadline, found
-            time.sleep(1)
-            found = ask(f"{up}/api/flow_runs/filter", b"{}")
-        assert found[0]["state_type"] == "COMPLETED", found[0]["state"]
-        assert found[0]["parameters"]["params"]["name"] == "pressed"
-        assert found[0]["parameters"]["until"] == "dataset"
-        page.goto(f"{up}/runs/flow-run/{found[0]['id']}")
+        run = ended(up, "retrain")
+        assert run["state_type"] == "COMPLETED", run["state"]
+        assert run["parameters"]["params"]["name"] == "pressed"
+        assert run["parameters"]["until"] == "dataset"
+        page.goto(f"{up}/runs/flow-run/{run['id']}")
         page.get_by_text("harvest/snapshot").first.wait_for(timeout=60_000)
         page.wait_for_timeout(2000)
         page.screenshot(path=str(pictures() / "run.png"))
-    path = tmp_path / "store" / "ledger" / found[0]["id"] / "run.json"
+    path = tmp_path / "store" / "ledger" / run["id"] / "run.json"
     report = RunReport.model_validate_json(path.read_text("utf-8"))
     made = {step.step: step for step in report.steps}
     assert {"harvest/snapshot", "corpus/split", "synthesis/dialogues", "mixture/assemble"} <= made.keys()
@@ -89,3 +97,9 @@ def test_run_started_in_the_ui_with_changed_fields_completes(up: str, tmp_path: 
     snapshot = made["harvest/snapshot"].artifact
     assert snapshot is not None
     assert snapshot["counts"]["records"] == 22
+
+    publishing = ask(f"{up}/api/deployments/name/publish-release/local")
+    body = json.dumps({"parameters": {"params": run["parameters"]["params"]}}).encode()
+    ask(f"{up}/api/deployments/{publishing['id']}/create_flow_run", body)
+    state = ended(up, "publish-release")["state"]
+    assert "the store has no adapter of these parameters; run `retrain` with them first" in state["message"]

@@ -26,8 +26,14 @@ SHAPES = {"q_proj": (64, 64), "v_proj": (64, 32)}
 
 SUMMARY: dict[str, Any] = {
     "arms": {
-        "base": {"recall": {"estimate": 0.03, "low": 0.0, "high": 0.07, "items": 40}},
-        "tuned": {"recall": {"estimate": 0.61, "low": 0.5, "high": 0.72, "items": 40}},
+        "base": {
+            "recall": {"estimate": 0.03, "low": 0.0, "high": 0.07, "items": 40},
+            "forgetting": {"estimate": 0.34, "low": 0.28, "high": 0.41, "items": 200},
+        },
+        "tuned": {
+            "recall": {"estimate": 0.61, "low": 0.5, "high": 0.72, "items": 40},
+            "forgetting": {"estimate": 0.33, "low": 0.27, "high": 0.4, "items": 200},
+        },
     },
     "differences": {
         "recall": {"estimate": 0.58, "low": 0.45, "high": 0.7, "items": 40},

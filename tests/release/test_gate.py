@@ -87,10 +87,24 @@ def test_gate_bounds_that_everything_meets_ask_for_no_figure(store: Store) -> No
     assert gate.direct(store, report, GateParams(min_recall_gain=-1, max_forgetting=1)).counts["allowed"] == 1
 
 
-def test_gate_released_model_asked_other_questions_is_not_compared(store: Store, report: Artifact) -> None:
+def test_gate_released_model_asked_other_questions_is_not_compared_and_the_decision_says_so(
+    store: Store, report: Artifact
+) -> None:
     other = report_of(store, SUMMARY, {"another": 1.0})
     made = gate.direct(store, report, GateParams(), previous=other)
-    assert "regression" not in [check["name"] for check in read_json(store, made, "decision.json")["checks"]]
+    checks = {check["name"]: check for check in read_json(store, made, "decision.json")["checks"]}
+    assert (checks["regression"]["passed"], checks["regression"]["measured"]) == (True, None)
+    assert checks["regression"]["detail"].endswith("not compared, no question was asked of both")
+    alone = gate.direct(store, report, GateParams())
+    assert "regression" not in [check["name"] for check in read_json(store, alone, "decision.json")["checks"]]
+
+
+def test_gate_bears_a_regression_up_to_its_bound_and_none_beyond(store: Store, report: Artifact) -> None:
+    nothing = report_of(store, SUMMARY, dict.fromkeys(RECALLED, 0.0))
+    change = -sum(RECALLED.values()) / len(RECALLED)
+    for bound, allowed in ((-change + 0.02, 1), (-change - 0.02, 0)):
+        params = GateParams(max_regression=bound, judge="point")
+        assert gate.direct(store, nothing, params, previous=report).counts["allowed"] == allowed
 
 
 def test_change_since_equals_the_textbook_interval_when_every_document_has_one_question() -> None:

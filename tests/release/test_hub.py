@@ -63,6 +63,9 @@ def test_make_latest_of_unknown_release_is_refused(emulator: HubEmulator, tmp_pa
     [
         pytest.param(Fault("status", "PUT", "/upload/", status=503), marks=pytest.mark.slow),
         pytest.param(Fault("status", "POST", "/preupload/", status=429), marks=pytest.mark.slow),
+        pytest.param(Fault("status", "POST", "/info/lfs/objects/batch", status=502), marks=pytest.mark.slow),
+        pytest.param(Fault("status", "POST", "/repos/create", status=429), marks=pytest.mark.slow),
+        pytest.param(Fault("status", "GET", "/tree/", status=503, times=3), marks=pytest.mark.slow),
         Fault("status", "POST", "/commit/", status=500),
         pytest.param(Fault("status", "POST", "/commit/", status=429), marks=pytest.mark.slow),
         Fault("truncate", "PUT", "/upload/"),
@@ -94,6 +97,16 @@ def test_push_hub_that_keeps_damaging_files_never_reaches_main(emulator: HubEmul
     emulator.plant(Fault("corrupt", "PUT", "/upload/", times=100))
     with pytest.raises(ReleaseError, match="other hashes"):
         hub.push(make_release(tmp_path / "two", 2), REPO, SECOND, private=True)
+    assert on_hub(emulator, "main") == contents(first)
+
+
+def test_push_card_that_the_hub_does_not_accept_never_reaches_main(emulator: HubEmulator, tmp_path: Path) -> None:
+    first = make_release(tmp_path / "one", 1)
+    hub.push(first, REPO, FIRST, private=True)
+    second = make_release(tmp_path / "two", 2)
+    (second / "README.md").write_text("---\nlicense: Not A Licence\n---\n# Release\n")
+    with pytest.raises(ReleaseError, match="license"):
+        hub.push(second, REPO, SECOND, private=True)
     assert on_hub(emulator, "main") == contents(first)
 
 
