@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from pydantic_core import from_json
 
@@ -26,6 +26,14 @@ RECORDS: Final = "records.jsonl"
 VERDICTS: Final = "verdicts.jsonl"
 
 R = TypeVar("R", bound=Record)
+
+
+class Lined(Protocol):
+    """A record, or what stands for one that is written already."""
+
+    def line(self) -> str:
+        """One JSON line without the newline."""
+        ...
 
 
 class StepRun:
@@ -59,7 +67,7 @@ class StepRun:
             for line in reader:
                 yield from_json(line, cache_strings="keys")
 
-    def write(self, records: Iterable[Record], name: str = RECORDS) -> int:
+    def write(self, records: Iterable[Lined], name: str = RECORDS) -> int:
         """Streams records into a content file and returns how many.
 
         They are counted under `records`, or under the stem of another file's name.

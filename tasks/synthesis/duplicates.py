@@ -24,6 +24,12 @@ class Asked:
         self._exact: set[bytes] = set()
         self._near: dict[bytes, list[object]] = {}
 
+    def worded_before(self, exact: bytes) -> bool:
+        """Whether a template's question of that `wording` was asked before; if not, it is remembered."""
+        known = exact in self._exact
+        self._exact.add(exact)
+        return known
+
     def before(self, question: str, answer: str, near: bool) -> str | None:
         """`duplicate` or `near-duplicate` if it was asked before, else None and it is remembered.
 
@@ -33,7 +39,7 @@ class Asked:
             near: whether case and punctuation are put aside and near duplicates count. Not for templates: their
                 questions may differ in nothing but `Fuel` and `fuel`, or `./a` and `../a`.
         """
-        exact = _digest(normalise(question) if near else " ".join(question.split()))
+        exact = _digest(normalise(question)) if near else wording(question)
         if exact in self._exact:
             return "duplicate"
         if near:
@@ -45,6 +51,11 @@ class Asked:
             alike.append(written)
         self._exact.add(exact)
         return None
+
+
+def wording(question: str) -> bytes:
+    """A question by its words, white space aside."""
+    return _digest(" ".join(question.split()))
 
 
 def _digest(text: str) -> bytes:

@@ -8,12 +8,10 @@ from dataclasses import replace
 from tasks.base.records import Verdict
 from tasks.synthesis import near_miss
 from tasks.synthesis.checks import missing_evidence
-from tasks.synthesis.curation import Curated
+from tasks.synthesis.curation import TEMPLATE, Curated
 from tasks.synthesis.drafts import to_dialogue
 from tasks.synthesis.methods import Method, Subject
 from tasks.synthesis.params import SynthesisParams
-
-MODEL = "template"
 
 
 def by_template(subject: Subject, methods: Sequence[Method], params: SynthesisParams) -> list[Curated | Verdict]:
@@ -32,7 +30,7 @@ def from_template(subject: Subject, method: Method, params: SynthesisParams) -> 
         if isinstance(draft, Verdict):
             yield draft
             continue
-        dialogue = to_dialogue(subject.document, draft, method.METHOD, method.PROMPT_VERSION, MODEL, subject.split)
+        dialogue = to_dialogue(subject.document, draft, method.METHOD, method.PROMPT_VERSION, TEMPLATE, subject.split)
         if missing := missing_evidence(draft.source or subject.document, draft):
             yield Verdict(id=dialogue.id, reason="not-in-source", detail=missing[:200])
             continue

@@ -133,8 +133,9 @@ def _parsed(language: str, text: str) -> Any:
     return _parser(language).parse(text.encode("utf-8", "surrogatepass")).root_node
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=1024)
 def _defined(path: str, text: str) -> tuple[Definition, ...]:
+    """Remembered beyond a file, since dialogues and questions are made of the same ones in one process."""
     root = _root(path, text)
     return tuple(_definitions(root, "")) if root is not None else ()
 
