@@ -2,6 +2,7 @@
 ignored .rawtune/ folder.
 """
 
+import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,6 +16,15 @@ from tasks.base.steps import step
 from tasks.base.store import Artifact, Store
 from tasks.model.base_model import stub_gguf
 from tasks.model.child import run_child
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Without the slow tests models are tiny: a second thread would only wait for the first, at full load (children
+    that trained took five times the CPU seconds).
+    """
+    if config.option.markexpr == "not slow":
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 CACHE = Path(__file__).resolve().parents[1] / ".rawtune" / "fixtures"
 EDITION = "2"

@@ -6,6 +6,7 @@ added to the trainer: the order of the rows, losses per source, and checkpoints 
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -128,7 +129,6 @@ def fit(
     """
     import torch
     from datasets import Dataset
-    from transformers import AutoTokenizer
     from trl import SFTConfig
 
     on_cpu, dtype = not torch.cuda.is_available(), base_dtype(params.precision)
@@ -167,7 +167,7 @@ def fit(
         args=config,
         train_dataset=Dataset.from_dict({"row": order + [NO_ROW] * (-len(order) % world())}),
         data_collator=lambda items: collate(table, [item["row"] for item in items]),
-        processing_class=AutoTokenizer.from_pretrained(model_folder),
+        processing_class=_tokenizer(model_folder),
         peft_config=start.peft_config,
     )
     trainer.prepare(params, journal, checkpoints, start.states)
@@ -187,6 +187,14 @@ def fit(
         "measured_peak_bytes": None if on_cpu else torch.cuda.max_memory_allocated(),
         "resumed_at": found[1]["step"] if found else 0,
     }
+
+
+@functools.cache
+def _tokenizer(model_folder: Path) -> Any:
+    """TRL wants one, though it has nothing to read."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(model_folder)
 
 
 def collate(table: Table, indices: list[int]) -> dict[str, Any]:

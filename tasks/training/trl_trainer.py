@@ -234,7 +234,7 @@ def trainer_class() -> type[Any]:
                     part.load_state_dict(torch.load(Path(checkpoint) / name, map_location="cpu", weights_only=True))
 
         def _write(self, folder: Path) -> None:
-            self.save_model(str(folder), _internal_call=True)
+            self.model.save_pretrained(folder)
             self._save_optimizer_and_scheduler(str(folder))
             self._save_rng_state(str(folder))
             self.state.save_to_json(str(folder / "trainer_state.json"))

@@ -1,5 +1,5 @@
-"""Runs in one child: trainings whose embeddings are trained or that are held near the base, and what their files say
-when others read them.
+"""Runs in the child of `scenarios.py`: trainings whose embeddings are trained or that are held near the base, and what
+their files say when others read them.
 """
 
 import json
@@ -22,23 +22,20 @@ def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
     for name in ("model", "untied"):
         found[name] = embeddings(request | held_out | {"model": request[name]}, folder / name)
     quick = {"epochs": 4, "learning_rate": 1e-2}
-    near = quick | {"kl_weight": 30.0, "kl_rows": "all"}
-    attempt(request, folder / "resumed", "trl", stop_at=4, **near)
-    found["resumed"] = attempt(request, folder / "resumed", "trl", **near)
-    for name, changes in {"free": quick, "near": near}.items():
+    for name, changes in {"free": quick, "near": quick | {"kl_weight": 30.0, "kl_rows": "all"}}.items():
         through = attempt(request, folder / name, "trl", **changes)
         found[name] = through | {"drift": divergence(request["model"], folder / name / "out")}
     found["refused"] = attempt(request, folder / "refused", "trl", kl_weight=1.0)
     found["replay"] = attempt(request | {"table": request["with_replay"]}, folder / "replay", "trl", kl_weight=1.0)
     both = {"kl_weight": 1.0, "kl_rows": "all", "embedding_learning_rate": EMBEDDING_RATE}
+    attempt(request, folder / "resumed", "trl", stop_at=4, **both)
     found["both"] = attempt(request, folder / "both", "trl", **both)
+    found["resumed"] = attempt(request, folder / "resumed", "trl", **both)
     return found
 
 
 def embeddings(request: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """One step at a constant rate, where AdamW moves every weight that has a gradient by the rate; then a whole run,
-    interrupted and taken up again.
-    """
+    """One step at a constant rate, where AdamW moves every weight that has a gradient by the rate; then a whole run."""
     from safetensors.torch import load_file
 
     recipe = PLAIN | {"embedding_learning_rate": EMBEDDING_RATE}
@@ -52,14 +49,13 @@ def embeddings(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     }
     same = saved[f"base_model.model.{embedding}"].equal(saved[f"base_model.model.{head}"])
     b = max(float(tensor.abs().max()) for name, tensor in saved.items() if "lora_B" in name)
-    attempt(request, folder / "run", "trl", stop_at=4, **recipe)
     through = attempt(request, folder / "through", "trl", **recipe)
-    resumed = attempt(request, folder / "run", "trl", **recipe)
-    made = {"one": one, "moved": moved, "moved_b": b, "tied": same, "through": through, "resumed": resumed}
+    made = {"one": one, "moved": moved, "moved_b": b, "tied": same, "through": through}
     made["dtypes"] = sorted({str(tensor.dtype) for tensor in saved.values()})
     made["reloaded"] = reloaded(request, folder / "through" / "out")
     made["merged"] = merged(request, folder / "through" / "out", folder / "merged")
-    made["bfloat16"] = attempt(request, folder / "bfloat16", "trl", **(recipe | {"precision": "bfloat16"}))
+    if same:
+        made["bfloat16"] = attempt(request, folder / "bfloat16", "trl", **(recipe | {"precision": "bfloat16"}))
     return made
 
 

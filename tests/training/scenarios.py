@@ -8,6 +8,7 @@ from typing import Any
 
 from tasks.base.errors import RawtuneError
 from tasks.model.child_main import Report
+from tasks.model.holding import stay
 from tasks.training import job
 from tasks.training.journal import read_lines
 from tasks.training.params import TrainingParams
@@ -24,12 +25,21 @@ class Killed(Exception):
 
 
 def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
+    from tests.training import recipe_scenarios
+
     folder = Path(request["folder"])
     made: dict[str, Any] = {"parity": parity(Path(request["model"]))}
     for backend in ("trl", "fast"):
         made[backend] = training(request, folder / backend, backend)
     made["scarce"] = scarce(request, folder / "scarce")
     made["widened"] = widened()
+    made["recipe"] = recipe_scenarios.run(request | request["recipe"], report)
+    stay()  # from here on a base is held
+    for backend in ("trl", "fast"):
+        made[backend]["held"] = [
+            attempt(request, folder / f"held-{backend}-{number}", backend, **changes)
+            for number, changes in enumerate(({"rank": 8, "learning_rate": 1e-2}, {}))
+        ]
     return made
 
 

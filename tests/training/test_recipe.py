@@ -1,29 +1,18 @@
 """Parts of the recipe that PEFT's trainer alone knows: trained embeddings, and the divergence from the base."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from tasks.model.child import run_child
 from tasks.training.params import TrainingParams
-from tests.training.conftest import ROWS, write_table
 from tests.training.recipe_scenarios import EMBEDDING_RATE, RATE
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, untied_model: Path) -> dict[str, Any]:
-    folder = tmp_path_factory.mktemp("recipe")
-    request = {"folder": str(folder), "model": str(tiny_model), "untied": str(untied_model)}
-    for name, rows in {"table": ROWS, "with_replay": [*ROWS, [("replay-chat", 21, 4)]]}.items():
-        (folder / name).mkdir()
-        write_table(folder / name, rows)
-        request[name] = str(folder / name)
-    row = {"stream": "raw", "input_ids": list(range(100, 140)), "labels": list(range(100, 140))}
-    (folder / "held_out.jsonl").write_text(json.dumps(row) + "\n", "utf-8")
-    return run_child("tests.training.recipe_scenarios:run", request | {"held_out": str(folder / "held_out.jsonl")})
+@pytest.fixture
+def made(scenarios: dict[str, Any]) -> dict[str, Any]:
+    """See `recipe_scenarios.py`."""
+    return scenarios["recipe"]
 
 
 @pytest.mark.parametrize("model", ["model", "untied"])
@@ -52,17 +41,8 @@ def test_embeddings_are_in_the_merged_model(made: dict[str, Any], model: str) ->
     assert merged["tied"] is (model == "model")
 
 
-@pytest.mark.parametrize("model", ["model", "untied"])
-def test_embeddings_resume_to_equal_bytes(made: dict[str, Any], model: str) -> None:
-    through, resumed = made[model]["through"], made[model]["resumed"]
-
-    assert resumed["answer"]["resolved"]["resumed_at"] == 3
-    assert resumed["files"] == through["files"]
-
-
-@pytest.mark.parametrize("model", ["model", "untied"])
-def test_embeddings_are_trained_behind_a_base_of_16_bits(made: dict[str, Any], model: str) -> None:
-    whole, half = made[model]["through"]["lines"], made[model]["bfloat16"]["lines"]
+def test_embeddings_are_trained_behind_a_base_of_16_bits(made: dict[str, Any]) -> None:
+    whole, half = made["model"]["through"]["lines"], made["model"]["bfloat16"]["lines"]
 
     assert [line["loss"] for line in half] == pytest.approx([line["loss"] for line in whole], rel=0.01)
 
@@ -81,11 +61,6 @@ def test_kl_keeps_the_model_near_its_base_on_general_text(made: dict[str, Any]) 
     assert "kl" not in free["lines"][-1]
 
 
-def test_kl_resumes_to_equal_bytes(made: dict[str, Any]) -> None:
-    assert made["resumed"]["answer"]["resolved"]["resumed_at"] == 3
-    assert made["resumed"]["files"] == made["near"]["files"]
-
-
 def test_kl_of_replay_rows_alone_needs_some(made: dict[str, Any]) -> None:
     assert made["refused"]["error"].startswith("InputError: training.kl_weight: the table has no replay rows; set")
     held = [line for line in made["replay"]["lines"] if "kl" in line]
@@ -94,10 +69,12 @@ def test_kl_of_replay_rows_alone_needs_some(made: dict[str, Any]) -> None:
     ]
 
 
-def test_kl_and_embeddings_go_together(made: dict[str, Any]) -> None:
-    lines = made["both"]["lines"]
+def test_kl_and_embeddings_resume_to_equal_bytes(made: dict[str, Any]) -> None:
+    both, resumed = made["both"], made["resumed"]
 
-    assert (lines[0]["kl"], lines[-1]["kl"] > 0) == (0, True)
+    assert (both["lines"][0]["kl"], both["lines"][-1]["kl"] > 0) == (0, True)
+    assert resumed["answer"]["resolved"]["resumed_at"] == 3
+    assert resumed["files"] == both["files"]
 
 
 @pytest.mark.parametrize("name", ["embedding_learning_rate", "kl_weight"])

@@ -1,27 +1,12 @@
 """Training itself, by both backends that run in this environment; one child does the work once (`scenarios.py`)."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tasks.model.child import run_child
-from tests.training.conftest import ROWS, write_table
-
 BACKENDS = ("trl", "fast")
 TARGETS = 2 * (39 + (19 + 7) + 18 + (24 + 6) + (7 + 7 + 9))
 """First tokens of documents and masked prompts are no targets; two epochs."""
-
-
-@pytest.fixture(scope="module")
-def scenarios(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[str, Any]:
-    folder = tmp_path_factory.mktemp("training")
-    table = folder / "table"
-    table.mkdir()
-    write_table(table, ROWS)
-    return run_child(
-        "tests.training.scenarios:run", {"folder": str(folder), "table": str(table), "model": str(tiny_model)}
-    )
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -98,3 +83,14 @@ def test_training_out_of_memory_recomputes_more_and_loses_nothing(scenarios: dic
 def test_training_losses_of_hidden_states_that_were_widened_are_the_same(scenarios: dict[str, Any]) -> None:
     assert scenarios["widened"]["difference"] == 0
     assert scenarios["widened"]["gradient"] > 0
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_training_on_a_base_that_an_earlier_job_has_trained_on_makes_the_same_bytes(
+    scenarios: dict[str, Any], backend: str
+) -> None:
+    before, again = scenarios[backend]["held"]
+
+    assert before["files"] != again["files"]
+    assert again["files"] == scenarios[backend]["through"]["files"]
+    assert again["lines"] == scenarios[backend]["through"]["lines"]

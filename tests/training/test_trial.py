@@ -27,7 +27,8 @@ def held_out_rows(run: StepRun) -> None:
     run.path("rows.jsonl").write_text(json.dumps(row) + "\n", "utf-8")
 
 
-@pytest.mark.parametrize("backend", ["fast", pytest.param("trl", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["fast", "trl"])
 def test_trials_of_one_process_make_the_bytes_that_each_makes_alone(
     backend: str, tmp_path: Path, tiny_model: Path
 ) -> None:
