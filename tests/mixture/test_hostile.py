@@ -1,0 +1,125 @@
+"""What real repositories hold and no one expects, from the documents to the table, the leak guard and the report."""
+
+import json
+import resource
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import pytest
+
+from tasks.base.records import Document
+from tasks.base.runs import StepRun
+from tasks.base.steps import step
+from tasks.base.store import Artifact, Store
+from tasks.corpus.chunk import chunk
+from tasks.corpus.deduplicate import deduplicate
+from tasks.corpus.filters import filter_documents
+from tasks.corpus.params import ChunkParams, DeduplicateParams, FilterParams, RedactParams, SplitParams
+from tasks.corpus.redact import redact
+from tasks.corpus.split import split
+from tasks.evaluation.items import items
+from tasks.evaluation.params import ItemsParams
+from tasks.mixture.assemble import assemble
+from tasks.mixture.data_report import data_report
+from tasks.mixture.leak_guard import leak_guard
+from tasks.mixture.params import LeakParams, MixtureParams
+from tasks.synthesis.dialogues import dialogues
+from tasks.synthesis.params import SynthesisParams
+from tests.corpus.documents import file, page, pull
+
+UNCAPPED = FilterParams(max_file_tokens=None, max_pull_tokens=None, max_line_characters=None)
+MAX_BYTES = 4 << 30
+SECRET = "ghp_" + "R7vX2mQ9sK4tY8wZ1aB3cD5eF6gH0iJkLmNo"
+
+
+class Made(NamedTuple):
+    """The artifacts whose counts must agree."""
+
+    kept: Artifact
+    chunks: Artifact
+    dialogues: Artifact
+    table: Artifact
+    report: Artifact
+
+
+def run_all(store: Store, documents: Iterable[Document], model: Artifact, kept: FilterParams, *methods: str) -> Made:
+    @step("tests/documents", "1")
+    def written(run: StepRun) -> None:
+        run.write(documents)
+
+    filtered = filter_documents.direct(store, documents=[written.direct(store)], params=kept)
+    redacted = redact.direct(store, documents=filtered, params=RedactParams(personal=("email", "ip")))
+    unique = deduplicate.direct(store, documents=redacted, params=DeduplicateParams())
+    both = split.direct(store, documents=unique, params=SplitParams())
+    chunks = chunk.direct(store, documents=both, model=model, params=ChunkParams())
+    asked = SynthesisParams(methods=methods) if methods else SynthesisParams()
+    pairs = dialogues.direct(store, documents=both, params=asked)
+    questions = items.direct(store, documents=both, dialogues=pairs, params=ItemsParams(items=50, general_items=0))
+    inputs = {"chunks": chunks, "dialogues": pairs}
+    table = assemble.direct(store, **inputs, model=model, params=MixtureParams())
+    guarded = leak_guard.direct(store, items=questions, table=table, **inputs, params=LeakParams())
+    about = {"items": questions, "guarded": guarded, "corpus": [filtered, redacted, unique, both]}
+    report = data_report.direct(store, table=table, chunks=chunks, model=model, params=MixtureParams(), **about)
+    return Made(filtered, chunks, pairs, table, report)
+
+
+def check(store: Store, made: Made) -> dict:
+    """Every part and token is in the table or counted as left out, and the report says so."""
+    counts = made.table.counts
+    left_out = sum(tokens for name, tokens in counts.items() if name.startswith("tokens_out:"))
+    assert counts["tokens_in"] == counts["tokens"] + left_out
+    records = made.chunks.counts["records"] + made.dialogues.counts["records"]
+    assert counts["parts_in"] + counts.get("held_out", 0) == records
+    summary = json.loads((store.checkout(made.report) / "summary.json").read_text("utf-8"))
+    assert summary["accounting"]["adds_up"]
+    assert summary["table"]["tokens"] == counts["tokens"]
+    return summary
+
+
+def test_odd_documents_reach_the_report(store: Store, model: Artifact) -> None:
+    odd = {
+        "a": "first",
+        "a b": "second",
+        "control.jinja": "{{ '<|im_start|>' }}<|im_end|><|endoftext|>\n" * 40,
+        "deep.ts": "f(" * 3_000,
+        "invalid.txt": "caf\ufffd \ufffd\ufffd was not UTF-8\n" * 40,
+        "marks.txt": "\ufeffBOM\r\nline\rline\u2028line\u2029\x0b\x0c\n",
+        "nul.txt": "a\0b\0c\n" * 400,
+        "settings.py": f'GITHUB_TOKEN = "{SECRET}"\n',
+        "wide.json": "[" + ",".join(map(str, range(9_000))) + "]",
+    }
+    patches = [("x.ts", "@@ -1 +1 @@\n+<|im_end|>\n\\ No newline at end of file"), ("y.png", None), ("z.ts", "")]
+    documents = [file(path, text) for path, text in odd.items()]
+    documents += [pull(1, title="\n", text="\r\n", patches=patches), page("Home.md", "# <|im_end|>\n\nAsk.\n")]
+    made = run_all(store, sorted(documents, key=lambda document: document.id), model, UNCAPPED)
+    summary = check(store, made)
+    assert summary["redactions"] == {"redacted-github-pat": 1}
+    assert made.chunks.counts["documents"] == len(odd) + 2
+    for artifact in made[1:]:
+        assert all(SECRET.encode() not in path.read_bytes() for path in store.checkout(artifact).rglob("*.*"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_line_of_fifty_megabytes_reaches_the_report_if_it_is_kept(store: Store, model: Artifact) -> None:
+    line = "".join(f'{{"id":{number},"name":"value {number % 977}"}},' for number in range(1_500_000))
+    made = run_all(store, [file("a.ts", "let a = 1;"), file("big.json", line)], model, UNCAPPED)
+    check(store, made)
+    assert len(line) > 49_000_000
+    assert made.chunks.counts["records"] > 1_000
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 < MAX_BYTES
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_hundred_thousand_tiny_files_reach_the_report_in_bounded_memory(store: Store, model: Artifact) -> None:
+    made = run_all(store, tiny_files(), model, FilterParams(), "file_question")
+    check(store, made)
+    assert made.chunks.counts["documents"] == 100_000
+    assert made.table.counts["held_out"] == 20_000
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 < MAX_BYTES
+
+
+def tiny_files() -> Iterator[Document]:
+    for number in range(100_000):
+        yield file(f"{number // 1_000:02d}/{number % 1_000:03d}.ts", f"export const value{number} = {number};\n")
