@@ -39,10 +39,9 @@ $(READY_VLLM): constraints-vllm.txt
 dry-run: $(READY)
 	$(BIN)/rawtune dry-run
 
-# Two processes, each with its own Prefect server; a file's tests stay together. Torch with a thread each: two torch jobs
-# on two cores are three times slower with more. By hand `python -m pytest tests/ROOM` is one process.
+# Two processes, each with its own Prefect server; a file's tests stay together. By hand `python -m pytest tests/ROOM` is one.
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-slow: $(READY) $(READY_UNSLOTH) $(READY_VLLM)
 	$(BIN)/python -m pytest -m slow

@@ -10,8 +10,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +34,10 @@ VERSION = "2026.11.24"
 
 JOB: Final = "tasks.evaluation.answer_job:answer"
 VLLM_JOB: Final = "tasks.evaluation.vllm_job:answer"
+MERGE_JOB: Final = "tasks.model.merge:merge"
+
+SERVED_RANK: Final = 512
+"""vLLM serves no adapter of a higher rank (`MaxLoRARanks` in vllm/config/lora.py), and none of DoRA's."""
 
 VLLM_VARIABLE: Final = "RAWTUNE_VLLM_PYTHON"
 """Environment variable: the interpreter of an environment that has vLLM, whose pins differ from rawtune's."""
@@ -146,12 +151,41 @@ def _ask(
 
     if params.engine is Engine.TRANSFORMERS:
         return run_child(JOB, request, follow)
-    made = run_child(VLLM_JOB, request, follow, python=vllm_python())
+    made = _ask_vllm(run, request, work / "merged", follow)
     if not rows:
         return made | {"rows": [], "kl": None}
     measured = run_child(JOB, request | {"prompts": _lines(work / "none.jsonl", ())}, follow)
     seconds = made["seconds"] | {"losses": measured["seconds"]["load"] + measured["seconds"]["losses"]}
     return made | {"rows": measured["rows"], "kl": measured["kl"], "seconds": seconds}
+
+
+def _ask_vllm(
+    run: StepRun, request: dict[str, Any], merged: Path, follow: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    """Answers by vLLM: with the adapter beside the model, or in it where vLLM cannot serve it."""
+    python = vllm_python()
+    if request["adapter"] and is_merged(Path(request["adapter"])):
+        made = run_child(MERGE_JOB, {name: request[name] for name in ("model", "adapter")} | {"target": str(merged)})
+        run.resolved["merge_rounding"] = made["rounding"]
+        request = request | {"model": str(merged), "adapter": None}
+    try:
+        return run_child(VLLM_JOB, request, follow, python=python)
+    finally:
+        shutil.rmtree(merged, ignore_errors=True)
+
+
+def is_merged(adapter: Path) -> bool:
+    """Whether vLLM answers with this adapter added to the model instead of beside it.
+
+    Raises:
+        InputError: the adapter has layers that vLLM does not take from adapters and that a merge would untie.
+    """
+    config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
+    if config.get("modules_to_save"):
+        raise InputError(
+            "evaluation.engine: vllm serves no adapter with a trained embedding or output layer; use transformers"
+        )
+    return bool(config["r"] > SERVED_RANK or config.get("use_dora"))
 
 
 def vllm_python() -> Path | None:

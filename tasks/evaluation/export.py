@@ -37,6 +37,7 @@ LM_EVAL: Final = '''"""Questions and scores of the sets that rawtune exported; t
 
 import json
 import re
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -50,16 +51,19 @@ def load(questions, **_):
 
 def score(doc, results):
     given = _words(results[0])
-    references = [_words(answer) for answer in doc["answers"]]
+    references = [one for one in map(_words, doc["answers"]) if one]
     return {
-        "exact_match": float(given in references),
+        "exact_match": float(bool(given) and given in references),
         "includes": float(any(f" {' '.join(one)} " in f" {' '.join(given)} " for one in references)),
-        "f1": max(_f1(given, one) for one in references),
+        "f1": max((_f1(given, one) for one in references), default=0.0),
     }
 
 
 def _words(text):
-    return [word for word in (one.strip("./-#@") for one in re.findall(r"[\\w./\\-$@#]+", text.lower())) if word]
+    """As rawtune's own scorers: NFKC, lower case, no articles, no punctuation at a word's ends."""
+    folded = unicodedata.normalize("NFKC", text[:20000]).casefold()
+    stripped = (word.strip("./-#@") for word in re.findall(r"[\\w./\\-$@#]+", folded))
+    return [word for word in stripped if word and word not in ("a", "an", "the")]
 
 
 def _f1(given, reference):

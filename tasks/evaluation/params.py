@@ -84,7 +84,7 @@ class Engine(StrEnum):
     TRANSFORMERS = "transformers"
     """Anywhere; any adapter."""
     VLLM = "vllm"
-    """In an environment of its own; adapters up to rank 512; see docs/evaluation.md."""
+    """In an environment of its own; adapters above rank 512 are merged for it; see docs/evaluation.md."""
 
 
 class ItemsParams(Params):

@@ -15,8 +15,8 @@ from typing import Any
 from tasks.evaluation.answer_job import generate_all
 from tasks.model.child_main import Report
 
-MAX_RANK = 512
-"""vLLM serves no adapter of a higher rank (`MaxLoRARanks` in vllm/config/lora.py)."""
+RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""Rank limits that vLLM has (`MaxLoRARanks` in vllm/config/lora.py)."""
 
 BATCH_TOKENS = 1_000_000
 """Prompt and answer tokens that are handed to the engine at once, and lost if the job dies."""
@@ -68,24 +68,9 @@ def answer(request: dict[str, Any], report: Report) -> dict[str, Any]:
 
 
 def served_rank(adapter: str) -> int:
-    """The smallest rank limit of vLLM that the adapter fits.
-
-    Raises:
-        InputError: none does, or the adapter has layers that vLLM does not take from adapters.
-    """
-    from tasks.base.errors import InputError
-
-    config = json.loads((Path(adapter) / "adapter_config.json").read_text("utf-8"))
-    rank = config["r"]
-    if config.get("modules_to_save"):
-        raise InputError(
-            "evaluation.engine: vllm serves no adapter with a trained embedding or output layer; use transformers"
-        )
-    if rank > MAX_RANK:
-        raise InputError(
-            f"evaluation.engine: vllm serves adapters up to rank {MAX_RANK}, this one has {rank}; use transformers"
-        )
-    return next(limit for limit in (8, 16, 32, 64, 128, 256, 320, 512) if limit >= rank)
+    """The smallest rank limit of vLLM that the adapter fits; adapters that fit none are merged before."""
+    rank = json.loads((Path(adapter) / "adapter_config.json").read_text("utf-8"))["r"]
+    return next(limit for limit in RANKS if limit >= rank)
 
 
 def _answer(ids: list[int], stop_ids: list[int]) -> dict[str, Any]:

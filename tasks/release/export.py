@@ -40,7 +40,7 @@ def merge(run: StepRun, adapter: Artifact, model: Artifact) -> None:
     """Writes the merged model."""
     base = run.checkout(model)
     answer = run_child(
-        "tasks.release.merge_job:merge",
+        "tasks.model.merge:merge",
         {"model": str(base), "adapter": str(run.checkout(adapter)), "target": str(run.folder)},
         lambda facts: run.progress(facts["done"], facts["total"], facts["unit"]),
     )
@@ -50,6 +50,7 @@ def merge(run: StepRun, adapter: Artifact, model: Artifact) -> None:
     write_json(run.path("generation_config.json"), generation_config(base))
     run.count("parameters", answer["parameters"])
     run.count("matrices", answer["merged"])
+    run.resolved["rounding"] = answer["rounding"]
 
 
 @step("release/gguf", VERSION)
@@ -94,7 +95,7 @@ def verify_export(
     prompts = [prompt_ids(tokenizer, [Message(role="user", content=question)]) for question in questions]
     exports = {MERGED: run.checkout(merged)} | _files(run, gguf)
     answer = run_child(
-        "tasks.release.merge_job:compare",
+        "tasks.release.compare_job:compare",
         {
             "model": str(base),
             "adapter": str(run.checkout(adapter)),

@@ -176,13 +176,13 @@ def plain(records: Iterable[Record]) -> list[dict[str, Any]]:
 
 
 @step("training/train", "1")
-def _adapter(run: StepRun, model: str, scale: float) -> None:
-    write_adapter(run.folder, Path(model), scale)
+def _adapter(run: StepRun, model: str, scale: float, rank: int) -> None:
+    write_adapter(run.folder, Path(model), scale, rank)
 
 
-def adapter_of(store: Store, model: Path, scale: float) -> Artifact:
+def adapter_of(store: Store, model: Path, scale: float, rank: int = 4) -> Artifact:
     """An untrained adapter: 0 = the base model itself, 1 = noise."""
-    return _adapter.direct(store, model=str(model), scale=scale)
+    return _adapter.direct(store, model=str(model), scale=scale, rank=rank)
 
 
 @step("tests/answers", "1")

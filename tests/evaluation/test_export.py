@@ -3,16 +3,20 @@
 import ast
 import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tasks.base.records import Dialogue, Document, Item
 from tasks.evaluation.export import Harness, export_items
 from tasks.evaluation.items import make_items
 from tasks.evaluation.params import ItemsParams
+from tasks.evaluation.scorers import contains, exact_match, token_f1
 from tests.evaluation.conftest import plain
 
 
@@ -57,6 +61,29 @@ def test_lm_eval_scores_are_of_words_and_know_aliases(questions: list[Item], tmp
     assert score(document, ["cart.py"]) == {"exact_match": 1.0, "includes": 1.0, "f1": 1.0}
     assert score(document, ["It is in `src/cart.py`."]) == {"exact_match": 0.0, "includes": 1.0, "f1": 0.4}
     assert score(document, [""]) == {"exact_match": 0.0, "includes": 0.0, "f1": 0.0}
+
+
+@pytest.fixture(scope="module")
+def exported_score(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, float]]:
+    folder = tmp_path_factory.mktemp("exported")
+    export_items([], folder, Harness.LM_EVAL)
+    score: Callable[..., dict[str, float]] = _module(folder / "rawtune_tasks.py").score
+    return score
+
+
+_WORDS = st.lists(st.sampled_from(("the", "Cart", "./src/cart.py", "ﬁle", "İ", "é", "-", "`a_b`", "9", "")), max_size=6)
+
+
+@given(_WORDS.map(" ".join) | st.text(max_size=12), st.lists(_WORDS.map(" ".join), min_size=1, max_size=3))
+def test_lm_eval_scores_are_those_of_our_own_scorers(
+    exported_score: Callable[..., dict[str, float]], answer: str, references: list[str]
+) -> None:
+    found = exported_score({"answers": references}, [answer])
+    assert found == {
+        "exact_match": exact_match(answer, references),
+        "includes": contains(answer, references),
+        "f1": pytest.approx(token_f1(answer, references)),
+    }
 
 
 def test_inspect_file_has_a_task_per_suite(questions: list[Item], tmp_path: Path) -> None:

@@ -76,7 +76,8 @@ def reloaded(request: dict[str, Any], adapter: Path) -> float:
 
 def merged(request: dict[str, Any], adapter: Path, target: Path) -> dict[str, Any]:
     """The export's own measure of how far the merged model is from the adapter."""
-    from tasks.release.merge_job import compare, merge
+    from tasks.model.merge import merge
+    from tasks.release.compare_job import compare
 
     nothing = {"model": request["model"], "adapter": str(adapter)}
     merge(nothing | {"target": str(target)}, lambda event: None)

@@ -1,6 +1,4 @@
-"""The child jobs of the export: merging an adapter into its base model, and measuring that what was exported still
-says the same.
-"""
+"""The child job of the export's check: measures that what was exported still says the same as the adapter."""
 
 from __future__ import annotations
 
@@ -9,48 +7,12 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from peft.tuners.lora import LoraLayer
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from tasks.model.child_main import Report
 
 WIDE_PARAMETERS = 2_000_000_000
 """Models up to this size are compared in 32 bits, where only the export's own rounding differs; larger ones in 16."""
-
-
-def merge(request: dict[str, Any], report: Report) -> dict[str, Any]:
-    """Writes base plus adapter as 16-bit safetensors.
-
-    Each product of adapter matrices is added to its weight in 32 bits and rounded once; a sum in 16 bits would lose
-    updates smaller than a 256th of a weight before they are added up.
-
-    Args:
-        request: `model`, `adapter`, `target` (folders).
-        report: called once a layer.
-
-    Returns:
-        `parameters` of the merged model and `merged` matrices.
-    """
-    base = AutoModelForCausalLM.from_pretrained(request["model"], dtype=torch.bfloat16)
-    model = PeftModel.from_pretrained(base, request["adapter"])
-    if model.peft_config["default"].use_dora:  # a rescaling besides the sum: PEFT's own merge knows it
-        merged, count = model.merge_and_unload(safe_merge=True), 0
-    else:
-        count = _add_updates(model, report)
-        merged = model.unload()
-    merged.save_pretrained(request["target"])
-    return {"parameters": sum(parameter.numel() for parameter in merged.parameters()), "merged": count}
-
-
-def _add_updates(model: Any, report: Report) -> int:
-    layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
-    for number, layer in enumerate(layers, 1):
-        weight = layer.get_base_layer().weight
-        for name in layer.active_adapters:
-            update = layer.get_delta_weight(name).float()
-            weight.data = (weight.data.float() + update).to(weight.dtype)
-        report({"done": number, "total": len(layers), "unit": "layers"})
-    return len(layers)
 
 
 def compare(request: dict[str, Any], report: Report) -> dict[str, Any]:
