@@ -150,7 +150,8 @@ def near_misses(pairs: Sequence[Pair], documents: Sequence[Document]) -> Iterato
     """Answerable items beside twins about a name that does not exist, or for every sixth about a month after the
     snapshot.
     """
-    text = "\n".join(document.text for document in documents)
+    # as bytes: one emoji would make a string of the whole corpus take four bytes a character, and the search as long
+    text = b"\n".join(document.text.encode("utf-8", "surrogatepass") for document in documents)
     vocabulary = sorted({part for _, fact in pairs for part in _parts(fact.name) if len(part) > 3})
     for index, (document, fact) in enumerate(pairs):
         twin = _item(Suite.UNANSWERABLE, document, fact, after=OR_UNKNOWN, pair_id=_pair_id(document, fact))
@@ -192,9 +193,9 @@ def _pair_id(document: Document, fact: Fact) -> str:
     return f"{document.id}#{_digest(fact.kind + fact.name)[:10]}"
 
 
-def near_miss(name: str, vocabulary: Sequence[str], text: str) -> str | None:
-    """A plausible name that occurs nowhere in the text: one part of the name replaced by a part of another name;
-    None if no replacement is free.
+def near_miss(name: str, vocabulary: Sequence[str], text: bytes) -> str | None:
+    """A plausible name that occurs nowhere in the text (UTF-8): one part of the name replaced by a part of another
+    name; None if no replacement is free.
     """
     parts = [part for part in _parts(name) if len(part) > 2]
     if not parts or not vocabulary:
@@ -204,7 +205,11 @@ def near_miss(name: str, vocabulary: Sequence[str], text: str) -> str | None:
         other = vocabulary[(start + offset) % len(vocabulary)]
         old = parts[(start + offset) % len(parts)]
         made = name.replace(old, other.capitalize() if old[0].isupper() else other, 1)
-        if made != name and made not in text and other.casefold() not in name.casefold():
+        if (
+            made != name
+            and made.encode("utf-8", "surrogatepass") not in text
+            and other.casefold() not in name.casefold()
+        ):
             return made
     return None
 

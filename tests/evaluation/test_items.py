@@ -312,5 +312,5 @@ def test_parameters_of_a_signature(signature: str, language: str, expected: list
 )
 @settings(max_examples=80, deadline=None)
 def test_near_miss_is_new_and_resembles_the_name(name: str, vocabulary: set[str]) -> None:
-    made = near_miss(name, sorted(vocabulary), f"def {name}(): ...")
+    made = near_miss(name, sorted(vocabulary), f"def {name}(): ...".encode())
     assert made is None or (made != name and made not in f"def {name}(): ..." and made.count("_") == name.count("_"))
