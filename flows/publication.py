@@ -115,9 +115,9 @@ def conclude(
     page.decision = "refuse" if reasons else "allow"
     if reasons:
         page.resolved["refused"] = list(reasons)
-    show_decision(decision, reasons)
     if outcome.release and not reasons:
         page.release = ensure_published(store, outcome.release, params.release, facts).location
         if outcome.dataset and params.release.dataset_repo_id:
             ensure_dataset_published(store, outcome.dataset, params.release.dataset_repo_id)
+    show_decision(decision, reasons, page)
     return reasons

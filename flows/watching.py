@@ -14,6 +14,7 @@ from uuid import UUID
 
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 
+from tasks.base.ledger import RunReport
 from tasks.base.progress import Event, listening
 from tasks.release.gate import Decision
 
@@ -30,8 +31,14 @@ def watched_in_prefect() -> Iterator[None]:
         yield
 
 
-def show_decision(decision: Decision, reasons: Sequence[str]) -> None:
-    """Adds the gate's checks to the flow run, failed ones first; `reasons` are those of a refusal, also a person's."""
+def show_decision(decision: Decision, reasons: Sequence[str], page: RunReport) -> None:
+    """Adds the gate's checks to the flow run, failed ones first, and where report and release are.
+
+    Args:
+        decision: the gate's.
+        reasons: of a refusal, also a person's; none for what was published.
+        page: the run's report.
+    """
     lines = [
         f"**{'Refused: ' + '; '.join(reasons) if reasons else 'Allowed'}**",
         "",
@@ -40,7 +47,13 @@ def show_decision(decision: Decision, reasons: Sequence[str]) -> None:
     ]
     for check in sorted(decision.checks, key=lambda check: check.passed):
         lines.append(f"| {check.name} | {'yes' if check.passed else '**no**'} | {check.detail} |")
+    places = {"report": page.report, "release": page.release}
+    lines += ["", *(f"- {name}: {_link(place)}" for name, place in places.items() if place)]
     create_markdown_artifact("\n".join(lines) + "\n", key="release-gate", description="May it be published?")
+
+
+def _link(place: str) -> str:
+    return f"[{place}]({place})" if place.startswith("http") else f"`{place}`"
 
 
 class _Reporter:

@@ -26,9 +26,17 @@ from deployments.lambda_cloud.boot import constraints_digest
 from deployments.lambda_cloud.wheel import CHECKOUT, build_wheel, constraints_text, publish_wheel
 from deployments.pools import Pool, ensure_pool
 from tasks.base.store import Store
-from tests.deployments.drills import Drill
+from tests.deployments.drills import FIGURES, Drill
 from tests.deployments.prefect_server import Postgres, PrefectServer
 from tests.emulators.lambda_api import LambdaEmulator
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints the money that the drills spent and what else they measured."""
+    if FIGURES:
+        terminalreporter.section("figures of the drills")
+        for line in FIGURES:
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import time
@@ -22,6 +23,15 @@ from tests.deployments.prefect_server import PrefectServer
 from tests.emulators.lambda_api import LambdaEmulator
 
 MAX_USD = 15.0
+
+FIGURES: list[str] = []
+"""What drills have measured; printed at the end of the test session, also when everything passed."""
+
+
+def tell(figure: str) -> None:
+    """Adds a figure of the test that is running."""
+    name = os.environ["PYTEST_CURRENT_TEST"].partition("::")[2].partition(" ")[0]
+    FIGURES.append(f"{name}: {figure}")
 
 
 class Drill:
@@ -96,7 +106,7 @@ class Drill:
 
         await self.until(over, seconds)
         assert self.cloud.cloud.usd() <= MAX_USD
-        print(f"spent ${self.cloud.cloud.usd():.3f} on {len(self.cloud.cloud.instances)} machines")
+        tell(f"spent ${self.cloud.cloud.usd():.3f} of ${MAX_USD:g} on {len(self.cloud.cloud.instances)} machines")
         return await self.state(run)
 
     def beats(self) -> int:

@@ -22,6 +22,7 @@ from flows.compute import Work, placed
 from tasks.base.errors import InputError
 from tasks.base.store import Artifact, Store
 from tasks.training.params import TrainingParams
+from tests.deployments.drills import tell
 from tests.deployments.prefect_server import PrefectServer, process_worker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -154,7 +155,7 @@ def test_hand_over_cancelled_parent_takes_its_child_along(office: Office):
     started = time.monotonic()
     assert office.ended(run).state_name == "Cancelled"
     office.until(lambda: office.children()[before:] == ["Cancelled"], 100)
-    print(f"child cancelled {time.monotonic() - started:.1f} s after the parent")
+    tell(f"child cancelled {time.monotonic() - started:.1f} s after the parent")
 
 
 def test_hand_over_without_a_deployment_is_bad_input(office: Office, store: Store):

@@ -16,6 +16,7 @@ from deployments.monthly import months
 from deployments.pools import Pool, ensure_pool
 from tasks.base.ledger import RunReport
 from tasks.base.store import Store
+from tests.deployments.drills import tell
 from tests.deployments.prefect_server import PrefectServer, process_worker
 from tests.flows.conftest import tiny_params
 from tests.flows.sample_repository import edit_page, make_repository
@@ -82,7 +83,7 @@ def test_three_months_first_full_second_incremental_third_publishes_nothing(
     assert cost[0].gpu_usd < first.seconds / 3600 * PRICE
     assert [month.api_usd for month in cost] == [0, 0, 0]
 
-    print("\nmonth       steps done  seconds  dollars  release")
     for month, report, spent in zip(MONTHS, (first, second, third), cost, strict=True):
         done = sum(state == "Completed" for state in states(report).values())
-        print(f"{month}  {done:10d}  {report.seconds:7.1f}  {spent.usd:7.4f}  {Path(report.release or '-').name}")
+        name = Path(report.release or "-").name
+        tell(f"{month}: {done} steps done, {report.seconds:.1f} s, ${spent.usd:.4f}, release {name}")

@@ -23,7 +23,7 @@ from flows.params import RetrainParams
 from tasks.base.ledger import RunReport
 from tasks.base.store import Store
 from tests.deployments.browser import chromium_page, press_run
-from tests.deployments.drills import MAX_USD, Drill
+from tests.deployments.drills import MAX_USD, Drill, tell
 from tests.deployments.prefect_server import PrefectServer, process_worker
 from tests.flows.conftest import tiny_params
 from tests.flows.sample_repository import make_repository
@@ -125,6 +125,7 @@ def test_run_of_the_ui_trains_on_rented_machines_and_outlives_the_first(
     assert (month.runs, month.releases) == (3, 0)
     assert machines.usd() <= month.gpu_usd <= MAX_USD
     steps = trained.counts["steps"]
-    print(
-        f"\nspent ${machines.usd():.3f} on two machines; resumed at {trained.resolved['resumed_at']} of {steps} steps"
+    tell(
+        f"spent ${machines.usd():.3f} of ${MAX_USD:g} on 2 machines; "
+        f"resumed at {trained.resolved['resumed_at']} of {steps} steps"
     )

@@ -46,7 +46,7 @@ def await_file(folder: Path, pattern: str, process: subprocess.Popen[str]) -> No
 @pytest.fixture
 def preset(tiny_model: Path, sample_repository: Path, tmp_path: Path) -> Path:
     document = tiny_params(sample_repository, tiny_model, tmp_path / "unused").model_dump(mode="json")
-    document["training"] |= {"epochs": 6, "checkpoint_minutes": 0}
+    document["training"] |= {"epochs": 2, "checkpoint_minutes": 0}
     path = tmp_path / "preset.yaml"
     path.write_text(yaml.safe_dump(document))
     return path

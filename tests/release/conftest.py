@@ -227,3 +227,16 @@ def on_hub(emulator: HubEmulator, branch: str) -> dict[str, bytes]:
     """Path → bytes of a branch, without the Hub's own file."""
     files = emulator.hub.repositories["models", REPO].at(branch).files
     return {name: file.data for name, file in files.items() if name != ".gitattributes"}
+
+
+def online(emulator: HubEmulator, home: Path) -> dict[str, str]:
+    """Variables for a process that may talk to the emulator and to nothing else."""
+    return {
+        "HF_ENDPOINT": emulator.url,
+        "HF_TOKEN": "write",
+        "HF_HOME": str(home),
+        "HF_HUB_OFFLINE": "0",
+        "HF_DATASETS_OFFLINE": "0",
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    }

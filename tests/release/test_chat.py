@@ -9,13 +9,19 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from deployments.chat_app import open_chat
 from deployments.serve import ask, printable
-from tasks.base.records import Dialogue
-from tasks.base.store import Store
-from tasks.release.params import ReleaseParams
-from tasks.release.publish import ensure_published
-from tests.release.conftest import FACTS, Release
+from tasks.base.records import Dialogue, Document, Item, Provenance
+from tasks.base.runs import StepRun
+from tasks.base.steps import step
+from tasks.base.store import Artifact, Store
+from tasks.model.base_model import base_model
+from tasks.model.params import BaseModelParams
+from tasks.release.gate import gate
+from tasks.release.params import GateParams, ReleaseParams
+from tasks.release.publish import ensure_published, publish
+from tests.release.conftest import FACTS, Adapter
 
 QUESTION = "What does setup.py do?"
+EXAMPLE = "What does setup install?"
 
 
 @pytest.fixture
@@ -28,10 +34,47 @@ def page() -> Iterator[Page]:
             browser.close()
 
 
+def page_of(path: str, text: str) -> Document:
+    return Document(
+        id=f"hello/file/{path}", kind="file", repo="hello", revision="7" * 40, path=path, title=path, url=None,
+        text=text, created_at=None, updated_at=None,
+    )  # fmt: skip
+
+
+@step("corpus/split", "tests")
+def _documents(run: StepRun) -> None:
+    pages = [page_of("setup.py", "Setup installs the parcels."), page_of("moon.py", "The moon is far.")]
+    run.write(pages[:1], "train.jsonl")
+    run.write(pages[1:], "held_out.jsonl")
+
+
+@step("evaluation/items", "tests")
+def _items(run: StepRun) -> None:
+    source = Provenance(
+        document_id="hello/file/setup.py", revision="7" * 40, span=(1, 1), prompt_version="1", model="t"
+    )
+    run.write(
+        Item(
+            id=f"i{number}", suite="recall", question=question, answers=("Parcels.",), document_id=source.document_id,
+            span=(1, 1), answerable=number == 0, pair_id=None, provenance=source,
+        )
+        for number, question in enumerate((EXAMPLE, "What does nothing install?"))
+    )  # fmt: skip
+
+
+@step("mixture/assemble", "tests")
+def _table(run: StepRun, documents: Artifact, items: Artifact) -> None:
+    run.count("tokens", 16000)
+
+
 @pytest.fixture
-def released(store: Store, made_whole: Release) -> Store:
-    """A store with one release of the tiny model."""
-    ensure_published(store, made_whole(1), ReleaseParams(), FACTS)
+def released(store: Store, adapter: Adapter, report: Artifact, tiny_model: Path) -> Store:
+    """A store with one release of the tiny model, and what it was made from."""
+    model = base_model.direct(store, BaseModelParams(base_model=str(tiny_model)))
+    decision = gate.direct(store, report, GateParams())
+    table = _table.direct(store, _documents.direct(store), _items.direct(store))
+    made = publish.direct(store, adapter(1), model, report, decision, table, ReleaseParams(), FACTS)
+    ensure_published(store, made, ReleaseParams(), FACTS)
     return store
 
 
@@ -42,13 +85,27 @@ def test_chat_question_gets_both_answers_and_a_thumb_is_kept(released: Store, pa
         foreign: list[str] = []
         page.on("request", lambda request: foreign.append(request.url) if "127.0.0.1" not in request.url else None)
         page.goto(address)
+        expect(page.get_by_text("What does nothing install?")).to_have_count(0)
+        page.get_by_role("button", name=EXAMPLE).click()
+        expect(page.locator("#question textarea")).to_have_value(EXAMPLE)
+        page.get_by_text("Settings").click()
+        page.get_by_label("Look it up", exact=False).check()
         page.locator("#question textarea").fill(QUESTION)
         page.locator("#ask").click()
         for arm in ("base", "tuned"):
             expect(page.locator(f"#{arm} [data-testid=bot]").last).not_to_have_text("", timeout=60_000)
             expect(page.locator(f"#{arm} [data-testid=user]").last).to_contain_text(QUESTION)
+        expect(page.locator("#citations")).to_contain_text("hello/file/setup.py, lines 1 to 1")
+        page.get_by_text("Settings").click()
         page.wait_for_timeout(3000)
         page.screenshot(path=str(tmp_path / "chat.png"))
+        page.set_viewport_size({"width": 390, "height": 844})
+        page.wait_for_timeout(500)
+        page.screenshot(path=str(tmp_path / "phone.png"))
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        place = page.locator("#ask").bounding_box()
+        assert place is not None
+        assert place["y"] + place["height"] < 844  # both answers, the question and its button on one screen
         page.locator("#tuned").get_by_role("button", name="Like", exact=True).last.click()
         votes = Path(released.root.path) / "feedback" / "hello" / "liked.jsonl"
         for _ in range(100):

@@ -12,7 +12,7 @@ from tasks.model.child import run_child
 from tasks.release.params import ReleaseParams
 from tasks.release.publish import ensure_published
 from tests.emulators.hub_api import HubEmulator
-from tests.release.conftest import FACTS, REPO, Adapter, Release
+from tests.release.conftest import FACTS, REPO, Adapter, Release, online
 
 DATASETS = """
 from datasets import Dataset, DatasetDict, load_dataset
@@ -21,19 +21,6 @@ made.push_to_hub("octocat/numbers", private=True)
 again = load_dataset("octocat/numbers")
 assert {name: part["a"] for name, part in again.items()} == {"train": [1, 2, 3], "test": [4]}, again
 """
-
-
-def online(emulator: HubEmulator, home: Path) -> dict[str, str]:
-    """Variables for a process that may talk to the emulator and to nothing else."""
-    return {
-        "HF_ENDPOINT": emulator.url,
-        "HF_TOKEN": "write",
-        "HF_HOME": str(home),
-        "HF_HUB_OFFLINE": "0",
-        "HF_DATASETS_OFFLINE": "0",
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    }
 
 
 @pytest.mark.slow
