@@ -82,8 +82,9 @@ def release_folder(store: Store, params: RetrainParams, resolved: Resolved, made
 
 
 def export(store: Store, params: RetrainParams, made: Evaluated) -> dict[str, Artifact]:
-    """Merged weights and GGUF files where parameters or the adapter's rank ask for them, compared with the adapter."""
-    if not wants_merged(params.release, params.training.rank):
+    """Merged weights and GGUF files where parameters or the adapter ask for them, compared with the adapter."""
+    trains_embeddings = params.training.embedding_learning_rate is not None
+    if not wants_merged(params.release, params.training.rank, trains_embeddings):
         return {}
     merged = merge(store, adapter=made.adapter, model=made.model)
     files = gguf(store, merged=merged, name=params.name, params=params.release) if params.release.gguf else None

@@ -19,8 +19,8 @@ from tasks.model.child import run_child
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Without the slow tests models are tiny: a second thread would only wait for the first, at full load (children
-    that trained took five times the CPU seconds).
+    """Without the slow tests models are tiny: a second thread would only wait for the first, at full load. Children
+    that trained took five times the CPU seconds, two at once on two cores three times the time.
     """
     if config.option.markexpr == "not slow":
         os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -30,9 +30,12 @@ MERGED: Final = "merged"
 MAX_NEW_TOKENS: Final = 32
 
 
-def wants_merged(params: ExportParams, rank: int) -> bool:
-    """Whether merged weights are made: asked for, needed for GGUF, or the adapter's rank is beyond what vLLM serves."""
-    return params.merged == "always" or bool(params.gguf) or (params.merged == "auto" and rank > VLLM_MAX_RANK)
+def wants_merged(params: ExportParams, rank: int, embeddings: bool = False) -> bool:
+    """Whether merged weights are made: asked for, needed for GGUF, or the adapter is none that vLLM serves: of too high
+    a rank, or with trained `embeddings`.
+    """
+    unserved = rank > VLLM_MAX_RANK or embeddings
+    return params.merged == "always" or bool(params.gguf) or (params.merged == "auto" and unserved)
 
 
 @step("release/merge", VERSION)

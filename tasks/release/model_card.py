@@ -135,6 +135,8 @@ model = PeftModel.from_pretrained(model, "{location}"{revision})
         text += f"vLLM: {download}`vllm serve ./merged`; these are 16-bit weights with the adapter merged in."
     elif card.rank > VLLM_MAX_RANK:
         text += f"vLLM serves adapters up to rank {VLLM_MAX_RANK}; this one has rank {card.rank}: merge it first."
+    elif facts.recipe.get("embedding_learning_rate"):
+        text += "vLLM serves no adapter with a trained embedding: merge it first."
     else:
         text += (
             f"vLLM: `vllm serve {facts.model_id} --enable-lora --max-lora-rank {_vllm_rank(card.rank)} "

@@ -45,7 +45,7 @@ class ExportParams(Params):
     """What is made of an adapter for other programs."""
 
     merged: Literal["auto", "always", "never"] = "auto"
-    """Whether weights with the adapter merged in are released too; auto = where vLLM could not serve its rank."""
+    """Whether weights with the adapter merged in are released too; auto = where vLLM could not serve the adapter."""
     gguf: tuple[Literal["Q8_0", "Q4_0"], ...] = ()
     """Files for llama.cpp and Ollama, by quantisation; they need merged weights."""
     verify_items: int = Field(16, ge=1)

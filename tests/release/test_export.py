@@ -87,6 +87,7 @@ def test_export_of_another_adapter_is_found_out(store: Store, adapter: Adapter, 
 )
 def test_merged_weights_are_made_where_vllm_needs_them(params: ExportParams, rank: int, wanted: bool) -> None:
     assert wants_merged(params, rank) is wanted
+    assert wants_merged(params, rank, embeddings=True) is (params.merged != "never")
 
 
 def test_vocabulary_of_the_stub_tokenizer_is_complete(tokenizer_folder: Path) -> None:

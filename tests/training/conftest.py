@@ -5,7 +5,6 @@ unequal length.
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +14,6 @@ import pytest
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Artifact, Store
-from tasks.model.child import run_child
 
 VOCABULARY = 49152
 
@@ -51,21 +49,6 @@ ROWS = [
     [("raw-pull", 25, 0), ("raw-file", 7, 0)],
     [("dialogue-page", 12, 5), ("dialogue-page", 12, 5), ("raw-wiki", 10, 0)],
 ]
-
-
-@pytest.fixture(scope="session")
-def scenarios(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, untied_model: Path) -> dict[str, Any]:
-    """What trainings in one process have made; see `scenarios.py`."""
-    folder = tmp_path_factory.mktemp("training")
-    for name, rows in {"table": ROWS, "with_replay": [*ROWS, [("replay-chat", 21, 4)]]}.items():
-        (folder / name).mkdir()
-        write_table(folder / name, rows)
-    row = {"stream": "raw", "input_ids": list(range(100, 140)), "labels": list(range(100, 140))}
-    (folder / "held_out.jsonl").write_text(json.dumps(row) + "\n", "utf-8")
-    recipe = {"held_out": str(folder / "held_out.jsonl"), "untied": str(untied_model)}
-    recipe["with_replay"] = str(folder / "with_replay")
-    request = {"folder": str(folder), "table": str(folder / "table"), "model": str(tiny_model), "recipe": recipe}
-    return run_child("tests.training.scenarios:run", request)
 
 
 @pytest.fixture
