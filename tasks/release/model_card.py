@@ -26,10 +26,15 @@ RECIPE_LABELS: Final = {
     "alpha": "LoRA alpha",
     "batch_size": "Sequences a step",
     "learning_rate": "Learning rate",
+    "embedding_learning_rate": "Learning rate of the embeddings",
+    "kl_weight": "Weight of the divergence from the base",
     "epochs": "Epochs",
     "seed": "Seed",
     "backend": "Backend asked for",
 }
+
+
+OFF_BY_DEFAULT: Final = ("embedding_learning_rate", "kl_weight")
 
 
 class CardInput(BaseModel):
@@ -107,13 +112,18 @@ def _sections(facts: ReleaseFacts, measures: Measures, card: CardInput) -> Itera
     yield "## Use\n\n" + _use(facts, card)
     yield "## Data\n\n" + _data(facts, card)
     if facts.recipe:
-        rows = [(label, facts.recipe[name]) for name, label in RECIPE_LABELS.items() if name in facts.recipe]
+        rows = [(label, facts.recipe[name]) for name, label in RECIPE_LABELS.items() if _is_used(name, facts)]
         yield "## Recipe\n\n" + _table(("setting", "value"), rows)
     yield "## Results\n\n" + _results(measures)
     yield "## Limits\n\n" + _limits(facts)
     if facts.cost is not None:
         yield "## Cost\n\n" + _cost(facts.cost)
     yield "## Lineage\n\n" + _table(("step", "sha256"), [(step, f"`{sha}`") for step, sha in card.lineage.items()])
+
+
+def _is_used(name: str, facts: ReleaseFacts) -> bool:
+    """Whether a setting belongs in the table: what is switched off does not."""
+    return name in facts.recipe and (name not in OFF_BY_DEFAULT or bool(facts.recipe[name]))
 
 
 def _use(facts: ReleaseFacts, card: CardInput) -> str:
