@@ -32,6 +32,9 @@ PREFIX: Final = "general-"
 GENERATORS: Final = ("gsm_symbolic", "calendar_arithmetic", "word_sorting", "basic_arithmetic", "leg_counting")
 """reasoning-gym data sets, taken in turn: arithmetic in words and symbols, dates, sorting."""
 
+SEED_DISTANCE: Final = 100_000
+"""Between the generators' seeds of two item seeds: task n of seed s is task n - 1 of seed s + 1."""
+
 OPTIONS: Final = "options"
 """Kind of one's own multiple-choice items: the first of their answers is right, the others are the wrong choices."""
 
@@ -169,7 +172,7 @@ def _ifeval_items(params: ItemsParams, wanted: int) -> Iterator[Item]:
 
 def _reasoning_gym(params: ItemsParams, wanted: int) -> Iterator[Item]:
     """Tasks whose own answer their generator scores 1: gsm_symbolic 0.1.25 does not read negative numbers back."""
-    seed = 20_000 + params.item_seed
+    seed = 20_000 + SEED_DISTANCE * params.item_seed
     for place, name in enumerate(GENERATORS):
         share = wanted // len(GENERATORS) + (place < wanted % len(GENERATORS))
         dataset = _dataset(name, seed)

@@ -28,7 +28,7 @@ from tasks.evaluation.questions import AFTER, DATED, OR_NO_PULL, OR_UNKNOWN, QUE
 from tasks.evaluation.questions import VERSION as WORDING
 from tasks.evaluation.stale import mentioned_files
 
-VERSION = "2026.11.24.1"
+VERSION = "2026.11.24.2"
 
 SHARES: Final = {
     Suite.RECALL: 0.38,

@@ -13,7 +13,7 @@ from tasks.base.runs import read_records
 from tasks.base.store import Store
 from tasks.evaluation.facts import askable, document_facts
 from tasks.evaluation.from_lm_eval import entry
-from tasks.evaluation.general import choices
+from tasks.evaluation.general import choices, general_items, reasoning_gym_score
 from tasks.evaluation.guess import guesses, name_of
 from tasks.evaluation.items import items, make_items, near_miss
 from tasks.evaluation.params import GeneralSuite, ItemsParams, Suite
@@ -238,6 +238,18 @@ def test_missing_package_of_a_suite_names_the_remedy(train: list[Document], monk
     monkeypatch.setitem(__import__("sys").modules, "reasoning_gym", None)
     with pytest.raises(InputError, match="rawtune\\[evaluation\\]"):
         make_items(train, [], [], ItemsParams(general_items=2, general_suites=(GeneralSuite.REASONING_GYM,)))
+
+
+def test_generated_tasks_of_two_seeds_have_nothing_in_common_and_their_answers_are_right() -> None:
+    pytest.importorskip("reasoning_gym", reason="of the extra `evaluation`")
+    first, second = (
+        general_items(ItemsParams(general_items=20, general_suites=(GeneralSuite.REASONING_GYM,), item_seed=seed))
+        for seed in (0, 1)
+    )
+    assert len(first) == len(second) == 20
+    assert not {item.question for item in first} & {item.question for item in second}
+    assert all(reasoning_gym_score(item, f"So:\nAnswer: {item.answers[0]}") == 1 for item in (*first, *second))
+    assert all(reasoning_gym_score(item, "") == 0 for item in first)
 
 
 def test_guess_answers_with_the_most_similar_trained_name(held_out: list[Document], train: list[Document]) -> None:
