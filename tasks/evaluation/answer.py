@@ -37,7 +37,7 @@ VLLM_JOB: Final = "tasks.evaluation.vllm_job:answer"
 MERGE_JOB: Final = "tasks.model.merge:merge"
 
 SERVED_RANK: Final = 512
-"""vLLM serves no adapter of a higher rank (`MaxLoRARanks` in vllm/config/lora.py), and none of DoRA's."""
+"""vLLM serves no adapter of a higher rank (`MaxLoRARanks` in vllm/config/lora.py)."""
 
 VLLM_VARIABLE: Final = "RAWTUNE_VLLM_PYTHON"
 """Environment variable: the interpreter of an environment that has vLLM, whose pins differ from rawtune's."""
@@ -175,17 +175,11 @@ def _ask_vllm(
 
 
 def is_merged(adapter: Path) -> bool:
-    """Whether vLLM answers with this adapter added to the model instead of beside it.
-
-    Raises:
-        InputError: the adapter has layers that vLLM does not take from adapters and that a merge would untie.
+    """Whether vLLM answers with this adapter added to the model instead of beside it: it serves none of a higher rank,
+    none of DoRA's and none with a trained embedding or output layer.
     """
     config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
-    if config.get("modules_to_save"):
-        raise InputError(
-            "evaluation.engine: vllm serves no adapter with a trained embedding or output layer; use transformers"
-        )
-    return bool(config["r"] > SERVED_RANK or config.get("use_dora"))
+    return bool(config["r"] > SERVED_RANK or config.get("use_dora") or config.get("modules_to_save"))
 
 
 def vllm_python() -> Path | None:
