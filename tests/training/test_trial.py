@@ -6,12 +6,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from prefect import flow
 
 from tasks.base.progress import Event, listening
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Artifact, Store
-from tasks.model.child import staying
+from tasks.model.child import run_child, staying
 from tasks.training.params import TrainingParams
 from tasks.training.trial import trial
 from tests.conftest import _folder
@@ -50,3 +51,22 @@ def test_trials_of_one_process_make_the_bytes_that_each_makes_alone(
     assert (len(one), len(several)) == (1, len(CHANGES))
     assert [made.sha256 for made in together] == [made.sha256 for made in alone]
     assert len({made.sha256 for made in together}) == len(CHANGES)
+
+
+@step("tests/count", "1")
+def counted(run: StepRun, number: int) -> None:
+    made = run_child("tests.model.jobs:count", {"what": "base"}, exclusive=False)
+    run.path("uses.json").write_text(json.dumps([number, made["pid"], made["uses"]]), "utf-8")
+
+
+@pytest.mark.slow
+def test_steps_that_are_prefects_tasks_share_the_process_too(prefect_harness: None, store: Store) -> None:
+    @flow
+    def several() -> list[list[int]]:
+        with staying():
+            made = [counted(store, number=number) for number in range(3)]
+        return [json.loads(store.open(one, "uses.json").read()) for one in made]
+
+    found = several()
+    assert len({pid for _, pid, _ in found}) == 1
+    assert [uses for _, _, uses in found] == [1, 2, 3]
