@@ -16,6 +16,7 @@ from deployments.monthly import months
 from deployments.pools import Pool, ensure_pool
 from tasks.base.ledger import RunReport
 from tasks.base.store import Store
+from tasks.evaluation.params import ItemsParams
 from tests.deployments.drills import tell
 from tests.deployments.prefect_server import PrefectServer, process_worker
 from tests.flows.conftest import tiny_params
@@ -59,6 +60,7 @@ def test_three_months_first_full_second_incremental_third_publishes_nothing(
     store = Store(str(tmp_path / "store"))
     params = tiny_params(repository, tiny_model, tmp_path / "store").model_dump(mode="json")
     params["training"]["usd_per_hour"] = PRICE
+    params["evaluation"] |= {"general_items": 5, "general_suites": [one.value for one in ItemsParams().general_suites]}
     with temporary_settings({PREFECT_API_URL: server.url, PREFECT_HOME: server.folder / "home"}):
         with get_client(sync_client=True) as client:
             ensure_pool(client, Pool("months", "process", "drill", 1))

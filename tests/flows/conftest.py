@@ -42,7 +42,8 @@ def tiny_params(repo: Path, model: Path, store: Path) -> RetrainParams:
             },
             "evaluation": {
                 "items": 20,
-                "general_items": 5,
+                "general_items": 4,
+                "general_suites": ["known-facts", "hellaswag"],
                 "max_new_tokens": 8,
                 "loss_tokens": 1000,
                 "resamples": 200,

@@ -137,7 +137,7 @@ def test_refusing_gate_fails_the_run_as_refused_every_time(finished: Finished):
 def test_second_release_is_compared_with_the_first_on_the_same_questions(finished: Finished, tmp_path: Path):
     store = tmp_path / "store"
     shutil.copytree(finished.store.root.path, store, ignore=shutil.ignore_patterns("prefect"), symlinks=True)
-    params = changed(finished.params, training={"learning_rate": 2e-2}).model_copy(update={"store": str(store)})
+    params = changed(finished.params, training={"backend": "fast"}).model_copy(update={"store": str(store)})
     report = run_retrain(params, Phase.PUBLISH)
     previous = read_json(Store(str(store)), reference(report, "evaluation/report"), "summary.json")["previous"]
     first = read_json(finished.store, reference(finished.report, "release/publish"), "manifest.json")

@@ -130,10 +130,11 @@ def _reviews(number: int) -> list[Review]:
 
 
 def resolved(
-    store: Store, github: Github, threads: str = "auto", contents: str = "auto", **source: object
+    store: Store, github: Github, threads: str = "auto", contents: str = "auto", seconds: float = 1, **source: object
 ) -> ResolvedSource:
+    """The source as the emulated server has it; a request that takes longer than `seconds` is made again."""
     asked = SourceParams.model_validate({"repo": "town/hall", **source})
-    quick = {"secondary_wait": 0.05, "max_wait": 30, "timeout": 1}
+    quick = {"secondary_wait": 0.05, "max_wait": 30, "timeout": seconds}
     reached = {"api_url": github.url, "threads": threads, "contents": contents, **quick}
     return resolve_source(asked, GithubParams.model_validate(reached), NOW, store)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ class _Root:
         found = sorted(repository.pulls, key=lambda pull: (getattr(pull, field), pull.number))
         if orderBy and orderBy["direction"] == "DESC":
             found.reverse()
-        return _connection([self._pull(repository, pull) for pull in found], **page)
+        return _connection(found, lambda pull: self._pull(repository, pull), **page)
 
     def _node(self, identifier: str) -> Json | None:
         kind, name, number = identifier.split(":")
@@ -143,10 +143,17 @@ def _actor(user: User | None) -> Json | None:
     return {"__typename": user.kind, "login": user.login.removesuffix("[bot]")} if user else None
 
 
-def _connection(items: Sequence[Json], first: int | None = None, after: str | None = None, **_: Any) -> Json:
+def _connection(
+    items: Sequence[Any],
+    make: Callable[[Any], Json] = lambda item: item,
+    first: int | None = None,
+    after: str | None = None,
+    **_: Any,
+) -> Json:
+    """A page of the items, which `make` turns into nodes."""
     if first is None or not 1 <= first <= 100:
         raise GraphQLError("You must provide a `first` or `last` value between 1 and 100 to properly paginate.")
     start = int(after.removeprefix("cursor:")) if after else 0
     end = min(start + first, len(items))
     page = {"hasNextPage": end < len(items), "endCursor": f"cursor:{end}" if end > start else None}
-    return {"nodes": items[start:end], "pageInfo": page, "totalCount": len(items)}
+    return {"nodes": [make(item) for item in items[start:end]], "pageInfo": page, "totalCount": len(items)}
