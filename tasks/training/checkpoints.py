@@ -9,6 +9,7 @@ file by file, `complete.json` last, so that another machine can go on with it.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -26,6 +27,9 @@ KEPT: Final = 2
 """Checkpoints kept: the newest, and one before it in case the newest cannot be read."""
 SHORT_RUN_CHECKPOINTS: Final = 8
 """A run has about this many at least, however short it is."""
+
+FULL_BYTES: Final = 1 << 24
+"""Less room than this after a write that failed: the disk is full, whatever the library says."""
 
 
 class Checkpoints:
@@ -61,6 +65,9 @@ class Checkpoints:
             step: optimizer steps done.
             seconds: time that the run has taken.
             write: fills the folder it is given.
+
+        Raises:
+            OSError: the disk is full (ENOSPC), also where a library that was writing has no word for it.
         """
         target = self.root / f"step-{step:08d}"
         if not self._writes:
@@ -68,7 +75,12 @@ class Checkpoints:
         partial = self.root / f"partial-{os.getpid()}"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
-        write(partial)
+        try:
+            write(partial)
+        except RuntimeError as error:  # torch.save: "unexpected pos"
+            if shutil.disk_usage(partial).free < FULL_BYTES:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(partial)) from error
+            raise
         files = {str(path.relative_to(partial)): path.stat().st_size for path in partial.rglob("*") if path.is_file()}
         document = {"step": step, "seconds": seconds, "backend": self._backend, "files": files}
         (partial / COMPLETE).write_text(json.dumps(document), "utf-8")
