@@ -13,10 +13,11 @@ from typing import Any, Final
 
 from deployments import console
 from deployments.serve import wait_for_interrupt
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
 from tasks.base.records import Document, Item, Message
 from tasks.base.runs import read_records
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.evaluation.retrieval import Index, Passage, passages
 from tasks.release.feedback import keep_vote
 from tasks.release.lineage import ancestor, chosen_release

@@ -11,8 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from deployments import console
+from tasks.base.artifacts import Artifact, Manifest
 from tasks.base.errors import InputError
-from tasks.base.store import Artifact, Manifest, Store
+from tasks.base.store import Store
 
 REPORT = "evaluation/report"
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from rich.markup import escape
 
 from deployments import console
+from tasks.base.artifacts import Manifest
 from tasks.base.errors import InputError
-from tasks.base.store import Manifest, Store
+from tasks.base.store import Store
 
 QUESTIONS = ("mixture/leak-guard", "evaluation/items")
 """Steps whose records are questions; those that the leak guard has passed come first."""

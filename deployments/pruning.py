@@ -16,7 +16,8 @@ from typing import Any, Final
 
 from upath import UPath
 
-from tasks.base.store import Manifest, Store
+from tasks.base.artifacts import Manifest
+from tasks.base.store import Store
 from tasks.release.registry import needed_blobs
 
 DAY_SECONDS: Final = 86_400.0

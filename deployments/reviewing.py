@@ -12,8 +12,9 @@ from rich.markup import escape
 
 from deployments import console
 from deployments.showing import plain
+from tasks.base.artifacts import Artifact, Manifest
 from tasks.base.errors import InputError
-from tasks.base.store import Artifact, Manifest, Store
+from tasks.base.store import Store
 from tasks.synthesis.review import Reviewed, export, import_edits, reviewed
 
 PAGE: Final = 3

@@ -10,9 +10,10 @@ from typing import Any, Final
 from rich.markup import escape
 
 from deployments import console
+from tasks.base.artifacts import Manifest
 from tasks.base.errors import InputError
 from tasks.base.runs import RECORDS, VERDICTS
-from tasks.base.store import Manifest, Store
+from tasks.base.store import Store
 
 SHOWN_CHARACTERS: Final = 2_000
 """A longer record is cut on a terminal; `--json` has all of it."""

@@ -8,9 +8,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from deployments import console
+from tasks.base.artifacts import Artifact
 from tasks.base.ledger import RunReport
 from tasks.base.runs import read_json
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 
 STREAMS = {
     "answers_held_out": "answers about held-out documents",

@@ -24,9 +24,10 @@ from prefect.states import Cancelling
 from flows.gpu_slot import gpu_slot
 from flows.train_adapter import Questions
 from flows.trials import Trials, is_tried, run_trials
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError, StoreError, TrainingError
 from tasks.base.steps import Step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.evaluation.answer import answer
 from tasks.training.params import SearchParams, TrainingParams
 from tasks.training.search import Tried

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from flows.params import RetrainParams
 from flows.resolve import Resolved, release_facts
 from flows.watching import show_decision
+from tasks.base.artifacts import Artifact
 from tasks.base.ledger import RunReport
 from tasks.base.runs import read_json
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.release.approval import ask_approval, refusal_of
 from tasks.release.costs import Ledgers, data_counts
 from tasks.release.dataset import dataset, ensure_dataset_published

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from prefect.runtime import flow_run
 
 from flows.params import RetrainParams
+from tasks.base.artifacts import Artifact
 from tasks.base.params import Params
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.evaluation.judge import check_judge
 from tasks.harvest.params import ResolvedSource
 from tasks.harvest.resolve import check_names, resolve_source

@@ -21,8 +21,9 @@ from flows.publication import Evaluated, Outcome, conclude, release_folder
 from flows.resolve import Resolved, release_facts, resolve, scheduled_start
 from flows.train_adapter import Questions, answers
 from flows.watching import watched_in_prefect
+from tasks.base.artifacts import Artifact
 from tasks.base.ledger import ledger
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.corpus.chunk import chunk
 from tasks.corpus.deduplicate import deduplicate
 from tasks.corpus.filters import filter_documents

@@ -17,10 +17,11 @@ from prefect.states import Completed
 
 from flows.resolve import scheduled_start
 from flows.watching import watched_in_prefect
+from tasks.base.artifacts import Artifact
 from tasks.base.ledger import ledger
 from tasks.base.params import Params
 from tasks.base.steps import Step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.evaluation.answer import answer
 from tasks.evaluation.params import EvaluationParams
 from tasks.training.params import TrainingParams

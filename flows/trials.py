@@ -14,12 +14,13 @@ from prefect.states import Completed
 from flows.resolve import scheduled_start
 from flows.train_adapter import Questions, answers, on_this_machine
 from flows.watching import watched_in_prefect
+from tasks.base.artifacts import Artifact
 from tasks.base.ledger import ledger
 from tasks.base.modes import explaining
 from tasks.base.params import Params
 from tasks.base.runs import read_json
 from tasks.base.steps import Step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.evaluation.report import report
 from tasks.model.child import staying
 from tasks.training.params import Objective, SearchParams, TrainingParams

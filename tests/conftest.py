@@ -7,13 +7,15 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tasks.base.artifacts import Artifact
 from tasks.base.locks import flock
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.model.base_model import stub_gguf
 from tasks.model.child import run_child
 
@@ -78,33 +80,23 @@ def tokenizer_folder() -> Path:
     )
 
 
+def _random_llama(name: str, tokenizer: Path, config: dict[str, Any]) -> Path:
+    request = {"tokenizer": str(tokenizer), "seed": 0, "config": config}
+    return _made_once(
+        name, lambda target: run_child("tasks.model.convert:random_llama", request | {"target": str(target)})
+    )
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tokenizer_folder: Path) -> Path:
     """Folder of a random two-layer Llama (3.2 M parameters) with the stub's tokenizer and chat template."""
-    return _made_once(
-        "tiny-model",
-        lambda target: run_child(
-            "tasks.model.convert:random_llama",
-            {"target": str(target), "tokenizer": str(tokenizer_folder), "seed": 0, "config": TINY},
-        ),
-    )
+    return _random_llama("tiny-model", tokenizer_folder, TINY)
 
 
 @pytest.fixture(scope="session")
 def untied_model(tokenizer_folder: Path) -> Path:
     """As `tiny_model`, with an output layer of its own, as Mistral has."""
-    return _made_once(
-        "untied-model",
-        lambda target: run_child(
-            "tasks.model.convert:random_llama",
-            {
-                "target": str(target),
-                "tokenizer": str(tokenizer_folder),
-                "seed": 0,
-                "config": TINY | {"tie_word_embeddings": False},
-            },
-        ),
-    )
+    return _random_llama("untied-model", tokenizer_folder, TINY | {"tie_word_embeddings": False})
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,9 @@ from typing import Final
 
 from upath import UPath
 
+from tasks.base.artifacts import file_sha256
 from tasks.base.errors import InputError
-from tasks.base.store import Store, file_sha256
+from tasks.base.store import Store
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 """The repository, where rawtune runs from one."""
@@ -63,7 +64,7 @@ def signed(address: str, seconds: int = URL_SECONDS) -> Wheel:
         raise InputError(f"wheel: {address} is not …/wheels/<sha256>/<name>.whl; make it with lambda_cloud.wheel")
     try:
         url = path.fs.sign(path.path, expiration=seconds)
-    except NotImplementedError:
+    except NotImplementedError:  # fsspec's word for a file system that has no signed URLs
         raise InputError(f"wheel: {address} cannot be read by other machines; keep it in an s3:// store") from None
     return Wheel(path.name, path.parent.name, url)
 

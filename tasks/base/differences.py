@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from tasks.base.store import Manifest, Store
+from tasks.base.artifacts import Manifest
+from tasks.base.store import Store
 
 
 def why_missed(store: Store, document: dict[str, Any], manifest: Manifest | None) -> tuple[str, ...]:

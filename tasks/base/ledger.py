@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.base.store import Artifact, Store
+from tasks.base.artifacts import Artifact
+from tasks.base.store import Store
 
 State = Literal["Completed", "Cached", "Skipped", "Failed"]
 

@@ -13,11 +13,12 @@ from typing import Any, Final, Protocol, TypeVar
 
 from pydantic_core import from_json
 
+from tasks.base.artifacts import Artifact, Manifest, describe, tree_sha256
 from tasks.base.errors import RecordError, StoreError
 from tasks.base.ledger import current_ledger
 from tasks.base.progress import Event, emit
 from tasks.base.records import Record, Verdict
-from tasks.base.store import Artifact, Manifest, Store, describe, tree_sha256
+from tasks.base.store import Store
 
 MAX_QUARANTINED_FRACTION: Final = 0.05
 """A step that cannot use more than this share of its records fails: something is wrong with all of them."""

@@ -13,11 +13,12 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar
 
 from pydantic_core import from_json
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
 from tasks.base.params import EXECUTION, Params
 from tasks.base.records import Record
 from tasks.base.runs import RECORDS
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 
 SHARD_BYTES: Final = 8_000_000
 """About a second of work, against which the tenth of a second that Prefect and Dask take for a task is small."""

@@ -30,6 +30,7 @@ from prefect.client.schemas.objects import State
 from prefect.context import TaskRunContext
 from prefect.states import Cancelled, Completed
 
+from tasks.base.artifacts import Artifact, Manifest
 from tasks.base.differences import why_missed
 from tasks.base.errors import Pruned, StoreError
 from tasks.base.ledger import current_ledger
@@ -38,7 +39,7 @@ from tasks.base.modes import Explanation, explanations, is_without_prefect
 from tasks.base.params import Params, identity_of
 from tasks.base.progress import Event, emit
 from tasks.base.runs import StepRun
-from tasks.base.store import Artifact, Manifest, Store
+from tasks.base.store import Store
 
 P = ParamSpec("P")
 

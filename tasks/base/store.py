@@ -14,65 +14,21 @@ atomic on object stores, which is why a reader believes only a manifest whose bl
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from pydantic import BaseModel, ConfigDict
 from upath import UPath
 
+from tasks.base.artifacts import Artifact, Manifest, describe, file_sha256, tree_sha256
 from tasks.base.errors import InputError, StoreError
 
 CHUNK_BYTES = 1 << 20
-"""Files are hashed and copied in pieces of this size, so memory does not grow with an artifact."""
-
-
-class Artifact(BaseModel):
-    """Reference to a finished artifact: small, frozen, all that steps pass and Prefect stores."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    step: str
-    version: str
-    uri: str
-    """Where the content lies in this store; another store has the same content under another uri."""
-    sha256: str
-    counts: dict[str, int]
-
-
-class BlobFile(BaseModel):
-    """One content file of an artifact."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: str
-    sha256: str
-    bytes: int
-
-
-class Manifest(BaseModel):
-    """What made an artifact. Holds no wall-clock, so that equal work gives equal manifests; times are in the ledger."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    step: str
-    version: str
-    key: str
-    key_document: dict[str, Any]
-    """The JSON document whose hash is the key: step, version, parameters that bear identity, input hashes."""
-    parameters: dict[str, Any]
-    inputs: dict[str, Any]
-    counts: dict[str, int]
-    resolved: dict[str, Any]
-    """What the machine made of the request: backend, micro-batch, recompute and the like."""
-    versions: dict[str, str]
-    sha256: str
-    files: tuple[BlobFile, ...]
+"""Files are copied in pieces of this size, so memory does not grow with an artifact."""
 
 
 class Store:
@@ -281,28 +237,6 @@ class Store:
             partial.replace(target.path)
             return
         target.write_text(text, "utf-8")
-
-
-def file_sha256(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes, read in pieces."""
-    with path.open("rb") as reader:
-        return hashlib.file_digest(reader, "sha256").hexdigest()
-
-
-def describe(folder: Path) -> tuple[BlobFile, ...]:
-    """Every file below a folder with size and hash, sorted by relative POSIX path."""
-    paths = sorted((path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file())
-    return tuple(BlobFile(path=name, sha256=file_sha256(path), bytes=path.stat().st_size) for name, path in paths)
-
-
-def tree_sha256(files: tuple[BlobFile, ...]) -> str:
-    """Hash of an artifact, over the sorted (relative path, sha256) pairs of its content files.
-
-    Equal bytes are equal whatever made them.
-    """
-    return hashlib.sha256(
-        json.dumps([[file.path, file.sha256] for file in files], separators=(",", ":")).encode()
-    ).hexdigest()
 
 
 def _files(folder: UPath) -> Iterator[UPath]:

@@ -16,11 +16,11 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Chunk, Document, Kind, Split
 from tasks.base.runs import StepRun
 from tasks.base.shards import Shard, mapped, shards_of
 from tasks.base.steps import step
-from tasks.base.store import Artifact
 from tasks.corpus.boundaries import find_boundaries
 from tasks.corpus.cut import Count, Work, cut_all
 from tasks.corpus.params import ChunkParams

@@ -11,10 +11,10 @@ from functools import partial
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Document, Kind
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import Artifact
 from tasks.corpus.likeness import Groups, Signatures, content, outlined
 from tasks.corpus.params import DeduplicateParams
 from tasks.text.ngrams import jaccard, similar_pairs, words

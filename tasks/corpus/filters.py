@@ -14,11 +14,11 @@ from fnmatch import fnmatchcase
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
 from tasks.base.records import Document, Kind
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import Artifact
 from tasks.corpus.params import BudgetParams, FilterParams
 from tasks.text.paths import generated_kind, matches
 

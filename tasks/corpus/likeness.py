@@ -8,10 +8,10 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Document, Kind
 from tasks.base.runs import StepRun
 from tasks.base.shards import RunnerParams, Shard, mapped, shards_of
-from tasks.base.store import Artifact
 from tasks.text.ngrams import signatures
 
 Signatures = np.ndarray[Any, np.dtype[np.uint32]]

@@ -6,9 +6,10 @@ from collections import Counter
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Document, Split
 from tasks.base.runs import read_records
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.corpus.chunk import Sided, chunk_documents
 from tasks.corpus.cut import Count
 from tasks.corpus.params import ChunkParams

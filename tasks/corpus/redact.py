@@ -17,12 +17,12 @@ from functools import partial
 from itertools import accumulate
 from typing import Any, Final
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import RecordError
 from tasks.base.records import Document
 from tasks.base.runs import StepRun
 from tasks.base.shards import Shard, mapped, shards_of
 from tasks.base.steps import step
-from tasks.base.store import Artifact
 from tasks.corpus.params import RedactParams
 from tasks.text.secrets import find_secrets
 

@@ -25,10 +25,10 @@ from collections.abc import Container
 from hashlib import sha256
 from typing import Final, NamedTuple
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Document, Kind, Record, Split
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import Artifact
 from tasks.corpus.likeness import Groups, Signatures, content, outlined
 from tasks.corpus.params import SplitParams
 from tasks.text.ngrams import similar_pairs, words

@@ -16,10 +16,10 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Document, Kind, Record, Weight
 from tasks.base.runs import StepRun, read_verdicts
 from tasks.base.steps import step
-from tasks.base.store import Artifact
 from tasks.corpus.params import StaleParams
 from tasks.corpus.references import Reference, ReferenceKind, all_tails, find_references, page_name, path_exists
 from tasks.text.languages import is_markdown

@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
 from tasks.base.records import Answer, Chunk, Dialogue, Document, Item, Message
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import Artifact
 from tasks.evaluation.general import PREFIX, choices, new_tokens
 from tasks.evaluation.guess import guesses
 from tasks.evaluation.losses import GENERAL, LossRow, loss_rows, stream_losses

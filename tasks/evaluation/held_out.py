@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
 from tasks.base.records import Chunk, Dialogue, Split
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import Artifact
 from tasks.evaluation.losses import GENERAL, loss_rows
 from tasks.evaluation.params import LossParams
 from tasks.text.tokenizer import TextTokenizer

@@ -16,10 +16,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Document, Item, Provenance
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import Artifact
 from tasks.evaluation.facts import Fact, askable
 from tasks.evaluation.general import general_items
 from tasks.evaluation.params import ItemsParams, Suite

@@ -15,11 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError, SourceError
 from tasks.base.records import Answer, Dialogue, Document, Item, Record
 from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
-from tasks.base.store import Artifact
 from tasks.evaluation.labels import Grade, agreement, label_sheet, read_labels
 from tasks.evaluation.params import JudgeParams
 from tasks.evaluation.scoring import Score, kind_of

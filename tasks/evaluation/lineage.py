@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Item
-from tasks.base.store import Artifact
 
 LIBRARIES: Final = ("rawtune", "torch", "transformers", "peft", "trl", "tokenizers", "bm25s", "rapidfuzz")
 """Packages that decide figures."""

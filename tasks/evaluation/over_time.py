@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tasks.base.artifacts import Artifact
 from tasks.base.runs import read_json, read_records
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.evaluation.comparison import GUESS, differences, of_suite, paired
 from tasks.evaluation.params import Arm, ReportParams
 from tasks.evaluation.scoring import Score

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from tasks.base.artifacts import file_sha256
 from tasks.base.params import EXECUTION, Params
-from tasks.base.store import file_sha256
 
 
 class Arm(StrEnum):

@@ -25,10 +25,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Answer, Item
 from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
-from tasks.base.store import Artifact
 from tasks.evaluation import comparison
 from tasks.evaluation.judge import Judgement, judged
 from tasks.evaluation.lineage import hashes, parameters, revisions, versions

@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from tasks.base.kept import open_cache, portions
 from tasks.harvest.repository import Repository
 
 PENDING_BYTES: Final = 8_000_000
@@ -22,7 +23,10 @@ PENDING_BYTES: Final = 8_000_000
 Contents = Callable[[Sequence[str]], Iterator[bytes | None]]
 """Contents of blobs in the order asked, None for an absent one, one at a time: `Repository.blobs`, or a cache of it."""
 
-_IDS_A_QUERY: Final = 500
+SCHEMA: Final = (
+    "PRAGMA page_size = 65536",  # half the time of the usual 4 KiB
+    "CREATE TABLE IF NOT EXISTS blobs (id TEXT PRIMARY KEY, data BLOB)",
+)
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +42,7 @@ class BlobCache:
 
     def blobs(self, object_ids: Sequence[str]) -> Iterator[bytes | None]:
         """Contents of blobs in the order asked, None for an absent one; streams."""
-        with closing(_open(self._path)) as file:
+        with closing(open_cache(self._path, *SCHEMA)) as file:
             kept = _kept(file, object_ids)
             unread = self._repository.blobs([object_id for object_id in object_ids if object_id not in kept])
             pending: dict[str, bytes] = {}
@@ -58,32 +62,10 @@ class BlobCache:
                 yield data
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    """The file, made if missing and made again if it is no such file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for _ in range(2):
-        file = sqlite3.connect(path, timeout=60)
-        try:
-            file.execute("PRAGMA page_size = 65536")  # half the time of the usual 4 KiB
-            file.execute("PRAGMA synchronous = OFF")
-            file.execute("CREATE TABLE IF NOT EXISTS blobs (id TEXT PRIMARY KEY, data BLOB)")
-        except sqlite3.OperationalError:
-            file.close()
-            raise
-        except sqlite3.DatabaseError:
-            file.close()
-            path.unlink(missing_ok=True)
-        else:
-            return file
-    raise AssertionError("a new file is no database")
-
-
 def _kept(file: sqlite3.Connection, object_ids: Sequence[str]) -> set[str]:
     """Those of the blobs that the file has."""
     kept: set[str] = set()
-    for start in range(0, len(object_ids), _IDS_A_QUERY):
-        asked = object_ids[start : start + _IDS_A_QUERY]
-        marks = ",".join("?" * len(asked))
+    for marks, asked in portions(object_ids):
         kept.update(row[0] for row in file.execute(f"SELECT id FROM blobs WHERE id IN ({marks})", asked))
     return kept
 

@@ -17,12 +17,12 @@ from typing import Final
 
 import numpy as np
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
 from tasks.base.records import Weight
 from tasks.base.runs import StepRun
 from tasks.base.shards import mapped, shards_of
 from tasks.base.steps import step
-from tasks.base.store import Artifact
 from tasks.mixture.encode import Encoded, Encoding, encode_shard
 from tasks.mixture.packing import best_fit
 from tasks.mixture.params import MixtureParams, Overlong, Packing

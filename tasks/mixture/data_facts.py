@@ -20,9 +20,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Chunk
 from tasks.base.shards import Shard
-from tasks.base.store import Artifact
 from tasks.mixture.rows import Part, Row
 from tasks.mixture.sampling import rank
 

@@ -6,11 +6,11 @@ import json
 from functools import partial
 from typing import Any
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Item
 from tasks.base.runs import StepRun, read_verdicts
 from tasks.base.shards import mapped, shards_of
 from tasks.base.steps import step
-from tasks.base.store import Artifact
 from tasks.mixture.data_facts import TableFacts, chunk_shard, summarise, summed, table_shard
 from tasks.mixture.data_page import render_markdown, render_page
 from tasks.mixture.leak_guard import HITS

@@ -15,14 +15,14 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.base.kept import Kept
 from tasks.base.records import Message
 from tasks.mixture.spill import IGNORED
 from tasks.text.chat import render_dialogues
-from tasks.text.kept import Kept
 from tasks.text.token_cache import stored_type
 from tasks.text.tokenizer import TextTokenizer
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of the stored bytes."""
 
 Turns = Sequence[tuple[str, str]]

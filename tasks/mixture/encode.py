@@ -14,9 +14,9 @@ from typing import Any, Final, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Split
 from tasks.base.shards import Shard
-from tasks.base.store import Artifact
 from tasks.mixture.dialogue_cache import DialogueCache, Rendered, Turns
 from tasks.mixture.params import HeldOut
 from tasks.text.token_cache import TokenCache

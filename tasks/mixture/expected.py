@@ -7,8 +7,9 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.base.artifacts import Artifact
 from tasks.base.runs import read_records
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.mixture.params import HeldOut, MixtureParams
 from tasks.mixture.rows import ROWS, Row
 from tasks.mixture.sampling import tokens_taken

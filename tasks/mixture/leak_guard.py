@@ -12,12 +12,12 @@ from collections import Counter
 from functools import partial
 from typing import Final
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import LeakError
 from tasks.base.records import Item, Split
 from tasks.base.runs import StepRun
 from tasks.base.shards import mapped, shards_of
 from tasks.base.steps import step
-from tasks.base.store import Artifact
 from tasks.mixture.leak_search import HITS_PER_ITEM, Against, Hit, look_through_chunks, look_through_dialogues
 from tasks.mixture.params import HeldOut, LeakParams, LeakPolicy
 

@@ -13,10 +13,10 @@ from typing import Final, NamedTuple
 import numpy as np
 from pydantic_core import from_json
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Chunk, Item, Record, Split
 from tasks.base.runs import RECORDS
 from tasks.base.shards import Shard
-from tasks.base.store import Artifact
 from tasks.mixture.leaks import WORD, Match, QuestionIndex, Texts, fold
 from tasks.mixture.params import LeakParams
 from tasks.mixture.rows import ROWS

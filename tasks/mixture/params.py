@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from pydantic import Field, field_validator
 
+from tasks.base.artifacts import file_sha256
 from tasks.base.params import Params
 from tasks.base.shards import RunnerParams
-from tasks.base.store import file_sha256
 
 FAMILIES: Final = ("raw", "dialogue", "replay")
 """A source is named `<family>-<detail>`: `raw-file`, `raw-pull`, `raw-wiki`, `dialogue-<method>`, `replay-<name>`."""

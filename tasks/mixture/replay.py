@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from tasks.base.artifacts import file_sha256
 from tasks.base.errors import InputError
 from tasks.base.records import Dialogue, Message, Provenance, Split
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import file_sha256
 from tasks.mixture.params import Replay
 from tasks.mixture.sampling import rank
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from typing import Final
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Dialogue, Message
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.mixture.params import MixtureParams, Replay, ReplayAnswers
 from tasks.mixture.replay import replay
 from tasks.model.child import run_child

@@ -12,10 +12,10 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.base.kept import Kept
 from tasks.mixture.leaks import WordNumbers
-from tasks.text.kept import Kept
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of what counts as a word and of the stored bytes."""
 
 

@@ -13,10 +13,10 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+from tasks.base.artifacts import file_sha256
 from tasks.base.errors import InputError
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import file_sha256
 from tasks.model.child import run_child
 from tasks.model.params import STUB, BaseModelParams
 

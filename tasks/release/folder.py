@@ -10,8 +10,9 @@ import shutil
 from pathlib import Path
 from typing import Any, Final
 
+from tasks.base.artifacts import file_sha256
 from tasks.base.errors import ReleaseError
-from tasks.base.store import CHUNK_BYTES, file_sha256
+from tasks.base.store import CHUNK_BYTES
 from tasks.text.chat import stop_ids
 from tasks.text.secrets import find_secrets
 from tasks.text.tokenizer import TextTokenizer

@@ -15,10 +15,10 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Chunk, Dialogue
 from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
-from tasks.base.store import Artifact
 from tasks.release.measures import FORGETTING, Figure, Measures, change_since, read_measures
 from tasks.release.params import GateParams
 from tasks.text.secrets import find_secrets

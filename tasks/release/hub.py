@@ -17,8 +17,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
+from tasks.base.artifacts import file_sha256
 from tasks.base.errors import InputError, ReleaseError
-from tasks.base.store import file_sha256
 from tasks.release.folder import check_publishable, git_blob_sha1
 from tasks.release.hub_access import connect, endpoint, is_final, speaking
 

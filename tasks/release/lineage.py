@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from tasks.base.artifacts import Artifact, Manifest
 from tasks.base.errors import InputError
 from tasks.base.runs import read_json
-from tasks.base.store import Artifact, Manifest, Store
+from tasks.base.store import Store
 from tasks.model.base_model import base_model
 from tasks.model.params import STUB, BaseModelParams
 from tasks.release.params import STUB_MODEL_ID

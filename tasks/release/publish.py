@@ -12,10 +12,11 @@ import shutil
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import GateRefused
 from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.release.export import MERGED
 from tasks.release.folder import (
     adapter_identity,

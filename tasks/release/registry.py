@@ -19,10 +19,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError, StoreError
 from tasks.base.locks import hold
 from tasks.base.runs import read_json
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 
 Why = Literal["published", "promoted", "rolled back"]
 

@@ -11,10 +11,11 @@ import shutil
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError, ReleaseError
 from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import PENDING, step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.release import hub, registry
 from tasks.release.folder import adapter_identity, released_config, weights_sha256
 from tasks.release.hub_access import HubAccess, check_access, connect, endpoint, speaking

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import ChildError, RawtuneError
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.model.child import run_child
 from tasks.release.lineage import base_of
 

@@ -17,9 +17,10 @@ from tasks.synthesis.facts import Fact
 from tasks.synthesis.index import Structure, structure
 from tasks.synthesis.manifests import entries
 from tasks.synthesis.methods import Subject
+from tasks.text.imports import Import
 from tasks.text.languages import language_of
 from tasks.text.signatures import parameters
-from tasks.text.structure import Definition, Import
+from tasks.text.structure import Definition
 
 CALLABLE: Final = frozenset({"function", "method", "class"})
 

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Dialogue, Document, Verdict
 from tasks.base.runs import StepRun, read_records
 from tasks.base.steps import step
-from tasks.base.store import Artifact
 from tasks.synthesis import (
     atomic_facts,
     file_question,

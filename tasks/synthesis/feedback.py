@@ -18,12 +18,12 @@ from typing import Annotated, Final
 from pydantic import ValidationError
 from upath import UPath
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
 from tasks.base.params import EXECUTION, Params
 from tasks.base.records import Dialogue, Split, Verdict
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import Artifact
 from tasks.text.secrets import find_secrets
 
 VERSION = "2026.11.24"

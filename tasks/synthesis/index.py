@@ -17,7 +17,8 @@ from typing import Final
 from tasks.base.records import Document, Kind, Split
 from tasks.synthesis.drafts import pick, spread
 from tasks.synthesis.pages import MARKDOWN_SUFFIXES, sections
-from tasks.text.structure import Call, Definition, Import, calls, definitions, imports
+from tasks.text.imports import Import, imports
+from tasks.text.structure import Call, Definition, calls, definitions
 
 FILES: Final = {Split.TRAIN: "train.jsonl", Split.HELD_OUT: "held_out.jsonl"}
 """Content files of the split artifact."""

@@ -25,7 +25,8 @@ from tasks.synthesis.index import structure
 from tasks.synthesis.methods import Subject
 from tasks.synthesis.params import SynthesisParams
 from tasks.synthesis.pull_edges import Touch, pull_drafts, shown_touch, touches
-from tasks.text.structure import Definition, Import
+from tasks.text.imports import Import
+from tasks.text.structure import Definition
 
 METHOD: Final = "multi_hop"
 PROMPT_VERSION: Final = "multi_hop/2026.11.24.1"

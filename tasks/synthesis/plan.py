@@ -8,10 +8,11 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
 from tasks.base.records import Dialogue, Document, Split
 from tasks.base.runs import read_records
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.synthesis.calls import Call, Usage
 from tasks.synthesis.curation import Curated
 from tasks.synthesis.dialogues import METHODS

@@ -23,12 +23,13 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
 from tasks.base.params import EXECUTION, Params
 from tasks.base.records import Dialogue, Document, Message
 from tasks.base.runs import StepRun, read_records
 from tasks.base.steps import step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.synthesis.corrections import Correction, fingerprint
 from tasks.synthesis.curation import Scored
 from tasks.synthesis.index import FILES

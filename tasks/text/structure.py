@@ -1,8 +1,7 @@
-"""What a source file defines, imports and calls, by its syntax tree. Deterministic; a file with syntax errors gives
-what could still be read.
+"""What a source file defines and calls, by its syntax tree. Deterministic; a file with syntax errors gives what could
+still be read, one without a tree nothing.
 
-Lines are 1-based and inclusive. A language without a grammar here, and a text above `MAX_PARSE_BYTES`, has no
-structure: the functions return nothing.
+Lines are 1-based and inclusive.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 from tasks.text.languages import (
     BINDINGS,
@@ -23,16 +22,10 @@ from tasks.text.languages import (
     DEFINITIONS,
     FUNCTION,
     FUNCTION_VALUES,
-    IMPORTS,
     METHOD,
     WRAPPERS,
-    language_of,
 )
-
-MAX_PARSE_BYTES: Final = 4_000_000
-"""Hand-written source is far below; above it lies data, for which a syntax tree would cost about 30 times the text in
-memory.
-"""
+from tasks.text.syntax_tree import nodes_of, text_of, tree
 
 
 @dataclass(frozen=True)
@@ -57,17 +50,6 @@ class Definition:
 
 
 @dataclass(frozen=True)
-class Import:
-    """One imported module."""
-
-    module: str
-    """As written: `./productSwitch`, `a.b.C`, `<stdio.h>`."""
-    names: tuple[str, ...]
-    """Names taken from it, as far as the language has them in the statement."""
-    line: int
-
-
-@dataclass(frozen=True)
 class Call:
     """One call site, constructor and JSX component included."""
 
@@ -85,27 +67,21 @@ def definitions(path: str, text: str) -> list[Definition]:
     return sorted(_defined(path, text), key=lambda item: (item.first_line, -item.last_line, item.qualified))
 
 
-def imports(path: str, text: str) -> list[Import]:
-    """Imports of a file in order of their line; `require` and `export … from` included."""
-    root = _root(path, text)
-    return [found for node in _nodes(path, root, _IMPORTING) for found in _imports(node)] if root is not None else []
-
-
 def calls(path: str, text: str) -> list[Call]:
     """Call sites of a file in order of their position."""
-    root = _root(path, text)
+    root = tree(path, text)
     if root is None:
         return []
     around = sorted(_defined(path, text), key=lambda item: (item.first_line, -item.last_line))
     first_lines = [item.first_line for item in around]
     found = []
-    for node in _nodes(path, root, tuple(CALLS)):
+    for node in nodes_of(path, root, tuple(CALLS)):
         callee = next((child for field in CALLS[node.type] if (child := node.child_by_field_name(field))), None)
         if callee is None and node.named_child_count:
             callee = node.named_children[0]  # Kotlin and Swift give the callee no field
-        if callee is None or (node.type.startswith("jsx") and _text(callee)[:1].islower()):
+        if callee is None or (node.type.startswith("jsx") and text_of(callee)[:1].islower()):
             continue
-        target = " ".join(_text(callee).split())
+        target = " ".join(text_of(callee).split())
         names = re.findall(r"\w+", target)
         if names:
             line = node.start_point.row + 1
@@ -115,59 +91,11 @@ def calls(path: str, text: str) -> list[Call]:
     return found
 
 
-@lru_cache(maxsize=64)
-def _parser(language: str) -> Any:
-    from tree_sitter_language_pack import get_parser
-
-    return get_parser(language)
-
-
-def _root(path: str, text: str) -> Any | None:
-    language = language_of(path)
-    return None if language is None or len(text) > MAX_PARSE_BYTES else _parsed(language, text)
-
-
-@lru_cache(maxsize=2)
-def _parsed(language: str, text: str) -> Any:
-    """Remembers the last trees, since whoever asks for calls asks for imports next."""
-    return _parser(language).parse(text.encode("utf-8", "surrogatepass")).root_node
-
-
 @lru_cache(maxsize=1024)
 def _defined(path: str, text: str) -> tuple[Definition, ...]:
     """Remembered beyond a file, since dialogues and questions are made of the same ones in one process."""
-    root = _root(path, text)
+    root = tree(path, text)
     return tuple(_definitions(root, "")) if root is not None else ()
-
-
-@lru_cache(maxsize=64)
-def _query(language: str, types: tuple[str, ...]) -> Any | None:
-    from tree_sitter import Query
-    from tree_sitter_language_pack import get_language
-
-    grammar = get_language(language)
-    known = [name for name in types if grammar.id_for_node_kind(name, True) is not None]
-    return Query(grammar, f"[{' '.join(f'({name})' for name in known)}] @node") if known else None
-
-
-def _nodes(path: str, root: Any, types: tuple[str, ...]) -> list[Any]:
-    """All nodes of some types in order of position, an outer node before those in it. The search runs in the parser's
-    own code: walking every node of a file in Python took four times as long as parsing it.
-    """
-    from tree_sitter import QueryCursor
-
-    query = _query(language_of(path) or "", types)
-    found = QueryCursor(query).captures(root).get("node", []) if query is not None else []
-    return sorted(found, key=lambda node: (node.start_byte, -node.end_byte))
-
-
-def _walk(root: Any) -> Iterator[Any]:
-    """All nodes in order of position; a stack instead of recursion, since generated files nest thousands deep."""
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        yield node
-        stack.extend(reversed(node.children))
 
 
 def _definitions(parent: Any, scope: str) -> Iterator[Definition]:
@@ -252,7 +180,7 @@ def _name(node: Any) -> str:
         found = next((child for child in node.named_children if child.type.endswith("identifier")), None)
     if found is None and node.type == "property_declaration":
         found = next((child for child in node.named_children if child.type == "variable_declaration"), None)
-    text = _text(found) if found is not None else ""
+    text = text_of(found) if found is not None else ""
     return text if re.fullmatch(r"[\w$#.:~<>, ]{1,120}", text) else ""
 
 
@@ -272,52 +200,10 @@ def _docstring(body: Any | None) -> str:
         first = first.named_children[0]
     if first.type != "string":
         return ""
-    return "\n".join(_text(child) for child in first.named_children if child.type == "string_content").strip()
+    return "\n".join(text_of(child) for child in first.named_children if child.type == "string_content").strip()
 
 
 def _comment(nodes: list[Any] | None) -> str:
-    lines = "\n".join(_text(node) for node in nodes or []).splitlines()
+    lines = "\n".join(text_of(node) for node in nodes or []).splitlines()
     bare = [re.sub(r"^\s*(/\*\*?|\*/|///?|//!|\*|#+!?)\s?|\s*\*/\s*$", "", line).rstrip() for line in lines]
     return "\n".join(bare).strip()
-
-
-_IMPORTING: Final = (*sorted(IMPORTS), "call_expression", "export_statement")
-"""Nodes that may import something."""
-
-
-def _imports(node: Any) -> Iterator[Import]:
-    line = node.start_point.row + 1
-    if node.type == "call_expression" and _text(node)[:7] in ("require", "import("):
-        quoted = re.match(r"(?:require|import)\s*\(\s*['\"]([^'\"]+)['\"]", _text(node))
-        if quoted:
-            yield Import(quoted.group(1), (), line)
-        return
-    source = node.child_by_field_name("source") or node.child_by_field_name("module_name")
-    if node.type not in IMPORTS and not (node.type == "export_statement" and source):
-        return
-    if source is not None:
-        names = tuple(_imported_names(node, source))
-        yield Import(_text(source).strip("'\""), names, line)
-    elif node.type == "import_statement":  # Python: import a, b as c
-        for child in node.named_children:
-            inner = child.child_by_field_name("name")
-            yield Import(_text(inner or child).strip("'\""), (), line)
-    else:
-        located = node.child_by_field_name("path") if node.type in ("import_spec", "preproc_include") else None
-        text = _text(located or node).splitlines()[0]
-        if not (node.type == "import_declaration" and "(" in text):  # Go's block: its specs follow
-            yield Import(re.sub(r"^(import|use|using|#include)\s+|[;\s]+$", "", text).strip("'\""), (), line)
-
-
-def _imported_names(node: Any, source: Any) -> Iterator[str]:
-    for child in _walk(node):
-        if child.type in ("import_specifier", "export_specifier", "aliased_import"):
-            yield _text(child.child_by_field_name("name"))
-        elif (child.parent == node and child.type == "dotted_name" and child != source) or (
-            child.type == "identifier" and child.parent is not None and child.parent.type == "import_clause"
-        ):
-            yield _text(child)
-
-
-def _text(node: Any) -> str:
-    return str(node.text.decode("utf-8", "replace"))

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from tasks.text.kept import Kept
+from tasks.base.kept import Kept
 from tasks.text.tokenizer import TextTokenizer
 
 SMALL_VOCABULARY: Final = 1 << 16
@@ -24,7 +24,7 @@ class TokenCache(Kept):
     """A tokenizer that remembers. Use as a context manager."""
 
     def __init__(self, folder: Path, tokenizer: TextTokenizer) -> None:
-        super().__init__(folder, f"tokens-2-{tokenizer.fingerprint[:16]}")
+        super().__init__(folder, f"tokens-3-{tokenizer.fingerprint[:16]}")
         self.tokenizer = tokenizer
         self.hits = 0
         self.misses = 0

@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import BudgetError, Pruned, TrainingError
 from tasks.base.params import Params
 from tasks.base.progress import Event, listening
-from tasks.base.store import Artifact
 from tasks.model.child import OutOfMemory
 from tasks.training.params import Objective, Pruning, Sampler, SearchParams, TrainingParams
 from tasks.training.validation import look_steps

@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import ChildError, StoreError
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.model.child import run_child
 from tasks.training.checkpoints import download, upload
 from tasks.training.environments import has_unsloth, unsloth_python

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tasks.base.artifacts import Artifact
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.training.params import TrainingParams
 from tasks.training.train import VERSION as TRAIN_VERSION
 from tasks.training.train import train_in_child

@@ -6,6 +6,7 @@ import pytest
 from prefect import flow
 from pydantic import Field
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import Pruned
 from tasks.base.ledger import ledger
 from tasks.base.modes import Explanation, explaining, without_prefect
@@ -13,7 +14,7 @@ from tasks.base.params import EXECUTION, Params
 from tasks.base.records import Verdict
 from tasks.base.runs import StepRun
 from tasks.base.steps import Step, step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 
 RAN: list[str] = []
 

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.base.artifacts import Artifact, BlobFile, tree_sha256
 from tasks.base.errors import InputError, RecordError, StoreError
 from tasks.base.records import Verdict
 from tasks.base.runs import StepRun, read_json, read_records, read_verdicts
 from tasks.base.steps import step
-from tasks.base.store import Artifact, BlobFile, Store, tree_sha256
+from tasks.base.store import Store
 
 
 @step("room/made", "1")

@@ -32,11 +32,12 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from tasks.base.artifacts import Artifact
 from tasks.base.progress import listening
 from tasks.base.records import Document
 from tasks.base.runs import StepRun
 from tasks.base.steps import Step, step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.corpus.chunk import chunk
 from tasks.corpus.deduplicate import deduplicate
 from tasks.corpus.filters import filter_documents

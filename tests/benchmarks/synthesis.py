@@ -26,9 +26,10 @@ sys.path.insert(0, str(ROOT))
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
+from tasks.base.artifacts import Artifact  # noqa: E402
 from tasks.base.records import Dialogue, Document  # noqa: E402
 from tasks.base.runs import read_records  # noqa: E402
-from tasks.base.store import Artifact, Store  # noqa: E402
+from tasks.base.store import Store  # noqa: E402
 from tasks.corpus.deduplicate import deduplicate  # noqa: E402
 from tasks.corpus.filters import filter_documents  # noqa: E402
 from tasks.corpus.params import DeduplicateParams, FilterParams, RedactParams, SplitParams  # noqa: E402
@@ -69,7 +70,8 @@ def template(store: Store, documents: Artifact) -> None:
     for attempt in range(2):  # the same step under another name would be another key; a fresh process is a cold cache
         script = (
             "import sys, time\n"
-            "from tasks.base.store import Store, Artifact\n"
+            "from tasks.base.artifacts import Artifact\n"
+            "from tasks.base.store import Store\n"
             "from tasks.synthesis.dialogues import dialogues\n"
             "from tasks.synthesis.params import SynthesisParams\n"
             "documents = Artifact.model_validate_json(sys.argv[2])\n"

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Document
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tests.corpus.documents import stored_documents
 
 

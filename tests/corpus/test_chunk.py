@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Chunk, Document, Split
 from tasks.base.runs import read_records
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.corpus.chunk import Sided, chunk, chunk_documents, in_order
 from tasks.corpus.params import ChunkParams, SplitParams
 from tasks.corpus.render import render_document

@@ -1,9 +1,10 @@
 import random
 from collections.abc import Callable, Iterable
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Document
 from tasks.base.runs import read_records, read_verdicts
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.corpus.deduplicate import deduplicate
 from tasks.corpus.params import DeduplicateParams
 from tests.corpus.documents import file, page, pull

@@ -2,10 +2,11 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
 from tasks.base.records import Document, Kind
 from tasks.base.runs import read_records, read_verdicts
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.corpus.filters import estimated_tokens, filter_diffs, filter_documents, judge
 from tasks.corpus.params import BudgetParams, FilterParams
 from tests.corpus.documents import file, page, pull

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Chunk, Document
 from tasks.base.runs import read_records
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.corpus.chunk import chunk
 from tasks.corpus.deduplicate import deduplicate
 from tasks.corpus.filters import filter_documents

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import RecordError
 from tasks.base.records import Document
 from tasks.base.runs import read_records, read_verdicts
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.corpus.params import RedactParams
 from tasks.corpus.redact import redact, redact_diff, redact_document, redact_text
 from tests.corpus.documents import file, page, pull

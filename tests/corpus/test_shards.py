@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from prefect import flow
 from prefect.client.orchestration import get_client
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Document
 from tasks.base.shards import RunnerParams, Shard, mapped, shards_of
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.corpus.chunk import chunk
 from tasks.corpus.deduplicate import deduplicate
 from tasks.corpus.params import ChunkParams, DeduplicateParams, RedactParams, SplitParams

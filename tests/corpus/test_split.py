@@ -3,9 +3,10 @@ from collections.abc import Callable, Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Document, Kind, Split
 from tasks.base.runs import read_records
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.corpus.likeness import document_signatures
 from tasks.corpus.params import SplitParams
 from tasks.corpus.split import CLUSTERS, HELD_OUT, TRAIN, Cluster, choose, find_links, outline, split

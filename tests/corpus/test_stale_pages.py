@@ -2,10 +2,11 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Document, Weight
 from tasks.base.runs import StepRun, read_records, read_verdicts
 from tasks.base.steps import step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.corpus.params import StaleParams
 from tasks.corpus.references import find_references
 from tasks.corpus.stale_pages import PAGES, WEIGHTS, PageReport, stale_pages

@@ -11,7 +11,8 @@ from typing import Any
 from prefect import flow
 
 from flows.compute import Work, run_elsewhere
-from tasks.base.store import Artifact, Store
+from tasks.base.artifacts import Artifact
+from tasks.base.store import Store
 from tasks.training.params import TrainingParams
 
 

@@ -6,9 +6,10 @@ import pytest
 
 from deployments.comparing import show_against
 from deployments.showing import find
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
 from tasks.base.records import Item
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.evaluation.items import make_items
 from tasks.evaluation.params import ItemsParams, ReportParams
 from tasks.evaluation.report import report

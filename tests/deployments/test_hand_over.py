@@ -19,8 +19,9 @@ from prefect.states import Cancelling
 from deployments.deploying import deployment
 from deployments.pools import Pool, ensure_gpu_limit, ensure_pool
 from flows.compute import Work, placed
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.training.params import TrainingParams
 from tests.deployments.drills import tell
 from tests.deployments.prefect_server import PrefectServer, process_worker

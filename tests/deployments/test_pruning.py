@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from deployments.pruning import prune
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Verdict
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.release.registry import Revision, record
 
 OLD = 100 * 86_400

@@ -15,9 +15,10 @@ from deployments.deploying import deployment
 from deployments.pools import Pool, ensure_gpu_limit, ensure_pool
 from flows.compute import trials_placed
 from flows.trials import Trials, is_tried
+from tasks.base.artifacts import Artifact
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.training.params import SearchParams, TrainingParams
 from tests.deployments.prefect_server import PrefectServer, process_worker
 from tests.training.conftest import ROWS, write_table

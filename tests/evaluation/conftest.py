@@ -9,12 +9,21 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from tasks.base.records import Answer, Chunk, Dialogue, Document, Kind, Message, Provenance, Record, Split
+from tasks.base.artifacts import Artifact
+from tasks.base.records import Answer, Chunk, Dialogue, Document, Item, Kind, Message, Provenance, Record, Split
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
+from tasks.evaluation.items import make_items
+from tasks.evaluation.params import ItemsParams, ReportParams
+from tasks.evaluation.report import report
 
 REVISION = "a" * 40
+HOSTILE = (
+    "</pre><script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31mred\x1b[0m\x9b31m\u202eevil\x00\x07"
+    "[link](https://evil.example) `code` | cell"
+)
+FAST = ReportParams(resamples=500)
 
 CART = '''"""The cart of the shop."""
 
@@ -200,3 +209,33 @@ def answers_of(store: Store, arm: str, texts: Mapping[str, str], guesses: Mappin
         for found in (texts, guesses or {})
     )
     return _answers.named(f"answer-{arm}").direct(store, arm=arm, lines=lines, guesses=guessed)
+
+
+@pytest.fixture
+def questions(talks: list[Dialogue]) -> list[Item]:
+    """Forty documents with four facts each, a held-out one, and a few general questions."""
+    words = [
+        f"{one}{two}"
+        for one in ("am", "be", "co", "du", "el")
+        for two in ("ra", "sti", "lon", "vex", "nam", "pur", "tig", "zol")
+    ]
+    documents = [
+        document(
+            f"src/{word}.py",
+            f'def load_{word}(first_{word}, second_{word}):\n    """Reads the {word} table from disk and checks."""\n'
+            f"    return first_{word}\n",
+        )
+        for word in words
+    ]
+    return make_items(documents[1:], documents[:1], [], ItemsParams(items=120, general_items=6))
+
+
+def report_of(store: Store, questions: list[Item], *answers: Artifact, previous: Artifact | None = None) -> Artifact:
+    items = artifact_of(store, records=questions)
+    return report.direct(
+        store, items=items, answers=list(answers), adapter=None, table=None, params=FAST, previous=previous
+    )
+
+
+def right_answers(questions: list[Item]) -> dict[str, str]:
+    return {item.id: item.answers[0] for item in questions}

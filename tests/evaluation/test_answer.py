@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from tasks.base.artifacts import Artifact
 from tasks.base.progress import Event, listening
 from tasks.base.records import Answer, Dialogue, Document, Item, Split
 from tasks.base.runs import read_json, read_records
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.evaluation.answer import answer
 from tasks.evaluation.items import make_items
 from tasks.evaluation.losses import LossRow, stream_losses

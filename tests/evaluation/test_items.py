@@ -1,25 +1,20 @@
 """Questions: grounded, deterministic, paired, in words that no training method uses."""
 
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from tasks.base.errors import InputError
 from tasks.base.records import Dialogue, Document, Item, Kind, Split
 from tasks.base.runs import read_records
 from tasks.base.store import Store
-from tasks.evaluation.facts import askable, document_facts
-from tasks.evaluation.from_lm_eval import entry
-from tasks.evaluation.general import choices, general_items, reasoning_gym_score
-from tasks.evaluation.guess import guesses, name_of
-from tasks.evaluation.items import items, make_items, near_miss
-from tasks.evaluation.params import GeneralSuite, ItemsParams, Suite
-from tasks.evaluation.scoring import kind_of, metric_of, score
+from tasks.evaluation.facts import askable
+from tasks.evaluation.guess import name_of
+from tasks.evaluation.items import make_items, near_miss
+from tasks.evaluation.params import ItemsParams, Suite
+from tasks.evaluation.scoring import kind_of
 from tasks.text.ngrams import window_hashes, words
-from tasks.text.signatures import parameters
 from tests.evaluation.conftest import CART, artifact_of, document, plain
 
 NO_GENERAL = {"general_items": 0}
@@ -162,115 +157,6 @@ def test_number_of_items_and_seed_decide_what_is_drawn(
     assert [item.id for item in few] != [item.id for item in other]
 
 
-def test_general_questions_are_shared_out_and_counted(store: Store, train: list[Document]) -> None:
-    made = items.direct(
-        store,
-        documents=artifact_of(store, train=train, held_out=[]),
-        dialogues=artifact_of(store, records=[]),
-        params=ItemsParams(items=1, suites=(Suite.RECALL,), general_items=7),
-    )
-    assert {name: made.counts[name] for name in made.counts if name.startswith("general-")} == {
-        "general-known-facts": 2,
-        "general-gsm8k": 2,
-        "general-hellaswag": 1,
-        "general-truthfulqa": 1,
-        "general-human-eval": 1,
-    }
-    assert made.counts["records"] == 8
-    assert all(item.answers[0] for item in read_records(store, made, Item))
-
-
-def test_own_general_questions_are_asked_and_known_by_their_bytes(tmp_path: Path, train: list[Document]) -> None:
-    own = tmp_path / "own.jsonl"
-    own.write_text('{"question": "Who pays?", "answers": ["the customer"], "suite": "policy"}\n')
-    params = ItemsParams(items=1, general_items=0, general_suites=(), general_file=str(own))
-    made = make_items(train, [], [], params)
-    assert [item.question for item in made if item.suite == "general-policy"] == ["Who pays?"]
-    before = params.identity()["general_file"]
-    own.write_text('{"question": "Who pays now?", "answers": ["the customer"]}\n')
-    assert params.identity()["general_file"] != before
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "{",
-        '{"question": "x"}',
-        '["x"]',
-        '{"question": "x", "answers": []}',
-        '{"question": "x", "answers": ["a"], "suite": "a/b"}',
-        '{"question": "x", "answers": ["a"], "choices": ["b", "c"]}',
-    ],
-)
-def test_unreadable_own_question_names_file_and_line(tmp_path: Path, train: list[Document], line: str) -> None:
-    own = tmp_path / "own.jsonl"
-    own.write_text(f"\n{line}\n")
-    with pytest.raises(InputError, match=r"line 2 of own\.jsonl"):
-        make_items(train, [], [], ItemsParams(general_items=0, general_file=str(own)))
-
-
-def test_own_multiple_choice_is_answered_by_likelihood_and_only_the_right_choice_counts(
-    tmp_path: Path, train: list[Document]
-) -> None:
-    own = tmp_path / "own.jsonl"
-    own.write_text('{"question": "Who pays?", "answers": ["The shop"], "choices": ["Nobody", "The shop", "A bank"]}\n')
-    params = ItemsParams(items=1, general_items=0, general_suites=(), general_file=str(own))
-    (item,) = [item for item in make_items(train, [], [], params) if item.suite == "general-own"]
-    assert choices(item) == ("A bank", "Nobody", "The shop")
-    assert [score(item, choice) for choice in choices(item)] == [0, 0, 1]
-    assert metric_of(item) == "likeliest choice"
-
-
-def test_lm_eval_questions_become_lines_of_ones_own_file() -> None:
-    assert entry("mine", "2 + 2 =", "4", None) == {"question": "2 + 2 =", "answers": ["4"], "suite": "mine"}
-    assert entry("mine", "Which?", 1, ["a", " b"]) == {
-        "question": "Which?",
-        "answers": ["b"],
-        "choices": ["a", "b"],
-        "suite": "mine",
-    }
-    assert entry("mine", "Essay?", "word " * 100, None) is None  # only a judge could score it
-    assert entry("winogrande", 0, 1, ["a", "b"]) is None  # several inputs
-    assert entry("mine", "Which?", [0, 1], ["a", "b"]) is None  # two right choices
-
-
-def test_missing_package_of_a_suite_names_the_remedy(train: list[Document], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "reasoning_gym", None)
-    with pytest.raises(InputError, match="rawtune\\[evaluation\\]"):
-        make_items(train, [], [], ItemsParams(general_items=2, general_suites=(GeneralSuite.REASONING_GYM,)))
-
-
-def test_generated_tasks_of_two_seeds_have_nothing_in_common_and_their_answers_are_right() -> None:
-    pytest.importorskip("reasoning_gym", reason="of the extra `evaluation`")
-    first, second = (
-        general_items(ItemsParams(general_items=20, general_suites=(GeneralSuite.REASONING_GYM,), item_seed=seed))
-        for seed in (0, 1)
-    )
-    assert len(first) == len(second) == 20
-    assert not {item.question for item in first} & {item.question for item in second}
-    assert all(reasoning_gym_score(item, f"So:\nAnswer: {item.answers[0]}") == 1 for item in (*first, *second))
-    assert all(reasoning_gym_score(item, "") == 0 for item in first)
-
-
-def test_guess_answers_with_the_most_similar_trained_name(held_out: list[Document], train: list[Document]) -> None:
-    asked = make_items(train, held_out, [], ItemsParams(items=100, suites=(Suite.HELD_OUT,), **NO_GENERAL))
-    texts = {kind_of(item): text for item in asked for text in [_guess(asked, train).get(item.id)]}
-    assert texts["location"] == "src/cart.py"
-    assert texts["arguments"] in {"article, quantity", "weight_grams, country"}
-
-
-def test_guess_never_uses_the_asked_name_itself(train: list[Document]) -> None:
-    asked = make_items(train, [], [], ItemsParams(items=100, suites=(Suite.RECALL,), **NO_GENERAL))
-    known = {(fact.kind, fact.name): fact.answers[0] for one in train for fact in document_facts(one)}
-    for item in asked:
-        if kind_of(item) == "arguments":
-            assert _guess(asked, train)[item.id] != known["arguments", name_of(item)]
-
-
-def _guess(asked: list[Item], train: list[Document]) -> dict[str, str]:
-    return {answer.item_id: answer.text for answer in guesses(asked, train)}
-
-
 def test_no_training_method_asks_in_these_words(store: Store) -> None:
     from tasks.synthesis.dialogues import dialogues
     from tasks.synthesis.params import SynthesisParams
@@ -299,23 +185,6 @@ def test_no_training_method_asks_in_these_words(store: Store) -> None:
         own = grams(item.question)
         shared = max(len(own & grams(one)) / max(len(own), 1) for one in prompts)
         assert shared < 0.5, (item.question, shared)
-
-
-@pytest.mark.parametrize(
-    ("signature", "language", "expected"),
-    [
-        ("def add(self, article: str, *, quantity=1, **rest)", "python", ["article", "quantity", "rest"]),
-        ("def add(price: dict[str, int], by: tuple[int, ...] = (1, 2))", "python", ["price", "by"]),
-        ("function add(article: Article, quantity?: number): void", "typescript", ["article", "quantity"]),
-        ("function add({ a, b }: Props)", "tsx", []),
-        ("public int add(final Article article, int quantity)", "java", ["article", "quantity"]),
-        ("fn add(&mut self, article: &Article) -> u32", "rust", ["article"]),
-        ("func add(article Article, quantity int) int", "go", ["article", "quantity"]),
-        ("add", "python", []),
-    ],
-)
-def test_parameters_of_a_signature(signature: str, language: str, expected: list[str]) -> None:
-    assert parameters(signature, "add", language) == expected
 
 
 @given(

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from statsmodels.stats.inter_rater import cohens_kappa as reference_kappa
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError, RecordError, SourceError
 from tasks.base.records import Dialogue, Document, Item
 from tasks.base.runs import read_json, read_records
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.evaluation.items import make_items
 from tasks.evaluation.judge import Judgement, check_judge, judge
 from tasks.evaluation.labels import Grade, Label

@@ -1,6 +1,5 @@
 """Summary, verdict and page: who is better and how sure, and that nothing a model writes can do harm."""
 
-import json
 import platform
 import re
 from html.parser import HTMLParser
@@ -10,50 +9,28 @@ import pytest
 from rich.console import Console
 
 from deployments.summary import what_was_learned
-from tasks.base.ledger import Ledger
-from tasks.base.records import Dialogue, Document, Item, Split
+from tasks.base.artifacts import Artifact
+from tasks.base.records import Document, Item, Split
 from tasks.base.runs import read_json, read_records
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.evaluation.display import shown, shown_line, shown_markdown
 from tasks.evaluation.items import make_items
-from tasks.evaluation.notice import markdown, run_costs
+from tasks.evaluation.notice import markdown
 from tasks.evaluation.over_time import compare_reports
-from tasks.evaluation.params import ItemsParams, ReportParams
+from tasks.evaluation.params import ItemsParams
 from tasks.evaluation.report import report
 from tasks.evaluation.scoring import Score
-from tests.evaluation.conftest import REVISION, answers_of, artifact_of, chunk, dialogue, document
-
-HOSTILE = (
-    "</pre><script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31mred\x1b[0m\x9b31m\u202eevil\x00\x07"
-    "[link](https://evil.example) `code` | cell"
+from tests.evaluation.conftest import (
+    FAST,
+    HOSTILE,
+    REVISION,
+    answers_of,
+    artifact_of,
+    chunk,
+    dialogue,
+    report_of,
+    right_answers,
 )
-FAST = ReportParams(resamples=500)
-
-
-@pytest.fixture
-def questions(talks: list[Dialogue]) -> list[Item]:
-    """Forty documents with four facts each, a held-out one, and a few general questions."""
-    words = [
-        f"{one}{two}"
-        for one in ("am", "be", "co", "du", "el")
-        for two in ("ra", "sti", "lon", "vex", "nam", "pur", "tig", "zol")
-    ]
-    documents = [
-        document(
-            f"src/{word}.py",
-            f'def load_{word}(first_{word}, second_{word}):\n    """Reads the {word} table from disk and checks."""\n'
-            f"    return first_{word}\n",
-        )
-        for word in words
-    ]
-    return make_items(documents[1:], documents[:1], [], ItemsParams(items=120, general_items=6))
-
-
-def _report(store: Store, questions: list[Item], *answers: Artifact, previous: Artifact | None = None) -> Artifact:
-    items = artifact_of(store, records=questions)
-    return report.direct(
-        store, items=items, answers=list(answers), adapter=None, table=None, params=FAST, previous=previous
-    )
 
 
 def _page(store: Store, made: Artifact) -> str:
@@ -61,14 +38,10 @@ def _page(store: Store, made: Artifact) -> str:
         return reader.read().decode()
 
 
-def _right(questions: list[Item]) -> dict[str, str]:
-    return {item.id: item.answers[0] for item in questions}
-
-
 def test_better_arm_is_called_better_with_an_interval_above_zero(store: Store, questions: list[Item]) -> None:
     base = answers_of(store, "base", {item.id: "It is somewhere." for item in questions})
-    tuned = answers_of(store, "tuned", _right(questions))
-    summary = read_json(store, _report(store, questions, base, tuned), "summary.json")
+    tuned = answers_of(store, "tuned", right_answers(questions))
+    summary = read_json(store, report_of(store, questions, base, tuned), "summary.json")
     recall = summary["differences"]["recall"]
     assert recall["low"] > 0.5
     assert recall["p_holm"] < 0.001
@@ -82,9 +55,9 @@ def test_better_arm_is_called_better_with_an_interval_above_zero(store: Store, q
 
 @pytest.mark.parametrize("sentence", ["The answer is always the same.", "", HOSTILE])
 def test_arm_that_always_says_the_same_is_called_worse(store: Store, questions: list[Item], sentence: str) -> None:
-    base = answers_of(store, "base", _right(questions))
+    base = answers_of(store, "base", right_answers(questions))
     tuned = answers_of(store, "tuned", {item.id: sentence for item in questions})
-    summary = read_json(store, _report(store, questions, base, tuned), "summary.json")
+    summary = read_json(store, report_of(store, questions, base, tuned), "summary.json")
     assert summary["differences"]["recall"]["high"] < 0
     assert summary["differences"]["forgetting"]["high"] < 0
     assert ": worse)" in summary["verdict"]
@@ -95,7 +68,7 @@ def test_equal_arms_have_intervals_that_cover_zero(store: Store, questions: list
     half = {item.id: item.answers[0] if index % 2 else "no" for index, item in enumerate(questions)}
     summary = read_json(
         store,
-        _report(store, questions, answers_of(store, "base", half), answers_of(store, "tuned", half)),
+        report_of(store, questions, answers_of(store, "base", half), answers_of(store, "tuned", half)),
         "summary.json",
     )
     for row in summary["differences"].values():
@@ -107,7 +80,7 @@ def test_equal_arms_have_intervals_that_cover_zero(store: Store, questions: list
 def test_abstention_counts_what_was_declined_rightly_and_wrongly(store: Store, questions: list[Item]) -> None:
     base = answers_of(store, "base", {item.id: "src/x.py" for item in questions})
     tuned = answers_of(store, "tuned", {item.id: "I do not know." for item in questions})
-    summary = read_json(store, _report(store, questions, base, tuned), "summary.json")
+    summary = read_json(store, report_of(store, questions, base, tuned), "summary.json")
     assert summary["abstention"] == {
         "base": {"recall": 0, "false_refusals": 0},
         "tuned": {"recall": 1, "false_refusals": 1},
@@ -121,9 +94,9 @@ def test_scores_are_kept_for_every_answer_and_earlier_reports_are_compared_by_it
     store: Store, questions: list[Item]
 ) -> None:
     base = answers_of(store, "base", {item.id: "no" for item in questions})
-    good = _report(store, questions, base, answers_of(store, "tuned", _right(questions)))
+    good = report_of(store, questions, base, answers_of(store, "tuned", right_answers(questions)))
     bad = answers_of(store, "tuned", {item.id: "nothing" for item in questions})
-    later = _report(store, questions[:-5], base, bad, previous=good)
+    later = report_of(store, questions[:-5], base, bad, previous=good)
     scores = list(read_records(store, later, Score, "scores.jsonl"))
     assert [one.id for one in scores] == sorted(one.id for one in scores)
     assert len(scores) == 2 * len(questions[:-5])
@@ -138,10 +111,10 @@ def test_scores_are_kept_for_every_answer_and_earlier_reports_are_compared_by_it
 
 def test_guess_stands_beside_held_out_figures_wherever_they_are_shown(store: Store, questions: list[Item]) -> None:
     held_out = [item for item in questions if item.suite == "held-out"]
-    texts = _right(questions)
+    texts = right_answers(questions)
     half = {item.id: item.answers[0] if place % 2 else "no" for place, item in enumerate(held_out)}
     arms = [answers_of(store, "base", dict.fromkeys(texts, "no"), half), answers_of(store, "tuned", texts)]
-    made = _report(store, questions, *arms, previous=_report(store, questions, *arms))
+    made = report_of(store, questions, *arms, previous=report_of(store, questions, *arms))
     summary = read_json(store, made, "summary.json")
     share = (len(held_out) // 2) / len(held_out)
     assert 0 < share < 1
@@ -160,10 +133,10 @@ def test_guess_stands_beside_held_out_figures_wherever_they_are_shown(store: Sto
 
 def test_report_that_shares_no_question_with_the_earlier_one_says_so(store: Store, questions: list[Item]) -> None:
     first, second = questions[::2], questions[1::2]
-    arms = [answers_of(store, arm, _right(first)) for arm in ("base", "tuned")]
-    earlier = _report(store, first, *arms)
-    arms = [answers_of(store, arm, _right(second)) for arm in ("base", "tuned")]
-    made = _report(store, second, *arms, previous=earlier)
+    arms = [answers_of(store, arm, right_answers(first)) for arm in ("base", "tuned")]
+    earlier = report_of(store, first, *arms)
+    arms = [answers_of(store, arm, right_answers(second)) for arm in ("base", "tuned")]
+    made = report_of(store, second, *arms, previous=earlier)
     previous = read_json(store, made, "summary.json")["previous"]
     assert (previous["shared"], previous["differences"]) == (0, {})
     for text in (_page(store, made), markdown(read_json(store, made, "summary.json"), {})):
@@ -172,17 +145,17 @@ def test_report_that_shares_no_question_with_the_earlier_one_says_so(store: Stor
 
 
 def test_report_without_an_earlier_one_has_no_comparison(store: Store, questions: list[Item]) -> None:
-    made = _report(store, questions, *(answers_of(store, arm, _right(questions)) for arm in ("base", "tuned")))
+    made = report_of(store, questions, *(answers_of(store, arm, right_answers(questions)) for arm in ("base", "tuned")))
     assert read_json(store, made, "summary.json")["previous"] is None
     assert "Against" not in _page(store, made)
 
 
 def test_report_is_the_same_bytes_again(store: Store, questions: list[Item]) -> None:
-    arms = [answers_of(store, arm, _right(questions)) for arm in ("base", "tuned")]
-    one = _report(store, questions, *arms)
+    arms = [answers_of(store, arm, right_answers(questions)) for arm in ("base", "tuned")]
+    one = report_of(store, questions, *arms)
     other_store = Store(f"{store.uri}-again")
-    arms = [answers_of(other_store, arm, _right(questions)) for arm in ("base", "tuned")]
-    assert _report(other_store, questions, *arms).sha256 == one.sha256
+    arms = [answers_of(other_store, arm, right_answers(questions)) for arm in ("base", "tuned")]
+    assert report_of(other_store, questions, *arms).sha256 == one.sha256
 
 
 class _Elements(HTMLParser):
@@ -199,8 +172,8 @@ class _Elements(HTMLParser):
 def test_page_shows_hostile_answers_as_text_and_stays_small(store: Store, questions: list[Item]) -> None:
     poisoned = [item.model_copy(update={"question": item.question + HOSTILE}) for item in questions]
     base = answers_of(store, "base", {item.id: HOSTILE + "A" * 100_000 for item in poisoned})
-    tuned = answers_of(store, "tuned", _right(poisoned))
-    made = _report(store, poisoned, base, tuned)
+    tuned = answers_of(store, "tuned", right_answers(poisoned))
+    made = report_of(store, poisoned, base, tuned)
     with store.open(made, "report.html") as reader:
         page = reader.read().decode()
     elements = _Elements()
@@ -222,48 +195,12 @@ def test_shown_text_spells_out_what_is_invisible_and_cuts_what_is_endless() -> N
     assert not re.search(r"[\[\]`|<>]", shown_markdown("[a](b) `c` | <d>"))
 
 
-def test_prefect_artifact_states_verdict_table_and_costs(store: Store, questions: list[Item]) -> None:
-    arms = [
-        answers_of(store, "base", dict.fromkeys(_right(questions), "no")),
-        answers_of(store, "tuned", _right(questions)),
-    ]
-    summary = read_json(store, _report(store, questions, *arms), "summary.json")
-    text = markdown(summary, {"seconds": 120.0, "usd": 3.0})
-    assert "| recall | " in text
-    assert "Spent by this run: $3.00, $" in text
-    json.dumps(summary, allow_nan=False)
-
-
-def test_costs_of_a_run_count_a_training_once_whatever_it_said_on_its_way(store: Store) -> None:
-    book = Ledger(store, "priced")
-    assert run_costs(book) == {"seconds": 0, "usd": 0}
-    book.add("spend", {"usd": 0.5, "requests": 10})
-    book.add("spend", {"usd": None, "requests": 3})
-    for at, usd in ((8, 0.25), (16, 0.5), (24, 0.75)):
-        book.add("training", {"at": at, "loss": 2.0, "usd": usd})
-    book.add("training", {"seconds": 900.0, "usd": 0.75})
-    book.add("evaluation", {"seconds": {"load": 2.0, "generate": 58.0}})
-    assert run_costs(book) == {"seconds": 960, "usd": 1.25}
-
-
-def test_prefect_artifact_holds_nothing_that_a_model_wrote(store: Store, questions: list[Item]) -> None:
-    own = [item.model_copy(update={"suite": f"general-{HOSTILE}"}) for item in questions[:4]]
-    arms = [answers_of(store, arm, dict.fromkeys(_right(questions), HOSTILE)) for arm in ("base", "tuned")]
-    summary = read_json(store, _report(store, [*own, *questions[4:]], *arms), "summary.json")
-    text = markdown(summary, {})
-    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text)
-    assert "<script" not in text
-    assert "](http" not in text
-    rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert len({line.count("|") for line in rows}) == 1  # no name opens a column of its own
-
-
 def test_report_without_general_questions_says_that_forgetting_was_not_measured(
     store: Store, train: list[Document]
 ) -> None:
     asked = make_items(train, [], [], ItemsParams(items=30, general_items=0))
-    arms = [answers_of(store, arm, _right(asked)) for arm in ("base", "tuned")]
-    summary = read_json(store, _report(store, asked, *arms), "summary.json")
+    arms = [answers_of(store, arm, right_answers(asked)) for arm in ("base", "tuned")]
+    summary = read_json(store, report_of(store, asked, *arms), "summary.json")
     assert summary["verdict"].endswith("what it forgot was not measured.")
     assert "forgetting" not in summary["differences"]
 
@@ -289,7 +226,7 @@ def test_leaked_questions_are_flagged_taken_out_and_shown(
     guarded = leak_guard.direct(store, items=items, table=table, params=LeakParams(), **inputs)
     kept = list(read_records(store, guarded, Item))
     assert planted.id in {item.id for item in asked} - {item.id for item in kept}
-    arms = [answers_of(store, arm, _right(kept)) for arm in ("base", "tuned")]
+    arms = [answers_of(store, arm, right_answers(kept)) for arm in ("base", "tuned")]
     data = data_report.direct(
         store,
         table=table,

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
 from tasks.base.records import Answer, Dialogue, Document, Item, Split
 from tasks.base.runs import read_json, read_records
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.evaluation.answer import VLLM_VARIABLE, answer, is_merged, prompt, vllm_python
 from tasks.evaluation.general import general_items
 from tasks.evaluation.params import AnswerParams, Arm, Engine, GeneralSuite, ItemsParams

@@ -10,10 +10,11 @@ import pytest
 
 from flows.compute import INLINE, Work, made_before, placed
 from flows.train_adapter import on_this_machine
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError, StoreError
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.evaluation.answer import answer
 from tasks.training.params import TrainingParams
 from tasks.training.train import train

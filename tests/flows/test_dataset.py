@@ -9,10 +9,11 @@ import pytest
 from deployments.running import run_retrain
 from flows.params import RetrainParams
 from flows.phases import Phase
+from tasks.base.artifacts import Artifact
 from tasks.base.ledger import RunReport
 from tasks.base.records import Chunk
 from tasks.base.runs import read_records
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.mixture.rows import ROWS, Row
 from tests.flows.conftest import tiny_params
 from tests.flows.sample_repository import git, make_repository

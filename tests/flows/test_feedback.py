@@ -7,10 +7,11 @@ from flows.params import RetrainParams
 from flows.phases import Phase
 from flows.planning import plan_run
 from flows.resolve import resolve, scheduled_start
+from tasks.base.artifacts import Artifact
 from tasks.base.ledger import RunReport
 from tasks.base.records import Item, Message
 from tasks.base.runs import read_records, read_verdicts
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.release.feedback import keep_vote
 from tests.flows.conftest import tiny_params
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from deployments.running import run_retrain
 from flows.phases import Phase
+from tasks.base.artifacts import Artifact
 from tasks.base.ledger import RunReport
 from tasks.base.records import Dialogue
 from tasks.base.runs import read_records
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.synthesis.review import export, import_edits
 from tests.flows.conftest import tiny_params
 

@@ -8,11 +8,12 @@ import pytest
 from deployments.running import run_retrain
 from flows.params import RetrainParams
 from flows.phases import Phase
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
 from tasks.base.ledger import RunReport
 from tasks.base.records import Document
 from tasks.base.runs import read_records, read_verdicts
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tests.flows.conftest import tiny_params
 from tests.flows.sample_repository import edit_page, make_repository
 

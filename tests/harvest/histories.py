@@ -84,3 +84,11 @@ class History:
 def run(*command: str) -> str:
     """Output of a command."""
     return subprocess.run(command, check=True, capture_output=True).stdout.decode()
+
+
+def commit(folder: Path, files: Files) -> str:
+    """Writes a repository of one commit; returns its sha."""
+    history = History()
+    mark = history.commit("refs/heads/main", files, 0)
+    history.write(folder)
+    return history.shas[mark]

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
 from tasks.base.records import Document
 from tasks.base.runs import read_records, read_verdicts
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.harvest.params import GithubParams, SourceParams
 from tasks.harvest.resolve import resolve_source
 from tasks.harvest.wiki import wiki

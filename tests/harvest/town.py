@@ -4,9 +4,10 @@ import datetime
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Document
 from tasks.base.runs import read_records
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.harvest.params import GithubParams, ResolvedSource, SourceParams
 from tasks.harvest.pulls import pulls
 from tasks.harvest.resolve import resolve_source

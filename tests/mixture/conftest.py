@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Chunk, Dialogue, Item, Kind, Message, Provenance, Record, Split
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 
 Put = Callable[[Iterable[Record]], Artifact]
 

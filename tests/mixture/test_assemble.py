@@ -6,11 +6,12 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
 from tasks.base.records import Kind, Split, Weight
 from tasks.base.runs import read_verdicts
 from tasks.base.steps import step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.mixture.assemble import assemble
 from tasks.mixture.params import HeldOut, MixtureParams, Overlong, Packing, Replay
 from tasks.text.tokenizer import TextTokenizer

@@ -10,8 +10,6 @@ from tasks.mixture.leak_guard import leak_guard
 from tasks.mixture.leaks import WordNumbers
 from tasks.mixture.params import LeakParams, MixtureParams
 from tasks.mixture.word_cache import WordCache
-from tasks.text import kept
-from tasks.text.kept import Kept
 from tests.mixture.conftest import chunk, dialogue, item
 
 QUESTION = "Which payment methods can a reader of the weekly edition switch between without calling support?"
@@ -65,13 +63,3 @@ def test_remembered_words_equal_found_ones(tmp_path_factory, groups):
             words = [WordNumbers().of(text) for text in group]
             assert found.lengths.tolist() == [len(one) for one in words]
             assert found.words.tolist() == [number for one in words for number in one.tolist()]
-
-
-def test_cache_that_outgrows_its_bound_begins_anew(tmp_path, monkeypatch):
-    with Kept(tmp_path, "some") as cache:
-        cache.put([(b"a", b"1"), (b"b", b"2")])
-        cache.put([(b"a", b"another")])
-        assert cache.get([b"a", b"b", b"c"]) == {b"a": b"1", b"b": b"2"}
-    monkeypatch.setattr(kept, "MAX_BYTES", 100)
-    with Kept(tmp_path, "some") as cache:
-        assert cache.get([b"a", b"b"]) == {}

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import pytest
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Document
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.corpus.chunk import chunk
 from tasks.corpus.deduplicate import deduplicate
 from tasks.corpus.filters import filter_documents

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from tasks.base.artifacts import Artifact
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.model.base_model import base_model
 from tasks.model.params import BaseModelParams
 from tasks.release import hub

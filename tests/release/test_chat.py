@@ -9,10 +9,11 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from deployments.chat_app import open_chat
 from deployments.serve import ask, printable
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Dialogue, Document, Item, Provenance
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.model.base_model import base_model
 from tasks.model.params import BaseModelParams
 from tasks.release.gate import gate

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from tasks.base.artifacts import Artifact, Manifest
 from tasks.base.ledger import ledger
 from tasks.base.records import Verdict
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import Artifact, Manifest, Store
+from tasks.base.store import Store
 from tasks.release.costs import Ledgers, data_counts
 from tasks.release.lineage import ancestors
 from tasks.release.params import CostFacts

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import ReleaseError
 from tasks.base.records import Item, Provenance
 from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.model.base_model import base_model
 from tasks.model.params import BaseModelParams
 from tasks.release.export import gguf, merge, verify_export, wants_merged

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Dialogue, Message, Provenance, Split
 from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.release.gate import decide, gate
 from tasks.release.measures import Figure, change_since, read_measures
 from tasks.release.params import GateParams

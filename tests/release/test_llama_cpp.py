@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Message
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.model.base_model import base_model
 from tasks.model.child import run_child
 from tasks.model.params import STUB, BaseModelParams

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from deployments.pruning import prune
-from tasks.base.store import Store, describe
+from tasks.base.artifacts import describe
+from tasks.base.store import Store
 from tasks.release.lineage import base_of
 from tasks.release.params import ReleaseParams
 from tasks.release.publish import ensure_published

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tasks.base.artifacts import Artifact, describe
 from tasks.base.errors import GateRefused, InputError, ReleaseError
-from tasks.base.store import Artifact, Store, describe
+from tasks.base.store import Store
 from tasks.release.folder import check_publishable
 from tasks.release.gate import gate
 from tasks.release.measures import read_measures

@@ -2,8 +2,9 @@
 
 import pytest
 
+from tasks.base.artifacts import Artifact, describe
 from tasks.base.errors import InputError, ReleaseError
-from tasks.base.store import Artifact, Store, describe
+from tasks.base.store import Store
 from tasks.release.dataset import dataset, ensure_dataset_published
 from tasks.release.params import ReleaseParams
 from tasks.release.publish import ensure_published

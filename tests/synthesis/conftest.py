@@ -7,10 +7,11 @@ from decimal import Decimal
 
 import pytest
 
+from tasks.base.artifacts import Artifact
 from tasks.base.records import Document, Kind
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.synthesis import online
 from tasks.synthesis.params import SynthesisParams
 from tests.emulators.openai_api import Billed, OpenAIEmulator

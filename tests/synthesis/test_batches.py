@@ -10,10 +10,11 @@ from pathlib import Path
 import openai
 import pytest
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import BudgetError, InputError, SourceError
 from tasks.base.records import Dialogue, Document
 from tasks.base.runs import read_records
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.synthesis import batches
 from tasks.synthesis.batches import Batches
 from tasks.synthesis.dialogues import dialogues

@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 SCRIPT = """
 import sys
-from tasks.base.store import Artifact, Store
+from tasks.base.artifacts import Artifact
+from tasks.base.store import Store
 from tasks.synthesis.dialogues import dialogues
 from tasks.synthesis.params import SynthesisParams
 documents, params = Artifact.model_validate_json(sys.argv[2]), SynthesisParams.model_validate_json(sys.argv[3])

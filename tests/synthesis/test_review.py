@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
 from tasks.base.records import Dialogue, Document
 from tasks.base.runs import read_records, read_verdicts
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.synthesis.corrections import Correction
 from tasks.synthesis.dialogues import dialogues
 from tasks.synthesis.params import SynthesisParams

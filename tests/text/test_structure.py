@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.text.structure import Call, Definition, Import, calls, definitions, imports
+from tasks.text.imports import Import, imports
+from tasks.text.structure import Call, Definition, calls, definitions
 
 TYPESCRIPT = """import { a, b as c } from './m';
 import d from "d";

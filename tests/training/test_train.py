@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import BudgetError, ChildError, StoreError
 from tasks.base.ledger import ledger
 from tasks.base.progress import Event, listening
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.model.base_model import base_model
 from tasks.model.params import BaseModelParams
 from tasks.training.checkpoints import whole

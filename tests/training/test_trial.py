@@ -8,10 +8,11 @@ import psutil
 import pytest
 from prefect import flow
 
+from tasks.base.artifacts import Artifact
 from tasks.base.progress import Event, listening
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.model.child import run_child, staying
 from tasks.training.params import TrainingParams
 from tasks.training.trial import trial

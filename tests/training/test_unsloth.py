@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
-from tasks.base.store import Artifact, Store
+from tasks.base.store import Store
 from tasks.model.child import run_child
 from tasks.training.environments import VARIABLE, unsloth_python
 from tasks.training.params import TrainingParams

@@ -1,0 +1,113 @@
+"""What was once made of some input, kept on this machine: bytes by the hash of everything that they depend on.
+
+One SQLite file per kind in the store's cache. Safe to delete, safe to share between processes; what is damaged is made
+again, and a file that outgrows `MAX_BYTES` begins anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, Self
+
+MAX_BYTES: Final = 8 << 30
+"""Beyond this a file is emptied when it is opened. 100 M tokens take about 0.4 GB."""
+MAX_QUERY_KEYS: Final = 500
+"""Parameters of one statement; SQLite's own limit is higher."""
+CHECK_BYTES: Final = 8
+"""Of a value's checksum."""
+
+logger = logging.getLogger(__name__)
+
+
+def open_cache(path: Path, *statements: str) -> sqlite3.Connection:
+    """A cache's file, made if missing and made again if it is no such file.
+
+    Args:
+        path: of the file; its folder is made too.
+        statements: what every connection executes first, the tables among them.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for _ in range(2):
+        file = sqlite3.connect(path, timeout=60)
+        try:
+            for statement in ("PRAGMA synchronous = OFF", *statements):  # a lost cache costs time, not truth
+                file.execute(statement)
+        except sqlite3.OperationalError:
+            file.close()
+            raise
+        except sqlite3.DatabaseError:
+            file.close()
+            path.unlink(missing_ok=True)
+        else:
+            return file
+    raise AssertionError("a new file is no database")
+
+
+def portions(keys: Sequence[str] | Sequence[bytes]) -> Iterator[tuple[str, Sequence[str] | Sequence[bytes]]]:
+    """Keys as many as a statement may ask for, each time with the marks that stand for them."""
+    for start in range(0, len(keys), MAX_QUERY_KEYS):
+        some = keys[start : start + MAX_QUERY_KEYS]
+        yield ",".join("?" * len(some)), some
+
+
+class Kept:
+    """A table of bytes by key. Use as a context manager.
+
+    Args:
+        folder: where the file lies.
+        name: of the file, without its ending; bears the version of what makes the values.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._database = open_cache(
+            folder / f"{name}.sqlite",
+            "PRAGMA journal_mode = WAL",
+            "CREATE TABLE IF NOT EXISTS kept (digest BLOB PRIMARY KEY, checksum BLOB, value BLOB) WITHOUT ROWID",
+        )
+        pages, size = (self._database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+        if pages * size > MAX_BYTES:
+            with self._database:
+                self._database.execute("DELETE FROM kept")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.close()
+
+    def get(self, digests: Iterable[bytes]) -> dict[bytes, bytes]:
+        """The values that are there and whole."""
+        found: dict[bytes, bytes] = {}
+        damaged: list[tuple[bytes]] = []
+        try:
+            for marks, keys in portions(sorted(set(digests))):
+                for key, checksum, value in self._database.execute(
+                    f"SELECT * FROM kept WHERE digest IN ({marks})", keys
+                ):
+                    if checksum == _checksum(key, value):
+                        found[key] = value
+                    else:
+                        damaged.append((key,))
+            if damaged:
+                with self._database:
+                    self._database.executemany("DELETE FROM kept WHERE digest = ?", damaged)
+        except sqlite3.DatabaseError as error:
+            logger.warning("a cache cannot be read, what it held is made again: %s", error)
+        return found
+
+    def put(self, values: Iterable[tuple[bytes, bytes]]) -> None:
+        """Adds values; one that is there stays, one that cannot be written is made again next time."""
+        rows = [(key, _checksum(key, value), value) for key, value in sorted(values)]
+        try:
+            with self._database:
+                self._database.executemany("INSERT OR IGNORE INTO kept VALUES (?, ?, ?)", rows)
+        except sqlite3.DatabaseError as error:
+            logger.warning("a cache cannot be written: %s", error)
+
+
+def _checksum(key: bytes, value: bytes) -> bytes:
+    return hashlib.blake2b(value, digest_size=CHECK_BYTES, key=key[:64]).digest()
