@@ -27,6 +27,7 @@ from tasks.evaluation.losses import GENERAL, LossRow, loss_rows, stream_losses
 from tasks.evaluation.params import AnswerParams, Arm, Engine
 from tasks.evaluation.retrieval import Index, Passage, oracle, passages
 from tasks.model.child import run_child
+from tasks.model.served import is_served
 from tasks.text.chat import prompt_ids, render_dialogue, stop_ids
 from tasks.text.tokenizer import TextTokenizer
 
@@ -35,9 +36,6 @@ VERSION = "2026.11.24"
 JOB: Final = "tasks.evaluation.answer_job:answer"
 VLLM_JOB: Final = "tasks.evaluation.vllm_job:answer"
 MERGE_JOB: Final = "tasks.model.merge:merge"
-
-SERVED_RANK: Final = 512
-"""vLLM serves no adapter of a higher rank (`MaxLoRARanks` in vllm/config/lora.py)."""
 
 VLLM_VARIABLE: Final = "RAWTUNE_VLLM_PYTHON"
 """Environment variable: the interpreter of an environment that has vLLM, whose pins differ from rawtune's."""
@@ -175,11 +173,11 @@ def _ask_vllm(
 
 
 def is_merged(adapter: Path) -> bool:
-    """Whether vLLM answers with this adapter added to the model instead of beside it: it serves none of a higher rank,
-    none of DoRA's and none with a trained embedding or output layer.
+    """Whether vLLM answers with this adapter added to the model instead of beside it: one that it does not serve
+    (`served.py`), or one of DoRA's.
     """
     config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
-    return bool(config["r"] > SERVED_RANK or config.get("use_dora") or config.get("modules_to_save"))
+    return not is_served(config["r"], bool(config.get("modules_to_save"))) or bool(config.get("use_dora"))
 
 
 def vllm_python() -> Path | None:

@@ -14,9 +14,7 @@ from typing import Any
 
 from tasks.evaluation.answer_job import generate_all
 from tasks.model.child_main import Report
-
-RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""Rank limits that vLLM has (`MaxLoRARanks` in vllm/config/lora.py)."""
+from tasks.model.served import rank_limit
 
 BATCH_TOKENS = 1_000_000
 """Prompt and answer tokens that are handed to the engine at once, and lost if the job dies."""
@@ -70,7 +68,7 @@ def answer(request: dict[str, Any], report: Report) -> dict[str, Any]:
 def served_rank(adapter: str) -> int:
     """The smallest rank limit of vLLM that the adapter fits; adapters that fit none are merged before."""
     rank = json.loads((Path(adapter) / "adapter_config.json").read_text("utf-8"))["r"]
-    return next(limit for limit in RANKS if limit >= rank)
+    return rank_limit(rank)
 
 
 def _answer(ids: list[int], stop_ids: list[int]) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from tasks.base.records import Item, Message
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.model.child import run_child
+from tasks.model.served import is_served
 from tasks.release.folder import TOKENIZER, TOKENIZER_OPTIONAL, generation_config, write_json
-from tasks.release.model_card import VLLM_MAX_RANK
 from tasks.release.params import ExportParams
 from tasks.text.chat import prompt_ids, stop_ids
 from tasks.text.tokenizer import TextTokenizer
@@ -34,8 +34,9 @@ def wants_merged(params: ExportParams, rank: int, embeddings: bool = False) -> b
     """Whether merged weights are made: asked for, needed for GGUF, or the adapter is none that vLLM serves: of too high
     a rank, or with trained `embeddings`.
     """
-    unserved = rank > VLLM_MAX_RANK or embeddings
-    return params.merged == "always" or bool(params.gguf) or (params.merged == "auto" and unserved)
+    return (
+        params.merged == "always" or bool(params.gguf) or (params.merged == "auto" and not is_served(rank, embeddings))
+    )
 
 
 @step("release/merge", VERSION)

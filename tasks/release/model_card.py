@@ -12,11 +12,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.model.served import MAX_RANK, rank_limit
 from tasks.release.measures import FORGETTING, Figure, Measures
 from tasks.release.params import CostFacts, ReleaseFacts
-
-VLLM_MAX_RANK: Final = 512
-"""Largest adapter rank that vLLM serves: MaxLoRARanks in vllm/config/lora.py, v0.26.0."""
 
 SUITE_LABELS: Final = {FORGETTING: "general ability"}
 """How the card calls suites whose name says something else than their score: of `forgetting` the fall counts."""
@@ -143,13 +141,13 @@ model = PeftModel.from_pretrained(model, "{location}"{revision})
     if card.merged:
         download = f"`hf download {location} --include 'merged/*' --local-dir .`, then " if card.repo_id else ""
         text += f"vLLM: {download}`vllm serve ./merged`; these are 16-bit weights with the adapter merged in."
-    elif card.rank > VLLM_MAX_RANK:
-        text += f"vLLM serves adapters up to rank {VLLM_MAX_RANK}; this one has rank {card.rank}: merge it first."
+    elif card.rank > MAX_RANK:
+        text += f"vLLM serves adapters up to rank {MAX_RANK}; this one has rank {card.rank}: merge it first."
     elif facts.recipe.get("embedding_learning_rate"):
         text += "vLLM serves no adapter with a trained embedding: merge it first."
     else:
         text += (
-            f"vLLM: `vllm serve {facts.model_id} --enable-lora --max-lora-rank {_vllm_rank(card.rank)} "
+            f"vLLM: `vllm serve {facts.model_id} --enable-lora --max-lora-rank {rank_limit(card.rank)} "
             f"--lora-modules {facts.name}={location}`."
         )
     return text + "\n\n" + _ollama(facts, card)
@@ -166,11 +164,6 @@ def _ollama(facts: ReleaseFacts, card: CardInput) -> str:
         'Ollama: merge the adapter first, with the above and `model.merge_and_unload().save_pretrained("merged"); '
         f'tokenizer.save_pretrained("merged")`, write a Modelfile with `FROM ./merged`, {create}.'
     )
-
-
-def _vllm_rank(rank: int) -> int:
-    """The smallest `--max-lora-rank` that vLLM offers for an adapter of that rank."""
-    return next(offered for offered in (8, 16, 32, 64, 128, 256, 320, VLLM_MAX_RANK) if offered >= rank)
 
 
 def _data(facts: ReleaseFacts, card: CardInput) -> str:

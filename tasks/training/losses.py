@@ -17,7 +17,17 @@ CHUNK_LOGITS: Final = 1 << 26
 """Logits in memory at a time: 256 MB in float32."""
 
 
-class FrozenHeadLoss(torch.autograd.Function):  # type: ignore[misc]  # torch is untyped here
+class _FrozenHead(torch.autograd.Function):  # type: ignore[misc]  # torch is untyped here
+    """A function of hidden states and a weight that gets no gradient; `forward` saves its own gradient."""
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        """Gradient of the hidden states."""
+        (gradient,) = ctx.saved_tensors
+        return gradient * outputs[0][:, None].to(gradient.dtype), None, None
+
+
+class FrozenHeadLoss(_FrozenHead):
     """`losses[i] = -log softmax(hidden[i] @ weight.T)[targets[i]]` for a weight that gets no gradient."""
 
     @staticmethod
@@ -39,14 +49,8 @@ class FrozenHeadLoss(torch.autograd.Function):  # type: ignore[misc]  # torch is
         ctx.save_for_backward(gradient)
         return losses
 
-    @staticmethod
-    def backward(ctx: Any, *outputs: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        """Gradient of the hidden states."""
-        (gradient,) = ctx.saved_tensors
-        return gradient * outputs[0][:, None].to(gradient.dtype), None, None
 
-
-class FrozenHeadDivergence(torch.autograd.Function):  # type: ignore[misc]
+class FrozenHeadDivergence(_FrozenHead):
     """`kl[i] = KL(softmax(base[i] @ weight.T) || softmax(hidden[i] @ weight.T))`; its gradient with respect to the
     second's logits is the difference of the two distributions.
     """
@@ -64,12 +68,6 @@ class FrozenHeadDivergence(torch.autograd.Function):  # type: ignore[misc]
             gradient[piece] = (ours.softmax(1) - bases.softmax(1)).to(weight.dtype) @ weight
         ctx.save_for_backward(gradient)
         return divergences
-
-    @staticmethod
-    def backward(ctx: Any, *outputs: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        """Gradient of the hidden states."""
-        (gradient,) = ctx.saved_tensors
-        return gradient * outputs[0][:, None].to(gradient.dtype), None, None
 
 
 def target_losses(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,6 @@
 """What real repositories hold and no one expects, from the documents to the table, the leak guard and the report."""
 
 import json
-import resource
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -27,6 +26,7 @@ from tasks.mixture.params import LeakParams, MixtureParams
 from tasks.synthesis.dialogues import dialogues
 from tasks.synthesis.params import SynthesisParams
 from tests.corpus.documents import file, page, pull
+from tests.peak import peak_of
 
 UNCAPPED = FilterParams(max_file_tokens=None, max_pull_tokens=None, max_line_characters=None)
 MAX_BYTES = 4 << 30
@@ -76,6 +76,12 @@ def check(store: Store, made: Made) -> dict:
     return summary
 
 
+def run_and_check(store: Store, documents: Iterable[Document], model: Artifact, kept: FilterParams) -> Made:
+    made = run_all(store, documents, model, kept)
+    check(store, made)
+    return made
+
+
 def test_odd_documents_reach_the_report(store: Store, model: Artifact) -> None:
     odd = {
         "a": "first",
@@ -103,8 +109,19 @@ def test_odd_documents_reach_the_report(store: Store, model: Artifact) -> None:
 @pytest.mark.timeout(900)
 def test_line_of_fifty_megabytes_reaches_the_report_if_it_is_kept(store: Store, model: Artifact) -> None:
     line = "".join(f'{{"id":{number},"name":"value {number % 977}"}},' for number in range(1_500_000))
-    made = run_all(store, [file("a.ts", "let a = 1;"), file("big.json", line)], model, UNCAPPED)
-    check(store, made)
+    made, peak = peak_of(run_and_check, store, [file("a.ts", "let a = 1;"), file("big.json", line)], model, UNCAPPED)
     assert len(line) > 49_000_000
     assert made.chunks.counts["records"] > 1_000
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 < MAX_BYTES
+    assert peak < MAX_BYTES
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_hundred_thousand_tiny_files_reach_the_report(store: Store, model: Artifact) -> None:
+    many = [
+        file(f"{number // 1_000:02d}/{number % 1_000:03d}.ts", f"export const value{number} = {number};\n")
+        for number in range(100_000)
+    ]
+    made, peak = peak_of(run_and_check, store, many, model, FilterParams())
+    assert made.chunks.counts["documents"] == 100_000
+    assert peak < MAX_BYTES
