@@ -13,10 +13,9 @@ import sys
 from typing import Any
 
 from pydantic import BaseModel
-from upath import UPath
 
 from deployments import console
-from tasks.base.ledger import RunReport
+from tasks.base.ledger import RunReport, read_entries, read_report, runs
 from tasks.base.store import Store
 
 UNDATED = "undated"
@@ -52,10 +51,9 @@ def months(store: Store) -> list[Month]:
     """Every month that has a run, the oldest first."""
     found: dict[str, Month] = {}
     released: dict[str, set[str]] = {}
-    folder = store.root / "ledger"
-    for run in sorted(folder.iterdir(), key=str) if folder.exists() else ():
-        report = _report(run)
-        entries = {topic: _entries(run, topic) for topic in TOPICS}
+    for run in runs(store):
+        report = read_report(store, run)
+        entries = {topic: read_entries(store, run, topic) for topic in TOPICS}
         if report is None and not any(entries.values()):
             continue
         name = _name(report, entries["rental"])
@@ -94,20 +92,6 @@ def show_months(store: Store, as_json: bool) -> None:
         dollars = [f"{usd:.2f}" for usd in (month.api_usd, month.gpu_usd, month.usd)]
         table.add_row(month.month, *map(str, figures), *dollars)
     console.output.print(table if found else f"no runs in {store.uri}", highlight=False)
-
-
-def _report(run: UPath) -> RunReport | None:
-    try:
-        return RunReport.model_validate_json((run / "run.json").read_text("utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
-
-
-def _entries(run: UPath, topic: str) -> list[dict[str, Any]]:
-    folder = run / topic
-    paths = [path.path for path in folder.iterdir()] if folder.exists() else []
-    found = [json.loads(content) for content in run.fs.cat(paths).values()] if paths else []
-    return [entry for entry in found if "at" not in entry]  # of a training on its way, what it has cost so far
 
 
 def _usd(entries: list[dict[str, Any]]) -> float:

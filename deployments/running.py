@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployments.local_server import QUIET_SETTINGS, local_server
 from tasks.base.errors import InputError, RawtuneError
-from tasks.base.ledger import RunReport
+from tasks.base.ledger import RunReport, read_report
 from tasks.base.progress import Event, emit
 from tasks.base.store import Store
 
@@ -132,5 +132,4 @@ def _send_pending() -> None:
 
 
 def _report(store: Store, run: str) -> RunReport:
-    path = store.root / "ledger" / run / "run.json"
-    return RunReport.model_validate_json(path.read_text("utf-8")) if path.exists() else RunReport(run=run)
+    return read_report(store, run) or RunReport(run=run)

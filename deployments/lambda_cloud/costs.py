@@ -13,6 +13,7 @@ from prefect.client.schemas.actions import ArtifactCreate
 
 from deployments.lambda_cloud.provider import Machine
 from deployments.lambda_cloud.rental import Log
+from tasks.base.files import write_text
 from tasks.base.store import Store
 
 KEY: Final = "gpu-cost"
@@ -52,6 +53,6 @@ async def report_cost(client: PrefectClient, run: UUID, machine: Machine, second
 
 
 def _note(store: str, run: UUID, machine: str, entry: dict[str, Any]) -> None:
-    target = Store(store).root / "ledger" / str(run) / "rental" / f"{machine}.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(entry, indent=1) + "\n", "utf-8")
+    write_text(
+        Store(store).root / "ledger" / str(run) / "rental" / f"{machine}.json", json.dumps(entry, indent=1) + "\n"
+    )

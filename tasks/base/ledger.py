@@ -7,17 +7,22 @@ It is written beside the artifacts, as `ledger/<run>/run.json` (the JSON object 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from upath import UPath
 
 from tasks.base.artifacts import Artifact
+from tasks.base.files import write_text
 from tasks.base.store import Store
 
 State = Literal["Completed", "Cached", "Skipped", "Failed"]
+
+logger = logging.getLogger(__name__)
 
 
 class StepOutcome(BaseModel):
@@ -63,7 +68,7 @@ class Ledger:
         """Writes one entry of a topic, numbered in order; a run that goes on after a stop goes on counting."""
         if topic not in self._entries:
             folder = self.store.root / "ledger" / self.report.run / topic
-            self._entries[topic] = sum(1 for _ in folder.iterdir()) if folder.exists() else 0
+            self._entries[topic] = len(_names(folder))
         number = self._entries[topic] = self._entries[topic] + 1
         self._write(f"{topic}/{number:06d}.json", dict(entry))
 
@@ -74,9 +79,50 @@ class Ledger:
         return self.report
 
     def _write(self, name: str, document: dict[str, Any]) -> None:
-        target = self.store.root / "ledger" / self.report.run / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+        write_text(self.store.root / "ledger" / self.report.run / name, json.dumps(document, indent=1) + "\n")
+
+
+def runs(store: Store) -> list[str]:
+    """Names of the runs that have a ledger, sorted."""
+    folder = store.root / "ledger"
+    return sorted(run.name for run in folder.iterdir()) if folder.exists() else []
+
+
+def read_report(store: Store, run: str) -> RunReport | None:
+    """What a run reported at its end; None if it has not, or if the file is not such a report."""
+    try:
+        return RunReport.model_validate_json((store.root / "ledger" / run / "run.json").read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+
+
+def read_entries(store: Store, run: str, topic: str | None = None) -> list[dict[str, Any]]:
+    """Entries of a run's ledger in the order in which they were written, of one topic or of all.
+
+    A step on its way notes now and then (with `at`) what it has come to; its last entry has the whole, so those are
+    left out. What cannot be read is logged and left out.
+    """
+    folder = store.root / "ledger" / run
+    if topic is None:
+        topics = sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.exists() else []
+    else:
+        topics = [topic]
+    paths = [(folder / name / file).path for name in topics for file in _names(folder / name)]
+    contents = store.root.fs.cat(paths) if paths else {}
+    found = []
+    for path in paths:
+        try:
+            entry = json.loads(contents[path])
+        except ValueError:
+            logger.warning("%s cannot be read; what it says is missing from every sum", path)
+            continue
+        if "at" not in entry:
+            found.append(entry)
+    return found
+
+
+def _names(folder: UPath) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.suffix == ".json") if folder.exists() else []
 
 
 _current: ContextVar[Ledger | None] = ContextVar("rawtune_ledger", default=None)

@@ -7,9 +7,12 @@ where a row comes from.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+IGNORED: Final = -100
+"""Label of a token of a training row that bears no loss; what PyTorch's cross entropy ignores by default."""
 
 
 class Record(BaseModel):

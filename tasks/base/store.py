@@ -26,6 +26,7 @@ from upath import UPath
 
 from tasks.base.artifacts import Artifact, Manifest, describe, file_sha256, tree_sha256
 from tasks.base.errors import InputError, StoreError
+from tasks.base.files import write_text
 
 CHUNK_BYTES = 1 << 20
 """Files are copied in pieces of this size, so memory does not grow with an artifact."""
@@ -229,14 +230,7 @@ class Store:
 
     def _write_manifest(self, manifest: Manifest) -> None:
         target = self.root / "steps" / manifest.step / manifest.key / "manifest.json"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        text = manifest.model_dump_json(indent=2) + "\n"
-        if self.is_local:
-            partial = Path(target.path).with_suffix(f".{uuid.uuid4().hex[:8]}")
-            partial.write_text(text, "utf-8")
-            partial.replace(target.path)
-            return
-        target.write_text(text, "utf-8")
+        write_text(target, manifest.model_dump_json(indent=2) + "\n")
 
 
 def _files(folder: UPath) -> Iterator[UPath]:

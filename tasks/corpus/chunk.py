@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tasks.base.artifacts import Artifact
+from tasks.base.batching import by_size
 from tasks.base.records import Chunk, Document, Kind, Split
 from tasks.base.runs import StepRun
 from tasks.base.shards import Shard, mapped, shards_of
@@ -58,7 +59,8 @@ def chunk_documents(documents: Iterable[Sided], count: Count, budget: int, param
         budget: most tokens of a chunk with its header.
         params: how documents are rendered.
     """
-    for batch in _batches(documents, params):
+    rendered = ((sided, render_parts(sided.document, params)) for sided in documents)
+    for batch in by_size(rendered, lambda pair: sum(len(part.text) for part in pair[1]), BATCH_CHARACTERS):
         works = [_work(document.document, parts, params, budget) for document, parts in batch]
         _measure(works, count)
         for (sided, _), work, pieces in zip(batch, works, cut_all(works, budget, count), strict=True):
@@ -164,17 +166,3 @@ def _measure(works: list[Work], count: Count) -> None:
     counts = iter(count(samples))
     for work in long:
         work.ratio = 3 * SAMPLE_CHARACTERS / max(1, next(counts) + next(counts) + next(counts))
-
-
-def _batches(documents: Iterable[Sided], params: ChunkParams) -> Iterator[list[tuple[Sided, list[Part]]]]:
-    batch: list[tuple[Sided, list[Part]]] = []
-    size = 0
-    for sided in documents:
-        parts = render_parts(sided.document, params)
-        batch.append((sided, parts))
-        size += sum(len(part.text) for part in parts)
-        if size >= BATCH_CHARACTERS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch

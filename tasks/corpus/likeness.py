@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final, TypeVar
 
 import numpy as np
 
 from tasks.base.artifacts import Artifact
+from tasks.base.batching import by_size
 from tasks.base.records import Document, Kind
 from tasks.base.runs import StepRun
 from tasks.base.shards import RunnerParams, Shard, mapped, shards_of
@@ -35,7 +36,7 @@ def content(document: Document) -> str:
 
 def document_signatures(documents: Iterable[Document]) -> Signatures:
     """MinHash signatures in the documents' order, uint32, shape [documents, PERMUTATIONS]."""
-    parts = [signatures(batch) for batch in _batches(map(content, documents))]
+    parts = [signatures(batch) for batch in by_size(map(content, documents), len, BATCH_CHARACTERS)]
     return np.concatenate(parts) if parts else signatures([])
 
 
@@ -89,16 +90,3 @@ class Groups:
         for item in range(len(self.parent)):
             found.setdefault(self.find(item), []).append(item)
         return found
-
-
-def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
-    size = 0
-    for text in texts:
-        batch.append(text)
-        size += len(text)
-        if size >= BATCH_CHARACTERS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch

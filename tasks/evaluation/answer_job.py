@@ -11,15 +11,16 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from tasks.base.batching import by_padded_length
+from tasks.base.records import IGNORED
 from tasks.model.child_main import Report
 
-IGNORED = -100
 """Label of a token that bears no loss."""
 
 GPU_FACTOR = 16
@@ -95,7 +96,7 @@ def generate_all(
     with finished.open("a", encoding="utf-8") as log:
         for limit in sorted({prompt["limit"] for prompt in prompts}):
             chosen = [index for index, prompt in enumerate(prompts) if prompt["limit"] == limit]
-            for places in batches([len(prompts[index]["ids"]) for index in chosen], limit, batch_tokens):
+            for places in by_padded_length([len(prompts[index]["ids"]) for index in chosen], limit, batch_tokens):
                 batch = [chosen[place] for place in places]
                 ids = [prompts[index]["ids"] for index in batch]
                 name = hashlib.sha256(json.dumps([limit, ids]).encode()).hexdigest()
@@ -133,20 +134,6 @@ def load(folder: str, adapter: str | None, dtype: str = "auto") -> tuple[Any, to
     return model.to(device).eval(), device
 
 
-def batches(lengths: list[int], max_new_tokens: int, batch_tokens: int) -> Iterator[list[int]]:
-    """Indices of prompts per batch: by length, then position; a batch's padded size stays within the budget unless
-    one prompt alone exceeds it.
-    """
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda position: (lengths[position], position)):
-        if batch and (lengths[index] + max_new_tokens) * (len(batch) + 1) > batch_tokens:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
-
-
 def generate(
     model: Any, device: torch.device, prompts: list[list[int]], max_new_tokens: int, stop_ids: list[int], pad_id: int
 ) -> list[dict[str, Any]]:
@@ -179,7 +166,7 @@ def losses(
     Rows are right-padded, never packed, and summed in 64 bits, so nothing depends on how they were batched.
     """
     measured: list[dict[str, float]] = [{}] * len(rows)
-    for batch in batches([len(row["input_ids"]) for row in rows], 0, batch_tokens):
+    for batch in by_padded_length([len(row["input_ids"]) for row in rows], 0, batch_tokens):
         longest = max(len(rows[index]["input_ids"]) for index in batch)
         lengths = [len(rows[index]["input_ids"]) for index in batch]
         padded = [

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError, SourceError
+from tasks.base.files import write_text
 from tasks.base.records import Answer, Dialogue, Document, Item, Record
 from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
@@ -222,9 +223,7 @@ def _grade(client: Any, request: dict[str, Any], folder: Path, server: str, used
                 {"input_tokens": completion.usage.prompt_tokens, "output_tokens": completion.usage.completion_tokens}
             )
         content = completion.choices[0].message.content or ""
-        partial = kept.with_suffix(f".{os.getpid()}.{id(request)}")
-        partial.write_text(content, "utf-8")
-        partial.replace(kept)
+        write_text(kept, content)
     try:
         return Grade(json.loads(kept.read_text("utf-8"))["grade"])
     except (ValueError, KeyError, TypeError):

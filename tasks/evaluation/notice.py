@@ -6,11 +6,10 @@ page.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-from tasks.base.ledger import Ledger, current_ledger
+from tasks.base.ledger import Ledger, current_ledger, read_entries
 from tasks.evaluation.display import shown_markdown
 from tasks.evaluation.over_time import in_words
 from tasks.evaluation.page import interval, percent, points
@@ -41,20 +40,12 @@ def markdown(summary: Mapping[str, Any], costs: Mapping[str, float]) -> str:
 
 
 def run_costs(book: Ledger) -> dict[str, float]:
-    """`seconds` of training and answering and `usd` of everything, from the ledger of the run so far.
-
-    A training on its way has entries (with `at`) of what it has cost until then; the one of its end has the whole.
-    """
+    """`seconds` of training and answering and `usd` of everything, from the ledger of the run so far."""
     seconds = usd = 0.0
-    folder = book.store.root / "ledger" / book.report.run
-    for topic in sorted(entry for entry in folder.iterdir() if entry.is_dir()) if folder.exists() else ():
-        for path in topic.iterdir():
-            entry = json.loads(path.read_text("utf-8"))
-            if "at" in entry:
-                continue
-            usd += entry.get("usd") or 0
-            spent = entry.get("seconds") or 0
-            seconds += sum(spent.values()) if isinstance(spent, dict) else spent
+    for entry in read_entries(book.store, book.report.run):
+        usd += entry.get("usd") or 0
+        spent = entry.get("seconds") or 0
+        seconds += sum(spent.values()) if isinstance(spent, dict) else spent
     return {"seconds": seconds, "usd": usd}
 
 

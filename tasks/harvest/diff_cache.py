@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from tasks.harvest.atomic import write_text
+from tasks.base.files import write_text
 from tasks.harvest.diffs import Change, changed_files
 from tasks.harvest.repository import Repository
 

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.base.files import write_text
 from tasks.base.store import Store
-from tasks.harvest.atomic import write_text
 from tasks.harvest.params import GithubParams
 
 

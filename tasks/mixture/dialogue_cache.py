@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.base.kept import Kept
-from tasks.base.records import Message
-from tasks.mixture.spill import IGNORED
+from tasks.base.records import IGNORED, Message
 from tasks.text.chat import render_dialogues
 from tasks.text.token_cache import stored_type
 from tasks.text.tokenizer import TextTokenizer

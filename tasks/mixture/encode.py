@@ -7,14 +7,15 @@ turn included.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.base.artifacts import Artifact
+from tasks.base.batching import by_size
 from tasks.base.records import Split
 from tasks.base.shards import Shard
 from tasks.mixture.dialogue_cache import DialogueCache, Rendered, Turns
@@ -29,7 +30,6 @@ GROUP_DIALOGUES: Final = 256
 
 Raw = dict[str, Any]
 """A chunk or dialogue as JSON values."""
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def encode_chunks(chunks: Iterable[Raw], tokens: TokenCache) -> Rendered:
     end = np.asarray([tokens.tokenizer.end_of_document], dtype=np.int32)
     pieces: list[NDArray[np.int32]] = []
     lengths: list[int] = []
-    for batch in _batches(chunks, lambda chunk: len(chunk["text"])):
+    for batch in by_size(chunks, lambda chunk: len(chunk["text"]), BATCH_CHARACTERS):
         encoded = tokens.encode_batch([chunk["header"] + chunk["text"] for chunk in batch])
         for chunk, found in zip(batch, encoded, strict=True):
             tail = end[: int(chunk["last"])]
@@ -124,7 +124,10 @@ def encode_dialogues(dialogues: Iterable[Raw], rendered: DialogueCache, system_p
     """Encodes dialogues by the model's own chat template."""
     system = (("system", system_prompt),) if system_prompt else ()
     found: list[Rendered] = []
-    for batch in _batches(_groups(dialogues, system), lambda group: sum(len(text) for one in group for _, text in one)):
+    groups = _groups(dialogues, system)
+    for batch in by_size(
+        groups, lambda group: sum(len(text) for turns in group for _, text in turns), BATCH_CHARACTERS
+    ):
         found += rendered.render(batch)
     if not found:
         return Rendered(np.zeros(0, np.int32), np.zeros(0, np.bool_), np.zeros(0, np.int64))
@@ -146,16 +149,3 @@ def _groups(dialogues: Iterable[Raw], system: tuple[tuple[str, str], ...]) -> It
         group.append(turns if turns[0][0] == "system" else (*system, *turns))
     if group:
         yield group
-
-
-def _batches(records: Iterable[T], characters: Callable[[T], int]) -> Iterator[list[T]]:
-    batch: list[T] = []
-    size = 0
-    for record in records:
-        batch.append(record)
-        size += characters(record)
-        if size >= BATCH_CHARACTERS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch

@@ -14,6 +14,7 @@ import numpy as np
 from pydantic_core import from_json
 
 from tasks.base.artifacts import Artifact
+from tasks.base.batching import by_size
 from tasks.base.records import Chunk, Item, Record, Split
 from tasks.base.runs import RECORDS
 from tasks.base.shards import Shard
@@ -160,7 +161,7 @@ def _trained(table: Path) -> frozenset[str]:
 
 def find_hits(indexes: Indexes, texts: list[TrainingText], cache: WordCache) -> Iterator[Hit]:
     """Every leak; of one item in the order of the texts."""
-    for batch in _batches(texts):
+    for batch in by_size(texts, lambda text: sum(map(len, text.said)), BATCH_CHARACTERS):
         groups = [list(group) for _, group in groupby(batch, key=lambda text: text.document_id)]
         numbered = cache.number([[said for text in group for said in text.said] for group in groups])
         words = np.concatenate([group.words for group in numbered])
@@ -176,19 +177,6 @@ def find_hits(indexes: Indexes, texts: list[TrainingText], cache: WordCache) -> 
             )
             for number, match in index.search(looked, need_answer=not prompts_only):
                 yield _hit(items[match.item], batch[number].part_id, looked.text(number), match)
-
-
-def _batches(texts: list[TrainingText]) -> Iterator[list[TrainingText]]:
-    batch: list[TrainingText] = []
-    size = 0
-    for text in texts:
-        batch.append(text)
-        size += sum(map(len, text.said))
-        if size >= BATCH_CHARACTERS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def _hit(item: Item, part_id: str, text: str, match: Match) -> Hit:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import torch
 
+from tasks.base.batching import by_padded_length
 from tasks.model.child_main import Report
 
 BATCH_TOKENS: Final = 8_192
@@ -42,7 +43,9 @@ def answer(request: dict[str, Any], report: Report) -> dict[str, Any]:
     )
     answers: list[dict[str, Any]] = [{} for _ in prompts]
     done = 0
-    for batch in _batches(prompts, request["max_new_tokens"], _batch_tokens(model, device)):
+    for batch in by_padded_length(
+        [len(prompt) for prompt in prompts], request["max_new_tokens"], _batch_tokens(model, device)
+    ):
         longest = max(len(prompts[index]) for index in batch)
         gaps = [longest - len(prompts[index]) for index in batch]
         ids = [[min(stops)] * gap + prompts[index] for gap, index in zip(gaps, batch, strict=True)]
@@ -70,15 +73,3 @@ def _batch_tokens(model: Any, device: torch.device) -> int:
     per_token = 2 * config.num_hidden_layers * config.num_key_value_heads * width * model.dtype.itemsize
     free, _ = torch.cuda.mem_get_info()
     return max(BATCH_TOKENS, min(MOST_BATCH_TOKENS, int(CACHE_PART * free / per_token)))
-
-
-def _batches(prompts: list[list[int]], new_tokens: int, budget: int) -> list[list[int]]:
-    """Numbers of prompts of similar length, so that little is padding; `budget` tokens together."""
-    batches: list[list[int]] = []
-    for index in sorted(range(len(prompts)), key=lambda number: (len(prompts[number]), number)):
-        size = len(prompts[index]) + new_tokens
-        if batches and (len(batches[-1]) + 1) * size <= budget:
-            batches[-1].append(index)
-        else:
-            batches.append([index])
-    return batches

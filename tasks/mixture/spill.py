@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-IGNORED: Final = -100
-"""Label of a token that bears no loss (PyTorch's `ignore_index`)."""
+from tasks.base.records import IGNORED
 
 Ints = NDArray[np.int64]
 

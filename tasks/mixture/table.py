@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.base.records import IGNORED
 from tasks.mixture.rows import Row
-from tasks.mixture.spill import IGNORED
 
 GROUP_TOKENS: Final = 2_000_000
 """Tokens of a row group: the most that is in memory at a time (three int32 columns, 24 MB)."""

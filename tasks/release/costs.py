@@ -7,12 +7,11 @@ of this is part of a key: the card bears the cost as it stood when the release f
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from tasks.base.artifacts import Manifest
+from tasks.base.ledger import read_entries, runs
 from tasks.base.store import Store
 from tasks.release.params import CostFacts
 
@@ -30,8 +29,6 @@ COUNTED: Final = {
 }
 """Row of the card → step and name of its count; a name that ends with a hyphen sums all counts that begin so."""
 
-logger = logging.getLogger(__name__)
-
 
 class Ledgers:
     """The entries of all runs' ledgers that concern some artifacts.
@@ -44,8 +41,7 @@ class Ledgers:
     def __init__(self, store: Store, made: Sequence[Manifest]) -> None:
         self._keys = {(manifest.step, manifest.key) for manifest in made}
         self.spend = self._of(store, "spend")
-        # a run's training has an entry every few steps (with `at`) and one of the whole at its end
-        self.training = [entry for entry in self._of(store, "training") if "at" not in entry]
+        self.training = self._of(store, "training")
         self.evaluation = self._of(store, "evaluation")
 
     def cost(self) -> CostFacts | None:
@@ -79,7 +75,8 @@ class Ledgers:
         )
 
     def _of(self, store: Store, topic: str) -> list[dict[str, Any]]:
-        return [entry for entry in _entries(store, topic) if (entry["step"], entry["key"]) in self._keys]
+        found = (entry for run in runs(store) for entry in read_entries(store, run, topic))
+        return [entry for entry in found if (entry["step"], entry["key"]) in self._keys]
 
     def _most_usd(self, entries: list[dict[str, Any]]) -> float:
         """A budget is one key's; the same bytes may have been made under several."""
@@ -107,14 +104,3 @@ def data_counts(made: Sequence[Manifest]) -> dict[str, int]:
                 if counted == name or (name.endswith("-") and counted.startswith(name))
             )
     return found
-
-
-def _entries(store: Store, topic: str) -> Iterator[dict[str, Any]]:
-    book = store.root / "ledger"
-    folders = [run / topic for run in book.iterdir()] if book.exists() else []
-    paths = [entry.path for folder in folders if folder.exists() for entry in folder.iterdir()]
-    for path, content in (store.root.fs.cat(paths) if paths else {}).items():
-        try:
-            yield json.loads(content)
-        except ValueError:  # its run was killed while it was written
-            logger.warning("%s cannot be read; what it says is missing from the cost", path)

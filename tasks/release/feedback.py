@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from tasks.base.files import write_text
 from tasks.base.locks import hold
 from tasks.base.records import Dialogue, Message, Provenance, Split
 from tasks.base.store import Store
@@ -44,6 +45,5 @@ def keep_vote(store: Store, name: str, revision: str, model: str, messages: Sequ
             ),
             split=Split.TRAIN,
         )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(known + dialogue.line() + "\n", "utf-8")
+        write_text(path, known + dialogue.line() + "\n")
     return dialogue

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from tasks.base.artifacts import Artifact
+from tasks.base.batching import by_size
 from tasks.base.records import Chunk, Dialogue
 from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
@@ -107,20 +108,8 @@ def count_secrets(texts: Iterable[str]) -> int:
     Findings of low confidence (any long random word after `key`) are redacted too but refuse nothing: commit hashes
     and rendered headers, which come after the redaction, look like them.
     """
-    return sum(secret.confidence != "low" for batch in _batches(texts) for secret in find_secrets(batch))
-
-
-def _batches(texts: Iterable[str]) -> Iterator[str]:
-    """Texts joined to about a megabyte, because every call of the scanner costs about a millisecond."""
-    held: list[str] = []
-    length = 0
-    for text in texts:
-        held.append(text)
-        length += len(text)
-        if length > BATCH_CHARACTERS:
-            yield "\n\n".join(held)
-            held, length = [], 0
-    yield "\n\n".join(held)
+    joined = ("\n\n".join(portion) for portion in by_size(texts, len, BATCH_CHARACTERS))
+    return sum(secret.confidence != "low" for text in joined for secret in find_secrets(text))
 
 
 def _recall_gain(measures: Measures, params: GateParams) -> list[Check]:

@@ -12,7 +12,6 @@ old ones.
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -21,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError, StoreError
+from tasks.base.files import replacing, write_text
 from tasks.base.locks import hold
 from tasks.base.runs import read_json
 from tasks.base.store import Store
@@ -239,14 +239,7 @@ def _change(store: Store, name: str, change: Callable[[Registry], Registry]) -> 
         after = change(before)
         folder = store.root / "releases" / name
         if after != before:
-            folder.mkdir(parents=True, exist_ok=True)
-            text = after.model_dump_json(indent=1) + "\n"
-            if store.is_local:
-                partial = Path(folder.path) / f".registry-{uuid.uuid4().hex[:8]}"
-                partial.write_text(text, "utf-8")
-                partial.replace(Path(folder.path) / "registry.json")
-            else:
-                (folder / "registry.json").write_text(text, "utf-8")
+            write_text(folder / "registry.json", after.model_dump_json(indent=1) + "\n")
         if store.is_local and after.latest is not None:
             _link(Path(folder.path) / "latest", Path("..", "..", "cas", after.latest.artifact.sha256))
         return after
@@ -255,6 +248,5 @@ def _change(store: Store, name: str, change: Callable[[Registry], Registry]) -> 
 def _link(link: Path, target: Path) -> None:
     if link.is_symlink() and link.readlink() == target:
         return
-    partial = link.with_name(f".latest-{uuid.uuid4().hex[:8]}")
-    partial.symlink_to(target)
-    partial.replace(link)
+    with replacing(link) as partial:
+        partial.symlink_to(target)

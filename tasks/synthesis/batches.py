@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tasks.base.errors import BudgetError, InputError, SourceError
+from tasks.base.files import write_text
 from tasks.synthesis.budget import Budget
 from tasks.synthesis.calls import Call, Reply
 from tasks.synthesis.prices import Prices
@@ -251,10 +252,7 @@ class Batches:
         return self.folder / f"{mark}.json"
 
     def _save(self, record: dict[str, Any]) -> None:
-        target = self._path(record["mark"])
-        partial = target.with_suffix(".partial")
-        partial.write_text(json.dumps(record), "utf-8")
-        partial.replace(target)
+        write_text(self._path(record["mark"]), json.dumps(record))
 
 
 def _line(call: Call) -> str:

@@ -5,11 +5,11 @@ is.
 from __future__ import annotations
 
 import json
-import uuid
 from pathlib import Path
 
 from pydantic import BaseModel
 
+from tasks.base.files import write_text
 from tasks.synthesis.calls import Call
 
 
@@ -28,12 +28,8 @@ class Responses:
 
     def put(self, call: Call, answer: BaseModel) -> None:
         """Keeps an answer; it appears whole or not at all."""
-        target = self._path(call)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(f".{uuid.uuid4().hex[:8]}")
         document = {"call": call.id, "model": call.model, "answer": answer.model_dump(mode="json")}
-        partial.write_text(json.dumps(document, ensure_ascii=False), "utf-8")
-        partial.replace(target)
+        write_text(self._path(call), json.dumps(document, ensure_ascii=False))
 
     def _path(self, call: Call) -> Path:
         return self.folder / call.digest[:2] / f"{call.digest}.json"

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 import jinja2
 from jinja2 import nodes
@@ -21,11 +21,8 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tasks.base.errors import InputError
-from tasks.base.records import Message
+from tasks.base.records import IGNORED, Message
 from tasks.text.tokenizer import TextTokenizer
-
-NO_LOSS: Final = -100
-"""Label of a token without loss, as torch's cross entropy and TRL use it."""
 
 
 def render_dialogue(tokenizer: TextTokenizer, messages: Sequence[Message]) -> tuple[list[int], list[int]]:
@@ -33,7 +30,7 @@ def render_dialogue(tokenizer: TextTokenizer, messages: Sequence[Message]) -> tu
 
     Returns:
         `input_ids` and `labels` of equal length; a label is the token's id where the assistant speaks (end-of-turn
-        included), else `NO_LOSS`.
+        included), else `IGNORED`.
 
     Raises:
         InputError: the model has no chat template, or the template refuses the messages.
@@ -73,7 +70,7 @@ def _labelled(
     ids: list[int], offsets: list[tuple[int, int]], spans: Sequence[tuple[int, int]]
 ) -> tuple[list[int], list[int]]:
     """Ids and labels: what lies whole in one of the spans has loss."""
-    labels = [NO_LOSS] * len(ids)
+    labels = [IGNORED] * len(ids)
     for start, end in spans:
         for position, (first, last) in enumerate(offsets):
             if start <= first and last <= end and first < last:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
+from tasks.base.records import IGNORED
 from tasks.model.holding import held
 from tasks.training.checkpoints import Checkpoints
 from tasks.training.fast.adapters import Adapters
@@ -26,7 +27,7 @@ from tasks.training.params import LINEARS, Precision, TrainingParams
 from tasks.training.planner import FP8_HIDDEN, USABLE, Shape, fast_bytes
 from tasks.training.ranks import add_up, rank, world
 from tasks.training.schedule import factor
-from tasks.training.table import IGNORED, Rows, Table, row_order
+from tasks.training.table import Rows, Table, row_order
 
 PADDED_TO: Final = 128
 """On a GPU rows are filled up to a multiple of this, so that few shapes occur: cuDNN plans each new one for some 170

@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.base.errors import InputError
-
-IGNORED = -100
-"""Label of a token that is no target."""
+from tasks.base.records import IGNORED
 
 Integers = NDArray[np.int64]
 

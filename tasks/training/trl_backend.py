@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from tasks.base.errors import InputError
+from tasks.base.records import IGNORED
 from tasks.model.holding import held
 from tasks.training.adapter import lora_config
 from tasks.training.checkpoints import Checkpoints
@@ -23,7 +24,7 @@ from tasks.training.hardware import base_dtype
 from tasks.training.journal import Journal, read_lines
 from tasks.training.params import Precision, TrainingParams
 from tasks.training.ranks import world
-from tasks.training.table import IGNORED, Rows, Table, row_order
+from tasks.training.table import Rows, Table, row_order
 from tasks.training.trl_trainer import hidden_states, tensors, trainer_class
 
 NO_ROW: Final = -1

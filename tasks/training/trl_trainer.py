@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from tasks.base.errors import InputError
+from tasks.base.records import IGNORED
 from tasks.training.checkpoints import Checkpoints
 from tasks.training.journal import Journal, write_lines
 from tasks.training.params import KlRows, TrainingParams
 from tasks.training.ranks import add_up
 from tasks.training.schedule import factor
-from tasks.training.table import IGNORED, Rows
+from tasks.training.table import Rows
 
 
 def tensors(rows: Rows) -> dict[str, Any]:

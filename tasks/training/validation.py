@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from tasks.base.errors import InputError
-from tasks.training.table import IGNORED, Rows
+from tasks.base.records import IGNORED
+from tasks.training.table import Rows
 
 Losses = Callable[[Rows], float]
 """Gives the sum of the losses of a row's targets, in nats."""

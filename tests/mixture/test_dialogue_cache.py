@@ -2,9 +2,8 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.base.records import Message
+from tasks.base.records import IGNORED, Message
 from tasks.mixture.dialogue_cache import DialogueCache, group_digest
-from tasks.mixture.spill import IGNORED
 from tasks.text.chat import render_dialogue
 from tasks.text.tokenizer import TextTokenizer
 

@@ -7,10 +7,11 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.base.records import IGNORED
 from tasks.mixture import table
 from tasks.mixture.packing import best_fit
 from tasks.mixture.rows import Part, Row
-from tasks.mixture.spill import IGNORED, TokenSpill
+from tasks.mixture.spill import TokenSpill
 
 CAPACITY = 16
 tokens = st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=CAPACITY)

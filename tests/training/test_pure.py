@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from upath import UPath
 
 from tasks.base.errors import BudgetError, InputError, TrainingError
+from tasks.base.records import IGNORED
 from tasks.training.checkpoints import Checkpoints, download, upload, whole
 from tasks.training.journal import Journal, last_good, trouble
 from tasks.training.params import Schedule, TrainingParams
 from tasks.training.schedule import factor
-from tasks.training.table import IGNORED, Table, optimizer_steps, row_order
+from tasks.training.table import Table, optimizer_steps, row_order
 from tests.training.conftest import write_table
 
 

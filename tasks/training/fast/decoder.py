@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from tasks.base.records import IGNORED
 from tasks.training.fast import formulas
 from tasks.training.fast.adapters import SITES, Adapters
 from tasks.training.fast.attention import Attention, Documents
@@ -122,7 +123,7 @@ class Decoder:
         Args:
             input_ids: int64 `[T]` on the CPU.
             position_ids: int64 `[T]` on the CPU; documents begin at 0.
-            labels: int64 `[T]` on the CPU; -100 where there is no loss. Token t is predicted from token t - 1.
+            labels: int64 `[T]` on the CPU; `IGNORED` where there is no loss. Token t is predicted from token t - 1.
             factor: 1 / targets of the whole optimizer step.
             padding: so many last tokens only fill the row up.
 
@@ -199,7 +200,7 @@ class Decoder:
             h, x, rstd = ops.norm(h, delta, self.final_norm, eps, None, None)
         else:
             h, x, rstd = formulas.norm(h, delta, self.final_norm, eps)
-        places = (labels[1:] != -100).nonzero()[:, 0]
+        places = (labels[1:] != IGNORED).nonzero()[:, 0]
         targets = labels[1:][places].to(h.device, non_blocking=True)
         places = places.to(h.device, non_blocking=True)
         gradient = torch.zeros_like(x)
