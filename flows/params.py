@@ -5,31 +5,80 @@ Each section is declared by its room; here they are composed, in reading order, 
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from tasks.base.params import EXECUTION, Params
+from tasks.base.shards import RunnerParams
 from tasks.corpus.params import (
-    ChunkParams,
     DeduplicateParams,
     FilterParams,
     RedactParams,
+    RenderParams,
     SplitParams,
     StaleParams,
 )
 from tasks.evaluation.params import EvaluationParams
 from tasks.harvest.params import GithubParams, SourceParams
-from tasks.mixture.params import LeakParams, MixtureParams
+from tasks.mixture.params import LeakParams, MixtureParams, Replay
 from tasks.release.params import GateParams, ReleaseParams
 from tasks.synthesis.params import SynthesisParams
 from tasks.training.params import KlRows, SearchParams, TrainingParams
 
+MOVED: Final = {
+    **{name: f"filter.{name}" for name in FilterParams.model_fields},
+    **{name: f"redact.{name}" for name in RedactParams.model_fields},
+    **{f"stale_{name}": f"stale.{name}" for name in StaleParams.model_fields},
+    **{name: f"deduplicate.{name}" for name in DeduplicateParams.model_fields},
+    **{name: f"split.{name}" for name in SplitParams.model_fields if name != "by"},
+    "split_by": "split.by",
+    **{name: f"render.{name}" for name in RenderParams.model_fields},
+    **{name: f"mixture.{name}" for name in MixtureParams.model_fields if name != "seed"},
+    "mixture_seed": "mixture.seed",
+    **{f"leak_{name}": f"leaks.{name}" for name in LeakParams.model_fields},
+}
+"""Where the keys of `dataset` went that stood side by side before it had sections."""
 
-class DatasetParams(
-    LeakParams, MixtureParams, ChunkParams, SplitParams, DeduplicateParams, StaleParams, RedactParams, FilterParams
-):
+
+class DatasetParams(RunnerParams):
     """From documents to a training table."""
+
+    max_tokens: int = Field(8192, ge=64, le=1_048_576)
+    """Most tokens of a training row in the trained model's tokenizer, header and special tokens included."""
+    train_tokens: int | None = Field(None, ge=1)
+    """Input tokens of the whole table. Fewer than there are: a fixed sample, the rest as verdicts. Null = everything.
+    """
+    validation_fraction: float = Field(0.1, ge=0, lt=1)
+    """Share of the documents of each kind to hold out; whole clusters only, so the true share may be lower."""
+    filter: FilterParams = FilterParams()
+    """Which documents are trained on."""
+    redact: RedactParams = RedactParams()
+    """What is hidden in them."""
+    stale: StaleParams = StaleParams()
+    """What is done with pages that the snapshot has outrun."""
+    deduplicate: DeduplicateParams = DeduplicateParams()
+    """What counts as a copy."""
+    split: SplitParams = SplitParams()
+    """Which documents are held out."""
+    render: RenderParams = RenderParams()
+    """How a document looks as text."""
+    mixture: MixtureParams = MixtureParams()
+    """Which rows the training table holds."""
+    replay: Replay | None = None
+    """General text that is trained on beside the sources, against forgetting; null = none."""
+    leaks: LeakParams = LeakParams()
+    """When an evaluation question counts as leaked."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _moved_keys_are_named(cls, document: Any) -> Any:
+        moved = sorted(MOVED.keys() & document.keys()) if isinstance(document, dict) else []
+        if moved:
+            told = "; ".join(f"`{name}` is now `dataset.{MOVED[name]}`" for name in moved)
+            raise PydanticCustomError("moved", "{told}", {"told": told})
+        return document
 
 
 class ComputeParams(Params):

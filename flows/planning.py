@@ -60,6 +60,7 @@ def plan_run(
     Raises:
         InputError: a price, a model or its shape is not known, or the training does not fit the card.
     """
+    wanted = params.dataset
     with without_prefect():
         cleaned = build_corpus(store, params, harvest(store, params, resolved))
         documents = cleaned[-1]
@@ -72,22 +73,38 @@ def plan_run(
         pairs = dialogues(store, **made) if not asking or is_made(store, dialogues, **made) else None
         voted = feedback(store, dialogues=pairs, params=resolved.feedback) if pairs and resolved.feedback else pairs
         if model is None:
-            raw = measure(store, documents, count_all, params.dataset)
+            raw = measure(store, documents, count_all, wanted.render, wanted.max_tokens)
         else:
-            chunks = chunk(store, documents=documents, model=model, params=params.dataset)
+            chunks = chunk(
+                store,
+                documents=documents,
+                model=model,
+                params=wanted.render,
+                max_tokens=wanted.max_tokens,
+                runner=wanted,
+            )
             raw = {name: tokens for name, tokens in chunks.counts.items() if name.count(":") == 2}
         if model is not None and voted is not None and replay_is_at_hand(store, params, model):
-            stream = replay_stream(store, model=model, params=params.dataset)
+            stream = replay_stream(store, model=model, params=wanted.replay)
             sources: dict[str, Any] = {"chunks": chunks, "dialogues": voted, "model": model, "replay": stream}
             lighter = weights(params, cleaned)
-            table = figures(store, assemble(store, **sources, params=params.dataset, weights=lighter))
+            made_table = assemble(
+                store,
+                **sources,
+                params=wanted.mixture,
+                max_tokens=wanted.max_tokens,
+                train_tokens=wanted.train_tokens,
+                weights=lighter,
+                runner=wanted,
+            )
+            table = figures(store, made_table)
         else:
-            held_out = params.dataset.train_held_out is HeldOut.ALL
+            held_out = wanted.mixture.train_held_out is HeldOut.ALL
             if voted is not None:
                 told = tokens_by_method(store, voted, held_out)
             else:
                 told = (estimated.dialogue_tokens if estimated else {}) | tokens_of_votes(resolved.feedback)
-            table = expected(raw, told, params.dataset)
+            table = expected(raw, told, wanted.mixture, wanted.max_tokens, wanted.train_tokens, wanted.replay)
     shape = shape_of(store.checkout(model) if model else params.training.base_model, params.training.revision)
     training = forecast(shape, params.training, table.tokens, table.rows, table.longest_row, card, usd_per_hour)
     api = spending(params.synthesis, estimated, pairs)
@@ -120,7 +137,7 @@ def replay_is_at_hand(store: Store, params: RetrainParams, model: Artifact) -> b
     if wanted is None or wanted.answers is ReplayAnswers.GIVEN:
         return True
     as_given = wanted.model_copy(update={"answers": ReplayAnswers.GIVEN})
-    given = replay_stream(store, model, params.dataset.model_copy(update={"replay": as_given}))
+    given = replay_stream(store, model, as_given)
     return is_made(store, replay_answers, dialogues=given, model=model, params=wanted)
 
 

@@ -140,50 +140,83 @@ def build_dataset(
     votes: FeedbackParams | None = None,
 ) -> Dataset:
     """From documents to the training table and the questions that it does not contain."""
+    wanted = params.dataset
     cleaned = build_corpus(store, params, harvested)
     documents = cleaned[-1]
     model = base_model(store, params=params.training)
-    chunks = chunk(store, documents=documents, model=model, params=params.dataset)
+    chunks = chunk(
+        store,
+        documents=documents,
+        model=model,
+        params=wanted.render,
+        max_tokens=wanted.max_tokens,
+        runner=wanted,
+    )
     pairs = dialogues(store, documents=documents, params=params.synthesis, corrections=corrections)
     if votes is not None:
         pairs = feedback(store, dialogues=pairs, params=votes)
     drafts = items(store, documents=documents, dialogues=pairs, params=params.evaluation)
-    general = replay_stream(store, model=model, params=params.dataset)
+    general = replay_stream(store, model=model, params=wanted.replay)
     lighter = weights(params, cleaned)
     table = assemble(
-        store, chunks=chunks, dialogues=pairs, model=model, params=params.dataset, replay=general, weights=lighter
+        store,
+        chunks=chunks,
+        dialogues=pairs,
+        model=model,
+        params=wanted.mixture,
+        max_tokens=wanted.max_tokens,
+        train_tokens=wanted.train_tokens,
+        replay=general,
+        weights=lighter,
+        runner=wanted,
     )
     guarded = leak_guard(
-        store, items=drafts, table=table, chunks=chunks, dialogues=pairs, params=params.dataset, replay=general
+        store,
+        items=drafts,
+        table=table,
+        chunks=chunks,
+        dialogues=pairs,
+        params=wanted.leaks,
+        train_held_out=wanted.mixture.train_held_out,
+        replay=general,
+        runner=wanted,
     )
     about = data_report(
         store,
         table=table,
         chunks=chunks,
         model=model,
-        params=params.dataset,
+        max_tokens=wanted.max_tokens,
         corpus=[*harvested, *cleaned],
         items=drafts,
         guarded=guarded,
         epochs=params.training.epochs,
+        runner=wanted,
     )
     return Dataset(documents, model, chunks, pairs, table, guarded, about)
 
 
 def build_corpus(store: Store, params: RetrainParams, harvested: list[Artifact]) -> list[Artifact]:
     """What is kept of the documents, without secrets and copies; the last artifact is the split."""
-    kept = filter_documents(store, documents=harvested, params=params.dataset)
-    redacted = redact(store, documents=kept, params=params.dataset)
+    wanted = params.dataset
+    kept = filter_documents(store, documents=harvested, params=wanted.filter)
+    redacted = redact(store, documents=kept, params=wanted.redact, runner=wanted)
     snapshots = [artifact for artifact in harvested if artifact.step == snapshot.name]
-    dated = stale_pages(store, documents=redacted, snapshots=snapshots, params=params.dataset)
-    unique = deduplicate(store, documents=dated, params=params.dataset)
-    documents = split(store, documents=unique, params=params.dataset)
+    dated = stale_pages(store, documents=redacted, snapshots=snapshots, params=wanted.stale)
+    unique = deduplicate(store, documents=dated, params=wanted.deduplicate, runner=wanted)
+    documents = split(
+        store,
+        documents=unique,
+        params=wanted.split,
+        validation_fraction=wanted.validation_fraction,
+        runner=wanted,
+    )
     return [kept, redacted, dated, unique, documents]
 
 
 def weights(params: RetrainParams, cleaned: list[Artifact]) -> Artifact | None:
     """What names the documents that count for less in the mixture; None unless parameters ask for it."""
-    asked = params.dataset.stale_pages == "weight"
+    asked = params.dataset.stale.pages == "weight"
     return next(artifact for artifact in cleaned if artifact.step == stale_pages.name) if asked else None
 
 

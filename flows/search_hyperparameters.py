@@ -52,8 +52,7 @@ def search_hyperparameters(params: RetrainParams, until: Phase = Phase.EVALUATE)
 
 def search(store: Store, params: RetrainParams, resolved: Resolved, page: RunReport) -> RetrainParams:
     """The parameters of the winner's retraining: its recipe, on all data. Notes the search in the run's report."""
-    apart = params.dataset.model_copy(update={"train_held_out": HeldOut.NOTHING})
-    params = params.model_copy(update={"dataset": apart})
+    params = trained_on(params, HeldOut.NOTHING)
     harvested = harvest(store, params, resolved)
     data = build_dataset(store, params, harvested, resolved.corrections, resolved.feedback)
     held_out = held_out_rows(
@@ -79,5 +78,10 @@ def search(store: Store, params: RetrainParams, resolved: Resolved, page: RunRep
         "training": changed,
         "page": f"{made.uri}/search.html",
     }
-    everything = params.dataset.model_copy(update={"train_held_out": HeldOut.ALL})
-    return params.model_copy(update={"training": chosen, "dataset": everything})
+    return trained_on(params.model_copy(update={"training": chosen}), HeldOut.ALL)
+
+
+def trained_on(params: RetrainParams, held_out: HeldOut) -> RetrainParams:
+    """The parameters with another rule for held-out documents."""
+    mixture = params.dataset.mixture.model_copy(update={"train_held_out": held_out})
+    return params.model_copy(update={"dataset": params.dataset.model_copy(update={"mixture": mixture})})

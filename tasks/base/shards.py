@@ -44,6 +44,10 @@ class RunnerParams(Params):
     """
 
 
+LOCAL: Final = RunnerParams()
+"""One shard after the other in this process."""
+
+
 class Shard(NamedTuple):
     """A range of whole lines of a stored file."""
 

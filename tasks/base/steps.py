@@ -7,9 +7,9 @@ before it is asked the wrapper checks the manifest and the blob's bytes, and has
 right.
 
     @step("corpus/chunk", VERSION)
-    def chunk(run: StepRun, documents: Artifact, params: ChunkParams) -> None: ...
+    def chunk(run: StepRun, documents: Artifact, params: RenderParams, max_tokens: int) -> None: ...
 
-    chunks = chunk(store, documents=split, params=params.dataset)      # inside a flow
+    chunks = chunk(store, documents=split, params=params.dataset.render, max_tokens=2048)      # inside a flow
 """
 
 from __future__ import annotations

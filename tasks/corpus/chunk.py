@@ -20,11 +20,11 @@ from tasks.base.artifacts import Artifact
 from tasks.base.batching import by_size
 from tasks.base.records import Chunk, Document, Kind, Split
 from tasks.base.runs import StepRun
-from tasks.base.shards import Shard, mapped, shards_of
+from tasks.base.shards import LOCAL, RunnerParams, Shard, mapped, shards_of
 from tasks.base.steps import step
 from tasks.corpus.boundaries import find_boundaries
 from tasks.corpus.cut import Count, Work, cut_all
-from tasks.corpus.params import ChunkParams
+from tasks.corpus.params import RenderParams
 from tasks.corpus.render import Part, render_parts, source_header
 from tasks.text.languages import is_markdown
 from tasks.text.token_cache import TokenCache
@@ -50,7 +50,7 @@ class Sided(NamedTuple):
     split: Split
 
 
-def chunk_documents(documents: Iterable[Sided], count: Count, budget: int, params: ChunkParams) -> Iterator[Chunk]:
+def chunk_documents(documents: Iterable[Sided], count: Count, budget: int, params: RenderParams) -> Iterator[Chunk]:
     """Chunks of documents, in the documents' order.
 
     Args:
@@ -98,10 +98,10 @@ class Cut(NamedTuple):
     misses: int
 
 
-def chunk_shard(split: Split, model: Artifact, params: ChunkParams, shard: Shard) -> Cut:
+def chunk_shard(split: Split, model: Artifact, params: RenderParams, max_tokens: int, shard: Shard) -> Cut:
     """The chunks of a shard's documents, in the documents' order."""
     tokenizer = stored_tokenizer(shard.store.checkout(model))
-    budget = params.max_tokens - len(tokenizer.prefix_ids) - 1
+    budget = max_tokens - len(tokenizer.prefix_ids) - 1
     documents = (Sided(document, split) for document in shard.read(Document))
     with TokenCache(shard.store.local("cache", "tokens"), tokenizer) as remembered:
         chunks = list(chunk_documents(documents, remembered.count_batch, budget, params))
@@ -109,7 +109,14 @@ def chunk_shard(split: Split, model: Artifact, params: ChunkParams, shard: Shard
 
 
 @step("corpus/chunk", VERSION)
-def chunk(run: StepRun, documents: Artifact, model: Artifact, params: ChunkParams) -> None:
+def chunk(
+    run: StepRun,
+    documents: Artifact,
+    model: Artifact,
+    params: RenderParams,
+    max_tokens: int,
+    runner: RunnerParams = LOCAL,
+) -> None:
     """Writes the chunks of both sides."""
     total = sum(documents.counts.get(split.value, 0) for split in Split)
     found: Counter[str] = Counter()
@@ -117,7 +124,7 @@ def chunk(run: StepRun, documents: Artifact, model: Artifact, params: ChunkParam
         for split in Split:
             with (folder / split.value).open("w", encoding="utf-8", newline="\n") as spool:
                 shards = shards_of(run.store, documents, f"{split.value}.jsonl")
-                for cut in mapped(partial(chunk_shard, split, model, params), shards, params):
+                for cut in mapped(partial(chunk_shard, split, model, params, max_tokens), shards, runner):
                     spool.writelines(f"{made.line()}\n" for made in cut.chunks)
                     found.update(documents=sum(made.last for made in cut.chunks), hits=cut.hits, misses=cut.misses)
                     run.progress(found["documents"], total, "documents")
@@ -139,7 +146,7 @@ def _counted(run: StepRun, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         yield made
 
 
-def _work(document: Document, parts: list[Part], params: ChunkParams, budget: int) -> Work:
+def _work(document: Document, parts: list[Part], params: RenderParams, budget: int) -> Work:
     text = "".join(part.text for part in parts)
     starts = [0, *accumulate(len(part.text) for part in parts)][:-1]
     line = source_header(document, params)

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from tasks.base.artifacts import Artifact
 from tasks.base.records import Document, Kind
 from tasks.base.runs import StepRun
+from tasks.base.shards import LOCAL, RunnerParams
 from tasks.base.steps import step
 from tasks.corpus.likeness import Groups, Signatures, content, outlined
 from tasks.corpus.params import DeduplicateParams
@@ -79,9 +80,9 @@ def find_copies(outlines: list[Outline], matrix: Signatures, params: Deduplicate
 
 
 @step("corpus/deduplicate", VERSION)
-def deduplicate(run: StepRun, documents: Artifact, params: DeduplicateParams) -> None:
+def deduplicate(run: StepRun, documents: Artifact, params: DeduplicateParams, runner: RunnerParams = LOCAL) -> None:
     """Writes the documents that are kept and a verdict per copy."""
-    outlines, matrix = outlined(run, documents, partial(outline, params=params), params)
+    outlines, matrix = outlined(run, documents, partial(outline, params=params), runner)
     copies = find_copies(outlines, matrix, params)
     run.count("documents", len(outlines))
     for identifier, (reason, detail) in sorted(copies.items()):

@@ -12,7 +12,7 @@ from tasks.base.runs import read_records
 from tasks.base.store import Store
 from tasks.corpus.chunk import Sided, chunk_documents
 from tasks.corpus.cut import Count
-from tasks.corpus.params import ChunkParams
+from tasks.corpus.params import RenderParams
 
 
 class CorpusFigures(BaseModel):
@@ -30,13 +30,13 @@ class CorpusFigures(BaseModel):
     """
 
 
-def measure(store: Store, documents: Artifact, count: Count, params: ChunkParams) -> dict[str, int]:
+def measure(store: Store, documents: Artifact, count: Count, params: RenderParams, max_tokens: int) -> dict[str, int]:
     """`tokens:<kind>:<side>` as `corpus/chunk` would count them, in the tokens that `count` counts."""
     found: Counter[str] = Counter()
     for split in Split:
         sided = (
             Sided(document, split) for document in read_records(store, documents, Document, f"{split.value}.jsonl")
         )
-        for chunk in chunk_documents(sided, count, params.max_tokens - 2, params):
+        for chunk in chunk_documents(sided, count, max_tokens - 2, params):
             found[f"tokens:{chunk.kind}:{chunk.split}"] += chunk.tokens
     return dict(sorted(found.items()))

@@ -1,6 +1,4 @@
-"""Parameters of the corpus: what is left out, what is hidden, what counts as a copy, what is held out, how text looks
-and how it is cut.
-"""
+"""Parameters of the corpus: what is left out, what is hidden, what is a copy, what is held out, how text looks."""
 
 from __future__ import annotations
 
@@ -10,7 +8,6 @@ from pydantic import Field
 
 from tasks.base.params import Params
 from tasks.base.records import Kind
-from tasks.base.shards import RunnerParams
 
 
 class BudgetParams(Params):
@@ -47,7 +44,7 @@ class FilterParams(Params):
     """Token budgets per source and kind; the first that matches a document counts."""
 
 
-class RedactParams(RunnerParams):
+class RedactParams(Params):
     """What is replaced by a typed marker such as `[redacted:github-pat]`, in files, diffs, comments and wiki."""
 
     secrets: Literal["redact", "fail", "keep"] = "redact"
@@ -63,19 +60,19 @@ class RedactParams(RunnerParams):
 class StaleParams(Params):
     """What is done with pages that name things which the snapshot no longer has."""
 
-    stale_pages: Literal["report", "date", "weight", "drop"] = "report"
+    pages: Literal["report", "date", "weight", "drop"] = "report"
     """`date` lets a stale page begin with when it was last changed; `weight` trains on fewer of its rows and dialogues;
     `drop` leaves it out.
     """
-    stale_weight: float = Field(0.25, gt=0, lt=1)
+    weight: float = Field(0.25, gt=0, lt=1)
     """Share of a stale page's rows and dialogues that `weight` keeps; where rows are repeated it is repeated less."""
-    stale_fraction: float = Field(0.4, gt=0, le=1)
+    fraction: float = Field(0.4, gt=0, le=1)
     """Share of the paths, symbols, pages and addresses a page names that must be gone."""
-    stale_names: int = Field(2, ge=1)
+    names: int = Field(2, ge=1)
     """And at least this many: one wrong name makes no stale page."""
 
 
-class DeduplicateParams(RunnerParams):
+class DeduplicateParams(Params):
     """What counts as a copy. Of copies the file goes before the wiki page, that before the pull request, then the
     first by id.
     """
@@ -86,12 +83,10 @@ class DeduplicateParams(RunnerParams):
     """Shorter documents are compared exactly: a re-export of one line is like every other."""
 
 
-class SplitParams(RunnerParams):
+class SplitParams(Params):
     """Which documents are held out, before anything is made from them."""
 
-    validation_fraction: float = Field(0.1, ge=0, lt=1)
-    """Share of the documents of each kind to hold out; whole clusters only, so the true share may be lower."""
-    split_by: Literal["cluster", "document"] = "cluster"
+    by: Literal["cluster", "document"] = "cluster"
     """`document` draws single documents, whatever they are linked to, as the article drew its dialogues; the leak
     guard sees what that costs.
     """
@@ -116,10 +111,3 @@ class RenderParams(Params):
     """`source` puts a line naming repository, path, revision and date before every chunk."""
     threads: Literal["none", "comments", "all"] = "none"
     """Whether a pull request's comments, or comments, reviews and review comments, follow its diff."""
-
-
-class ChunkParams(RenderParams, RunnerParams):
-    """How rendered text is cut."""
-
-    max_tokens: int = Field(8192, ge=64)
-    """Most tokens of a training row in the trained model's tokenizer, header and special tokens included."""

@@ -21,7 +21,7 @@ from tasks.base.artifacts import Artifact
 from tasks.base.errors import RecordError
 from tasks.base.records import Document
 from tasks.base.runs import StepRun
-from tasks.base.shards import Shard, mapped, shards_of
+from tasks.base.shards import LOCAL, RunnerParams, Shard, mapped, shards_of
 from tasks.base.steps import step
 from tasks.corpus.params import RedactParams
 from tasks.text.secrets import find_secrets
@@ -103,7 +103,7 @@ def redact_shard(params: RedactParams, shard: Shard) -> list[tuple[Document, lis
 
 
 @step("corpus/redact", VERSION)
-def redact(run: StepRun, documents: Artifact, params: RedactParams) -> None:
+def redact(run: StepRun, documents: Artifact, params: RedactParams, runner: RunnerParams = LOCAL) -> None:
     """Writes the documents without secrets and a verdict for each replacement.
 
     Raises:
@@ -112,7 +112,7 @@ def redact(run: StepRun, documents: Artifact, params: RedactParams) -> None:
 
     def cleaned() -> Iterator[Document]:
         done = 0
-        for cleaned_shard in mapped(partial(redact_shard, params), shards_of(run.store, documents), params):
+        for cleaned_shard in mapped(partial(redact_shard, params), shards_of(run.store, documents), runner):
             for document, found in cleaned_shard:
                 _report(run, document, found, params)
                 yield document

@@ -28,6 +28,7 @@ from typing import Final, NamedTuple
 from tasks.base.artifacts import Artifact
 from tasks.base.records import Document, Kind, Record, Split
 from tasks.base.runs import StepRun
+from tasks.base.shards import LOCAL, RunnerParams
 from tasks.base.steps import step
 from tasks.corpus.likeness import Groups, Signatures, content, outlined
 from tasks.corpus.params import SplitParams
@@ -98,7 +99,7 @@ def find_links(outlines: list[Outline], matrix: Signatures, params: SplitParams)
         matrix: their signatures, uint32, shape [documents, PERMUTATIONS].
         params: thresholds.
     """
-    if params.split_by == "document":
+    if params.by == "document":
         return Links([], [], {}, set())
     long = [row for row, entry in enumerate(outlines) if entry.is_long]
     alike = [(long[left], long[right]) for left, right, _ in similar_pairs(matrix[long], params.cluster_threshold)]
@@ -116,7 +117,7 @@ def find_links(outlines: list[Outline], matrix: Signatures, params: SplitParams)
     return Links(alike, touching, hubs, {row for row, entry in enumerate(outlines) if _is_mostly_hubs(entry, hubs)})
 
 
-def choose(outlines: list[Outline], links: Links, params: SplitParams) -> list[Cluster]:
+def choose(outlines: list[Outline], links: Links, params: SplitParams, validation_fraction: float) -> list[Cluster]:
     """Clusters with their side, sorted by id: in an order drawn by the seed, each small cluster that fits is held out
     until every kind has its share.
     """
@@ -126,8 +127,7 @@ def choose(outlines: list[Outline], links: Links, params: SplitParams) -> list[C
     alike = Counter(groups.find(first) for first, _ in links.alike)
     touching = Counter(groups.find(first) for first, _ in links.touching)
     room = {
-        kind: round(params.validation_fraction * count)
-        for kind, count in Counter(entry.kind for entry in outlines).items()
+        kind: round(validation_fraction * count) for kind, count in Counter(entry.kind for entry in outlines).items()
     }
     largest = max(1, int(params.max_cluster_fraction * len(outlines)))
     members = groups.groups()
@@ -165,11 +165,17 @@ def _is_mostly_hubs(entry: Outline, hubs: Container[tuple[str, str]]) -> bool:
 
 
 @step("corpus/split", VERSION)
-def split(run: StepRun, documents: Artifact, params: SplitParams) -> None:
+def split(
+    run: StepRun,
+    documents: Artifact,
+    params: SplitParams,
+    validation_fraction: float,
+    runner: RunnerParams = LOCAL,
+) -> None:
     """Writes both sides and the clusters."""
-    outlines, matrix = outlined(run, documents, outline, params)
+    outlines, matrix = outlined(run, documents, outline, runner)
     links = find_links(outlines, matrix, params)
-    clusters = choose(outlines, links, params)
+    clusters = choose(outlines, links, params, validation_fraction)
     held_out = {
         identifier for cluster in clusters if cluster.split is Split.HELD_OUT for identifier in cluster.documents
     }

@@ -145,7 +145,7 @@ def judge_page(page: Document, around: Surroundings, params: StaleParams) -> Pag
         gone=tuple(f"{reference.kind} {reference.name}" for reference in gone),
         changed_since=changed,
         updated_at=page.updated_at,
-        stale=len(gone) >= params.stale_names and len(gone) >= params.stale_fraction * len(references),
+        stale=len(gone) >= params.names and len(gone) >= params.fraction * len(references),
     )
 
 
@@ -185,13 +185,13 @@ def stale_pages(run: StepRun, documents: Artifact, snapshots: list[Artifact], pa
                 yield document
                 continue
             run.verdict(
-                document.id, f"stale-page-{params.stale_pages}", f"{len(report.gone)} of {report.references} are gone"
+                document.id, f"stale-page-{params.pages}", f"{len(report.gone)} of {report.references} are gone"
             )
-            if params.stale_pages != "drop":
-                yield dated(document) if params.stale_pages == "date" else document
+            if params.pages != "drop":
+                yield dated(document) if params.pages == "date" else document
 
     run.write(kept())
     run.write((reports[page.id] for page in pages), PAGES)
-    if params.stale_pages == "weight":
+    if params.pages == "weight":
         stale = (page.id for page in pages if reports[page.id].stale)
-        run.write((Weight(id=identifier, weight=params.stale_weight) for identifier in stale), WEIGHTS)
+        run.write((Weight(id=identifier, weight=params.weight) for identifier in stale), WEIGHTS)

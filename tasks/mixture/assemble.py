@@ -21,7 +21,7 @@ from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
 from tasks.base.records import Weight
 from tasks.base.runs import StepRun
-from tasks.base.shards import mapped, shards_of
+from tasks.base.shards import LOCAL, RunnerParams, mapped, shards_of
 from tasks.base.steps import step
 from tasks.mixture.encode import Encoded, Encoding, encode_shard
 from tasks.mixture.packing import best_fit
@@ -48,14 +48,14 @@ class Parts:
     documents: list[str] = field(default_factory=list)
 
 
-def fit(part: Encoded, params: MixtureParams) -> tuple[Ints, list[tuple[int, str]]]:
+def fit(part: Encoded, max_tokens: int, overlong: Overlong) -> tuple[Ints, list[tuple[int, str]]]:
     """How many of each part's tokens, from its first on, can be trained on; and of the parts that lose some, number and
     reason: `overlong`, `cut` or `no-loss` (nothing would be learned from it). Chunking keeps raw text within a row;
     should a chunk exceed it all the same, it is cut, never dropped.
     """
-    kept = np.minimum(part.lengths, params.max_tokens)
-    reasons = {int(number): "cut" for number in np.flatnonzero(part.lengths > params.max_tokens)}
-    if params.overlong_dialogues is Overlong.DROP:
+    kept = np.minimum(part.lengths, max_tokens)
+    reasons = {int(number): "cut" for number in np.flatnonzero(part.lengths > max_tokens)}
+    if overlong is Overlong.DROP:
         for number in [number for number in reasons if not part.sources[number].startswith("raw-")]:
             kept[number], reasons[number] = 0, "overlong"
     trained = trained_tokens(part.mask, np.cumsum(part.lengths) - part.lengths, kept)
@@ -65,14 +65,17 @@ def fit(part: Encoded, params: MixtureParams) -> tuple[Ints, list[tuple[int, str
     return kept, sorted(reasons.items())
 
 
-def collect(run: StepRun, encoded: Iterable[Encoded], spill: TokenSpill, params: MixtureParams, total: int) -> Parts:
+def collect(
+    run: StepRun, encoded: Iterable[Encoded], spill: TokenSpill, max_tokens: int, overlong: Overlong, total: int
+) -> Parts:
     """First pass: puts what can be trained on into the spill; every token that is left out is counted.
 
     Args:
         run: gets counts and verdicts.
         encoded: in the order of the parts' numbers.
         spill: empty.
-        params: what fits.
+        max_tokens: of a row.
+        overlong: what becomes of a longer dialogue.
         total: how many parts there can be, for the progress bar.
     """
     parts = Parts()
@@ -82,10 +85,10 @@ def collect(run: StepRun, encoded: Iterable[Encoded], spill: TokenSpill, params:
         run.progress(done, total, "rows")
         run.count("parts_in", len(shard.names))
         run.count("tokens_in", len(shard.ids))
-        kept, reasons = fit(shard, params)
+        kept, reasons = fit(shard, max_tokens, overlong)
         for number, reason in reasons:
             length, stay = int(shard.lengths[number]), int(kept[number])
-            run.verdict(shard.names[number], reason, f"{stay} of {length} tokens stay; a row holds {params.max_tokens}")
+            run.verdict(shard.names[number], reason, f"{stay} of {length} tokens stay; a row holds {max_tokens}")
             run.count(f"tokens_out:{reason}", length - stay)
         places = np.arange(len(shard.ids)) - np.repeat(np.cumsum(shard.lengths) - shard.lengths, shard.lengths)
         tokens = places < np.repeat(kept, shard.lengths)
@@ -98,7 +101,9 @@ def collect(run: StepRun, encoded: Iterable[Encoded], spill: TokenSpill, params:
     return parts
 
 
-def lay_out(parts: Parts, spill: TokenSpill, times: Ints, params: MixtureParams) -> Iterator[tuple[Row, list[int]]]:
+def lay_out(
+    parts: Parts, spill: TokenSpill, times: Ints, max_tokens: int, params: MixtureParams
+) -> Iterator[tuple[Row, list[int]]]:
     """Rows in the table's order, which is shuffled by a hash so that neighbouring rows come from different documents;
     with the numbers of their parts.
     """
@@ -106,11 +111,11 @@ def lay_out(parts: Parts, spill: TokenSpill, times: Ints, params: MixtureParams)
     copies = np.arange(len(numbers)) - np.repeat(np.cumsum(times) - times, times)
     lengths = spill.lengths[numbers]
     if params.packing is Packing.BEST_FIT:
-        packed = best_fit(lengths, params.max_tokens)
+        packed = best_fit(lengths, max_tokens)
     else:
         packed = [[place] for place in range(len(numbers))]
     tokens, trained = spill.lengths.tolist(), spill.trained.tolist()
-    packed.sort(key=lambda row: rank(params.mixture_seed, f"{parts.ids[numbers[row[0]]]}\0{copies[row[0]]}"))
+    packed.sort(key=lambda row: rank(params.seed, f"{parts.ids[numbers[row[0]]]}\0{copies[row[0]]}"))
     for index, row in enumerate(packed):
         held = numbers[row].tolist()
         members = tuple(
@@ -134,55 +139,55 @@ def assemble(
     dialogues: Artifact,
     model: Artifact,
     params: MixtureParams,
+    max_tokens: int,
+    train_tokens: int | None = None,
     replay: Artifact | None = None,
     weights: Artifact | None = None,
+    runner: RunnerParams = LOCAL,
 ) -> None:
     """Writes `table.parquet` and `rows.jsonl`; tokens add up: tokens_in + tokens_repeated = tokens + the `tokens_out:…`
     counts. `weights` has documents that count for less (`weights.jsonl`); a budget is not filled up again for them.
     """
-    if params.replay and not replay:
-        raise InputError(
-            "dataset.replay: asked for, but this flow makes no replay stream; use `retrain` or `build-dataset`"
-        )
     with run.scratch() as folder, TokenSpill(folder) as spill:
         encoded = chain(
-            _encoded(run, chunks, Encoding(model, "raw", params.train_held_out, None), params),
-            _encoded(run, dialogues, Encoding(model, "dialogue", params.train_held_out, params.system_prompt), params),
-            _encoded(run, replay, Encoding(model, "replay", params.train_held_out, params.system_prompt), params),
+            _encoded(run, chunks, Encoding(model, "raw", params.train_held_out, None), runner),
+            _encoded(run, dialogues, Encoding(model, "dialogue", params.train_held_out, params.system_prompt), runner),
+            _encoded(run, replay, Encoding(model, "replay", params.train_held_out, params.system_prompt), runner),
         )
         total = sum(source.counts.get("records", 0) for source in (chunks, dialogues, replay) if source)
-        parts = collect(run, encoded, spill, params, total)
+        parts = collect(run, encoded, spill, max_tokens, params.overlong_dialogues, total)
         lengths = spill.lengths
         drawn = repeats(
             parts.sources,
             parts.documents,
             lengths,
-            params.train_tokens,
+            train_tokens,
             params.shares,
             params.max_repeats,
-            params.mixture_seed,
+            params.seed,
         )
         lighter = {one.id: one.weight for one in run.read(weights, Weight, WEIGHTS)} if weights else {}
-        times = weighed(drawn, parts.ids, parts.documents, lighter, params.mixture_seed)
+        times = weighed(drawn, parts.ids, parts.documents, lighter, params.seed)
         if not times.any():
-            raise InputError(_why_empty(parts, params))
+            raise InputError(_why_empty(parts, train_tokens))
         for reason, left_out in (("not-sampled", drawn == 0), ("down-weighted", (drawn > 0) & (times == 0))):
             for number in np.flatnonzero(left_out).tolist():
                 run.verdict(parts.ids[number], reason, f"{parts.sources[number]}, {lengths[number]} tokens")
             run.count(f"tokens_out:{reason}", int(lengths[left_out].sum()))
         run.count("tokens_repeated", int((lengths * np.maximum(times - 1, 0)).sum()))
-        rows = lay_out(parts, spill, times, params)
+        rows = lay_out(parts, spill, times, max_tokens, params)
         written = run.write(_placed(run, rows, TableWriter(run.path(TABLE), spill.parts)), ROWS)
     run.count("records", written)
-    run.count("capacity_tokens", params.max_tokens * written)
+    run.count("capacity_tokens", max_tokens * written)
 
 
-def _why_empty(parts: Parts, params: MixtureParams) -> str:
+def _why_empty(parts: Parts, train_tokens: int | None) -> str:
     if not parts.ids:
         return "dataset: there is nothing to train on; every document was filtered out or held out"
-    if params.train_tokens is None:
-        return f"dataset.shares: names none of the sources that there are ({', '.join(sorted(set(parts.sources)))})"
-    return f"dataset.train_tokens: {params.train_tokens} tokens hold none of the {len(parts.ids)} rows; raise it"
+    if train_tokens is None:
+        known = ", ".join(sorted(set(parts.sources)))
+        return f"dataset.mixture.shares: names none of the sources that there are ({known})"
+    return f"dataset.train_tokens: {train_tokens} tokens hold none of the {len(parts.ids)} rows; raise it"
 
 
 def _placed(run: StepRun, rows: Iterator[tuple[Row, list[int]]], table: TableWriter) -> Iterator[Row]:
@@ -204,11 +209,11 @@ def _placed(run: StepRun, rows: Iterator[tuple[Row, list[int]]], table: TableWri
             run.count(f"{name}:{source}", number)
 
 
-def _encoded(run: StepRun, records: Artifact | None, encoding: Encoding, params: MixtureParams) -> Iterator[Encoded]:
+def _encoded(run: StepRun, records: Artifact | None, encoding: Encoding, runner: RunnerParams) -> Iterator[Encoded]:
     """An artifact's shards in stored order, encoded here or on a cluster."""
     if records is None:
         return
-    for shard in mapped(partial(encode_shard, encoding), shards_of(run.store, records), params):
+    for shard in mapped(partial(encode_shard, encoding), shards_of(run.store, records), runner):
         for name, number in (("held_out", shard.held_out), ("held_out_trained", shard.held_out_trained)):
             if number:
                 run.count(name, number)

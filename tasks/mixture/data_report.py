@@ -9,13 +9,12 @@ from typing import Any
 from tasks.base.artifacts import Artifact
 from tasks.base.records import Item
 from tasks.base.runs import StepRun, read_verdicts
-from tasks.base.shards import mapped, shards_of
+from tasks.base.shards import LOCAL, RunnerParams, mapped, shards_of
 from tasks.base.steps import step
 from tasks.mixture.data_facts import TableFacts, chunk_shard, summarise, summed, table_shard
 from tasks.mixture.data_page import render_markdown, render_page
 from tasks.mixture.leak_guard import HITS
 from tasks.mixture.leak_search import Hit
-from tasks.mixture.params import MixtureParams
 from tasks.mixture.rows import ROWS
 from tasks.mixture.samples import read_samples
 from tasks.text.tokenizer import stored_tokenizer
@@ -50,11 +49,12 @@ def data_report(
     table: Artifact,
     chunks: Artifact,
     model: Artifact,
-    params: MixtureParams,
+    max_tokens: int,
     corpus: list[Artifact],
     items: Artifact | None = None,
     guarded: Artifact | None = None,
     epochs: int | None = None,
+    runner: RunnerParams = LOCAL,
 ) -> None:
     """Writes the report.
 
@@ -63,17 +63,18 @@ def data_report(
         table: of `mixture/assemble`.
         chunks: what the table was made from.
         model: whose tokenizer it is for.
-        params: the mixture's.
+        max_tokens: of a row.
         corpus: the artifacts of every step before the chunks, in their order, for records and verdicts.
         items: questions as made, to be compared with `guarded`; null = no leak guard in the report.
         guarded: of `mixture/leak-guard`.
         epochs: of the training to come; null = not known.
+        runner: where the shards are read.
     """
-    facts = TableFacts(params.max_tokens)
-    for part in mapped(partial(table_shard, params.max_tokens), shards_of(run.store, table, ROWS), params):
+    facts = TableFacts(max_tokens)
+    for part in mapped(partial(table_shard, max_tokens), shards_of(run.store, table, ROWS), runner):
         facts.merge(part)
         run.progress(facts.rows, table.counts["records"], "rows")
-    bins = summed(mapped(partial(chunk_shard, params.max_tokens), shards_of(run.store, chunks), params))
+    bins = summed(mapped(partial(chunk_shard, max_tokens), shards_of(run.store, chunks), runner))
     steps = [*corpus, chunks, table] + ([guarded] if guarded else [])
     summary = summarise(table, facts, bins, steps, epochs)
     summary["leaks"] = leak_facts(run, items, guarded) if items and guarded else None

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from tasks.base.artifacts import Artifact
 from tasks.base.runs import read_records
 from tasks.base.store import Store
-from tasks.mixture.params import HeldOut, MixtureParams
+from tasks.mixture.params import HeldOut, MixtureParams, Replay
 from tasks.mixture.rows import ROWS, Row
 from tasks.mixture.sampling import tokens_taken
 
@@ -44,26 +44,36 @@ def figures(store: Store, table: Artifact) -> TableFigures:
     )
 
 
-def expected(raw: Mapping[str, int], dialogues: Mapping[str, int], params: MixtureParams) -> TableFigures:
+def expected(
+    raw: Mapping[str, int],
+    dialogues: Mapping[str, int],
+    params: MixtureParams,
+    max_tokens: int,
+    train_tokens: int | None,
+    replay: Replay | None,
+) -> TableFigures:
     """Of a table to be.
 
     Args:
         raw: tokens of the corpus as `corpus/chunk` counts them: `tokens:<kind>:<side>`.
         dialogues: tokens of the dialogues that may be trained on, by method.
         params: what is taken of both.
+        max_tokens: of a row.
+        train_tokens: of the table; None = everything.
+        replay: the general dialogues beside both; None = none.
     """
     available: dict[str, int] = {f"dialogue-{method}": tokens for method, tokens in dialogues.items()}
     for name, tokens in raw.items():
         _, kind, side = name.split(":")
         if side == "train" or params.train_held_out is not HeldOut.NOTHING:
             available[f"raw-{kind}"] = available.get(f"raw-{kind}", 0) + tokens
-    if params.replay is not None:
-        available["replay-stream"] = params.replay.records * REPLAY_TOKENS
-    taken = tokens_taken(available, params.train_tokens, params.shares, params.max_repeats)
+    if replay is not None:
+        available["replay-stream"] = replay.records * REPLAY_TOKENS
+    taken = tokens_taken(available, train_tokens, params.shares, params.max_repeats)
     tokens = sum(taken.values())
-    rows = -(-tokens // params.max_tokens)
-    longest = min(tokens, params.max_tokens)
-    sources = available if params.train_tokens is None and not params.shares else taken
+    rows = -(-tokens // max_tokens)
+    longest = min(tokens, max_tokens)
+    sources = available if train_tokens is None and not params.shares else taken
     return TableFigures(
         tokens=tokens, rows=rows, longest_row=longest, sources=dict(sorted(sources.items())), exact=False
     )

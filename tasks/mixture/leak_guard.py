@@ -16,7 +16,7 @@ from tasks.base.artifacts import Artifact
 from tasks.base.errors import LeakError
 from tasks.base.records import Item, Split
 from tasks.base.runs import StepRun
-from tasks.base.shards import mapped, shards_of
+from tasks.base.shards import LOCAL, RunnerParams, mapped, shards_of
 from tasks.base.steps import step
 from tasks.mixture.leak_search import HITS_PER_ITEM, Against, Hit, look_through_chunks, look_through_dialogues
 from tasks.mixture.params import HeldOut, LeakParams, LeakPolicy
@@ -59,13 +59,15 @@ def leak_guard(
     chunks: Artifact,
     dialogues: Artifact,
     params: LeakParams,
+    train_held_out: HeldOut = HeldOut.NOTHING,
     replay: Artifact | None = None,
+    runner: RunnerParams = LOCAL,
 ) -> None:
     """Writes the items that may be asked, and `hits.jsonl`. A verdict says why an item may not: `leak-<rule>`, the
     twin of a pair leaked (`pair-leaked`), or the table's sample left its document out (`not-trained`).
 
     Raises:
-        LeakError: an item leaked and `leak_policy` is `fail`, or the split is broken.
+        LeakError: an item leaked and `policy` is `fail`, or the split is broken.
     """
     asked = list(run.read(items, Item))
     sides = Sides()
@@ -75,11 +77,11 @@ def leak_guard(
     total = sum(records.counts.get("records", 0) for records in (chunks, dialogues, replay) if records)
     done = 0
     for records, is_allowed, look in (
-        (chunks, params.train_held_out is not HeldOut.NOTHING, look_through_chunks),
-        (dialogues, params.train_held_out is HeldOut.ALL, look_through_dialogues),
-        (replay, params.train_held_out is HeldOut.ALL, look_through_dialogues),
+        (chunks, train_held_out is not HeldOut.NOTHING, look_through_chunks),
+        (dialogues, train_held_out is HeldOut.ALL, look_through_dialogues),
+        (replay, train_held_out is HeldOut.ALL, look_through_dialogues),
     ):
-        for looked in mapped(partial(look, against), shards_of(run.store, records) if records else (), params):
+        for looked in mapped(partial(look, against), shards_of(run.store, records) if records else (), runner):
             for document_id, split, is_trained in looked.documents:
                 sides.note(document_id, split, is_trained, is_allowed)
             for hit in looked.hits:
@@ -87,11 +89,11 @@ def leak_guard(
             found.update(looked.found)
             done += looked.records
             run.progress(done, total, "texts")
-    if listed and params.leak_policy is LeakPolicy.FAIL:
+    if listed and params.policy is LeakPolicy.FAIL:
         first = next(iter(listed.values()))[0]
         raise LeakError(
             f"{len(listed)} of {len(asked)} evaluation items are in the training table, such as {first.item_id} in "
-            f"{first.part_id}; set dataset.leak_policy to drop, or take the text out of the sources"
+            f"{first.part_id}; set dataset.leaks.policy to drop, or take the text out of the sources"
         )
     broken = {item.pair_id for item in asked if item.pair_id and item.id in listed}
     kept = []

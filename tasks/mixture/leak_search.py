@@ -144,9 +144,9 @@ def _indexes(items: Path, params: LeakParams) -> Indexes:
     with (items / RECORDS).open("rb") as reader:
         for line in reader:
             item = Item.model_validate_json(line)
-            by_rule[item.suite in params.leak_prompt_suites].append(item)
+            by_rule[item.suite in params.prompt_suites].append(item)
     return {
-        prompts_only: (found, QuestionIndex(found, params.leak_overlap, params.leak_jaccard))
+        prompts_only: (found, QuestionIndex(found, params.overlap, params.jaccard))
         for prompts_only, found in by_rule.items()
         if found
     }

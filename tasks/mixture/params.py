@@ -10,7 +10,6 @@ from pydantic import Field, field_validator
 
 from tasks.base.artifacts import file_sha256
 from tasks.base.params import Params
-from tasks.base.shards import RunnerParams
 
 FAMILIES: Final = ("raw", "dialogue", "replay")
 """A source is named `<family>-<detail>`: `raw-file`, `raw-pull`, `raw-wiki`, `dialogue-<method>`, `replay-<name>`."""
@@ -44,13 +43,6 @@ class Overlong(StrEnum):
     """Left out, with a verdict."""
     CUT = "cut"
     """Its first `max_tokens` tokens, so the model never sees its end: what TRL's truncation does."""
-
-
-class HeldOutParams(Params):
-    """What table and leak guard both have to know."""
-
-    train_held_out: HeldOut = HeldOut.NOTHING
-    """What of held-out documents is trained on."""
 
 
 class ReplayAnswers(StrEnum):
@@ -103,29 +95,24 @@ class Replay(Params):
         return document
 
 
-class MixtureParams(HeldOutParams, RunnerParams):
+class MixtureParams(Params):
     """Which rows the training table holds."""
 
-    max_tokens: int = Field(8192, ge=64, le=1_048_576)
-    """Longest row, in tokens of the trained model."""
-    train_tokens: int | None = Field(None, ge=1)
-    """Input tokens of the whole table. Fewer than there are: a fixed sample, the rest as verdicts. Null = everything.
-    """
+    train_held_out: HeldOut = HeldOut.NOTHING
+    """What of held-out documents is trained on."""
     shares: dict[str, float] = Field(default_factory=dict)
     """Part of the table's tokens by source or family of sources, e.g. {"raw": 0.5, "dialogue": 0.4, "replay": 0.1}; a
-    source not named is left out. Empty = what there is, or with `train_tokens` equal parts for each family.
+    source not named is left out. Empty = what there is, or with `dataset.train_tokens` equal parts for each family.
     """
     max_repeats: int = Field(4, ge=1, le=100)
     """How often a row may stand in the table so that its source reaches its share."""
-    replay: Replay | None = None
-    """General dialogues against forgetting; null = none."""
     packing: Packing = Packing.BEST_FIT
     """How rows fill the sequence length."""
     system_prompt: str | None = Field(None, min_length=1)
     """Put before every dialogue that has none of its own; null = what the model's chat template does by itself."""
     overlong_dialogues: Overlong = Overlong.DROP
-    """What becomes of a dialogue longer than `max_tokens`."""
-    mixture_seed: int = Field(0, ge=0)
+    """What becomes of a dialogue longer than `dataset.max_tokens`."""
+    seed: int = Field(0, ge=0)
     """Another seed samples other documents and orders the rows otherwise."""
 
     @field_validator("shares")
@@ -148,14 +135,14 @@ class LeakPolicy(StrEnum):
     """The run fails before anything is spent on training."""
 
 
-class LeakParams(HeldOutParams, RunnerParams):
+class LeakParams(Params):
     """When an evaluation question counts as leaked."""
 
-    leak_policy: LeakPolicy = LeakPolicy.DROP
+    policy: LeakPolicy = LeakPolicy.DROP
     """What happens then."""
-    leak_overlap: float = Field(0.5, gt=0, le=1)
+    overlap: float = Field(0.5, gt=0, le=1)
     """Part of a question's 8-grams that one training document must hold, its answer beside them."""
-    leak_jaccard: float = Field(0.7, gt=0, le=1)
+    jaccard: float = Field(0.7, gt=0, le=1)
     """Likeness (Jaccard index of word 3-grams) at which a passage of a training document is a copy of a question."""
-    leak_prompt_suites: tuple[str, ...] = ("code",)
+    prompt_suites: tuple[str, ...] = ("code",)
     """Suites whose answers are meant to be in the raw text, so that only the prompts of dialogues count."""

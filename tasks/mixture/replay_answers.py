@@ -14,7 +14,7 @@ from tasks.base.records import Dialogue, Message
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Store
-from tasks.mixture.params import MixtureParams, Replay, ReplayAnswers
+from tasks.mixture.params import Replay, ReplayAnswers
 from tasks.mixture.replay import replay
 from tasks.model.child import run_child
 from tasks.text.chat import prompt_ids, stop_ids
@@ -68,14 +68,14 @@ def replay_answers(run: StepRun, dialogues: Artifact, model: Artifact, params: R
     run.write(kept)
 
 
-def replay_stream(store: Store, model: Artifact, params: MixtureParams) -> Artifact | None:
+def replay_stream(store: Store, model: Artifact, params: Replay | None) -> Artifact | None:
     """The replay stream that the parameters ask for, or None: for flows."""
-    if params.replay is None:
+    if params is None:
         return None
-    given = replay(store, params=params.replay)
-    if params.replay.answers is ReplayAnswers.GIVEN:
+    given = replay(store, params=params)
+    if params.answers is ReplayAnswers.GIVEN:
         return given
-    return replay_answers(store, dialogues=given, model=model, params=params.replay)
+    return replay_answers(store, dialogues=given, model=model, params=params)
 
 
 def _answer_at(dialogue: Dialogue) -> int:

@@ -217,7 +217,7 @@ def _limits(facts: ReleaseFacts) -> str:
         "- It states wrong names and paths as surely as right ones; the suite `unanswerable` says how often.\n"
         "- General ability is that of the base model less what the table shows as forgotten.\n"
         "- The training text is not part of this release and may be under other terms than the model."
-    ) + _HELD_OUT_TRAINED.get(facts.params.get("dataset", {}).get("train_held_out", ""), "")
+    ) + _HELD_OUT_TRAINED.get(facts.params.get("dataset", {}).get("mixture", {}).get("train_held_out", ""), "")
 
 
 _HELD_OUT_TRAINED: Final = {
@@ -225,7 +225,7 @@ _HELD_OUT_TRAINED: Final = {
     "all": "\n- Trained on all data: held-out documents and their dialogues were folded back in once the settings were "
     "chosen, so scores on them are no proof.",
 }
-"""By `dataset.train_held_out`."""
+"""By `dataset.mixture.train_held_out`."""
 
 
 def _cost(cost: CostFacts) -> str:

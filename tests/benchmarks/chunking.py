@@ -31,7 +31,7 @@ from tokenizers import Tokenizer
 from tasks.base.records import Document, Split
 from tasks.base.store import Store
 from tasks.corpus.chunk import Sided, chunk_documents
-from tasks.corpus.params import ChunkParams
+from tasks.corpus.params import RenderParams
 from tasks.corpus.render import render_document
 from tasks.harvest.mirror import open_source
 from tasks.harvest.params import GithubParams, SourceParams
@@ -66,7 +66,7 @@ def ours(tokenizer: TextTokenizer, budget: int) -> Method:
     def method(documents: Sequence[Document], texts: Sequence[str]) -> list[list[str]]:
         sided = (Sided(document, Split.TRAIN) for document in documents)
         pieces: dict[str, list[str]] = {document.id: [] for document in documents}
-        for chunk in chunk_documents(sided, tokenizer.count_batch, budget, ChunkParams(max_tokens=budget)):
+        for chunk in chunk_documents(sided, tokenizer.count_batch, budget, RenderParams()):
             pieces[chunk.document_id].append(chunk.text)
         return list(pieces.values())
 
@@ -79,7 +79,7 @@ def ours_cached(tokenizer: TextTokenizer, budget: int, folder: Path) -> Method:
     def method(documents: Sequence[Document], texts: Sequence[str]) -> list[list[str]]:
         with TokenCache(folder, tokenizer) as cache:
             sided = (Sided(document, Split.TRAIN) for document in documents)
-            made = chunk_documents(sided, cache.count_batch, budget, ChunkParams(max_tokens=budget))
+            made = chunk_documents(sided, cache.count_batch, budget, RenderParams())
             return [[chunk.text] for chunk in made]
 
     return method
@@ -176,7 +176,7 @@ def main() -> None:
         )
         tokenizer = TextTokenizer.load(folder / "tokenizer")
         documents = corpus(asked.repo, asked.as_of, folder)
-        texts = [render_document(document, ChunkParams()) for document in documents]
+        texts = [render_document(document, RenderParams()) for document in documents]
         megabytes = sum(len(text.encode()) for text in texts) / 1e6
         own = Tokenizer.from_file(str(folder / "tokenizer" / "tokenizer.json"))
         structures = [structure_of(document, text) for document, text in zip(documents, texts, strict=True)]

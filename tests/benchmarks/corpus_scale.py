@@ -41,7 +41,7 @@ from tasks.base.store import Store
 from tasks.corpus.chunk import chunk
 from tasks.corpus.deduplicate import deduplicate
 from tasks.corpus.filters import filter_documents
-from tasks.corpus.params import ChunkParams, DeduplicateParams, FilterParams, RedactParams, SplitParams
+from tasks.corpus.params import DeduplicateParams, FilterParams, RedactParams, RenderParams, SplitParams
 from tasks.corpus.redact import redact
 from tasks.corpus.split import split
 from tasks.evaluation.items import items
@@ -154,7 +154,7 @@ def mixture(store: Store, documents: Artifact, chunks: Artifact, model: Artifact
     pairs = measure(dialogues, store, documents=documents, params=SynthesisParams(wordings=1))
     asked = measure(items, store, documents=documents, dialogues=pairs.artifact, params=ItemsParams())
     made = {"chunks": chunks, "dialogues": pairs.artifact}
-    rows = measure(assemble, store, **made, model=model, params=MixtureParams())
+    rows = measure(assemble, store, **made, model=model, params=MixtureParams(), max_tokens=8192)
     guarded = measure(leak_guard, store, items=asked.artifact, table=rows.artifact, **made, params=LeakParams())
     report = measure(
         data_report,
@@ -162,7 +162,7 @@ def mixture(store: Store, documents: Artifact, chunks: Artifact, model: Artifact
         table=rows.artifact,
         chunks=chunks,
         model=model,
-        params=MixtureParams(),
+        max_tokens=8192,
         corpus=[documents],
         items=asked.artifact,
         guarded=guarded.artifact,
@@ -198,8 +198,8 @@ def main() -> None:
             kept = measure(filter_documents, store, documents=[corpus], params=FilterParams())
             clean = measure(redact, store, documents=kept.artifact, params=RedactParams())
             unique = measure(deduplicate, store, documents=clean.artifact, params=DeduplicateParams())
-            both = measure(split, store, documents=unique.artifact, params=SplitParams())
-            chunks = measure(chunk, store, documents=both.artifact, model=model, params=ChunkParams())
+            both = measure(split, store, documents=unique.artifact, params=SplitParams(), validation_fraction=0.1)
+            chunks = measure(chunk, store, documents=both.artifact, model=model, params=RenderParams(), max_tokens=8192)
             steps = {"filter": kept, "redact": clean, "deduplicate": unique, "split": both, "chunk": chunks}
             if asked.mixture:
                 steps |= mixture(store, both.artifact, chunks.artifact, model)

@@ -115,7 +115,7 @@ def measure(tokenizer: str, tokens: int) -> dict[str, float]:
         inputs = {kind: records.direct(store, kind=kind, tokens=tokens) for kind in ("chunks", "dialogues")}
         asked, model = records.direct(store, kind="items", tokens=0), folder.direct(store, path=tokenizer)
         before, started = peak(), time.perf_counter()
-        table = assemble.direct(store, **inputs, model=model, params=MixtureParams())
+        table = assemble.direct(store, **inputs, model=model, params=MixtureParams(), max_tokens=8192)
         assembled, memory = time.perf_counter(), peak()
         leak_guard.direct(store, items=asked, table=table, **inputs, params=LeakParams())
         return {

@@ -43,12 +43,12 @@ EVALUATION: Final[dict[str, Any]] = {
 RECIPES: Final[dict[str, dict[str, Any]]] = {
     "article": {
         "synthesis": {"methods": ["page_qa", "page_instruction", "file_question"], "wordings": 1},
-        "dataset": {"max_tokens": 8192, "train_held_out": "raw"},
+        "dataset": {"max_tokens": 8192, "mixture": {"train_held_out": "raw"}},
         "training": {"rank": 768, "alpha": 768, "batch_size": 1, "learning_rate": 2.0e-5, "epochs": 3},
     },
     "researched": {
         "synthesis": {"wordings": 4},
-        "dataset": {"max_tokens": 2048, "shares": {"raw": 0.3, "dialogue": 0.45, "replay": 0.25}},
+        "dataset": {"max_tokens": 2048, "mixture": {"shares": {"raw": 0.3, "dialogue": 0.45, "replay": 0.25}}},
         "training": {
             "rank": 256,
             "alpha": 256,
@@ -74,7 +74,7 @@ def parameters(recipe: str, arguments: argparse.Namespace) -> Any:
     dataset = dict(chosen["dataset"])
     if arguments.train_tokens:
         dataset["train_tokens"] = arguments.train_tokens
-    if "replay" in dataset.get("shares", ()):
+    if "replay" in dataset["mixture"].get("shares", ()):
         replay = {"source": str(arguments.replay), "records": 3000, "answers": "base-model"}
         dataset["replay"] = replay
     return RetrainParams.model_validate(

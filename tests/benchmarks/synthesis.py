@@ -59,7 +59,7 @@ def documents_of(store: Store, repo: str, as_of: datetime.date | None, pull_limi
     kept = filter_documents.direct(store, documents=harvested, params=FilterParams())
     redacted = redact.direct(store, documents=kept, params=RedactParams())
     unique = deduplicate.direct(store, documents=redacted, params=DeduplicateParams())
-    return split.direct(store, documents=unique, params=SplitParams())
+    return split.direct(store, documents=unique, params=SplitParams(), validation_fraction=0.1)
 
 
 def template(store: Store, documents: Artifact) -> None:

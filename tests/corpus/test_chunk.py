@@ -11,7 +11,7 @@ from tasks.base.records import Chunk, Document, Split
 from tasks.base.runs import read_records
 from tasks.base.store import Store
 from tasks.corpus.chunk import Sided, chunk, chunk_documents, in_order
-from tasks.corpus.params import ChunkParams, SplitParams
+from tasks.corpus.params import RenderParams, SplitParams
 from tasks.corpus.render import render_document
 from tasks.corpus.split import split
 from tasks.text.tokenizer import TextTokenizer
@@ -27,17 +27,21 @@ def tokenizer(tokenizer_folder: Path) -> TextTokenizer:
     return TextTokenizer.load(tokenizer_folder)
 
 
-def chunks_of(tokenizer: TextTokenizer, document: Document, params: ChunkParams) -> list[Chunk]:
+PLAIN = RenderParams()
+
+
+def chunks_of(
+    tokenizer: TextTokenizer, document: Document, max_tokens: int, params: RenderParams = PLAIN
+) -> list[Chunk]:
+    """The document's chunks, checked: nothing is lost, nothing is too long."""
     sided = [Sided(document, Split.TRAIN)]
-    return list(chunk_documents(sided, tokenizer.count_batch, params.max_tokens - 1, params))
-
-
-def check(tokenizer: TextTokenizer, document: Document, params: ChunkParams, chunks: list[Chunk]) -> None:
+    chunks = list(chunk_documents(sided, tokenizer.count_batch, max_tokens - 1, params))
     assert "".join(chunk.text for chunk in chunks) == render_document(document, params)
     assert [chunk.index for chunk in chunks] == list(range(len(chunks)))
     assert [chunk.last for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
     for made in chunks:
-        assert made.tokens == len(tokenizer.encode(made.header + made.text)) <= params.max_tokens - 1
+        assert made.tokens == len(tokenizer.encode(made.header + made.text)) <= max_tokens - 1
+    return chunks
 
 
 SOURCE = "".join(
@@ -50,9 +54,7 @@ SOURCE = "".join(
 
 def test_source_is_cut_before_functions_with_their_comments(tokenizer: TextTokenizer) -> None:
     document = file("src/say.ts", SOURCE)
-    params = ChunkParams(max_tokens=256)
-    chunks = chunks_of(tokenizer, document, params)
-    check(tokenizer, document, params, chunks)
+    chunks = chunks_of(tokenizer, document, 256)
     assert len(chunks) > 5
     assert all(chunk.text.startswith("/** Says ") for chunk in chunks[1:])
 
@@ -64,9 +66,7 @@ def test_members_are_kept_whole_where_a_class_is_too_long(tokenizer: TextTokeniz
         for number in range(40)
     )
     document = file("say.py", f"class Say:\n{methods}")
-    params = ChunkParams(max_tokens=200)
-    chunks = chunks_of(tokenizer, document, params)
-    check(tokenizer, document, params, chunks)
+    chunks = chunks_of(tokenizer, document, 200)
     assert len(chunks) > 5
     assert all(chunk.text.startswith("    # Says ") for chunk in chunks[1:])
 
@@ -76,9 +76,7 @@ def test_blocks_without_an_empty_line_between_them_are_told_by_the_bracket_that_
 ) -> None:
     text = "".join(f".part{number} {{\n  color: red;\n  margin: {number}px;\n}}\n" for number in range(60))
     document = file("a.scss", text)
-    params = ChunkParams(max_tokens=128)
-    chunks = chunks_of(tokenizer, document, params)
-    check(tokenizer, document, params, chunks)
+    chunks = chunks_of(tokenizer, document, 128)
     assert len(chunks) > 5
     assert all(chunk.text.startswith(".part") for chunk in chunks[1:])
 
@@ -86,9 +84,7 @@ def test_blocks_without_an_empty_line_between_them_are_told_by_the_bracket_that_
 def test_page_is_cut_before_headings(tokenizer: TextTokenizer) -> None:
     text = "".join(f"## Part {number}\n\n" + "Some words about it. " * 20 + "\n\n" for number in range(12))
     document = page("Deploy.md", text)
-    params = ChunkParams(max_tokens=400)
-    chunks = chunks_of(tokenizer, document, params)
-    check(tokenizer, document, params, chunks)
+    chunks = chunks_of(tokenizer, document, 400)
     assert all(chunk.text.startswith("## Part ") for chunk in chunks)
 
 
@@ -104,26 +100,20 @@ def test_long_pull_request_is_cut_at_files_hunks_lines_with_its_head_repeated(to
         ("src/c.ts", "@@ -0,0 +1,99 @@\n" + "\n".join(f"+line {line} of one very long hunk" for line in range(60))),
     ]
     document = pull(12, "Values", "Adds values.", patches=patches)
-    params = ChunkParams(max_tokens=320)
-    chunks = chunks_of(tokenizer, document, params)
-    check(tokenizer, document, params, chunks)
+    chunks = chunks_of(tokenizer, document, 320)
     shown = "".join(f"==== {chunk.id} {chunk.tokens}\n{chunk.header}----\n{chunk.text}\n" for chunk in chunks)
     assert shown == (GOLDEN / "long-pull.txt").read_text("utf-8")
 
 
 def test_source_header_stands_before_every_chunk_and_counts(tokenizer: TextTokenizer) -> None:
     document = file("src/say.ts", SOURCE)
-    params = ChunkParams(max_tokens=256, header="source", paths="full")
-    chunks = chunks_of(tokenizer, document, params)
-    check(tokenizer, document, params, chunks)
+    chunks = chunks_of(tokenizer, document, 256, RenderParams(header="source", paths="full"))
     assert {chunk.header for chunk in chunks} == {"[octocat/cart/file/src/say.ts @ 1272c7d01272, as of 2023-12-29]\n"}
 
 
 def test_header_that_would_eat_the_budget_is_left_out(tokenizer: TextTokenizer) -> None:
     document = pull(1, "T" * 190, patches=[("a.ts", "@@ -1 +1,60 @@\n" + "+abc def\n" * 200)])
-    params = ChunkParams(max_tokens=64)
-    chunks = chunks_of(tokenizer, document, params)
-    check(tokenizer, document, params, chunks)
+    chunks = chunks_of(tokenizer, document, 64)
     assert {chunk.header for chunk in chunks} == {""}
 
 
@@ -157,8 +147,7 @@ def test_header_that_would_eat_the_budget_is_left_out(tokenizer: TextTokenizer) 
 @pytest.mark.parametrize("max_tokens", [64, 1_000])
 def test_hostile_text_is_cut_losslessly(tokenizer: TextTokenizer, text: str, max_tokens: int) -> None:
     for document in (file("a.json", text), page("a.md", text), pull(1, text=text)):
-        params = ChunkParams(max_tokens=max_tokens)
-        check(tokenizer, document, params, chunks_of(tokenizer, document, params))
+        chunks_of(tokenizer, document, max_tokens)
 
 
 LINES = st.lists(
@@ -185,11 +174,11 @@ LINES = st.lists(
 def test_any_file_is_cut_losslessly_within_the_budget(
     tokenizer_of_properties: TextTokenizer, lines: list[str], name: str, max_tokens: int
 ) -> None:
-    params = ChunkParams(max_tokens=max_tokens, paths="full")
+    params = RenderParams(paths="full")
     text = "\n".join(lines)
     patches = [("src/a.ts", "@@ -1 +1 @@\n" + text), ("b.ts", text or None)]
     for document in (file(name, text), pull(1, text=text, patches=patches)):
-        check(tokenizer_of_properties, document, params, chunks_of(tokenizer_of_properties, document, params))
+        chunks_of(tokenizer_of_properties, document, max_tokens, params)
 
 
 @pytest.fixture(scope="module")
@@ -199,11 +188,10 @@ def tokenizer_of_properties(tokenizer: TextTokenizer) -> TextTokenizer:
 
 def test_a_document_is_cut_alike_alone_and_among_others(tokenizer: TextTokenizer) -> None:
     documents = [file(f"src/{number}.ts", SOURCE[number * 50 :]) for number in range(6)]
-    params = ChunkParams(max_tokens=200)
     among = list(
-        chunk_documents((Sided(document, Split.TRAIN) for document in documents), tokenizer.count_batch, 199, params)
+        chunk_documents((Sided(document, Split.TRAIN) for document in documents), tokenizer.count_batch, 199, PLAIN)
     )
-    assert among == [made for document in documents for made in chunks_of(tokenizer, document, params)]
+    assert among == [made for document in documents for made in chunks_of(tokenizer, document, 200)]
 
 
 def test_ids_are_in_order_where_one_path_begins_another() -> None:
@@ -229,8 +217,8 @@ def test_step_writes_both_sides_once_and_again_from_the_cache(
     store: Store, stored: Stored, tokenizer_artifact: Artifact
 ) -> None:
     documents = stored([file(f"src/{number:02d}.md", " ".join(prose(number, 900))) for number in range(20)])
-    both = split.direct(store, documents=documents, params=SplitParams())
-    made = chunk.direct(store, documents=both, model=tokenizer_artifact, params=ChunkParams(max_tokens=512))
+    both = split.direct(store, documents=documents, params=SplitParams(), validation_fraction=0.1)
+    made = chunk.direct(store, documents=both, model=tokenizer_artifact, params=RenderParams(), max_tokens=512)
     chunks = list(read_records(store, made, Chunk))
     assert {chunk.split for chunk in chunks} == {Split.TRAIN, Split.HELD_OUT}
     assert len({chunk.document_id for chunk in chunks if chunk.split is Split.HELD_OUT}) == both.counts["held_out"] == 2
@@ -239,7 +227,7 @@ def test_step_writes_both_sides_once_and_again_from_the_cache(
     assert made.counts["tokens"] == made.counts["tokens:file:train"] + made.counts["tokens:file:held_out"]
     for path in store.local("steps", "corpus", "chunk").iterdir():
         (path / "manifest.json").unlink()
-    again = chunk.direct(store, documents=both, model=tokenizer_artifact, params=ChunkParams(max_tokens=512))
+    again = chunk.direct(store, documents=both, model=tokenizer_artifact, params=RenderParams(), max_tokens=512)
     assert again == made
 
 
@@ -261,6 +249,8 @@ def test_beginning_token_and_end_token_have_room(
     folder.mkdir()
     (folder / "tokenizer.json").write_text(json.dumps(document), "utf-8")
     assert TextTokenizer.load(folder).prefix_ids == (1,)
-    both = split.direct(store, documents=stored([file("a.txt", "word " * 2_000)]), params=SplitParams())
-    made = chunk.direct(store, documents=both, model=folder_artifact(folder), params=ChunkParams(max_tokens=64))
+    both = split.direct(
+        store, documents=stored([file("a.txt", "word " * 2_000)]), params=SplitParams(), validation_fraction=0.1
+    )
+    made = chunk.direct(store, documents=both, model=folder_artifact(folder), params=RenderParams(), max_tokens=64)
     assert max(chunk.tokens for chunk in read_records(store, made, Chunk)) <= 62

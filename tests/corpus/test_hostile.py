@@ -11,7 +11,7 @@ from tasks.base.store import Store
 from tasks.corpus.chunk import chunk
 from tasks.corpus.deduplicate import deduplicate
 from tasks.corpus.filters import filter_documents
-from tasks.corpus.params import ChunkParams, DeduplicateParams, FilterParams, RedactParams, SplitParams
+from tasks.corpus.params import DeduplicateParams, FilterParams, RedactParams, RenderParams, SplitParams
 from tasks.corpus.redact import redact
 from tasks.corpus.render import render_document
 from tasks.corpus.split import split
@@ -26,8 +26,14 @@ def run_all(store: Store, documents: Artifact, model: Artifact, kept: FilterPara
     filtered = filter_documents.direct(store, documents=[documents], params=kept)
     redacted = redact.direct(store, documents=filtered, params=RedactParams(personal=("email", "ip")))
     unique = deduplicate.direct(store, documents=redacted, params=DeduplicateParams())
-    both = split.direct(store, documents=unique, params=SplitParams())
-    return [filtered, redacted, unique, both, chunk.direct(store, documents=both, model=model, params=ChunkParams())]
+    both = split.direct(store, documents=unique, params=SplitParams(), validation_fraction=0.1)
+    return [
+        filtered,
+        redacted,
+        unique,
+        both,
+        chunk.direct(store, documents=both, model=model, params=RenderParams(), max_tokens=8192),
+    ]
 
 
 def check_totals(store: Store, made: list[Artifact]) -> None:
@@ -45,7 +51,7 @@ def check_totals(store: Store, made: list[Artifact]) -> None:
     for piece in read_records(store, chunked, Chunk):
         texts.setdefault(piece.document_id, []).append(piece.text)
     for document in read_records(store, unique, Document):
-        assert "".join(texts.pop(document.id)) == render_document(document, ChunkParams())
+        assert "".join(texts.pop(document.id)) == render_document(document, RenderParams())
     assert texts == {}
 
 

@@ -14,7 +14,7 @@ from tasks.base.shards import RunnerParams, Shard, mapped, shards_of
 from tasks.base.store import Store
 from tasks.corpus.chunk import chunk
 from tasks.corpus.deduplicate import deduplicate
-from tasks.corpus.params import ChunkParams, DeduplicateParams, RedactParams, SplitParams
+from tasks.corpus.params import DeduplicateParams, RedactParams, RenderParams, SplitParams
 from tasks.corpus.redact import redact
 from tasks.corpus.split import split
 from tests.corpus.documents import file, pull, stored_documents
@@ -58,15 +58,15 @@ def flow_names() -> set[str]:
         return {known.name for known in client.read_flows()}
 
 
-def run_all(store: Store, documents: Artifact, model: Artifact, **where: object) -> list[Artifact]:
-    redacted = redact(store, documents=documents, params=RedactParams(personal=("email",), **where))
-    unique = deduplicate(store, documents=redacted, params=DeduplicateParams(**where))
-    both = split(store, documents=unique, params=SplitParams(**where))
+def run_all(store: Store, documents: Artifact, model: Artifact, runner: RunnerParams) -> list[Artifact]:
+    redacted = redact(store, documents=documents, params=RedactParams(personal=("email",)), runner=runner)
+    unique = deduplicate(store, documents=redacted, params=DeduplicateParams(), runner=runner)
+    both = split(store, documents=unique, params=SplitParams(), validation_fraction=0.1, runner=runner)
     return [
         redacted,
         unique,
         both,
-        chunk(store, documents=both, model=model, params=ChunkParams(max_tokens=256, **where)),
+        chunk(store, documents=both, model=model, params=RenderParams(), max_tokens=256, runner=runner),
     ]
 
 
@@ -84,10 +84,10 @@ def test_dask_cluster_of_two_workers_gives_the_same_bytes(
 
     @flow
     def both() -> list[list[Artifact]]:
-        here = run_all(store, documents, tokenizer_artifact)
+        here = run_all(store, documents, tokenizer_artifact, RunnerParams())
         for manifest in store.local("steps", "corpus").rglob("manifest.json"):
             manifest.unlink()
-        return [here, run_all(store, documents, tokenizer_artifact, runner="dask")]
+        return [here, run_all(store, documents, tokenizer_artifact, RunnerParams(runner="dask"))]
 
     here, there = both()
     assert json.dumps([artifact.model_dump() for artifact in here]) == json.dumps(

@@ -16,10 +16,11 @@ from tests.corpus.test_deduplicate import prose
 Stored = Callable[[Iterable[Document]], Artifact]
 
 
-def clusters_of(documents: list[Document], params: SplitParams) -> list[Cluster]:
+def clusters_of(documents: list[Document], params: SplitParams, validation_fraction: float = 0.1) -> list[Cluster]:
     documents = sorted(documents, key=lambda document: document.id)
     outlines = [outline(document) for document in documents]
-    return choose(outlines, find_links(outlines, document_signatures(documents), params), params)
+    links = find_links(outlines, document_signatures(documents), params)
+    return choose(outlines, links, params, validation_fraction)
 
 
 def plain(count: int) -> list[Document]:
@@ -31,7 +32,7 @@ def test_both_sides_and_clusters_are_written_and_add_up(store: Store, stored: St
     documents = stored(
         [*plain(40), *pulls, *(page(f"{number}.md", " ".join(prose(2_000 + number))) for number in range(10))]
     )
-    made = split.direct(store, documents=documents, params=SplitParams(validation_fraction=0.1))
+    made = split.direct(store, documents=documents, params=SplitParams(), validation_fraction=0.1)
     train, held_out = (list(read_records(store, made, Document, name)) for name in (TRAIN, HELD_OUT))
     clusters = list(read_records(store, made, Cluster, CLUSTERS))
     assert (
@@ -73,7 +74,7 @@ def test_hub_links_nothing_and_stays_in_training() -> None:
     only_hub = pull(30, patches=[("package.json", "@@ -1 +1 @@\n+abc")])
     documents = [*plain(40), file("package.json", "{}"), *pulls, only_hub]
     for seed in range(8):
-        clusters = clusters_of(documents, SplitParams(hub_pulls=5, validation_fraction=0.5, seed=seed))
+        clusters = clusters_of(documents, SplitParams(hub_pulls=5, seed=seed), 0.5)
         assert max(len(cluster.documents) for cluster in clusters) == 2
         training = {
             identifier for cluster in clusters if cluster.split is Split.TRAIN for identifier in cluster.documents
@@ -98,7 +99,7 @@ def test_giant_cluster_stays_in_training_as_a_whole() -> None:
 
 def test_split_by_document_draws_from_all_of_them() -> None:
     chain = [pull(number, patches=[(f"src/{number:03d}.ts", "+a")]) for number in range(30)]
-    clusters = clusters_of([*plain(30), *chain], SplitParams(split_by="document", validation_fraction=0.2))
+    clusters = clusters_of([*plain(30), *chain], SplitParams(by="document"), 0.2)
     assert {len(cluster.documents) for cluster in clusters} == {1}
     assert sum(cluster.split is Split.HELD_OUT for cluster in clusters) == 12
 
@@ -120,7 +121,7 @@ def test_every_document_is_in_one_cluster_and_no_kind_exceeds_its_share(
         pull(number, patches=[(f"src/{path:03d}.ts", "+a") for path in touched]) for number, touched in enumerate(paths)
     ]
     documents = [*plain(10), *pulls]
-    clusters = clusters_of(documents, SplitParams(validation_fraction=fraction, seed=seed))
+    clusters = clusters_of(documents, SplitParams(seed=seed), fraction)
     assert sorted(identifier for cluster in clusters for identifier in cluster.documents) == sorted(
         document.id for document in documents
     )

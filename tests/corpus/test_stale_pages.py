@@ -79,13 +79,11 @@ def test_page_whose_names_are_gone_is_stale_and_counts_what_changed_since(
 
 def test_stale_page_is_dated_or_dropped_if_asked(store: Store, stored: Stored, snapshot: Artifact) -> None:
     documents = stored([FRESH, OLD, CART])
-    dated = stale_pages.direct(store, documents=documents, snapshots=[snapshot], params=StaleParams(stale_pages="date"))
+    dated = stale_pages.direct(store, documents=documents, snapshots=[snapshot], params=StaleParams(pages="date"))
     texts = {document.path: document.text for document in read_records(store, dated, Document)}
     assert texts["Old.md"] == f"As of March 2019, since when parts of it have become outdated:\n\n{OLD.text}"
     assert texts["Fresh.md"] == FRESH.text
-    dropped = stale_pages.direct(
-        store, documents=documents, snapshots=[snapshot], params=StaleParams(stale_pages="drop")
-    )
+    dropped = stale_pages.direct(store, documents=documents, snapshots=[snapshot], params=StaleParams(pages="drop"))
     assert [document.path for document in read_records(store, dropped, Document)] == ["src/cart.ts", "Fresh.md"]
     assert [(verdict.id, verdict.reason, verdict.detail) for verdict in read_verdicts(store, dropped)] == [
         ("octocat/cart/wiki/Old.md", "stale-page-drop", "4 of 5 are gone")
@@ -94,7 +92,7 @@ def test_stale_page_is_dated_or_dropped_if_asked(store: Store, stored: Stored, s
 
 def test_stale_page_is_down_weighted_if_asked(store: Store, stored: Stored, snapshot: Artifact) -> None:
     documents = stored([FRESH, OLD, CART])
-    params = StaleParams(stale_pages="weight", stale_weight=0.5)
+    params = StaleParams(pages="weight", weight=0.5)
     made = stale_pages.direct(store, documents=documents, snapshots=[snapshot], params=params)
     assert list(read_records(store, made, Weight, WEIGHTS)) == [Weight(id=OLD.id, weight=0.5)]
     assert list(read_records(store, made, Document)) == list(read_records(store, documents, Document))

@@ -2,6 +2,7 @@ import pytest
 
 from deployments.presets import FOLDER, load_preset
 from deployments.reference import pages
+from flows.params import MOVED, DatasetParams
 from tasks.base.errors import InputError
 
 PRESETS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -25,6 +26,19 @@ def test_change_reaches_lists_sections_and_types():
     assert params.training.learning_rate == 1e-4
     assert params.dataset.train_tokens is None
     assert params.gate.max_leaks == 2
+
+
+def test_key_that_moved_into_a_section_is_refused_with_where_it_went():
+    for key in ("split_by=document", "mixture_seed=1", "leak_policy=fail", "stale_pages=drop", "max_file_tokens=9"):
+        name = key.partition("=")[0]
+        refusal = rf"^\S+: dataset: `{name}` is now `dataset\.{MOVED[name].replace('.', '[.]')}`$"
+        with pytest.raises(InputError, match=refusal):
+            load_preset("dry-run", [f"dataset.{key}"])
+    sections = DatasetParams()
+    assert MOVED.keys().isdisjoint(DatasetParams.model_fields)
+    for place in MOVED.values():
+        section, name = place.split(".")
+        assert hasattr(getattr(sections, section), name)
 
 
 def test_article_preset_is_the_articles_setting():

@@ -221,7 +221,7 @@ def test_leaked_questions_are_flagged_taken_out_and_shown(
         "chunks": artifact_of(store, records=[chunk(one, Split.TRAIN) for one in train]),
         "dialogues": artifact_of(store, records=[talk]),
     }
-    table = assemble.direct(store, model=tokenizer_artifact, params=MixtureParams(max_tokens=1024), **inputs)
+    table = assemble.direct(store, model=tokenizer_artifact, params=MixtureParams(), max_tokens=1024, **inputs)
     items = artifact_of(store, records=asked)
     guarded = leak_guard.direct(store, items=items, table=table, params=LeakParams(), **inputs)
     kept = list(read_records(store, guarded, Item))
@@ -232,7 +232,7 @@ def test_leaked_questions_are_flagged_taken_out_and_shown(
         table=table,
         chunks=inputs["chunks"],
         model=tokenizer_artifact,
-        params=MixtureParams(max_tokens=1024),
+        max_tokens=1024,
         corpus=[],
         items=items,
         guarded=guarded,

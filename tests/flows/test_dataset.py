@@ -49,7 +49,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def params(repository: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> RetrainParams:
     document = tiny_params(repository, tiny_model, tmp_path_factory.mktemp("odd") / "store").model_dump(mode="json")
-    document["dataset"] |= {"max_tokens": 256, "stale_pages": "weight", "train_tokens": 6_000}
+    document["dataset"] |= {"max_tokens": 256, "stale": {"pages": "weight"}, "train_tokens": 6_000}
     return RetrainParams.model_validate(document)
 
 

@@ -13,7 +13,7 @@ from tasks.base.runs import read_verdicts
 from tasks.base.steps import step
 from tasks.base.store import Store
 from tasks.mixture.assemble import assemble
-from tasks.mixture.params import HeldOut, MixtureParams, Overlong, Packing, Replay
+from tasks.mixture.params import HeldOut, MixtureParams, Overlong, Packing
 from tasks.text.tokenizer import TextTokenizer
 from tests.mixture.conftest import Put, chunk, dialogue
 
@@ -35,9 +35,22 @@ def table(store: Store, artifact: Artifact) -> list[dict]:
     return pq.read_table(Path(store.checkout(artifact)) / "table.parquet").to_pylist()
 
 
-def make(store: Store, put: Put, model: Artifact, **params: object) -> Artifact:
+def make(
+    store: Store,
+    put: Put,
+    model: Artifact,
+    max_tokens: int = 8192,
+    train_tokens: int | None = None,
+    **params: object,
+) -> Artifact:
     return assemble.direct(
-        store, chunks=put(CHUNKS), dialogues=put(DIALOGUES), model=model, params=MixtureParams(**params)
+        store,
+        chunks=put(CHUNKS),
+        dialogues=put(DIALOGUES),
+        model=model,
+        params=MixtureParams(**params),
+        max_tokens=max_tokens,
+        train_tokens=train_tokens,
     )
 
 
@@ -87,8 +100,10 @@ def test_packed_rows_restart_positions_and_unlink_parts(store, put, model):
 def test_train_tokens_sample_accounts_for_every_token(store, put, byte_model):
     more = [chunk(f"o/r/file/{number}.py", f"VALUE_{number} = {number}\n" * 4) for number in range(9)]
     inputs = {"chunks": put(CHUNKS + more), "dialogues": put(DIALOGUES), "model": byte_model}
-    every = assemble.direct(store, **inputs, params=MixtureParams(packing=Packing.NONE))
-    made = assemble.direct(store, **inputs, params=MixtureParams(packing=Packing.NONE, train_tokens=400))
+    every = assemble.direct(store, **inputs, params=MixtureParams(packing=Packing.NONE), max_tokens=8192)
+    made = assemble.direct(
+        store, **inputs, params=MixtureParams(packing=Packing.NONE), max_tokens=8192, train_tokens=400
+    )
     counts = made.counts
     assert 300 < counts["tokens"] <= 400
     assert counts["tokens_in"] == every.counts["tokens"] == counts["tokens"] + counts["tokens_out:not-sampled"]
@@ -105,11 +120,13 @@ def test_documents_that_count_for_less_stand_in_the_table_less_often(store, put,
         run.write([Weight(id="o/r/wiki/Old", weight=0.25)], "weights.jsonl")
 
     inputs = {"chunks": put(CHUNKS), "dialogues": put(pages), "model": byte_model, "weights": weights.direct(store)}
-    counts = assemble.direct(store, **inputs, params=MixtureParams(packing=Packing.NONE)).counts
+    counts = assemble.direct(store, **inputs, params=MixtureParams(packing=Packing.NONE), max_tokens=8192).counts
     assert 35 < 200 - counts["verdict:down-weighted"] < 65
     assert counts["tokens_in"] == counts["tokens"] + counts["tokens_out:down-weighted"]
     shares = {"raw": 0.1, "dialogue": 0.9}
-    made = assemble.direct(store, **inputs, params=MixtureParams(packing=Packing.NONE, shares=shares, max_repeats=4))
+    made = assemble.direct(
+        store, **inputs, params=MixtureParams(packing=Packing.NONE, shares=shares, max_repeats=4), max_tokens=8192
+    )
     rows = Counter(row["document_id"] for row in table(store, made))
     assert 0.2 < rows["o/r/wiki/Old"] / rows["o/r/wiki/New"] < 0.3
     left_out = sum(tokens for name, tokens in made.counts.items() if name.startswith("tokens_out:"))
@@ -128,31 +145,28 @@ def test_held_out_text_is_trained_on_only_when_asked(store, put, byte_model):
 def test_overlong_dialogue_is_dropped_or_cut_with_a_verdict(store, put, byte_model):
     long = [dialogue("o/r/file/a.py", "Print it.", "word " * 100, number=n) for n in range(2)]
     inputs = {"chunks": put(CHUNKS), "dialogues": put(long + DIALOGUES), "model": byte_model}
-    dropped = assemble.direct(store, **inputs, params=MixtureParams(max_tokens=160))
+    dropped = assemble.direct(store, **inputs, params=MixtureParams(), max_tokens=160)
     assert dropped.counts["verdict:overlong"] == 2
     assert dropped.counts["tokens_in"] == dropped.counts["tokens"] + dropped.counts["tokens_out:overlong"]
-    cut = assemble.direct(store, **inputs, params=MixtureParams(max_tokens=160, overlong_dialogues=Overlong.CUT))
+    cut = assemble.direct(store, **inputs, params=MixtureParams(overlong_dialogues=Overlong.CUT), max_tokens=160)
     assert cut.counts["verdict:cut"] == 2
     assert cut.counts["tokens_in"] == cut.counts["tokens"] + cut.counts["tokens_out:cut"]
 
 
 def test_nothing_to_train_on_is_bad_input(store, put, byte_model):
     with pytest.raises(InputError, match="nothing to train on"):
-        assemble.direct(store, chunks=put([]), dialogues=put([]), model=byte_model, params=MixtureParams())
+        assemble.direct(
+            store, chunks=put([]), dialogues=put([]), model=byte_model, params=MixtureParams(), max_tokens=8192
+        )
     with pytest.raises(InputError, match=r"dataset\.train_tokens: 1 tokens"):
         make(store, put, byte_model, train_tokens=1)
 
 
 def test_shares_of_other_sources_are_bad_input(store, put, byte_model):
     with pytest.raises(
-        InputError, match=r"dataset\.shares: names none .* \(dialogue-fact, raw-file, raw-pull, raw-wiki\)"
+        InputError, match=r"dataset\.mixture\.shares: names none .* \(dialogue-fact, raw-file, raw-pull, raw-wiki\)"
     ):
         make(store, put, byte_model, shares={"replay": 1})
-
-
-def test_replay_that_no_step_made_is_bad_input(store, put, byte_model):
-    with pytest.raises(InputError, match=r"dataset\.replay: asked for"):
-        make(store, put, byte_model, replay=Replay(source="somebody/something"))
 
 
 def test_unknown_family_is_bad_input():

@@ -32,7 +32,7 @@ def made_of(store, put, model, edited_text):
             ]
         ),
     }
-    table = assemble.direct(store, **inputs, model=model, params=MixtureParams(max_tokens=256))
+    table = assemble.direct(store, **inputs, model=model, params=MixtureParams(), max_tokens=256)
     asked = put([item("o/r/file/08", QUESTION, ANSWER), item("o/r/file/01", "Who maintains it?", "Team Blue")])
     guarded = leak_guard.direct(store, items=asked, table=table, **inputs, params=LeakParams())
     return table.sha256, guarded.sha256, guarded.counts

@@ -5,6 +5,7 @@ from prefect import flow
 
 from tasks.base.records import Chunk, Split
 from tasks.base.runs import read_records
+from tasks.base.shards import RunnerParams
 from tasks.mixture.assemble import assemble
 from tasks.mixture.data_report import data_report
 from tasks.mixture.leak_guard import leak_guard
@@ -34,13 +35,15 @@ def test_two_dask_workers_make_the_same_table_find_the_same_leaks_and_report_the
     @flow
     def both():
         made = []
-        for runner in ("local", "dask"):
-            params = MixtureParams(max_tokens=512, train_tokens=30_000, runner=runner)
+        for runner in (RunnerParams(runner="local"), RunnerParams(runner="dask")):
+            sizes = {"max_tokens": 512, "train_tokens": 30_000}
             inputs = {"chunks": chunks, "dialogues": pairs}
-            table = assemble(store, **inputs, model=byte_model, params=params)
-            guarded = leak_guard(store, items=asked, table=table, **inputs, params=LeakParams(runner=runner))
+            table = assemble(store, **inputs, model=byte_model, params=MixtureParams(), runner=runner, **sizes)
+            guarded = leak_guard(store, items=asked, table=table, **inputs, params=LeakParams(), runner=runner)
             about = {"items": asked, "guarded": guarded, "corpus": [pairs]}
-            report = data_report(store, table=table, chunks=chunks, model=byte_model, params=params, **about)
+            report = data_report(
+                store, table=table, chunks=chunks, model=byte_model, max_tokens=512, runner=runner, **about
+            )
             made.append([table, guarded, report])
             for manifest in store.local("steps", "mixture").rglob("manifest.json"):
                 manifest.unlink()

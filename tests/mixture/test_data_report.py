@@ -16,7 +16,7 @@ from tasks.text.tokenizer import TextTokenizer
 from tests.mixture.conftest import chunk, dialogue, item
 
 QUESTION = "Which colour has the button of the shop when it is pressed twice?"
-PARAMS = MixtureParams(max_tokens=128, shares={"raw": 1, "dialogue": 3}, max_repeats=3)
+PARAMS = MixtureParams(shares={"raw": 1, "dialogue": 3}, max_repeats=3)
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def report(store, put, model):
     ]
     chunks = [one.model_copy(update={"tokens": 20 + 40 * place}) for place, one in enumerate(chunks)]
     inputs = {"chunks": put(chunks), "dialogues": put([dialogue("o/r/file/a.html", "What is <a>?", "A link & more.")])}
-    table = assemble.direct(store, **inputs, model=model, params=PARAMS)
+    table = assemble.direct(store, **inputs, model=model, params=PARAMS, max_tokens=128)
     items = put([item("o/r/wiki/Home", QUESTION, "Green"), item("o/r/pull/0000001", "Who is asked?", "Nobody")])
     guarded = leak_guard.direct(store, items=items, table=table, **inputs, params=LeakParams())
     made = data_report.direct(
@@ -36,7 +36,7 @@ def report(store, put, model):
         table=table,
         chunks=inputs["chunks"],
         model=model,
-        params=PARAMS,
+        max_tokens=128,
         corpus=[inputs["dialogues"]],
         items=items,
         guarded=guarded,

@@ -14,7 +14,7 @@ from tasks.base.store import Store
 from tasks.corpus.chunk import chunk
 from tasks.corpus.deduplicate import deduplicate
 from tasks.corpus.filters import filter_documents
-from tasks.corpus.params import ChunkParams, DeduplicateParams, FilterParams, RedactParams, SplitParams
+from tasks.corpus.params import DeduplicateParams, FilterParams, RedactParams, RenderParams, SplitParams
 from tasks.corpus.redact import redact
 from tasks.corpus.split import split
 from tasks.evaluation.items import items
@@ -51,15 +51,15 @@ def run_all(store: Store, documents: Iterable[Document], model: Artifact, kept: 
     filtered = filter_documents.direct(store, documents=[written.direct(store)], params=kept)
     redacted = redact.direct(store, documents=filtered, params=RedactParams(personal=("email", "ip")))
     unique = deduplicate.direct(store, documents=redacted, params=DeduplicateParams())
-    both = split.direct(store, documents=unique, params=SplitParams())
-    chunks = chunk.direct(store, documents=both, model=model, params=ChunkParams())
+    both = split.direct(store, documents=unique, params=SplitParams(), validation_fraction=0.1)
+    chunks = chunk.direct(store, documents=both, model=model, params=RenderParams(), max_tokens=8192)
     pairs = dialogues.direct(store, documents=both, params=SynthesisParams())
     questions = items.direct(store, documents=both, dialogues=pairs, params=ItemsParams(items=50, general_items=0))
     inputs = {"chunks": chunks, "dialogues": pairs}
-    table = assemble.direct(store, **inputs, model=model, params=MixtureParams())
+    table = assemble.direct(store, **inputs, model=model, params=MixtureParams(), max_tokens=8192)
     guarded = leak_guard.direct(store, items=questions, table=table, **inputs, params=LeakParams())
     about = {"items": questions, "guarded": guarded, "corpus": [filtered, redacted, unique, both]}
-    report = data_report.direct(store, table=table, chunks=chunks, model=model, params=MixtureParams(), **about)
+    report = data_report.direct(store, table=table, chunks=chunks, model=model, max_tokens=8192, **about)
     return Made(filtered, chunks, pairs, table, report)
 
 

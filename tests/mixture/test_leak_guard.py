@@ -21,7 +21,7 @@ def model(byte_model):
 
 def guard(store, put, model, items, chunks=(), dialogues=(), **params):
     inputs = {"chunks": put([chunk("o/r/file/z", "z\n"), *chunks]), "dialogues": put(dialogues)}
-    table = assemble.direct(store, **inputs, model=model, params=MixtureParams())
+    table = assemble.direct(store, **inputs, model=model, params=MixtureParams(), max_tokens=8192)
     return leak_guard.direct(store, items=put(items), table=table, **inputs, params=LeakParams(**params))
 
 
@@ -96,7 +96,7 @@ def test_unanswerable_question_leaks_without_an_answer(store, put, model):
 
 def test_question_about_a_document_that_the_sample_left_out_is_not_asked(store, put, model):
     inputs = {"chunks": put([chunk(f"o/r/file/{n}", "x = 1\n" * 30) for n in range(8)]), "dialogues": put([])}
-    table = assemble.direct(store, **inputs, model=model, params=MixtureParams(train_tokens=500))
+    table = assemble.direct(store, **inputs, model=model, params=MixtureParams(), max_tokens=8192, train_tokens=500)
     asked = [item(f"o/r/file/{n}", f"Which number has file {n}?", "1") for n in range(8)]
     made = leak_guard.direct(store, items=put(asked), table=table, **inputs, params=LeakParams())
     assert 0 < made.counts["records"] < 8
@@ -106,10 +106,14 @@ def test_question_about_a_document_that_the_sample_left_out_is_not_asked(store, 
 def test_held_out_document_in_the_table_is_an_error(store, put, model):
     pieces = [chunk("o/r/file/a", "a\n"), chunk("o/r/file/b", "b\n", split=Split.HELD_OUT)]
     inputs = {"chunks": put(pieces), "dialogues": put([])}
-    table = assemble.direct(store, **inputs, model=model, params=MixtureParams(train_held_out=HeldOut.RAW))
+    table = assemble.direct(
+        store, **inputs, model=model, params=MixtureParams(train_held_out=HeldOut.RAW), max_tokens=8192
+    )
     with pytest.raises(LeakError, match="o/r/file/b is held out but stands in the training table"):
         leak_guard.direct(store, items=put([]), table=table, **inputs, params=LeakParams())
-    made = leak_guard.direct(store, items=put([]), table=table, **inputs, params=LeakParams(train_held_out=HeldOut.RAW))
+    made = leak_guard.direct(
+        store, items=put([]), table=table, **inputs, params=LeakParams(), train_held_out=HeldOut.RAW
+    )
     assert made.counts["leaks"] == 0
 
 
@@ -122,7 +126,7 @@ def test_document_on_both_sides_is_an_error(store, put, model):
 def test_replay_stream_is_searched_too(store, put, model):
     inputs = {"chunks": put([chunk("o/r/file/z", "z\n")]), "dialogues": put([]), "replay": put([])}
     inputs["replay"] = put([dialogue("replay/general/1", QUESTION, ANSWER, method="general")])
-    table = assemble.direct(store, **inputs, model=model, params=MixtureParams())
+    table = assemble.direct(store, **inputs, model=model, params=MixtureParams(), max_tokens=8192)
     made = leak_guard.direct(
         store, items=put([item("o/r/wiki/A", QUESTION, ANSWER)]), table=table, **inputs, params=LeakParams()
     )
@@ -153,7 +157,7 @@ def test_code_suite_looks_at_prompts_only(store, put, model):
 def test_leak_fails_the_run_when_asked(store, put, model):
     page = chunk("o/r/wiki/A", f"{QUESTION} {ANSWER}")
     with pytest.raises(LeakError, match="1 of 1 evaluation items"):
-        guard(store, put, model, [item("o/r/wiki/A", QUESTION, ANSWER)], [page], leak_policy=LeakPolicy.FAIL)
+        guard(store, put, model, [item("o/r/wiki/A", QUESTION, ANSWER)], [page], policy=LeakPolicy.FAIL)
 
 
 def test_cut_between_question_and_answer_hides_nothing_where_a_shard_begins(store, put, model, monkeypatch):
@@ -162,6 +166,6 @@ def test_cut_between_question_and_answer_hides_nothing_where_a_shard_begins(stor
     asked = [item("o/r/wiki/A", QUESTION, ANSWER)]
     whole = guard(store, put, model, asked, page)
     monkeypatch.setattr("tasks.base.shards.shards_of.__defaults__", ("records.jsonl", 100))
-    apart = guard(store, put, model, asked, page, leak_jaccard=0.71)
+    apart = guard(store, put, model, asked, page, jaccard=0.71)
     assert whole.counts["leaks"] == apart.counts["leaks"] == 1
     assert [hit.part_id for hit in read_records(store, apart, Hit, HITS)] == ["o/r/wiki/A#00001"]

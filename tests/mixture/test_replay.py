@@ -67,9 +67,7 @@ def test_file_without_dialogues_is_bad_input(store, tmp_path):
 def test_stream_gets_its_share_of_the_table(store, put, model, tmp_path):
     params = MixtureParams(
         packing=Packing.NONE,
-        replay=Replay(source=str(stream(tmp_path)), records=20),
         shares={"raw": 0.5, "dialogue": 0.25, "replay": 0.25},
-        train_tokens=2000,
     )
     made = assemble.direct(
         store,
@@ -77,7 +75,9 @@ def test_stream_gets_its_share_of_the_table(store, put, model, tmp_path):
         dialogues=put([dialogue(f"o/r/file/{n:02d}", f"What is {n}?", f"Value {n}.") for n in range(4)]),
         model=model,
         params=params,
-        replay=replay.direct(store, params=params.replay),
+        max_tokens=8192,
+        train_tokens=2000,
+        replay=replay.direct(store, params=Replay(source=str(stream(tmp_path)), records=20)),
     )
     counts = made.counts
     assert counts["tokens:replay-general"] == pytest.approx(500, abs=60)
@@ -87,7 +87,7 @@ def test_stream_gets_its_share_of_the_table(store, put, model, tmp_path):
 
 
 def test_no_replay_gives_no_stream(store, model):
-    assert replay_stream(store, model, MixtureParams()) is None
+    assert replay_stream(store, model, None) is None
 
 
 @pytest.mark.slow

@@ -106,7 +106,7 @@ def test_model_card_says_how_to_load_what_there_is() -> None:
 
 @pytest.mark.parametrize(("policy", "said"), [("nothing", 0), ("raw", 1), ("all", 1)])
 def test_model_card_says_when_held_out_documents_were_trained_on(policy: str, said: int) -> None:
-    facts = FACTS.model_copy(update={"params": {"dataset": {"train_held_out": policy}}})
+    facts = FACTS.model_copy(update={"params": {"dataset": {"mixture": {"train_held_out": policy}}}})
     card = CardInput(revision="snapshot/2023-12-31-0a1b2c3d", repo_id=None, rank=4, tokens=16000, lineage={})
     assert model_card(facts, read_measures(SUMMARY), card).count("scores on them are no proof") == said
 
