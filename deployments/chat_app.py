@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from deployments import console
-from deployments.serve import wait_for_interrupt
+from deployments.interruption import wait_for_interrupt
 from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
 from tasks.base.records import Document, Item, Message
@@ -66,6 +66,7 @@ def chat(store: Store, asked: str | None, port: int = 0, share: bool = False) ->
     with open_chat(store, asked, port, share) as address:
         console.errors.print(f"chat at {address}; Ctrl-C ends it", highlight=False)
         wait_for_interrupt()
+        console.errors.print("ended")
 
 
 @contextmanager

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 import yaml
 
-from deployments import console
+from deployments import console, interruption
 from deployments.gpu import gpu_app
-from deployments.options import DEFAULT_STORE, DIALOGUES, LEDGER, Json, StoreOption
+from deployments.options import DIALOGUES, LEDGER, Json, StoreOption, open_store
 from deployments.releasing import release_app
 from deployments.running import RunFailed
 from flows.phases import Phase
@@ -132,9 +132,8 @@ def show(
 ) -> None:
     """Show what a step made last: counts, inputs, files and its first records; dialogues with source and scores."""
     from deployments.showing import find, show_artifacts
-    from tasks.base.store import Store
 
-    place = Store(store or DEFAULT_STORE)
+    place = open_store(store)
     if what == LEDGER:
         from deployments.monthly import show_months
 
@@ -170,9 +169,8 @@ def chat(
 ) -> None:
     """Open a chat page: base and tuned model side by side. Needs the extra `chat`."""
     from deployments.chat_app import chat as open_page
-    from tasks.base.store import Store
 
-    open_page(Store(store or DEFAULT_STORE), release, port, share)
+    open_page(open_store(store), release, port, share)
 
 
 @app.command()
@@ -185,9 +183,8 @@ def ask(
 ) -> None:
     """Ask a released model one question in the terminal."""
     from deployments.serve import ask as ask_release
-    from tasks.base.store import Store
 
-    ask_release(Store(store or DEFAULT_STORE), release, question, model, max_tokens)
+    ask_release(open_store(store), release, question, model, max_tokens)
 
 
 @app.command()
@@ -199,18 +196,16 @@ def serve(
 ) -> None:
     """Serve a release with OpenAI's protocol, for editors; Ctrl-C ends it."""
     from deployments.serve import serve as serve_release
-    from tasks.base.store import Store
 
-    serve_release(Store(store or DEFAULT_STORE), release, host, port)
+    serve_release(open_store(store), release, host, port)
 
 
 @app.command()
 def up(store: StoreOption = None) -> None:
     """Start a Prefect server, a worker and the deployments, and print the UI's address; Ctrl-C ends them."""
     from deployments.up import serve_everything
-    from tasks.base.store import Store
 
-    serve_everything(Store(store or DEFAULT_STORE))
+    serve_everything(open_store(store))
 
 
 @app.command()
@@ -221,9 +216,8 @@ def prune(
 ) -> None:
     """Free what no release and no recent run needs."""
     from deployments.pruning import prune as prune_store
-    from tasks.base.store import Store
 
-    gone = prune_store(Store(store or DEFAULT_STORE), days, dry)
+    gone = prune_store(open_store(store), days, dry)
     console.output.print(
         f"{'would free' if dry else 'freed'} {gone.bytes / 1e6:,.1f} MB: {gone.manifests} manifests, "
         f"{gone.blobs} artifacts, {gone.cache_files} cache files",
@@ -251,10 +245,9 @@ def _run(
 ) -> None:
     from deployments.running import prefect_server, run_retrain
     from deployments.summary import print_summary
-    from tasks.base.store import Store
 
     params = _load(preset, changes, store)
-    place = Store(params.store)
+    place = open_store(params.store)
     place.check_writable()
     with console.step_progress(), prefect_server(place):
         report = (run or run_retrain)(params, until)
@@ -269,9 +262,16 @@ def _quoted(text: str) -> str:
 
 
 def main() -> None:
-    """Runs the command and turns our own errors into one line and an exit code."""
+    """Runs the command and turns our own errors and Ctrl-C into one line and an exit code."""
+    interruption.on_interrupt()
     try:
         app()
+    except KeyboardInterrupt:
+        interruption.end()
+    except SystemExit as done:
+        if done.code == interruption.EXIT_CODE:  # typer's for Ctrl-C
+            interruption.end()
+        raise
     except RunFailed as error:
         if "--json" in sys.argv:
             console.print_json(error.report)

@@ -8,7 +8,16 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
 
 from tasks.base.ledger import RunReport
 from tasks.base.progress import Event, listening
@@ -23,19 +32,39 @@ output = Console(soft_wrap=not sys.stdout.isatty())
 
 @contextmanager
 def step_progress() -> Iterator[None]:
-    """Shows the steps of this process while the block runs; silent where standard error is no terminal."""
+    """Shows the steps of this process while the block runs: bars on a terminal; in a pipe a line per finished step and
+    per notice, on standard error.
+    """
     if not errors.is_terminal:
-        yield
+        with listening(_print_line):
+            yield
         return
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.fields[facts]}"),
-        TimeElapsedColumn(),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=3)),
+        BarColumn(bar_width=None, table_column=Column(min_width=8, ratio=2)),
+        TextColumn("{task.fields[facts]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=5)),
+        TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
+        TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
     )
-    with Progress(*columns, console=errors, transient=True) as bars, listening(_View(bars)):
+    with Progress(*columns, console=errors, transient=True, expand=True) as bars, listening(_View(bars)):
         yield
+
+
+def _print_line(event: Event) -> None:
+    if event.kind == "finished" and "/" in event.step:  # the laptop's own server is no step
+        errors.print(_finished(event), highlight=False)
+    elif event.kind == "notice":
+        errors.print(escape(_noticed(event)), highlight=False)
+
+
+def _finished(event: Event) -> str:
+    symbol = SYMBOLS.get(event.state, " ")
+    return f"{symbol} {event.step:<28}{event.state:<10} {event.done:7.1f} s"
+
+
+def _noticed(event: Event) -> str:
+    return f"… {event.step + ': ' if event.step else ''}{event.text}"
 
 
 class _View:
@@ -50,14 +79,18 @@ class _View:
             bar = self.running.pop(event.step, None)
             if bar is not None:
                 self.bars.remove_task(bar)
-            symbol = SYMBOLS.get(event.state, " ")
-            self.bars.console.print(f"{symbol} {event.step:<28}{event.state:<10} {event.done:7.1f} s", highlight=False)
+            self.bars.console.print(_finished(event), highlight=False)
+            return
+        if event.kind == "notice" and event.step not in self.running:
+            self.bars.console.print(escape(_noticed(event)), highlight=False)
             return
         if event.step not in self.running:
             self.running[event.step] = self.bars.add_task(event.step, total=None, facts="")
+        bar = self.running[event.step]
         if event.kind == "progress":
-            bar = self.running[event.step]
             self.bars.update(bar, completed=event.done, total=event.total, facts=_facts(event))
+        elif event.kind == "notice":
+            self.bars.update(bar, facts=escape(event.text))
 
 
 def _facts(event: Event) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from deployments import console
-from tasks.base.store import Store
+from deployments.options import open_store
 
 if TYPE_CHECKING:
     from flows.params import RetrainParams
@@ -26,7 +26,7 @@ def explain_preset(params: RetrainParams, as_json: bool) -> None:
     from flows.retrain import workflow
     from tasks.base.modes import explaining
 
-    store = Store(params.store)
+    store = open_store(params.store)
     resolved = resolve(store, params, scheduled_start())
     with explaining() as explanations:
         workflow(store, params, resolved)

@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from deployments import console
+from deployments.options import open_store
 from tasks.base.errors import InputError
-from tasks.base.store import Store
 
 if TYPE_CHECKING:
     from flows.params import RetrainParams
@@ -43,7 +43,7 @@ def plan_preset(params: RetrainParams, gpu: str | None, as_json: bool) -> None:
     from flows.resolve import resolve, scheduled_start
 
     card, usd_per_hour = machine(params, gpu)
-    store = Store(params.store)
+    store = open_store(params.store)
     store.check_writable()
     with console.step_progress():
         made = plan_run(store, params, resolve(store, params, scheduled_start()), card, usd_per_hour)

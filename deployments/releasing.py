@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from deployments import console
-from deployments.options import DEFAULT_STORE, Json, StoreOption
+from deployments.options import Json, StoreOption, open_store
 
 release_app = typer.Typer(help="Published models: list, promote, roll back, forget.", no_args_is_help=True)
 
@@ -23,11 +23,10 @@ def list_all(
     json: Json = False,
 ) -> None:
     """Show the releases, the oldest first; one of them is the latest."""
-    from tasks.base.store import Store
     from tasks.release.registry import projects
     from tasks.release.releases import list_releases
 
-    place = Store(store or DEFAULT_STORE)
+    place = open_store(store)
     found = {name: list_releases(place, name) for name in ([project] if project else projects(place))}
     if json:
         document = {name: [one.model_dump(mode="json") for one in releases] for name, releases in found.items()}
@@ -49,20 +48,18 @@ def promote(
     store: StoreOption = None,
 ) -> None:
     """Make a release the latest again."""
-    from tasks.base.store import Store
     from tasks.release.releases import promote_release
 
-    release = promote_release(Store(store or DEFAULT_STORE), project, revision)
+    release = promote_release(open_store(store), project, revision)
     console.output.print(f"latest: {release.revision}", highlight=False)
 
 
 @release_app.command()
 def rollback(project: Project, store: StoreOption = None) -> None:
     """Make the release before the latest one the latest again."""
-    from tasks.base.store import Store
     from tasks.release.releases import rollback_release
 
-    release = rollback_release(Store(store or DEFAULT_STORE), project)
+    release = rollback_release(open_store(store), project)
     console.output.print(f"latest: {release.revision}", highlight=False)
 
 
@@ -73,8 +70,7 @@ def forget(
     store: StoreOption = None,
 ) -> None:
     """Forget old releases, here and on the Hub; `rawtune prune` frees what they used."""
-    from tasks.base.store import Store
     from tasks.release.releases import prune_releases
 
-    for one in prune_releases(Store(store or DEFAULT_STORE), project, keep):
+    for one in prune_releases(open_store(store), project, keep):
         console.output.print(f"forgotten: {one.revision}", highlight=False)

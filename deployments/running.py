@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from deployments.local_server import QUIET_SETTINGS, local_server
 from tasks.base.errors import InputError, RawtuneError
@@ -42,6 +43,8 @@ IMPORTED_MEANWHILE = (
 )
 """What a run imports sooner or later, two seconds of work; the server takes longer to start on another core."""
 
+SERVER_SECONDS = 10.0
+
 SEND_SECONDS = 10.0
 """How long the end of a run waits for its last logs to reach the server."""
 
@@ -66,6 +69,7 @@ def prefect_server(store: Store) -> Iterator[None]:
     if os.environ.get("PREFECT_API_URL"):
         for name, value in QUIET_SETTINGS.items():  # Prefect's log lines are no part of what this command prints
             os.environ.setdefault(name, value)
+        check_server()
         yield
         return
     began = time.monotonic()
@@ -73,6 +77,27 @@ def prefect_server(store: Store) -> Iterator[None]:
     with local_server(prefect_home(store), meanwhile=_import_all):
         emit(Event(SERVER, "finished", state="Completed", done=time.monotonic() - began))
         yield
+
+
+def check_server() -> None:
+    """Asks the server at PREFECT_API_URL for a sign of life.
+
+    Raises:
+        InputError: it gives none within `SERVER_SECONDS`, or does not accept the credentials.
+    """
+    import httpx
+    from prefect.client.orchestration import get_client
+
+    address = urlsplit(os.environ["PREFECT_API_URL"]).netloc.rpartition("@")[2]  # without a password
+    try:
+        with get_client(sync_client=True, httpx_settings={"timeout": SERVER_SECONDS}) as client:
+            client.raise_for_api_version_mismatch()
+    except (httpx.HTTPError, httpx.InvalidURL, RuntimeError, OSError) as error:
+        reason = (str(error.__cause__ or error) or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"PREFECT_API_URL: the Prefect server at {address} does not answer ({reason}); start it, correct the "
+            "address or PREFECT_API_AUTH_STRING, or unset PREFECT_API_URL to have a server of one's own"
+        ) from error
 
 
 def _import_all() -> None:
@@ -105,8 +130,10 @@ def _run(flow: Flow[[RetrainParams, Phase], State[Any]], params: RetrainParams, 
 
     # A heartbeat thread costs a second per flow (prefect 3.8.8); it serves workers, whose death nobody watches here.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-        state: State[Any] = flow(params, until, return_state=True)
-    _send_pending()
+        try:
+            state: State[Any] = flow(params, until, return_state=True)
+        finally:
+            _send_pending()
     report = _report(Store(params.store), str(state.state_details.flow_run_id))
     if state.is_completed():
         return report

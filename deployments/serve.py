@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
-import threading
+from typing import Final
 
 from deployments import console
+from tasks.base.errors import InputError
 from tasks.base.store import Store
 from tasks.release.lineage import chosen_release
 from tasks.release.serving import Endpoint, messages_of, serve_release, serving, stream_answer
+
+MODELS: Final = ("tuned", "base")
+"""What the server of a release calls them."""
 
 
 def serve(store: Store, asked: str | None, host: str, port: int) -> None:
@@ -35,8 +39,10 @@ def ask(store: Store, asked: str | None, question: str, model: str = "tuned", ma
     """Asks a release one question, greedily, printing the answer as it comes; returns it.
 
     Raises:
-        InputError: there is no such release.
+        InputError: there is no such release or model.
     """
+    if model not in MODELS:
+        raise InputError(f"--model {model}: a release has the models {' and '.join(MODELS)}")
     _, release = chosen_release(store, asked)
     answer = ""
     with console.errors.status("loading the model") as status, serving(store, release.artifact) as endpoint:
@@ -55,11 +61,3 @@ def printable(text: str) -> str:
     return "".join(
         letter if letter.isprintable() or letter in "\n\t" else "\N{REPLACEMENT CHARACTER}" for letter in text
     )
-
-
-def wait_for_interrupt() -> None:
-    """Returns at Ctrl-C."""
-    try:
-        threading.Event().wait()
-    except KeyboardInterrupt:
-        console.errors.print("ended")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from contextlib import suppress
-
 from deployments import console
-from deployments.local_server import local_server
+from deployments.interruption import wait_for_interrupt
+from deployments.local_server import entrance, local_server
 from deployments.local_worker import local_worker
 from deployments.running import prefect_home
 from tasks.base.store import Store
@@ -25,11 +23,10 @@ def serve_everything(store: Store) -> None:
         with local_worker(POOL, home / "worker.log"):
             console.print_places(
                 {
-                    "Prefect UI": url.removesuffix("/api"),
+                    "Prefect UI": entrance(url),
                     "runs of": store.uri,
                     "to run": ", ".join(names),
                     "log": str(home / "worker.log"),
                 }
             )
-            with suppress(KeyboardInterrupt):
-                threading.Event().wait()
+            wait_for_interrupt()

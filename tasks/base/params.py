@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, to_jsonable_python
 
 
 class Execution:
@@ -60,7 +60,10 @@ class Params(BaseModel):
 
 
 def identity_of(value: Any) -> Any:
-    """A parameter value as JSON values, without what bears no identity."""
+    """A parameter value as JSON values, without what bears no identity.
+
+    Whatever JSON does not know (dates, paths, enumerations) is written as pydantic writes it; sets are sorted.
+    """
     if isinstance(value, Params):
         return value.identity()
     if isinstance(value, BaseModel):
@@ -69,4 +72,6 @@ def identity_of(value: Any) -> Any:
         return {key: identity_of(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [identity_of(item) for item in value]
-    return value
+    if isinstance(value, set | frozenset):
+        return sorted((identity_of(item) for item in value), key=repr)
+    return to_jsonable_python(value)

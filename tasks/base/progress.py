@@ -14,7 +14,7 @@ class Event:
 
     step: str
     """`room/name`."""
-    kind: Literal["started", "progress", "finished"]
+    kind: Literal["started", "progress", "notice", "finished"]
     state: str = ""
     """Of a finished step: Completed, Cached, Skipped or Failed."""
     done: float = 0
@@ -22,6 +22,8 @@ class Event:
     unit: str = ""
     facts: dict[str, float | int | str] = field(default_factory=dict)
     """What to show beside the bar, such as loss or tokens per second."""
+    text: str = ""
+    """Of a notice: what the step is waiting for, fetching, or going on with. It holds until the step's next event."""
 
 
 Listener = Callable[[Event], None]

@@ -8,6 +8,8 @@ from typing import Final
 from tasks.base.errors import InputError
 from tasks.training.planner import Shape
 
+HUB_SECONDS: Final = 10.0
+
 KNOWN: Final = {"mistralai/Mistral-7B-Instruct-v0.2": Shape(4096, 32, 32, 8, 128, 14336, 32000, False)}
 """Of the presets' models, so that they can be planned where the Hub is out of reach."""
 
@@ -20,6 +22,8 @@ def shape_of(model: str | Path, revision: str | None = None) -> Shape:
     """
     if str(model) in KNOWN:
         return KNOWN[str(model)]
+    if not Path(model).is_dir():
+        _check_hub(str(model), revision)
     from transformers import AutoConfig
 
     try:
@@ -30,4 +34,29 @@ def shape_of(model: str | Path, revision: str | None = None) -> Shape:
         raise InputError(
             f"training.base_model: {model} is no folder, and the Hub gave no config.json of it "
             f"({' '.join(str(error).split())[:200]})"
+        ) from error
+
+
+def _check_hub(model: str, revision: str | None) -> None:
+    """Asks once whether the Hub has the model: transformers would try six times, 30 s, and log each try.
+
+    Raises:
+        InputError: it has not, or it does not answer.
+    """
+    from httpx import HTTPError
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    try:
+        HfApi().model_info(model, revision=revision, timeout=HUB_SECONDS)
+    except HfHubHTTPError as error:
+        raise InputError(
+            f"training.base_model: {model} is no folder, and the Hub has no such model that you may read "
+            f"(HTTP {error.response.status_code}); check the name, training.revision and HF_TOKEN"
+        ) from error
+    except (HTTPError, OfflineModeIsEnabled, OSError, ValueError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"training.base_model: {model} is no folder, and the Hub cannot be reached ({reason}); "
+            "connect, or name the folder of a model that is here"
         ) from error

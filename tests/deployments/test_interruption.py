@@ -1,0 +1,90 @@
+"""Ctrl-C in every phase of a run: one line, exit 130, within seconds; the next run goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.deployments.test_cli import RAWTUNE, rawtune
+from tests.flows.conftest import tiny_params
+from tests.flows.sample_repository import make_repository
+
+PHASES = ("Prefect server", "corpus/split", "training/train", "evaluation/answer-tuned")
+"""The run is interrupted once this has begun, which its store or its standard error tells."""
+
+
+def begun(phase: str, store: Path, log: Path) -> bool:
+    if phase == "Prefect server":
+        return (store / "prefect" / "server.log").exists()
+    return (store / "steps" / before(phase)).exists()
+
+
+def before(phase: str) -> str:
+    """The step whose artifact is there when the phase begins."""
+    return {"corpus/split": "harvest/pulls", "training/train": "mixture/leak-guard"}.get(phase, "training/train")
+
+
+def interrupt(arguments: list[str], folder: Path, phase: str, twice: bool) -> tuple[int, float, str]:
+    """Starts the command, presses Ctrl-C in that phase, and returns exit code, seconds until the end and stderr."""
+    surroundings = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    log = folder / f"{phase.replace('/', '-')}.log"
+    with log.open("wb") as writer:
+        process = subprocess.Popen([*RAWTUNE, *arguments], cwd=folder, env=surroundings, stderr=writer, stdout=writer)
+        deadline = time.monotonic() + 240
+        while not begun(phase, folder / "store", log):
+            assert process.poll() is None, log.read_text("utf-8")
+            assert time.monotonic() < deadline, log.read_text("utf-8")
+            time.sleep(0.05)
+        time.sleep(0.7)
+        pressed = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        if twice:
+            time.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+        code = process.wait(60)
+    return code, time.monotonic() - pressed, log.read_text("utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_ctrl_c_ends_a_run_within_five_seconds_in_every_phase_and_the_next_goes_on(tmp_path: Path, tiny_model: Path):
+    repository = make_repository(tmp_path / "post")
+    params = tiny_params(repository, tiny_model, tmp_path / "store").model_dump(mode="json")
+    preset = tmp_path / "preset.yaml"
+    preset.write_text(yaml.safe_dump(params))
+    for number, phase in enumerate(PHASES):
+        code, seconds, told = interrupt(["retrain", str(preset)], tmp_path, phase, twice=number % 2 == 1)
+        assert code == 130, (phase, told)
+        assert seconds < 5, (phase, seconds, told)
+        assert told.endswith("rawtune: interrupted; run again to go on\n"), (phase, told)
+        assert "Traceback" not in told, (phase, told)
+        assert "Error logging to API" not in told, (phase, told)
+    done = rawtune("retrain", str(preset), "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    states = {step["step"]: step["state"] for step in json.loads(done.stdout)["steps"]}
+    assert states["training/train"] == "Cached"
+    assert states["release/publish"] == "Completed"
+
+
+def test_ctrl_c_while_c_code_runs_ends_the_process_all_the_same(tmp_path: Path):
+    code = (
+        "import hashlib\n"
+        "from deployments.interruption import on_interrupt\n"
+        "on_interrupt()\n"
+        "print('ready', flush=True)\n"
+        "hashlib.pbkdf2_hmac('sha256', b'password', b'salt', 200_000_000)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=20)
+    assert (process.returncode, told) == (130, "rawtune: interrupted; run again to go on\n")
