@@ -21,10 +21,10 @@ from tasks.base.steps import Step
 from tasks.base.store import Store
 from tasks.corpus.chunk import chunk
 from tasks.corpus.measure import CorpusFigures, measure
-from tasks.mixture.assemble import assemble
-from tasks.mixture.expected import TableFigures, expected, figures
 from tasks.mixture.params import HeldOut, ReplayAnswers
-from tasks.mixture.replay_answers import replay_answers, replay_stream
+from tasks.mixture.replay.answers import replay_answers, replay_stream
+from tasks.mixture.table.assemble import assemble
+from tasks.mixture.table.expected import TableFigures, expected, figures
 from tasks.model.base_model import base_model
 from tasks.model.params import STUB
 from tasks.synthesis.dialogues import dialogues

@@ -20,7 +20,7 @@ from flows.phases import Phase
 from flows.publication import Evaluated, Outcome, conclude, release_folder
 from flows.resolve import Resolved, release_facts, resolve, scheduled_start
 from flows.train_adapter import Questions, answers
-from flows.watching import watched_in_prefect
+from flows.watching import show_markdown, watched_in_prefect
 from tasks.base.artifacts import Artifact
 from tasks.base.ledger import ledger
 from tasks.base.store import Store
@@ -37,10 +37,10 @@ from tasks.evaluation.report import report
 from tasks.harvest.pulls import pulls
 from tasks.harvest.snapshot import snapshot
 from tasks.harvest.wiki import wiki
-from tasks.mixture.assemble import assemble
-from tasks.mixture.data_report import data_report
-from tasks.mixture.leak_guard import leak_guard
-from tasks.mixture.replay_answers import replay_stream
+from tasks.mixture.leaks.guard import leak_guard
+from tasks.mixture.replay.answers import replay_stream
+from tasks.mixture.report.data_report import MARKDOWN, data_report
+from tasks.mixture.table.assemble import assemble
 from tasks.model.base_model import base_model
 from tasks.release.releases import previous_release
 from tasks.synthesis.dialogues import dialogues
@@ -193,6 +193,7 @@ def build_dataset(
         epochs=params.training.epochs,
         runner=wanted,
     )
+    show_markdown(store, about, MARKDOWN, "data-report", "What the model is trained on")
     return Dataset(documents, model, chunks, pairs, table, guarded, about)
 
 

@@ -13,9 +13,13 @@ from typing import Final
 from uuid import UUID
 
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
+from prefect.context import FlowRunContext
 
+from tasks.base.artifacts import Artifact
 from tasks.base.ledger import RunReport
 from tasks.base.progress import Event, listening
+from tasks.base.steps import PENDING
+from tasks.base.store import Store
 from tasks.release.gate import Decision
 
 EVERY_SECONDS: Final = 10.0
@@ -29,6 +33,21 @@ def watched_in_prefect() -> Iterator[None]:
     """Sends the progress of this process's steps to the Prefect server for the duration of the block."""
     with listening(_Reporter()):
         yield
+
+
+def show_markdown(store: Store, artifact: Artifact, name: str, key: str, description: str) -> None:
+    """Adds a Markdown file of a finished artifact to the flow run, so that a *Cached* step shows it too.
+
+    Args:
+        store: of the artifact.
+        artifact: finished; one that `explain` cannot know yet shows nothing.
+        name: of the file in it.
+        key: of the page in Prefect's UI.
+        description: above it.
+    """
+    if FlowRunContext.get() is None or artifact.sha256 == PENDING:
+        return
+    create_markdown_artifact((store.checkout(artifact) / name).read_text("utf-8"), key=key, description=description)
 
 
 def show_decision(decision: Decision, reasons: Sequence[str], page: RunReport) -> None:

@@ -50,10 +50,10 @@ from tasks.harvest.params import GithubParams, SourceParams
 from tasks.harvest.pulls import pulls
 from tasks.harvest.resolve import resolve_source
 from tasks.harvest.snapshot import snapshot
-from tasks.mixture.assemble import assemble
-from tasks.mixture.data_report import data_report
-from tasks.mixture.leak_guard import leak_guard
+from tasks.mixture.leaks.guard import leak_guard
 from tasks.mixture.params import LeakParams, MixtureParams
+from tasks.mixture.report.data_report import data_report
+from tasks.mixture.table.assemble import assemble
 from tasks.model.base_model import stub_gguf
 from tasks.model.child import run_child
 from tasks.synthesis.dialogues import dialogues

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tasks.base.records import Item, Provenance
-from tasks.mixture.leaks import QuestionIndex, Texts, words
+from tasks.mixture.leaks.matching import QuestionIndex, Texts, words
 from tasks.text import ngrams
 
 TEXT_WORDS = 1_000

@@ -26,9 +26,9 @@ from tasks.base.records import Chunk, Dialogue, Item, Kind, Message, Provenance,
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Store
-from tasks.mixture.assemble import assemble
-from tasks.mixture.leak_guard import leak_guard
+from tasks.mixture.leaks.guard import leak_guard
 from tasks.mixture.params import LeakParams, MixtureParams
+from tasks.mixture.table.assemble import assemble
 
 WORD_TOKENS = 3.0
 """Tokens of a drawn word, roughly."""

@@ -23,9 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tasks.base.records import Chunk
-from tasks.mixture.packing import best_fit
-from tasks.mixture.rows import Part, Row
-from tasks.mixture.table import TableWriter
+from tasks.mixture.table.packing import best_fit
+from tasks.mixture.table.rows import Part, Row, TableWriter
 
 SEED = 0
 

@@ -116,7 +116,7 @@ def one_recipe(recipe: str, params: Any, as_of: str, run_child: Child) -> None:
     from tasks.base.store import Store
     from tasks.evaluation import answer as answering
     from tasks.evaluation.params import Arm
-    from tasks.mixture import replay_answers as replaying
+    from tasks.mixture.replay import answers as replaying
     from tasks.training import train as training
 
     store = Store(params.store)

@@ -7,7 +7,7 @@ import json
 import time
 from typing import Final
 
-JOBS: Final = {"replay": "tasks.mixture.replay_job:answer", "train": "tasks.training.job:run"}
+JOBS: Final = {"replay": "tasks.mixture.replay.job:answer", "train": "tasks.training.job:run"}
 """What runs a request; the rest are answers."""
 MODEL, TABLE, ADAPTER, SCRATCH = "{MODEL}", "{TABLE}", "{ADAPTER}", "{SCRATCH}"
 """Places in a request that only the GPU machine can fill in."""

@@ -209,10 +209,10 @@ def test_leaked_questions_are_flagged_taken_out_and_shown(
     store: Store, train: list[Document], held_out: list[Document], tokenizer_artifact: Artifact
 ) -> None:
     """A model trained on the test items: one question and its answer planted in a training dialogue."""
-    from tasks.mixture.assemble import assemble
-    from tasks.mixture.data_report import data_report
-    from tasks.mixture.leak_guard import leak_guard
+    from tasks.mixture.leaks.guard import leak_guard
     from tasks.mixture.params import LeakParams, MixtureParams
+    from tasks.mixture.report.data_report import data_report
+    from tasks.mixture.table.assemble import assemble
 
     asked = make_items(train, held_out, [], ItemsParams(items=30, general_items=0))
     planted = next(item for item in asked if item.suite == "recall")

@@ -14,7 +14,7 @@ from tasks.base.ledger import RunReport
 from tasks.base.records import Chunk
 from tasks.base.runs import read_records
 from tasks.base.store import Store
-from tasks.mixture.rows import ROWS, Row
+from tasks.mixture.table.rows import ROWS, Row
 from tests.flows.conftest import tiny_params
 from tests.flows.sample_repository import git, make_repository
 

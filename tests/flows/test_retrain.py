@@ -3,6 +3,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter
 
 from deployments.running import RunFailed, run_retrain
 from flows.params import RetrainParams
@@ -104,6 +106,12 @@ def test_second_run_does_no_work(finished: Finished):
     report = run_retrain(finished.params, Phase.PUBLISH)
     assert states(report) == dict.fromkeys(STEPS, "Cached")
     assert report.release == finished.report.release
+    with get_client(sync_client=True) as client:
+        (page,) = client.read_artifacts(
+            artifact_filter=ArtifactFilter.model_validate({"key": {"any_": ["data-report"]}}),
+            flow_run_filter=FlowRunFilter.model_validate({"id": {"any_": [report.run]}}),
+        )
+    assert "under the loss" in str(page.data), "a Cached step shows its report as well"
 
 
 def test_explain_after_a_run_is_all_hits_and_names_what_a_change_touches(finished: Finished):

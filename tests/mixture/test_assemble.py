@@ -12,8 +12,8 @@ from tasks.base.records import Kind, Split, Weight
 from tasks.base.runs import read_verdicts
 from tasks.base.steps import step
 from tasks.base.store import Store
-from tasks.mixture.assemble import assemble
 from tasks.mixture.params import HeldOut, MixtureParams, Overlong, Packing
+from tasks.mixture.table.assemble import assemble
 from tasks.text.tokenizer import TextTokenizer
 from tests.mixture.conftest import Put, chunk, dialogue
 

@@ -5,11 +5,11 @@ import shutil
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.mixture.assemble import assemble
-from tasks.mixture.leak_guard import leak_guard
-from tasks.mixture.leaks import WordNumbers
+from tasks.mixture.leaks.guard import leak_guard
+from tasks.mixture.leaks.matching import WordNumbers
+from tasks.mixture.leaks.word_cache import WordCache
 from tasks.mixture.params import LeakParams, MixtureParams
-from tasks.mixture.word_cache import WordCache
+from tasks.mixture.table.assemble import assemble
 from tests.mixture.conftest import chunk, dialogue, item
 
 QUESTION = "Which payment methods can a reader of the weekly edition switch between without calling support?"

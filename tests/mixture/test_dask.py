@@ -6,11 +6,11 @@ from prefect import flow
 from tasks.base.records import Chunk, Split
 from tasks.base.runs import read_records
 from tasks.base.shards import RunnerParams
-from tasks.mixture.assemble import assemble
-from tasks.mixture.data_report import data_report
-from tasks.mixture.leak_guard import leak_guard
-from tasks.mixture.leak_search import HITS_PER_ITEM
+from tasks.mixture.leaks.guard import leak_guard
+from tasks.mixture.leaks.passages import HITS_PER_ITEM
 from tasks.mixture.params import LeakParams, MixtureParams
+from tasks.mixture.report.data_report import data_report
+from tasks.mixture.table.assemble import assemble
 from tests.mixture.conftest import chunk, dialogue, item
 
 

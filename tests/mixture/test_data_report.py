@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from tasks.base.records import Kind
-from tasks.mixture.assemble import assemble
-from tasks.mixture.data_facts import BINS, bin_of
-from tasks.mixture.data_page import sentence
-from tasks.mixture.data_report import data_report
-from tasks.mixture.leak_guard import leak_guard
+from tasks.mixture.leaks.guard import leak_guard
 from tasks.mixture.params import LeakParams, MixtureParams
-from tasks.mixture.samples import pieces
+from tasks.mixture.report.data_facts import BINS, bin_of
+from tasks.mixture.report.data_page import sentence
+from tasks.mixture.report.data_report import data_report
+from tasks.mixture.report.samples import pieces
+from tasks.mixture.table.assemble import assemble
 from tasks.text.tokenizer import TextTokenizer
 from tests.mixture.conftest import chunk, dialogue, item
 

@@ -19,10 +19,10 @@ from tasks.corpus.redact import redact
 from tasks.corpus.split import split
 from tasks.evaluation.items import items
 from tasks.evaluation.params import ItemsParams
-from tasks.mixture.assemble import assemble
-from tasks.mixture.data_report import data_report
-from tasks.mixture.leak_guard import leak_guard
+from tasks.mixture.leaks.guard import leak_guard
 from tasks.mixture.params import LeakParams, MixtureParams
+from tasks.mixture.report.data_report import data_report
+from tasks.mixture.table.assemble import assemble
 from tasks.synthesis.dialogues import dialogues
 from tasks.synthesis.params import SynthesisParams
 from tests.corpus.documents import file, page, pull

@@ -5,10 +5,10 @@ import pytest
 from tasks.base.errors import InputError
 from tasks.base.records import Dialogue
 from tasks.base.runs import read_records, read_verdicts
-from tasks.mixture.assemble import assemble
 from tasks.mixture.params import MixtureParams, Packing, Replay, ReplayAnswers
-from tasks.mixture.replay import replay, to_messages
-from tasks.mixture.replay_answers import replay_answers, replay_stream, with_answer
+from tasks.mixture.replay.answers import replay_answers, replay_stream, with_answer
+from tasks.mixture.replay.sources import replay, to_messages
+from tasks.mixture.table.assemble import assemble
 from tests.mixture.conftest import chunk, dialogue
 
 

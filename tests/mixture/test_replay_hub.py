@@ -28,7 +28,7 @@ from tasks.base.records import Dialogue
 from tasks.base.runs import read_records
 from tasks.base.store import Store
 from tasks.mixture.params import Replay
-from tasks.mixture.replay import replay
+from tasks.mixture.replay.sources import replay
 store = Store(sys.argv[1])
 try:
     made = replay.direct(store, params=Replay(source="somebody/general", records=5, split=sys.argv[2]))

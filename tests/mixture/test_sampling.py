@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.mixture.sampling import repeats, share_out
+from tasks.mixture.table.draw import repeats, share_out
 
 SOURCES = ("raw-file", "raw-wiki", "dialogue-fact", "dialogue-page", "replay-general")
 corpora = st.lists(st.tuples(st.sampled_from(SOURCES), st.integers(0, 9), st.integers(1, 50)), min_size=1, max_size=80)

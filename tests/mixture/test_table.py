@@ -8,16 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.base.records import IGNORED
-from tasks.mixture import table
-from tasks.mixture.packing import best_fit
-from tasks.mixture.rows import Part, Row
-from tasks.mixture.spill import TokenSpill
+from tasks.mixture.table.packing import best_fit
+from tasks.mixture.table.rows import GROUP_TOKENS, Part, Row, TableWriter
+from tasks.mixture.table.spill import TokenSpill
 
 CAPACITY = 16
 tokens = st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=CAPACITY)
 
 
-def written(parts, folder: Path) -> tuple[Path, list[list[int]], TokenSpill]:
+def written(parts, folder: Path, group_tokens: int = GROUP_TOKENS) -> tuple[Path, list[list[int]], TokenSpill]:
     spill = TokenSpill(folder / "spill")
     with spill:
         for part in parts:
@@ -26,7 +25,7 @@ def written(parts, folder: Path) -> tuple[Path, list[list[int]], TokenSpill]:
             spill.append(ids, mask, np.asarray([len(ids)]))
         spill.close()
         rows = best_fit(spill.lengths, CAPACITY)
-        writer = table.TableWriter(folder / "table.parquet", spill.parts)
+        writer = TableWriter(folder / "table.parquet", spill.parts, group_tokens)
         for index, numbers in enumerate(rows):
             members = tuple(
                 Part(
@@ -60,13 +59,12 @@ def test_rows_hold_every_token_and_mask_of_their_parts(parts):
         assert sum(masks) == sum(spill.trained[number] for number in numbers)
 
 
-def test_many_row_groups_read_as_one_table_and_give_the_same_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr(table, "GROUP_TOKENS", 40)
+def test_many_row_groups_read_as_one_table_and_give_the_same_bytes(tmp_path):
     parts = [[(number % 10, True)] * (1 + number % CAPACITY) for number in range(100)]
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    first, rows, _ = written(parts, tmp_path / "a")
-    second, _, _ = written(parts, tmp_path / "b")
+    first, rows, _ = written(parts, tmp_path / "a", 40)
+    second, _, _ = written(parts, tmp_path / "b", 40)
     assert pq.ParquetFile(first).num_row_groups > 10
     assert pq.read_table(first, memory_map=True).num_rows == len(rows)
     assert hashlib.sha256(first.read_bytes()).digest() == hashlib.sha256(second.read_bytes()).digest()

@@ -18,10 +18,10 @@ from tasks.base.batching import by_size
 from tasks.base.records import Chunk, Item, Record, Split
 from tasks.base.runs import RECORDS
 from tasks.base.shards import Shard
-from tasks.mixture.leaks import WORD, Match, QuestionIndex, Texts, fold
+from tasks.mixture.leaks.matching import WORD, Match, QuestionIndex, Texts, fold
+from tasks.mixture.leaks.word_cache import WordCache
 from tasks.mixture.params import LeakParams
-from tasks.mixture.rows import ROWS
-from tasks.mixture.word_cache import WordCache
+from tasks.mixture.table.rows import ROWS
 
 HITS_PER_ITEM: Final = 3
 """Training texts listed for an item; all are counted."""

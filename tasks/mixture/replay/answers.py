@@ -15,14 +15,14 @@ from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Store
 from tasks.mixture.params import Replay, ReplayAnswers
-from tasks.mixture.replay import replay
+from tasks.mixture.replay.sources import replay
 from tasks.model.child import run_child
 from tasks.text.chat import prompt_ids, stop_ids
 from tasks.text.tokenizer import stored_tokenizer
 
 VERSION = "2026.11.24"
 
-JOB: Final = "tasks.mixture.replay_job:answer"
+JOB: Final = "tasks.mixture.replay.job:answer"
 
 
 def with_answer(dialogue: Dialogue, answer: str, model: str) -> Dialogue:

@@ -23,8 +23,8 @@ from typing import Any, Final
 from tasks.base.artifacts import Artifact
 from tasks.base.records import Chunk
 from tasks.base.shards import Shard
-from tasks.mixture.rows import Part, Row
-from tasks.mixture.sampling import rank
+from tasks.mixture.table.draw import rank
+from tasks.mixture.table.rows import Part, Row
 
 BINS: Final = 32
 """Bars of a histogram."""

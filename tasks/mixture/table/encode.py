@@ -18,8 +18,8 @@ from tasks.base.artifacts import Artifact
 from tasks.base.batching import by_size
 from tasks.base.records import Split
 from tasks.base.shards import Shard
-from tasks.mixture.dialogue_cache import DialogueCache, Rendered, Turns
 from tasks.mixture.params import HeldOut
+from tasks.mixture.table.dialogue_cache import DialogueCache, Rendered, Turns
 from tasks.text.token_cache import TokenCache
 from tasks.text.tokenizer import stored_tokenizer
 

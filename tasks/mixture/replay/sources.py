@@ -1,6 +1,6 @@
 """The replay stream: general dialogues that are trained on beside the sources, so that the model keeps what it can do.
 
-From a file of JSON lines or a dataset on the Hub; its answers, or the base model's own (`replay_answers.py`). Its
+From a file of JSON lines or a dataset on the Hub; its answers, or the base model's own (`answers.py`). Its
 records are `Dialogue`s of the training side whose document is the record itself.
 """
 
@@ -19,7 +19,7 @@ from tasks.base.records import Dialogue, Message, Provenance, Split
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.mixture.params import Replay
-from tasks.mixture.sampling import rank
+from tasks.mixture.table.draw import rank
 
 VERSION = "2026.11.24"
 

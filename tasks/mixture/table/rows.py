@@ -1,4 +1,7 @@
-"""The training table as Parquet: the same rows give the same bytes; `datasets` and pyarrow memory-map it."""
+"""The training table: parts (a chunk, a dialogue), the rows that hold them, and the Parquet file of their tokens.
+
+The same rows give the same bytes; `datasets` and pyarrow memory-map the file.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,39 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.base.records import IGNORED
-from tasks.mixture.rows import Row
+from tasks.base.records import IGNORED, Record
 
+ROWS = "rows.jsonl"
+TABLE = "table.parquet"
 GROUP_TOKENS: Final = 2_000_000
 """Tokens of a row group: the most that is in memory at a time (three int32 columns, 24 MB)."""
 
 Reader = Callable[[Sequence[int]], tuple[NDArray[np.int32], NDArray[np.int32]]]
 """Ids and labels of parts, by their numbers, one after the other."""
+
+
+class Part(Record):
+    """A chunk or dialogue as it stands in a row."""
+
+    id: str
+    """Id of the chunk, dialogue or replay record."""
+    source: str
+    """`raw-file`, `raw-pull`, `raw-wiki`, `dialogue-<method>` or `replay-<name>`."""
+    document_id: str
+    tokens: int
+    trained_tokens: int
+    """Tokens under the loss."""
+    copy_number: int
+    """0, and counted up where the mixture repeats the same part."""
+
+
+class Row(Record):
+    """A row of the table, in the table's order."""
+
+    id: str
+    tokens: int
+    parts: tuple[Part, ...]
+    """In the row's order; positions restart at 0 with each."""
 
 
 class TableWriter:
@@ -28,7 +56,7 @@ class TableWriter:
     would else be taught to predict the next document.
     """
 
-    def __init__(self, path: Path, read: Reader) -> None:
+    def __init__(self, path: Path, read: Reader, group_tokens: int = GROUP_TOKENS) -> None:
         """Opens the file; `read` gives ids and labels of the parts."""
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -38,6 +66,7 @@ class TableWriter:
         self._schema = pa.schema(names + [(name, tokens) for name in ("input_ids", "labels", "position_ids")])
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", use_dictionary=False)
         self._read = read
+        self._group_tokens = group_tokens
         self._group: list[tuple[Row, Sequence[int]]] = []
         self._tokens = 0
 
@@ -45,7 +74,7 @@ class TableWriter:
         """Adds a row, given with the numbers of its parts."""
         self._group.append((row, parts))
         self._tokens += row.tokens
-        if self._tokens >= GROUP_TOKENS:
+        if self._tokens >= self._group_tokens:
             self._flush()
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from tasks.base.records import IGNORED
-from tasks.mixture.data_facts import Sample
+from tasks.mixture.report.data_facts import Sample
 from tasks.text.tokenizer import TextTokenizer
 
 HEAD_TOKENS: Final = 420

@@ -9,9 +9,9 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from tasks.mixture.charts import bar, histogram
-from tasks.mixture.leak_search import Hit
-from tasks.mixture.samples import Shown
+from tasks.mixture.leaks.passages import Hit
+from tasks.mixture.report.charts import bar, histogram
+from tasks.mixture.report.samples import Shown
 
 TEMPLATE = Path(__file__).with_name("data_report.html.jinja")
 

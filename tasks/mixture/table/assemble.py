@@ -23,13 +23,12 @@ from tasks.base.records import Weight
 from tasks.base.runs import StepRun
 from tasks.base.shards import LOCAL, RunnerParams, mapped, shards_of
 from tasks.base.steps import step
-from tasks.mixture.encode import Encoded, Encoding, encode_shard
-from tasks.mixture.packing import best_fit
 from tasks.mixture.params import MixtureParams, Overlong, Packing
-from tasks.mixture.rows import ROWS, TABLE, Part, Row
-from tasks.mixture.sampling import Ints, rank, repeats, weighed
-from tasks.mixture.spill import TokenSpill, trained_tokens
-from tasks.mixture.table import TableWriter
+from tasks.mixture.table.draw import Ints, rank, repeats, weighed
+from tasks.mixture.table.encode import Encoded, Encoding, encode_shard
+from tasks.mixture.table.packing import best_fit
+from tasks.mixture.table.rows import ROWS, TABLE, Part, Row, TableWriter
+from tasks.mixture.table.spill import TokenSpill, trained_tokens
 
 VERSION = "2026.11.24.1"
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.base.kept import Kept
-from tasks.mixture.leaks import WordNumbers
+from tasks.mixture.leaks.matching import WordNumbers
 
 VERSION: Final = 2
 """Of what counts as a word and of the stored bytes."""

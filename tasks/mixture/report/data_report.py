@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from tasks.base.artifacts import Artifact
 from tasks.base.records import Item
 from tasks.base.runs import StepRun, read_verdicts
 from tasks.base.shards import LOCAL, RunnerParams, mapped, shards_of
 from tasks.base.steps import step
-from tasks.mixture.data_facts import TableFacts, chunk_shard, summarise, summed, table_shard
-from tasks.mixture.data_page import render_markdown, render_page
-from tasks.mixture.leak_guard import HITS
-from tasks.mixture.leak_search import Hit
-from tasks.mixture.rows import ROWS
-from tasks.mixture.samples import read_samples
+from tasks.mixture.leaks.guard import HITS
+from tasks.mixture.leaks.passages import Hit
+from tasks.mixture.report.data_facts import TableFacts, chunk_shard, summarise, summed, table_shard
+from tasks.mixture.report.data_page import render_markdown, render_page
+from tasks.mixture.report.samples import read_samples
+from tasks.mixture.table.rows import ROWS
 from tasks.text.tokenizer import stored_tokenizer
 
 VERSION = "2026.11.24"
+
+MARKDOWN: Final = "report.md"
+"""The report in a few lines, for the Prefect UI."""
 
 
 def leak_facts(run: StepRun, items: Artifact, guarded: Artifact) -> dict[str, Any]:
@@ -32,15 +35,6 @@ def leak_facts(run: StepRun, items: Artifact, guarded: Artifact) -> dict[str, An
         if item.id in verdicts:
             facts["leaked" if verdicts[item.id].startswith("leak-") else "not_asked"] += 1
     return {"leaked": guarded.counts.get("leaks", 0), "suites": dict(sorted(suites.items()))}
-
-
-def publish(markdown: str) -> None:
-    """Adds the Markdown artifact to the task run; does nothing outside one."""
-    from prefect.artifacts import create_markdown_artifact
-    from prefect.context import TaskRunContext
-
-    if TaskRunContext.get() is not None:
-        create_markdown_artifact(markdown, key="data-report", description="What the model is trained on")
 
 
 @step("mixture/data-report", VERSION)
@@ -88,9 +82,7 @@ def data_report(
     ]
     lineage = [(artifact.step, artifact.sha256) for artifact in steps]
     run.path("report.html").write_text(render_page(summary, groups, hits, lineage), "utf-8")
-    markdown = render_markdown(summary)
-    run.path("report.md").write_text(markdown, "utf-8")
+    run.path(MARKDOWN).write_text(render_markdown(summary), "utf-8")
     run.path("summary.json").write_text(json.dumps(summary, indent=1) + "\n", "utf-8")
     for name in ("rows", "tokens", "trained_tokens"):
         run.count(name, summary["table"][name])
-    publish(markdown)

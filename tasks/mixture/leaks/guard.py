@@ -18,7 +18,7 @@ from tasks.base.records import Item, Split
 from tasks.base.runs import StepRun
 from tasks.base.shards import LOCAL, RunnerParams, mapped, shards_of
 from tasks.base.steps import step
-from tasks.mixture.leak_search import HITS_PER_ITEM, Against, Hit, look_through_chunks, look_through_dialogues
+from tasks.mixture.leaks.passages import HITS_PER_ITEM, Against, Hit, look_through_chunks, look_through_dialogues
 from tasks.mixture.params import HeldOut, LeakParams, LeakPolicy
 
 VERSION = "2026.11.24.1"

@@ -11,8 +11,8 @@ from tasks.base.artifacts import Artifact
 from tasks.base.runs import read_records
 from tasks.base.store import Store
 from tasks.mixture.params import HeldOut, MixtureParams, Replay
-from tasks.mixture.rows import ROWS, Row
-from tasks.mixture.sampling import tokens_taken
+from tasks.mixture.table.draw import tokens_taken
+from tasks.mixture.table.rows import ROWS, Row
 
 REPLAY_TOKENS: Final = 300
 """Of a general dialogue; a rough guess."""

@@ -1,0 +1,1 @@
+"""The data report, for whoever has to trust the training table."""

@@ -1,0 +1,1 @@
+"""The one training table: what is taken, how often, encoded, packed into rows."""
