@@ -1,7 +1,7 @@
 """The global concurrency limit `gpu`: how many trainings the pools of a server may have at work at once.
 
 The run that starts a child holds the slot, not the child: waiting for it on a rented machine would be paid for. A
-pool's own limit is of one pool; this one is of all of them. `python -m deployments.pools` makes it.
+pool's own limit is of one pool; this one is of all of them. `python -m deployments.prefect.pools` makes it.
 """
 
 from __future__ import annotations
@@ -34,5 +34,5 @@ def gpu_slot() -> Iterator[None]:
     except ConcurrencySlotAcquisitionError:
         raise InputError(
             f"compute.pool: the Prefect server has no global concurrency limit `{LIMIT}`; "
-            "make it with `python -m deployments.pools`"
+            "make it with `python -m deployments.prefect.pools`"
         ) from None

@@ -109,7 +109,7 @@ def _print_walls(cold: dict[str, Any], warm: dict[str, Any]) -> None:
 
 
 def _print_overhead(repo: str, source: Path, folder: Path) -> None:
-    from deployments.local_server import local_server
+    from deployments.prefect.local_server import local_server
 
     with local_server(folder / "prefect"):
         through, direct = [], []
@@ -131,8 +131,8 @@ def _seeded(source: Path, target: Path) -> Path:
 
 
 def _until_dataset(repo: str, store: Path, directly: bool) -> float:
+    from deployments.cli.running import run_retrain
     from deployments.presets import load_preset
-    from deployments.running import run_retrain
     from flows.phases import Phase
     from flows.resolve import resolve, scheduled_start
     from flows.retrain import workflow

@@ -65,8 +65,8 @@ def per_run(folder: Path, runs: int, at_once: int, environment: dict[str, str]) 
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import DeploymentFilter
 
-    from deployments.deploying import deployment
-    from deployments.pools import Pool, ensure_pool
+    from deployments.prefect.deploying import deployment
+    from deployments.prefect.pools import Pool, ensure_pool
     from tasks.base.store import Store
 
     with get_client(sync_client=True) as client:

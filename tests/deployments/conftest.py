@@ -21,10 +21,10 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from deployments.deploying import deployment
 from deployments.lambda_cloud.boot import constraints_digest
 from deployments.lambda_cloud.wheel import CHECKOUT, build_wheel, constraints_text, publish_wheel
-from deployments.pools import Pool, ensure_pool
+from deployments.prefect.deploying import deployment
+from deployments.prefect.pools import Pool, ensure_pool
 from tasks.base.store import Store
 from tests.deployments.drills import FIGURES, Drill
 from tests.deployments.prefect_server import Postgres, PrefectServer

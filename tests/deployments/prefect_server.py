@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deployments.local_server import LEASES, free_port
+from deployments.prefect.local_server import LEASES, free_port
 
 BINARIES = Path("/usr/lib/postgresql")
 
@@ -120,7 +120,7 @@ class PrefectServer:
         }
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "deployments.local_server", str(self.port)],
+                [sys.executable, "-m", "deployments.prefect.local_server", str(self.port)],
                 env=self.environment | own,
                 stdin=subprocess.PIPE,
                 stdout=log,

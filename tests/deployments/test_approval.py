@@ -16,8 +16,8 @@ from prefect.deployments import run_deployment
 from prefect.flow_runs import resume_flow_run
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
-from deployments.deploying import deployment
-from deployments.pools import Pool, ensure_pool
+from deployments.prefect.deploying import deployment
+from deployments.prefect.pools import Pool, ensure_pool
 from flows.params import RetrainParams
 from tasks.base.ledger import RunReport
 from tasks.base.store import Store

@@ -17,7 +17,7 @@ from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from prefect.states import Failed, Running
 
-from deployments.automations import ensure_automations
+from deployments.prefect.automations import ensure_automations
 from tests.deployments.prefect_server import PrefectServer
 
 pytestmark = pytest.mark.slow

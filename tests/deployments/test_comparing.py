@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from deployments.comparing import show_against
-from deployments.showing import find
+from deployments.cli.comparing import show_against
+from deployments.cli.showing import find
 from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
 from tasks.base.records import Item

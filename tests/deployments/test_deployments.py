@@ -35,7 +35,7 @@ def deploy(server: PrefectServer) -> None:
     """What docs/operations.md says."""
     environment = server.environment | {"RAWTUNE_STORE": "s3://bucket/rawtune", "PYTHONPATH": str(CHECKOUT)}
     deploying = [*("-m", "prefect", "--no-prompt", "deploy", "--all"), "--prefect-file", "deployments/prefect.yaml"]
-    for arguments in (["-m", "deployments.pools"], deploying):
+    for arguments in (["-m", "deployments.prefect.pools"], deploying):
         done = subprocess.run(
             [sys.executable, *arguments], cwd=CHECKOUT, env=environment, capture_output=True, text=True
         )

@@ -16,8 +16,8 @@ from prefect.concurrency.sync import concurrency
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from prefect.states import Cancelling
 
-from deployments.deploying import deployment
-from deployments.pools import Pool, ensure_gpu_limit, ensure_pool
+from deployments.prefect.deploying import deployment
+from deployments.prefect.pools import Pool, ensure_gpu_limit, ensure_pool
 from flows.compute import Work, placed
 from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from deployments.gpu import gpu_app
+from deployments.cli.gpu import gpu_app
 from deployments.lambda_cloud.boot import start_script
 from deployments.lambda_cloud.claim import Claim
 from deployments.lambda_cloud.client import LambdaClient

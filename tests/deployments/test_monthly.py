@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from deployments.monthly import months, show_months
+from deployments.cli.monthly import months, show_months
 from tasks.base.ledger import Ledger
 from tasks.base.store import Store
 

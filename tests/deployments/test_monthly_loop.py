@@ -11,9 +11,9 @@ from prefect.client.orchestration import get_client
 from prefect.deployments import run_deployment
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
-from deployments.deploying import deployment
-from deployments.monthly import months
-from deployments.pools import Pool, ensure_pool
+from deployments.cli.monthly import months
+from deployments.prefect.deploying import deployment
+from deployments.prefect.pools import Pool, ensure_pool
 from tasks.base.ledger import RunReport
 from tasks.base.store import Store
 from tasks.evaluation.params import ItemsParams

@@ -10,7 +10,7 @@ import yaml
 from prefect.flows import load_flow_from_entrypoint
 from prefect.workers.base import BaseWorker
 
-from deployments.pools import POOLS
+from deployments.prefect.pools import POOLS
 from flows.params import RetrainParams
 from tasks.training.params import SearchParams, TrainingParams
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.pruning import prune
+from deployments.cli.pruning import prune
 from tasks.base.artifacts import Artifact
 from tasks.base.records import Verdict
 from tasks.base.runs import StepRun

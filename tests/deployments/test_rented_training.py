@@ -16,9 +16,9 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter, LogFilter, WorkPoolFilter
 from prefect.client.schemas.objects import FlowRun
 
-from deployments.deploying import deployment
-from deployments.monthly import months
-from deployments.pools import Pool, ensure_gpu_limit, ensure_pool
+from deployments.cli.monthly import months
+from deployments.prefect.deploying import deployment
+from deployments.prefect.pools import Pool, ensure_gpu_limit, ensure_pool
 from flows.params import RetrainParams
 from tasks.base.ledger import RunReport
 from tasks.base.store import Store

@@ -11,8 +11,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowFilter
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
-from deployments.deploying import deployment
-from deployments.pools import Pool, ensure_gpu_limit, ensure_pool
+from deployments.prefect.deploying import deployment
+from deployments.prefect.pools import Pool, ensure_gpu_limit, ensure_pool
 from flows.compute import trials_placed
 from flows.trials import Trials, is_tried
 from tasks.base.artifacts import Artifact

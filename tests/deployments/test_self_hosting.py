@@ -14,8 +14,8 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.concurrency.sync import concurrency
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
-from deployments.local_server import LEASES
-from deployments.pools import POOLS
+from deployments.prefect.local_server import LEASES
+from deployments.prefect.pools import POOLS
 from tests.deployments.prefect_server import PrefectServer
 
 DOCKER = Path(__file__).resolve().parents[2] / "docker"

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from deployments.showing import find, show_artifacts
+from deployments.cli.showing import find, show_artifacts
 from tasks.base.store import Store
 from tests.evaluation.conftest import answers_of
 

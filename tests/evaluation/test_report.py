@@ -8,7 +8,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from deployments.summary import what_was_learned
+from deployments.cli.summary import what_was_learned
 from tasks.base.artifacts import Artifact
 from tasks.base.records import Document, Item, Split
 from tasks.base.runs import read_json, read_records

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.running import run_retrain
+from deployments.cli.running import run_retrain
 from flows.params import RetrainParams
 from flows.phases import Phase
 from tasks.base.ledger import RunReport

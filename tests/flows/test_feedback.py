@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from deployments.running import run_retrain
+from deployments.cli.running import run_retrain
 from flows.params import RetrainParams
 from flows.phases import Phase
 from flows.planning import plan_run

@@ -6,7 +6,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter
 
-from deployments.running import RunFailed, run_retrain
+from deployments.cli.running import RunFailed, run_retrain
 from flows.params import RetrainParams
 from flows.phases import Phase
 from flows.resolve import resolve, scheduled_start

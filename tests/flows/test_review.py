@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from deployments.running import run_retrain
+from deployments.cli.running import run_retrain
 from flows.phases import Phase
 from tasks.base.artifacts import Artifact
 from tasks.base.ledger import RunReport

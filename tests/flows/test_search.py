@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from deployments.cli.running import run_retrain, run_search
 from deployments.presets import load_preset
-from deployments.running import run_retrain, run_search
 from flows.params import RetrainParams
 from flows.phases import Phase
 from tasks.base.ledger import RunReport

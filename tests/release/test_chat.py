@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from deployments.chat_app import open_chat
-from deployments.serve import ask, printable
+from deployments.chat.page import open_chat
+from deployments.chat.terminal import ask, printable
 from tasks.base.artifacts import Artifact
 from tasks.base.records import Dialogue, Document, Item, Provenance
 from tasks.base.runs import StepRun

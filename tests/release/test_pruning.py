@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.pruning import prune
+from deployments.cli.pruning import prune
 from tasks.base.artifacts import describe
 from tasks.base.store import Store
 from tasks.release.lineage import base_of

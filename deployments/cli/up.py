@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from deployments import console
-from deployments.interruption import wait_for_interrupt
-from deployments.local_server import entrance, local_server
-from deployments.local_worker import local_worker
-from deployments.running import prefect_home
+from deployments.cli import console
+from deployments.cli.interruption import wait_for_interrupt
+from deployments.cli.running import prefect_home
+from deployments.prefect.local_server import entrance, local_server
+from deployments.prefect.local_worker import local_worker
 from tasks.base.store import Store
 
 
@@ -15,8 +15,8 @@ def serve_everything(store: Store) -> None:
     store.check_writable()
     home = prefect_home(store)
     with local_server(home) as url:
-        from deployments.automations import ensure_automations
-        from deployments.deploying import POOL, deploy_locally
+        from deployments.prefect.automations import ensure_automations
+        from deployments.prefect.deploying import POOL, deploy_locally
 
         names = deploy_locally(store)
         ensure_automations()

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from rich.markup import escape
 
-from deployments import console
-from deployments.showing import plain
+from deployments.cli import console
+from deployments.cli.showing import plain
 from tasks.base.artifacts import Artifact, Manifest
 from tasks.base.errors import InputError
 from tasks.base.store import Store

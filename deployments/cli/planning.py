@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from deployments import console
-from deployments.options import open_store
+from deployments.cli import console
+from deployments.cli.console import open_store
 from tasks.base.errors import InputError
 
 if TYPE_CHECKING:

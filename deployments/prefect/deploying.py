@@ -14,7 +14,7 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.flows import Flow, load_flow_from_entrypoint
 from prefect.types.entrypoint import EntrypointType
 
-from deployments.pools import Pool, ensure_gpu_limit, ensure_pool
+from deployments.prefect.pools import Pool, ensure_gpu_limit, ensure_pool
 from deployments.presets import FOLDER, load_preset
 from tasks.base.store import Store
 

@@ -1,11 +1,13 @@
-"""What a person sees on a terminal: a line per finished step, a bar for the running one, a table at the end."""
+"""What commands have in common: options that several take, progress while steps run, lines at the end."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -19,8 +21,23 @@ from rich.progress import (
 )
 from rich.table import Column
 
+from tasks.base.errors import InputError
 from tasks.base.ledger import RunReport
 from tasks.base.progress import Event, listening
+
+if TYPE_CHECKING:
+    from tasks.base.store import Store
+
+DEFAULT_STORE = "./.rawtune"
+
+DIALOGUES = "synthesis/dialogues"
+"""The step whose records people read one by one and edit."""
+
+LEDGER = "ledger"
+"""Not a room: what the runs of each month did and cost."""
+
+StoreOption = Annotated[str | None, typer.Option("--store", help="Artifact store: a folder or s3://bucket/prefix.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 SYMBOLS = {"Completed": "[green]✔[/]", "Cached": "[blue]●[/]", "Skipped": "[dim]○[/]", "Failed": "[red]✘[/]"}
 
@@ -129,3 +146,24 @@ def print_places(places: Mapping[str, str]) -> None:
     """Where things lie, one per line."""
     for label, place in places.items():
         output.print(f"  {label:<10}{escape(place)}", highlight=False)
+
+
+def open_store(uri: str | None) -> Store:
+    """The store that `--store` names, or the default one.
+
+    Raises:
+        InputError: it is at an address that cannot be read: no such protocol, bucket, credentials or network.
+    """
+    from tasks.base.store import Store
+
+    try:
+        store = Store(uri or DEFAULT_STORE)
+        if not store.is_local:
+            store.root.fs.exists(store.root.path)
+    except Exception as error:  # every file system has its own error types; all of them mean the same to the user
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"--store {uri}: cannot be read ({reason}); check the address, and for s3:// AWS_ACCESS_KEY_ID, "
+            "AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL"
+        ) from error
+    return store

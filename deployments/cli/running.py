@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from deployments.local_server import QUIET_SETTINGS, local_server
+from deployments.prefect.local_server import QUIET_SETTINGS, local_server
 from tasks.base.errors import InputError, RawtuneError
 from tasks.base.ledger import RunReport, read_report
 from tasks.base.progress import Event, emit

@@ -48,7 +48,7 @@ def _print(machines: list[Rented], as_json: bool) -> None:
         return
     from rich.table import Table
 
-    from deployments import console
+    from deployments.cli import console
 
     table = Table(box=None, pad_edge=False)
     for name in ("machine", "type", "region", "status", "pool", "usd", "ends in"):

@@ -1,6 +1,6 @@
 """The work pools that deployments/prefect.yaml names.
 
-    python -m deployments.pools [--wheel ADDRESS]      against the server at PREFECT_API_URL
+    python -m deployments.prefect.pools [--wheel ADDRESS]      against the server at PREFECT_API_URL
 
 A pool's limit of one run at a time keeps two machines of one pool from running at once: it is counted by the server
 before a run is handed to a worker, so a run that waits costs nothing. The global concurrency limit `gpu` does the same

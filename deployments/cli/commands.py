@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 import yaml
 
-from deployments import console, interruption
-from deployments.gpu import gpu_app
-from deployments.options import DIALOGUES, LEDGER, Json, StoreOption, open_store
-from deployments.releasing import release_app
-from deployments.running import RunFailed
+from deployments.cli import console, interruption
+from deployments.cli.console import DIALOGUES, LEDGER, Json, StoreOption, open_store
+from deployments.cli.gpu import gpu_app
+from deployments.cli.releasing import release_app
+from deployments.cli.running import RunFailed
 from flows.phases import Phase
 from tasks.base.errors import InputError, RawtuneError
 
@@ -77,7 +77,7 @@ def plan(
     json: Json = False,
 ) -> None:
     """Say what a run will take before anything is spent: tokens, API calls, GPU hours, memory and dollars."""
-    from deployments.planning import plan_preset
+    from deployments.cli.planning import plan_preset
 
     plan_preset(_load(preset, changes or [], store), gpu, json)
 
@@ -91,7 +91,7 @@ def search(
     json: Json = False,
 ) -> None:
     """Try training settings (section `search`), then retrain the winner on all data."""
-    from deployments.running import run_search
+    from deployments.cli.running import run_search
 
     _run(preset, changes or [], store, until, json, run_search)
 
@@ -99,7 +99,7 @@ def search(
 @app.command()
 def explain(preset: Preset, changes: Set = None, store: StoreOption = None, json: Json = False) -> None:
     """Say for each step whether its artifact is there, and if not which part of its key differs."""
-    from deployments.explaining import explain_preset
+    from deployments.cli.explaining import explain_preset
 
     params = _load(preset, changes or [], store)
     explain_preset(params, json)
@@ -131,27 +131,27 @@ def show(
     json: Json = False,
 ) -> None:
     """Show what a step made last: counts, inputs, files and its first records; dialogues with source and scores."""
-    from deployments.showing import find, show_artifacts
+    from deployments.cli.showing import find, show_artifacts
 
     place = open_store(store)
     if what == LEDGER:
-        from deployments.monthly import show_months
+        from deployments.cli.monthly import show_months
 
         show_months(place, json)
         return
     found = find(place, what)
     if what == DIALOGUES:
-        from deployments.reviewing import Review, review
+        from deployments.cli.reviewing import Review, review
 
         review(place, found[0], Review(method, start, records, export, edited, editor or getpass.getuser()), json)
     elif method or start or edited or editor:
         raise InputError(f"{what}: only {DIALOGUES} has --method, --start, --import and --editor")
     elif against is not None:
-        from deployments.comparing import show_against
+        from deployments.cli.comparing import show_against
 
         show_against(place, found, against, json)
     elif export is not None:
-        from deployments.exporting import export_questions
+        from deployments.cli.exporting import export_questions
 
         export_questions(place, found, *export)
     else:
@@ -168,7 +168,7 @@ def chat(
     store: StoreOption = None,
 ) -> None:
     """Open a chat page: base and tuned model side by side. Needs the extra `chat`."""
-    from deployments.chat_app import chat as open_page
+    from deployments.chat.page import chat as open_page
 
     open_page(open_store(store), release, port, share)
 
@@ -182,7 +182,7 @@ def ask(
     store: StoreOption = None,
 ) -> None:
     """Ask a released model one question in the terminal."""
-    from deployments.serve import ask as ask_release
+    from deployments.chat.terminal import ask as ask_release
 
     ask_release(open_store(store), release, question, model, max_tokens)
 
@@ -195,7 +195,7 @@ def serve(
     store: StoreOption = None,
 ) -> None:
     """Serve a release with OpenAI's protocol, for editors; Ctrl-C ends it."""
-    from deployments.serve import serve as serve_release
+    from deployments.chat.terminal import serve as serve_release
 
     serve_release(open_store(store), release, host, port)
 
@@ -203,7 +203,7 @@ def serve(
 @app.command()
 def up(store: StoreOption = None) -> None:
     """Start a Prefect server, a worker and the deployments, and print the UI's address; Ctrl-C ends them."""
-    from deployments.up import serve_everything
+    from deployments.cli.up import serve_everything
 
     serve_everything(open_store(store))
 
@@ -215,7 +215,7 @@ def prune(
     store: StoreOption = None,
 ) -> None:
     """Free what no release and no recent run needs."""
-    from deployments.pruning import prune as prune_store
+    from deployments.cli.pruning import prune as prune_store
 
     gone = prune_store(open_store(store), days, dry)
     console.output.print(
@@ -243,8 +243,8 @@ def _run(
     json: bool,
     run: Callable[[RetrainParams, Phase], RunReport] | None = None,
 ) -> None:
-    from deployments.running import prefect_server, run_retrain
-    from deployments.summary import print_summary
+    from deployments.cli.running import prefect_server, run_retrain
+    from deployments.cli.summary import print_summary
 
     params = _load(preset, changes, store)
     place = open_store(params.store)

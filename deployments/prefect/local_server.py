@@ -1,6 +1,6 @@
 """A Prefect server of one's own for laptops: home beside the store, free port, gone with the process that wanted it.
 
-`python -m deployments.local_server PORT` is the child: it serves until its standard input closes, which happens
+`python -m deployments.prefect.local_server PORT` is the child: it serves until its standard input closes, which happens
 whatever way its parent ends. A run against an always-on server (PREFECT_API_URL is set) does not need any of this.
 
 Whoever may create a run on a server may have its worker execute any command (`job_variables.command`), so the server
@@ -87,7 +87,7 @@ def local_server(home: Path, meanwhile: Callable[[], object] | None = None, port
     log = home / "server.log"
     with log.open("ab") as writer:
         server = subprocess.Popen(
-            [sys.executable, "-m", "deployments.local_server", str(port)],
+            [sys.executable, "-m", "deployments.prefect.local_server", str(port)],
             stdin=subprocess.PIPE,
             stdout=writer,
             stderr=writer,

@@ -1,6 +1,6 @@
 """A Prefect worker of one's own for laptops: runs what is triggered in the UI, and goes with its parent.
 
-`python -m deployments.local_worker POOL` is the child: it works until its standard input closes, which happens
+`python -m deployments.prefect.local_worker POOL` is the child: it works until its standard input closes, which happens
 whatever way its parent ends, and takes its runs along.
 """
 
@@ -27,7 +27,7 @@ def local_worker(pool: str, log: Path) -> Iterator[None]:
     """Keeps a process worker of the server at PREFECT_API_URL running for the duration of the block."""
     with log.open("ab") as writer:
         worker = subprocess.Popen(
-            [sys.executable, "-m", "deployments.local_worker", pool],
+            [sys.executable, "-m", "deployments.prefect.local_worker", pool],
             env=os.environ | {"PREFECT_WORKER_QUERY_SECONDS": POLL_SECONDS},
             stdin=subprocess.PIPE,
             stdout=writer,

@@ -1,6 +1,6 @@
 """What the Prefect server does by itself: runs whose machine died are marked, people are told.
 
-    python -m deployments.automations [--webhook URL]      against the server at PREFECT_API_URL
+    python -m deployments.prefect.automations [--webhook URL]      against the server at PREFECT_API_URL
 
 The URL may be a secret (Slack's are); it is kept in a Webhook block, encrypted by the server.
 """

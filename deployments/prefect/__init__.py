@@ -1,0 +1,1 @@
+"""Prefect around the flows: servers, workers, pools, deployments, automations."""
