@@ -168,7 +168,7 @@ def _is_open(text: str) -> bool:
 
 def pages() -> dict[Path, str]:
     """The text of every generated page by its path."""
-    from deployments.cli import app
+    from deployments.cli.commands import app
 
     docs = ROOT / "docs"
     return {docs / "parameters.md": parameters_page(), docs / "cli.md": cli_page(app), docs / "tree.md": tree_page()}

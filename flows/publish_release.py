@@ -1,4 +1,4 @@
-"""Passes an adapter that an earlier run has made through the gate and publishes it if it is allowed."""
+"""Publishes an adapter that an earlier run has made, if the gate allows it."""
 
 from __future__ import annotations
 

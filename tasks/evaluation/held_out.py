@@ -1,4 +1,4 @@
-"""Rows of held-out documents whose loss is measured while something is trained: `rows.jsonl` with `id`, `stream`
+"""Rows of held-out documents, whose loss is measured during training: `rows.jsonl` with `id`, `stream`
 (`answers_held_out`, `raw_held_out`), `input_ids`, `labels`. The same sample as an arm's losses, so the figures can be
 compared.
 """

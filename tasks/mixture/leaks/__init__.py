@@ -1,1 +1,1 @@
-"""The proof that no evaluation question stands in the training table with its answer."""
+"""Proof that the training table holds no question with its answer."""

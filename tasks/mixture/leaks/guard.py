@@ -1,5 +1,4 @@
-"""No evaluation question may stand in the training table together with its answer: checked before anything is spent on
-training.
+"""Takes out questions whose answers are in the training table, before anything is spent on training.
 
 The rule is per suite. For most a leak is question and answer in one training text. For suites whose answers are in the
 raw text on purpose (code recall) only the prompts of training dialogues are looked at. The split is checked too:

@@ -1,4 +1,4 @@
-"""Whether a training text holds an evaluation question together with its answer.
+"""Whether a training text holds a question together with its answer.
 
 Texts are compared as words: case, spacing, punctuation and markup do not count. The questions are few and lie in an
 index in memory; the training texts stream past it, so memory does not depend on them. A question is found in a text
