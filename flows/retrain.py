@@ -15,6 +15,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from flows.compute import GpuSteps, Placement, Work, placed
+from flows.feasibility import check_before_download
 from flows.params import RetrainParams
 from flows.phases import Phase
 from flows.publication import Evaluated, Outcome, conclude, release_folder
@@ -102,7 +103,8 @@ def workflow(
     harvested = harvest(store, params, resolved)
     if until is Phase.HARVEST:
         return Outcome()
-    data = build_dataset(store, params, harvested, resolved.corrections, resolved.feedback)
+    trains = until is not Phase.DATASET
+    data = build_dataset(store, params, harvested, resolved.corrections, resolved.feedback, trains)
     if until is Phase.DATASET:
         return Outcome()
     gpu = place(params.compute.pool, gpu_work(store, params, data, until))
@@ -138,11 +140,18 @@ def build_dataset(
     harvested: list[Artifact],
     corrections: Artifact | None = None,
     votes: FeedbackParams | None = None,
+    trains: bool = True,
 ) -> Dataset:
-    """From documents to the training table and the questions that it does not contain."""
+    """From documents to the training table and the questions that it does not contain.
+
+    Raises:
+        InputError: the run trains afterwards, and this machine could never finish that.
+    """
     wanted = params.dataset
     cleaned = build_corpus(store, params, harvested)
     documents = cleaned[-1]
+    if trains:
+        check_before_download(store, params, documents)
     model = base_model(store, params=params.training)
     chunks = chunk(
         store,

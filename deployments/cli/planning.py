@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -13,6 +11,7 @@ from rich.table import Table
 from deployments.cli import console
 from deployments.cli.console import open_store
 from tasks.base.errors import InputError
+from tasks.training.machine import CPU, this_machines
 
 if TYPE_CHECKING:
     from flows.params import RetrainParams
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from tasks.synthesis.plan import Share
     from tasks.training.planner import Card
 
-CPU = "cpu"
 RENTED = "h100"
 """What the pool `gpu-lambda` asks for first."""
 
@@ -37,10 +35,11 @@ def plan_preset(params: RetrainParams, gpu: str | None, as_json: bool) -> None:
         as_json: one JSON object instead of tables.
 
     Raises:
-        InputError: what the user gave is wrong, or the training does not fit the card.
+        InputError: what the user gave is wrong, or the training does not fit the machine; the plan is printed before.
     """
     from flows.planning import plan_run
     from flows.resolve import resolve, scheduled_start
+    from tasks.training.forecast import refuse_hopeless
 
     card, usd_per_hour = machine(params, gpu)
     store = open_store(params.store)
@@ -51,6 +50,7 @@ def plan_preset(params: RetrainParams, gpu: str | None, as_json: bool) -> None:
         sys.stdout.write(made.model_dump_json() + "\n")
     else:
         print_plan(made)
+    refuse_hopeless(made.training)
 
 
 def machine(params: RetrainParams, gpu: str | None) -> tuple[Card | None, float | None]:
@@ -72,22 +72,6 @@ def machine(params: RetrainParams, gpu: str | None) -> tuple[Card | None, float 
     if own_price or (inline and gpu is None):
         return card, own_price
     return card, card.usd_per_hour or None
-
-
-def this_machines() -> str:
-    """The planner's name of the first GPU here, as nvidia-smi calls it; `cpu` if there is none."""
-    command = shutil.which("nvidia-smi")
-    if command is None:
-        return CPU
-    query = [command, "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
-    found = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False).stdout.strip()
-    if not found:
-        return CPU
-    title, _, mebibytes = found.splitlines()[0].rpartition(",")
-    words = title.lower().replace("-", " ").split()
-    if "a100" in words:
-        return "a100-80" if float(mebibytes) > 60_000 else "a100-40"
-    return next((name for name in ("h200", "h100", "l4", "t4") if name in words), title.strip())
 
 
 def print_plan(made: RunPlan) -> None:

@@ -12,6 +12,7 @@ import fcntl
 import json
 import logging
 import os
+import socket
 import threading
 import time
 import uuid
@@ -23,6 +24,7 @@ from typing import Any, Final
 from upath import UPath
 
 from tasks.base.errors import StoreError
+from tasks.base.progress import notice
 from tasks.base.store import Store
 
 LEASE_SECONDS: Final = 60.0
@@ -69,9 +71,12 @@ def flock(path: Path, poll: float = 0.2) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if not announced:
-                    logger.info("waiting for another process that holds %s", path.name)
+                    holder = os.pread(descriptor, 1000, 0).decode("utf-8", "replace") or "another process"
+                    notice(f"waits for {holder}, which holds {path.stem}")
                     announced = True
                 time.sleep(poll)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, _who().encode(), 0)
         yield
     finally:
         os.close(descriptor)
@@ -83,7 +88,7 @@ def _lease(path: UPath, poll: float) -> Iterator[None]:
     announced = False
     while (tag := _acquire(path, holder)) is None:
         if not announced:
-            logger.info("waiting for another machine that holds %s", path.name)
+            notice(f"waits for {_named(path)}, which holds {path.stem}")
             announced = True
         time.sleep(poll)
     stop = threading.Event()
@@ -136,7 +141,7 @@ def _acquire(path: UPath, holder: str) -> str | None:
 
 
 def _put(path: UPath, holder: str, **condition: str) -> str | None:
-    body = json.dumps({"holder": holder}).encode()
+    body = json.dumps({"holder": holder, "who": _who()}).encode()
     try:
         return str(path.fs.call_s3("put_object", **_address(path), Body=body, **condition)["ETag"])
     except (FileExistsError, FileNotFoundError):  # s3fs's names for "precondition failed" and "replaced object is gone"
@@ -145,6 +150,18 @@ def _put(path: UPath, holder: str, **condition: str) -> str | None:
         if error.errno == errno.EBUSY:  # two conditional writes at the same moment
             return None
         raise StoreError(f"lease {path.name} cannot be written ({error})") from error
+
+
+def _who() -> str:
+    """How those who wait are told of this process."""
+    return f"process {os.getpid()} on {socket.gethostname()}"
+
+
+def _named(path: UPath) -> str:
+    try:
+        return str(json.loads(path.fs.cat_file(path.path))["who"])
+    except (OSError, ValueError, KeyError):
+        return "another machine"
 
 
 def _holder(path: UPath) -> str | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -29,12 +31,31 @@ class Event:
 Listener = Callable[[Event], None]
 
 _listeners: list[Listener] = []
+_step: ContextVar[str] = ContextVar("step", default="")
+
+logger = logging.getLogger(__name__)
 
 
 def emit(event: Event) -> None:
     """Hands the event to every listener of this process."""
     for listener in tuple(_listeners):
         listener(event)
+
+
+def notice(text: str) -> None:
+    """Says in one line why the running step takes its time: whom it waits for, what it fetches, where it goes on."""
+    logger.info("%s: %s", _step.get() or "rawtune", text)
+    emit(Event(_step.get(), "notice", text=text))
+
+
+@contextmanager
+def inside(step: str) -> Iterator[None]:
+    """Notices of the block are that step's."""
+    token = _step.set(step)
+    try:
+        yield
+    finally:
+        _step.reset(token)
 
 
 @contextmanager

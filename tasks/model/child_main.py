@@ -60,9 +60,13 @@ def main() -> int:
 def _answer(order: dict[str, Any], send: Callable[[str, Any], None]) -> bool:
     """Runs a job under the machine's lock; whether it came to its end."""
     lock = _machine_lock() if order["exclusive"] else None
-    if lock is not None and not _try_lock(lock):
-        send("waiting", str(lock))
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    if lock is not None:
+        if not _try_lock(lock):
+            send("waiting", os.pread(lock, 1000, 0).decode("utf-8", "replace") or "another process")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            send("going", None)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{order['job']} (process {os.getpid()})".encode(), 0)
     try:
         send("started", os.getpid())
         answer = _load(order["job"])(order["request"], lambda facts: send("progress", facts))

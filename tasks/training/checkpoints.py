@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from upath import UPath
 
+from tasks.base.progress import notice
 from tasks.base.store import CHUNK_BYTES
 
 COMPLETE: Final = "complete.json"
@@ -141,6 +142,8 @@ def download(remote: UPath, root: Path) -> None:
     source = remote / names[0]
     partial = root / "partial-download"
     document = json.loads((source / COMPLETE).read_text("utf-8"))
+    size = sum(document["files"].values())
+    notice(f"downloads the checkpoint {names[0]} of an earlier attempt: {size / 1e9:,.2f} GB")
     for name in [*document["files"], COMPLETE]:
         (partial / name).parent.mkdir(parents=True, exist_ok=True)
         with (source / name).open("rb") as reader, (partial / name).open("wb") as writer:

@@ -6,8 +6,9 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.base.errors import InputError
 from tasks.training.params import KlRows, TrainingParams
-from tasks.training.planner import Card, Shape, plan
+from tasks.training.planner import CARDS, Card, Shape, plan
 from tasks.training.table import optimizer_steps
 
 CPU_RATE: Final = 165 * 134.5e6
@@ -18,6 +19,9 @@ KL_SHARE: Final = 2 / 3
 """Of that rate is left where every row goes through the base as well: a third forward pass beside forward and
 backward, which cost as much as each other where weights get no gradient.
 """
+
+CPU_DOUBT: Final = 3.0
+"""CPUs differ by about this factor from the one that was measured: only what exceeds a limit by more is refused."""
 
 
 class Forecast(BaseModel):
@@ -48,6 +52,8 @@ class Forecast(BaseModel):
     max_usd: float | None
     exceeds: tuple[str, ...]
     """Limits that stop the training before its end, with a checkpoint."""
+    refusal: str | None
+    """Why no run begins it; null = it may begin. A CPU is refused what it cannot finish, with what would fit."""
 
 
 def forecast(
@@ -104,4 +110,43 @@ def forecast(
         max_hours=params.max_hours,
         max_usd=params.max_usd,
         exceeds=tuple(exceeds),
+        refusal=None if card else _refusal(shape, params, trained, longest_row, hours),
     )
+
+
+def refuse_hopeless(made: Forecast) -> None:
+    """Ends a run before anything is downloaded or trained that could not come to its end.
+
+    Raises:
+        InputError: a CPU would need far longer than the limit.
+    """
+    if made.refusal:
+        raise InputError(made.refusal)
+
+
+def _refusal(shape: Shape, params: TrainingParams, tokens: int, longest_row: int, hours: float) -> str | None:
+    """Of a CPU: null if the training ends within `CPU_DOUBT` times the limit."""
+    if params.max_hours is None or hours <= CPU_DOUBT * params.max_hours:
+        return None
+    largest = CPU_RATE * 3600 * params.max_hours / tokens
+    fitting = [text for name, card in CARDS.items() if (text := _on(name, card, shape, params, tokens, longest_row))]
+    remedies = [
+        f"a GPU ({', '.join(fitting)})" if fitting else "",
+        f"a model of up to {largest / 1e6:,.0f} million parameters (this one has "
+        f"{(shape.frozen + shape.vocabulary_parameters) / 1e6:,.0f})",
+        "fewer tokens (dataset.train_tokens)",
+        "training.max_hours null for a machine that is much faster",
+    ]
+    return (
+        f"training.max_hours: about {hours:,.0f} hours without a GPU, {params.max_hours:g} allowed; what would fit: "
+        + ", ".join(filter(None, remedies))
+    )
+
+
+def _on(name: str, card: Card, shape: Shape, params: TrainingParams, tokens: int, longest_row: int) -> str | None:
+    """How long a card would take, if the recipe fits it and its limit."""
+    try:
+        hours = tokens / plan(shape, params, longest_row, card).tokens_per_second / 3600
+    except InputError:  # it does not fit this card
+        return None
+    return f"{name} {hours:.1f} h" if params.max_hours is None or hours <= params.max_hours else None

@@ -9,9 +9,10 @@ from typing import Any
 from tasks.base.errors import TrainingError
 from tasks.model.child_main import Report
 from tasks.training.adapter import tidy
-from tasks.training.checkpoints import Checkpoints, made_by
+from tasks.training.checkpoints import Checkpoints, made_by, whole
 from tasks.training.choice import Choice, choose
 from tasks.training.events import with_event_files
+from tasks.training.forecast import forecast, refuse_hopeless
 from tasks.training.hardware import device_count, device_facts, start_clean, this_card
 from tasks.training.journal import Journal, last_good, write_lines
 from tasks.training.params import Backend, TrainingParams
@@ -59,6 +60,7 @@ def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
 
 def _train(request: dict[str, Any], params: TrainingParams, choice: Choice, report: Report) -> dict[str, Any]:
     table = Table(Path(request["table"]))
+    _refuse_hopeless(table, Path(request["model"]), params, Path(request["checkpoints"]))
     out = Path(request["out"])
     steps = optimizer_steps(len(table), params.epochs, params.batch_size)
     report = with_event_files(report, Path(request["events"]) if request.get("events") else None)
@@ -110,6 +112,20 @@ def chosen(request: dict[str, Any], params: TrainingParams) -> Choice:
     except AttributeError:
         shape = None
     return choose(params, shape, longest, this_card(), refused, request.get("has_unsloth", False))
+
+
+def _refuse_hopeless(table: Table, model_folder: Path, params: TrainingParams, checkpoints: Path) -> None:
+    """A CPU does not begin what it could not finish within the limit (see `forecast.py`)."""
+    from transformers import AutoConfig
+
+    if this_card() is not None or whole(checkpoints):  # or it has begun, perhaps under another limit
+        return
+    try:
+        shape = Shape.of(AutoConfig.from_pretrained(model_folder))
+    except AttributeError:  # not shaped like Llama: nothing can be predicted, and the limit stops it
+        return
+    lengths = table.lengths()
+    refuse_hopeless(forecast(shape, params, sum(lengths), len(lengths), max(lengths), None, None))
 
 
 def _arithmetic(table: Table, model_folder: Path, params: TrainingParams) -> tuple[float, float | None]:

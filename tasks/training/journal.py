@@ -131,8 +131,10 @@ class Journal:
         return self.spent_before + time.monotonic() - self._started
 
     def resume(self, lines: list[dict[str, Any]], seconds: float) -> None:
-        """Takes over what a checkpoint holds."""
+        """Takes over what a checkpoint holds, and says so."""
         self.lines, self.spent_before = list(lines), seconds
+        at = f"goes on from its checkpoint at step {len(lines)} of {self.steps}, {seconds:.0f} s of training done"
+        self.report({"kind": "note", "text": at})
 
     def _tell(self, line: dict[str, Any], peak_bytes: int) -> None:
         now = time.monotonic()

@@ -62,15 +62,17 @@ class KlRows(StrEnum):
 
 
 class TrainingParams(BaseModelParams):
-    """The model and its recipe. The defaults are the article's; `presets/researched.yaml` has the ones that taught
-    more.
+    """The model and its recipe.
+
+    The defaults are what a real run has proven (docs/results.md, SmolLM2-135M on one repository); the article's own
+    values stand in `presets/article.yaml`.
     """
 
     backend: Backend = Backend.AUTO
     """Which trainer does the work: `auto`, `trl`, `unsloth` or `fast`."""
-    rank: int = Field(768, ge=1, le=4096)
+    rank: int = Field(256, ge=1, le=4096)
     """Rank of the adapter's matrices. More learns and costs more; vLLM serves adapters up to 512."""
-    alpha: float = Field(768, gt=0)
+    alpha: float = Field(256, gt=0)
     """Adapter scale: its output is multiplied by alpha / rank (alpha / sqrt(rank) with `rslora`)."""
     rslora: bool = False
     """Scale by the root of the rank, which keeps high ranks from learning slower."""
@@ -78,17 +80,19 @@ class TrainingParams(BaseModelParams):
     """Dropout before the adapter; 0 is the fast path."""
     targets: tuple[str, ...] = Field(LINEARS, min_length=1)
     """Names of the linear layers that get an adapter."""
-    batch_size: int = Field(1, ge=1, le=4096)
+    batch_size: int = Field(16, ge=1, le=4096)
     """Rows per optimizer step; how many are computed at a time is the planner's business."""
-    learning_rate: float = Field(2.0e-5, gt=0, le=1)
-    """Peak learning rate of the adapter."""
+    learning_rate: float = Field(5.0e-4, gt=0, le=1)
+    """Peak learning rate of the adapter. The default suits 135 million parameters; larger models want less: 2e-4 at 7
+    billion.
+    """
     embedding_learning_rate: float | None = Field(None, gt=0, le=1)
     """Peak learning rate of embedding and output layer, which are then trained whole and saved in the adapter (a fifth
     to a tenth of `learning_rate` is usual; backend `trl`). Null = they stay as the base has them.
     """
     schedule: Schedule = Schedule.COSINE
     """How the learning rate falls: `cosine` or `linear` to 0, or `constant`."""
-    warmup_fraction: float = Field(0.0, ge=0, lt=1)
+    warmup_fraction: float = Field(0.03, ge=0, lt=1)
     """Share of the steps over which the learning rate rises from 0."""
     weight_decay: float = Field(0.0, ge=0, le=1)
     """AdamW's decoupled decay of the adapter."""

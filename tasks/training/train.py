@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from tasks.base.artifacts import Artifact
 from tasks.base.errors import ChildError, StoreError
+from tasks.base.progress import notice
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Store
@@ -59,7 +60,7 @@ def train_in_child(run: StepRun, table: Artifact, model: Artifact, params: Train
 
     def follow(event: dict[str, Any]) -> None:
         if event["kind"] == "note":
-            logger.info("%s: %s", run.step, event["text"])
+            notice(event["text"])
         if event["kind"] in ("step", "look"):
             run.progress(event["done"], event["total"], "steps", **event["facts"])
         if event["kind"] == "step" and event["done"] % max(1, event["total"] // LEDGER_ENTRIES) == 0:

@@ -9,6 +9,7 @@ import pytest
 
 from tasks.base import locks
 from tasks.base.locks import hold
+from tasks.base.progress import Event, inside, listening
 from tasks.base.records import Verdict
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
@@ -102,3 +103,23 @@ def test_lease_is_kept_alive_by_its_heartbeat(s3_bucket: str, tmp_path: Path, mo
     with hold(store, "key"):
         time.sleep(4)
         assert locks._acquire(path, "impatient") is None
+
+
+def test_whoever_waits_for_a_lock_is_told_who_holds_it(tmp_path: Path):
+    started = tmp_path / "started"
+    process = multiprocessing.get_context("spawn").Process(
+        target=_hold_forever, args=(str(tmp_path / "store"), str(started))
+    )
+    process.start()
+    _await(started)
+    told: list[Event] = []
+
+    def end_it(event: Event) -> None:
+        told.append(event)
+        process.kill()
+
+    with inside("room/waiting"), listening(end_it), hold(Store(str(tmp_path / "store")), "key/with/slashes"):
+        process.join(10)
+
+    assert [(event.step, event.kind) for event in told] == [("room/waiting", "notice")]
+    assert told[0].text.startswith(f"waits for process {process.pid} on ")

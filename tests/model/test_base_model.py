@@ -9,7 +9,7 @@ import pytest
 
 from tasks.base.errors import InputError
 from tasks.base.store import Store
-from tasks.model.base_model import base_model, copy_folder, is_whole
+from tasks.model.base_model import base_model, copy_folder, is_whole, taken
 from tasks.model.params import BaseModelParams
 
 
@@ -55,3 +55,49 @@ def test_good_model_folder_is_taken_whole(tiny_model: Path, tmp_path: Path):
     assert all(is_whole(weights) for weights in tiny_model.glob("*.safetensors"))
     copy_folder(tiny_model, tmp_path, "tiny")
     assert (tmp_path / "model.safetensors").read_bytes() == (tiny_model / "model.safetensors").read_bytes()
+
+
+def shard(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
+    shards = {"lm_head.weight": "model-00001-of-00001.safetensors"}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}), "utf-8")
+
+
+def test_of_weights_that_are_there_twice_only_those_of_the_index_are_taken(tiny_model: Path, tmp_path: Path):
+    folder, target = tmp_path / "model", tmp_path / "target"
+    shutil.copytree(tiny_model, folder)
+    shutil.copyfile(folder / "model.safetensors", folder / "consolidated.safetensors")
+    shard(folder)
+    target.mkdir()
+    copy_folder(folder, target, "twice")
+    assert [path.name for path in target.glob("*.safetensors")] == ["model-00001-of-00001.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("names", "shards", "weights"),
+    [
+        (["model.safetensors", "consolidated.safetensors"], None, ["model.safetensors"]),
+        (["part-b.safetensors", "part-a.safetensors"], None, ["part-a.safetensors", "part-b.safetensors"]),
+        (["a.safetensors", "model.safetensors"], ["a.safetensors"], ["a.safetensors"]),
+        (["pytorch_model.bin", "x.gguf"], None, []),
+    ],
+)
+def test_one_set_of_weights_is_taken(names: list[str], shards: list[str] | None, weights: list[str]):
+    assert taken([*names, "config.json", "code.py"], shards) == sorted([*weights, "config.json"])
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        ('{"weight_map": {"a": "gone.safetensors"}}', "lacks gone.safetensors, which its model.safetensors.index.json"),
+        ('{"weight_map": {"a": "../other.safetensors"}}', "names files in other folders"),
+        ("[]", "has no weight_map"),
+    ],
+)
+def test_bad_index_is_one_line(index: str, message: str, tiny_model: Path, tmp_path: Path):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    (folder / "model.safetensors.index.json").write_text(index, "utf-8")
+    with pytest.raises(InputError, match=r"^base_model: ") as failure:
+        copy_folder(folder, tmp_path, "bad")
+    assert message in str(failure.value)

@@ -1,3 +1,4 @@
+import fcntl
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tasks.base.errors import ChildError, InputError
+from tasks.base.progress import Event, inside, listening
 from tasks.model.child import ROOT, OutOfMemory, run_child, staying
 
 
@@ -148,3 +150,22 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_child_that_waits_for_the_machine_says_whose_job_runs(tmp_path: Path) -> None:
+    told: list[Event] = []
+    with (tmp_path / "rawtune-torch.lock").open("w") as held:
+        held.write("some.module:job (process 4711)")
+        held.flush()
+        fcntl.flock(held, fcntl.LOCK_EX)
+
+        def let_go(event: Event) -> None:
+            told.append(event)
+            fcntl.flock(held, fcntl.LOCK_UN)
+
+        with inside("training/train"), listening(let_go):
+            run_child("tests.model.jobs:echo", {"text": ""}, environment={"TMPDIR": str(tmp_path)})
+
+    assert [(event.step, event.kind) for event in told] == [("training/train", "notice")] * 2
+    assert told[0].text == "waits for the torch job some.module:job (process 4711) on this machine; one runs at a time"
+    assert (tmp_path / "rawtune-torch.lock").read_text("utf-8").startswith("tests.model.jobs:echo (process ")

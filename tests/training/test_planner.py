@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.base.errors import InputError
+from tasks.training.forecast import forecast, refuse_hopeless
 from tasks.training.params import Precision, TrainingParams
 from tasks.training.planner import CARDS, GIB, USABLE, Shape, fast_bytes, peft_bytes, plan
 
 MISTRAL = Shape(4096, 32, 32, 8, 128, 14336, 32000, False)
+SMOLLM2 = Shape(576, 30, 9, 3, 64, 1536, 49152, True)
 
 
 def recipe(rank: int, **others: object) -> TrainingParams:
@@ -144,3 +146,18 @@ def test_plan_never_exceeds_the_card(rank: int, tokens: int, gib: int) -> None:
 
     assert made.peak_bytes <= USABLE * card.free_bytes
     assert made.tokens_per_second > 0
+
+
+def test_a_cpu_is_refused_what_it_could_not_finish_and_told_what_would_fit() -> None:
+    long = forecast(MISTRAL, recipe(768, batch_size=16), 2_000_000, 250, 8192, None, None)
+    assert long.hours > 100
+    assert long.refusal is not None
+    assert "h100 0." in long.refusal
+    assert "a model of up to" in long.refusal
+    assert "t4" not in long.refusal
+    with pytest.raises(InputError, match=r"^training.max_hours: about \d+ hours without a GPU, 4 allowed; what would"):
+        refuse_hopeless(long)
+
+    refuse_hopeless(forecast(MISTRAL, recipe(64), 2_000_000, 250, 8192, CARDS["h100"], 4.0))
+    refuse_hopeless(forecast(MISTRAL, recipe(64, max_hours=None), 2_000_000, 250, 8192, None, None))
+    refuse_hopeless(forecast(SMOLLM2, recipe(64), 200_000, 250, 512, None, None))

@@ -93,7 +93,7 @@ def test_train_killed_after_a_checkpoint_resumes_to_a_bit_equal_loss_curve(
 def test_train_over_its_time_budget_stops_and_keeps_its_checkpoint(
     store: Store, tiny_model_artifact: Artifact, table_artifact: Callable[..., Artifact]
 ) -> None:
-    hurried = QUICK.model_copy(update={"max_hours": 1e-9})
+    hurried = QUICK.model_copy(update={"max_hours": 5e-6})
     arguments = {"table": table_artifact(), "model": tiny_model_artifact}
 
     with pytest.raises(BudgetError, match=r"training\.max_hours"):
