@@ -28,6 +28,7 @@ from tasks.mixture.table.expected import TableFigures, expected, figures
 from tasks.model.base_model import base_model
 from tasks.model.params import STUB
 from tasks.synthesis.dialogues import dialogues
+from tasks.synthesis.facts.step import facts
 from tasks.synthesis.feedback import feedback
 from tasks.synthesis.plan import Spending, estimate, spending, tokens_by_method, tokens_of_votes
 from tasks.synthesis.prices import O200K, count_all
@@ -66,9 +67,10 @@ def plan_run(
         documents = cleaned[-1]
         model = model_at_hand(store, params)
         asking = params.synthesis.provider == "openai"
-        estimated = estimate(store, documents, params.synthesis) if asking else None
+        known = facts(store, documents=documents)
+        estimated = estimate(store, documents, known, params.synthesis) if asking else None
         made: dict[str, Any] = {
-            "documents": documents, "params": params.synthesis, "corrections": resolved.corrections,
+            "documents": documents, "facts": known, "params": params.synthesis, "corrections": resolved.corrections,
         }  # fmt: skip
         pairs = dialogues(store, **made) if not asking or is_made(store, dialogues, **made) else None
         voted = feedback(store, dialogues=pairs, params=resolved.feedback) if pairs and resolved.feedback else pairs

@@ -45,6 +45,7 @@ from tasks.mixture.table.assemble import assemble
 from tasks.model.base_model import base_model
 from tasks.release.releases import previous_release
 from tasks.synthesis.dialogues import dialogues
+from tasks.synthesis.facts.step import facts
 from tasks.synthesis.feedback import FeedbackParams, feedback
 
 RECIPE: Final = ("name", "sources", "synthesis", "dataset", "training", "evaluation")
@@ -121,14 +122,14 @@ def workflow(
 def harvest(store: Store, params: RetrainParams, resolved: Resolved) -> list[Artifact]:
     """Files, pull requests and wiki of every source."""
     found: list[Artifact] = []
-    for source, facts in zip(params.sources, resolved.sources, strict=True):
-        found.append(snapshot(store, source=facts.snapshot, params=source.files))
-        if facts.pulls:
-            found.append(pulls(store, source=facts.pulls))
+    for source, located in zip(params.sources, resolved.sources, strict=True):
+        found.append(snapshot(store, source=located.snapshot, params=source.files))
+        if located.pulls:
+            found.append(pulls(store, source=located.pulls))
         else:
             pulls.skip()
-        if facts.wiki:
-            found.append(wiki(store, source=facts.wiki))
+        if located.wiki:
+            found.append(wiki(store, source=located.wiki))
         else:
             wiki.skip()
     return found
@@ -161,7 +162,8 @@ def build_dataset(
         max_tokens=wanted.max_tokens,
         runner=wanted,
     )
-    pairs = dialogues(store, documents=documents, params=params.synthesis, corrections=corrections)
+    known = facts(store, documents=documents)
+    pairs = dialogues(store, documents=documents, facts=known, params=params.synthesis, corrections=corrections)
     if votes is not None:
         pairs = feedback(store, dialogues=pairs, params=votes)
     drafts = items(store, documents=documents, dialogues=pairs, params=params.evaluation)
@@ -251,7 +253,7 @@ def evaluate(
     store: Store, params: RetrainParams, resolved: Resolved, data: Dataset, adapter: Artifact, gpu: GpuSteps
 ) -> Artifact:
     """Every arm's answers, then the report that compares them with each other and with the last release."""
-    facts = release_facts(params, resolved)
+    about = release_facts(params, resolved)
     made = answers(store, questions(params, data), data.model, adapter, gpu.answer)
     judged = judgements(store, params.evaluation, data, made)
     return report(
@@ -261,10 +263,10 @@ def evaluate(
         adapter=adapter,
         table=data.table,
         params=params.evaluation,
-        previous=previous_release(store, adapter, facts),
+        previous=previous_release(store, adapter, about),
         judgements=judged or None,
         data=data.report,
-        recipe={name: facts.params[name] for name in RECIPE},
+        recipe={name: about.params[name] for name in RECIPE},
     )
 
 

@@ -85,6 +85,8 @@ class Dialogue(Record):
     id: str
     messages: tuple[Message, ...]
     method: str
+    kind: str = ""
+    """What is asked: `route`, `value`, `location`, …; the method's name where it asks one kind only."""
     provenance: Provenance
     split: Split
 

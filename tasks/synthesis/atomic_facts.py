@@ -15,10 +15,10 @@ from pydantic import BaseModel
 
 from tasks.base.records import Kind, Verdict
 from tasks.synthesis import code_facts, prompts
+from tasks.synthesis.banked import drafts_of
 from tasks.synthesis.calls import Call
 from tasks.synthesis.drafts import Draft
 from tasks.synthesis.evidence import quoted, windows
-from tasks.synthesis.facts import drafts_of
 from tasks.synthesis.methods import Subject
 from tasks.synthesis.params import SynthesisParams
 

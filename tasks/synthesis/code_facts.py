@@ -12,8 +12,8 @@ from typing import Final
 
 from tasks.base.records import Kind
 from tasks.synthesis import code_wordings as wordings
+from tasks.synthesis.banked import Fact
 from tasks.synthesis.drafts import LONG_ANSWER_CHARACTERS, fence
-from tasks.synthesis.facts import Fact
 from tasks.synthesis.index import Structure, structure
 from tasks.synthesis.manifests import entries
 from tasks.synthesis.methods import Subject

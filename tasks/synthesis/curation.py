@@ -39,6 +39,7 @@ class Finished(NamedTuple):
 
     id: str
     method: str
+    kind: str
     written: bytes
 
     def line(self) -> str:
@@ -56,6 +57,7 @@ class Place(NamedTuple):
     id: str
     offset: int
     method: str
+    kind: str
     wording: bytes | None
     """Of a template's question; None of one that a model wrote, which is compared with those that are alike."""
 
@@ -76,7 +78,7 @@ class Spool:
         dialogue = curated.dialogue
         question = dialogue.messages[0].content
         exact = wording(question) if dialogue.provenance.model == TEMPLATE else None
-        self._places.append(Place(dialogue.id, self._size, dialogue.method, exact))
+        self._places.append(Place(dialogue.id, self._size, dialogue.method, dialogue.kind, exact))
         self._size += self._file.write(dialogue.line().encode() + b"\n")
         if curated.scores:
             self.scores.append(Scored(id=dialogue.id, scores=curated.scores))
@@ -92,7 +94,7 @@ class Spool:
                 dropped.add(place.id)
                 yield Verdict(id=place.id, reason=twin, detail=_turns(written)[0])
                 continue
-            yield Finished(place.id, place.method, written)
+            yield Finished(place.id, place.method, place.kind, written)
         self.scores = [score for score in self.scores if score.id not in dropped]
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from tasks.base.artifacts import Artifact
 from tasks.base.records import Dialogue, Document, Verdict
-from tasks.base.runs import StepRun, read_records
+from tasks.base.runs import RECORDS, StepRun, read_records
 from tasks.base.steps import step
 from tasks.synthesis import (
     atomic_facts,
@@ -20,9 +20,11 @@ from tasks.synthesis import (
     page_qa,
     pull_why,
     rewrites,
+    worded,
 )
 from tasks.synthesis.corrections import Correction, Corrections
 from tasks.synthesis.curation import Curated, Finished, Spool
+from tasks.synthesis.facts.shelf import Shelf
 from tasks.synthesis.index import FILES, Index
 from tasks.synthesis.methods import Method, Subject
 from tasks.synthesis.params import SynthesisParams
@@ -30,11 +32,12 @@ from tasks.synthesis.provider import opened
 from tasks.synthesis.templates import by_template
 from tasks.synthesis.written import SERVER_ERROR, write_all
 
-VERSION = "2026.11.24.2"
+VERSION = "2026.11.30"
 
 METHODS: dict[str, Method] = {
     module.METHOD: module
     for module in (
+        worded,
         page_qa,
         page_instruction,
         file_question,
@@ -48,17 +51,26 @@ METHODS: dict[str, Method] = {
 }
 
 
-def subjects(run: StepRun, documents: Artifact, repos: set[str]) -> Iterator[Subject]:
-    """Every document of both sides with the index of all, in stored order; adds their repositories to `repos`."""
+def subjects(run: StepRun, documents: Artifact, facts: Artifact, repos: set[str]) -> Iterator[Subject]:
+    """Every document of both sides with its facts and the index of all, in stored order; adds their repositories to
+    `repos`.
+    """
     index = Index(run.checkout(documents))
+    shelf = Shelf(run.checkout(facts) / RECORDS)
     for split, name in FILES.items():
         for document in run.read(documents, Document, name):
             repos.add(document.repo)
-            yield Subject(document, split, document.id in index.pages, index)
+            yield Subject(document, split, document.id in index.pages, index, shelf.of(document.id))
 
 
 @step("synthesis/dialogues", VERSION)
-def dialogues(run: StepRun, documents: Artifact, params: SynthesisParams, corrections: Artifact | None = None) -> None:
+def dialogues(
+    run: StepRun,
+    documents: Artifact,
+    facts: Artifact,
+    params: SynthesisParams,
+    corrections: Artifact | None = None,
+) -> None:
     """Makes the dialogues of both sides of the split; a dialogue has its document's side.
 
     Writes `records.jsonl` (Dialogue), `scores.jsonl` (the judge's scores by dialogue id, if there was one) and
@@ -67,6 +79,7 @@ def dialogues(run: StepRun, documents: Artifact, params: SynthesisParams, correc
     Args:
         run: the step's run.
         documents: the split.
+        facts: what `synthesis/facts` found in it.
         params: what to make.
         corrections: what people have changed in earlier dialogues (`review.py`); applied where the original is the
         same.
@@ -78,10 +91,10 @@ def dialogues(run: StepRun, documents: Artifact, params: SynthesisParams, correc
     methods = [METHODS[name] for name in params.methods]
     intake = _Intake(run, sum(documents.counts.get(name.removesuffix(".jsonl"), 0) for name in FILES.values()))
     if params.provider == "template":
-        for subject in subjects(run, documents, intake.repos):
+        for subject in subjects(run, documents, facts, intake.repos):
             intake.take(by_template(subject, methods, params))
     else:
-        asyncio.run(_ask(run, documents, methods, params, intake))
+        asyncio.run(_ask(run, documents, facts, methods, params, intake))
     corrected = Corrections(read_records(run.store, corrections, Correction) if corrections else (), intake.repos)
     run.write(_finished(run, intake.spool, corrected))
     if intake.spool.scores:
@@ -112,7 +125,12 @@ class _Intake:
 
 
 async def _ask(
-    run: StepRun, documents: Artifact, methods: list[Method], params: SynthesisParams, intake: _Intake
+    run: StepRun,
+    documents: Artifact,
+    facts: Artifact,
+    methods: list[Method],
+    params: SynthesisParams,
+    intake: _Intake,
 ) -> None:
     async with opened(params, run.cache("synthesis"), run.key) as (desk, budget):
 
@@ -122,7 +140,7 @@ async def _ask(
 
         try:
             at_once = params.batch_requests if params.batch else params.concurrency
-            await write_all(subjects(run, documents, intake.repos), methods, desk, params, at_once, take)
+            await write_all(subjects(run, documents, facts, intake.repos), methods, desk, params, at_once, take)
         finally:
             run.ledger(
                 "spend",
@@ -145,6 +163,7 @@ def _finished(run: StepRun, spool: Spool, corrections: Corrections) -> Iterator[
             run.verdict(result.id, result.reason, result.detail)
             continue
         run.count(f"method:{result.method}")
+        run.count(f"kind:{result.kind}")
         yield result
     for verdict in corrections.unused():
         run.verdict(verdict.id, verdict.reason, verdict.detail)

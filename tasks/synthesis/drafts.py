@@ -29,6 +29,8 @@ class Draft:
     """Whether the answer is a free rewrite, which may have words that the document does not have."""
     source: Document | None = None
     """Where the evidence stands, if not in the document that the question was made from."""
+    kind: str = ""
+    """What is asked; empty where the method's name says it."""
 
 
 def to_dialogue(document: Document, draft: Draft, method: str, version: str, model: str, split: Split) -> Dialogue:
@@ -49,6 +51,7 @@ def to_dialogue(document: Document, draft: Draft, method: str, version: str, mod
             "id": f"{source.id}#{method}/{digest}",
             "messages": turns,
             "method": method,
+            "kind": draft.kind or method,
             "provenance": provenance,
             "split": split,
         }

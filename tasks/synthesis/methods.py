@@ -13,6 +13,7 @@ from tasks.synthesis.calls import Call
 from tasks.synthesis.drafts import Draft
 from tasks.synthesis.index import Index
 from tasks.synthesis.params import SynthesisParams
+from tasks.text.facts import Fact
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Subject:
     split: Split
     is_page: bool
     index: Index
+    facts: tuple[Fact, ...] = ()
+    """What the step `synthesis/facts` found in it."""
     made: int = 0
     """Dialogues that the template provider has made of it so far, by other methods."""
 

@@ -14,10 +14,10 @@ from pydantic import BaseModel
 
 from tasks.base.records import Verdict
 from tasks.synthesis import pages, prompts
+from tasks.synthesis.banked import Fact, drafts_of
 from tasks.synthesis.calls import Call
 from tasks.synthesis.drafts import Draft, fence
 from tasks.synthesis.evidence import quoted, windows
-from tasks.synthesis.facts import Fact, drafts_of
 from tasks.synthesis.methods import Subject
 from tasks.synthesis.page_wordings import (
     CODE,

@@ -9,6 +9,7 @@ from pydantic import Field
 from tasks.base.params import EXECUTION, Params
 
 MethodName = Literal[
+    "facts",
     "page_qa",
     "page_instruction",
     "file_question",
@@ -47,6 +48,7 @@ class SynthesisParams(Params):
     """At the cap: `stop` ends the run, and one with a higher cap continues; `keep` goes on with what there is."""
 
     methods: tuple[MethodName, ...] = (
+        "facts",
         "page_qa",
         "page_instruction",
         "file_question",

@@ -11,11 +11,12 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer
 from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
 from tasks.base.records import Dialogue, Document, Split
-from tasks.base.runs import read_records
+from tasks.base.runs import RECORDS, read_records
 from tasks.base.store import Store
 from tasks.synthesis.calls import Call, Usage
 from tasks.synthesis.curation import Curated
 from tasks.synthesis.dialogues import METHODS
+from tasks.synthesis.facts.shelf import Shelf
 from tasks.synthesis.feedback import METHOD, FeedbackParams, trained_votes
 from tasks.synthesis.index import FILES, Index
 from tasks.synthesis.methods import Method, Subject, asks
@@ -86,7 +87,7 @@ class Estimate(BaseModel):
         return total
 
 
-def estimate(store: Store, documents: Artifact, params: SynthesisParams) -> Estimate:
+def estimate(store: Store, documents: Artifact, facts: Artifact, params: SynthesisParams) -> Estimate:
     """Counts the calls that `synthesis/dialogues` would make for a split with the provider `openai`; sends nothing.
 
     Raises:
@@ -97,9 +98,10 @@ def estimate(store: Store, documents: Artifact, params: SynthesisParams) -> Esti
     prices = {model: prices_of(params, model) for model in (params.model, params.judge_model) if model}
     tally = _Tally(Responses(store.local("cache", "synthesis") / "responses"), prices)
     index = Index(store.checkout(documents))
+    shelf = Shelf(store.checkout(facts) / RECORDS)
     for split, name in FILES.items():
         for document in read_records(store, documents, Document, name):
-            subject = Subject(document, split, document.id in index.pages, index)
+            subject = Subject(document, split, document.id in index.pages, index, shelf.of(document.id))
             for method in (METHODS[name] for name in params.methods):
                 if method.applies(subject):
                     tally.take(subject, method, params)

@@ -57,6 +57,7 @@ from tasks.mixture.table.assemble import assemble
 from tasks.model.base_model import stub_gguf
 from tasks.model.child import run_child
 from tasks.synthesis.dialogues import dialogues
+from tasks.synthesis.facts.step import facts
 from tasks.synthesis.params import SynthesisParams
 
 VOWELS = "aeiou"
@@ -151,7 +152,8 @@ def measure(made_by: Step[Any], store: Store, **arguments: Any) -> Measured:
 
 def mixture(store: Store, documents: Artifact, chunks: Artifact, model: Artifact) -> dict[str, Measured]:
     """Measures the steps from the split to the data report."""
-    pairs = measure(dialogues, store, documents=documents, params=SynthesisParams(wordings=1))
+    known = measure(facts, store, documents=documents)
+    pairs = measure(dialogues, store, documents=documents, facts=known.artifact, params=SynthesisParams(wordings=1))
     asked = measure(items, store, documents=documents, dialogues=pairs.artifact, params=ItemsParams())
     made = {"chunks": chunks, "dialogues": pairs.artifact}
     rows = measure(assemble, store, **made, model=model, params=MixtureParams(), max_tokens=8192)
@@ -167,7 +169,14 @@ def mixture(store: Store, documents: Artifact, chunks: Artifact, model: Artifact
         items=asked.artifact,
         guarded=guarded.artifact,
     )
-    return {"dialogues": pairs, "items": asked, "assemble": rows, "leak guard": guarded, "data report": report}
+    return {
+        "facts": known,
+        "dialogues": pairs,
+        "items": asked,
+        "assemble": rows,
+        "leak guard": guarded,
+        "data report": report,
+    }
 
 
 def main() -> None:

@@ -40,6 +40,7 @@ from tasks.harvest.pulls import pulls  # noqa: E402
 from tasks.harvest.resolve import resolve_source  # noqa: E402
 from tasks.harvest.snapshot import snapshot  # noqa: E402
 from tasks.synthesis.dialogues import dialogues  # noqa: E402
+from tasks.synthesis.facts.step import facts  # noqa: E402
 from tasks.synthesis.params import SynthesisParams  # noqa: E402
 from tests.emulators.openai_api import OpenAIEmulator  # noqa: E402
 from tests.synthesis.verifier import wrong  # noqa: E402
@@ -73,12 +74,15 @@ def template(store: Store, documents: Artifact) -> None:
             "from tasks.base.artifacts import Artifact\n"
             "from tasks.base.store import Store\n"
             "from tasks.synthesis.dialogues import dialogues\n"
+            "from tasks.synthesis.facts.step import facts\n"
             "from tasks.synthesis.params import SynthesisParams\n"
             "documents = Artifact.model_validate_json(sys.argv[2])\n"
             "params = SynthesisParams.model_validate_json(sys.argv[3])\n"
             "started = time.monotonic()\n"
             "step = dialogues.named(f'dialogues-{sys.argv[4]}')\n"
-            "made = step.direct(Store(sys.argv[1]), documents=documents, params=params)\n"
+            "store = Store(sys.argv[1])\n"
+            "known = facts.named(f'facts-{sys.argv[4]}').direct(store, documents=documents)\n"
+            "made = step.direct(store, documents=documents, facts=known, params=params)\n"
             "print(time.monotonic() - started, made.model_dump_json())"
         )
         out = subprocess.run(
@@ -203,7 +207,7 @@ def requests(store: Store, number: int) -> None:
             )  # fmt: skip
             bodies = bodies_of(store, documents, params)
             started, cpu = time.monotonic(), time.process_time()
-            dialogues.direct(store, documents=documents, params=params)
+            dialogues.direct(store, documents=documents, facts=facts.direct(store, documents=documents), params=params)
             ours, our_cpu = time.monotonic() - started, time.process_time() - cpu
             cpu = time.process_time()
             theirs = asyncio.run(bare(base_url, bodies, at_once))
@@ -226,7 +230,7 @@ def bodies_of(store: Store, documents: Artifact, params: SynthesisParams) -> lis
         local = params.model_copy(update={"base_url": server.base_url})
         Path(scratch.root.path, "cas").mkdir(parents=True)
         Path(scratch.blob(documents.sha256).path).symlink_to(store.blob(documents.sha256).path)
-        dialogues.direct(scratch, documents=documents, params=local)
+        dialogues.direct(scratch, documents=documents, facts=facts.direct(scratch, documents=documents), params=local)
         return [received.body for received in server.received]
 
 
@@ -237,7 +241,9 @@ def yields(store: Store, documents: Artifact, limit_usd: float) -> None:
             provider="openai", base_url=server.base_url, model=MODEL, budget_usd=limit_usd, concurrency=32
         )
         started = time.monotonic()
-        made = dialogues.direct(store, documents=documents, params=params)
+        made = dialogues.direct(
+            store, documents=documents, facts=facts.direct(store, documents=documents), params=params
+        )
         seconds = time.monotonic() - started
         records = Counter(dialogue.method for dialogue in read_records(store, made, Dialogue))
         asked = Counter(_name(received.body) for received in server.received)

@@ -13,6 +13,7 @@ import pytest
 
 from tasks.base.store import Store
 from tasks.synthesis.dialogues import dialogues
+from tasks.synthesis.facts.step import facts
 from tasks.synthesis.params import SynthesisParams
 from tests.deployments.test_cli import rawtune
 from tests.synthesis.conftest import page, split_of
@@ -23,7 +24,9 @@ def reviewable(tmp_path: Path) -> Path:
     """A store with the dialogues of two pages."""
     store = Store(str(tmp_path / "reviewable"))
     documents = split_of.direct(store, [page(1).line(), page(2).line()], [])
-    dialogues.direct(store, documents=documents, params=SynthesisParams())
+    dialogues.direct(
+        store, documents=documents, facts=facts.direct(store, documents=documents), params=SynthesisParams()
+    )
     return tmp_path / "reviewable"
 
 

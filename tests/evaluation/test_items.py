@@ -159,6 +159,7 @@ def test_number_of_items_and_seed_decide_what_is_drawn(
 
 def test_no_training_method_asks_in_these_words(store: Store) -> None:
     from tasks.synthesis.dialogues import dialogues
+    from tasks.synthesis.facts.step import facts
     from tasks.synthesis.params import SynthesisParams
 
     documents = [
@@ -170,9 +171,9 @@ def test_no_training_method_asks_in_these_words(store: Store) -> None:
             "7", "Because the cost was wrong for islands everywhere.", Kind.PULL, number=7, files=[{"path": "a.py"}]
         ),
     ]
-    trained = dialogues.direct(
-        store, documents=artifact_of(store, train=documents, held_out=[]), params=SynthesisParams()
-    )
+    split = artifact_of(store, train=documents, held_out=[])
+    known = facts.direct(store, documents=split)
+    trained = dialogues.direct(store, documents=split, facts=known, params=SynthesisParams())
     prompts = [one.messages[0].content for one in read_records(store, trained, Dialogue)]
     asked = make_items(documents, [], [], ItemsParams(items=100, **NO_GENERAL))
     assert len(prompts) > 20

@@ -33,6 +33,7 @@ STEPS = [
     "corpus/split",
     "model/base",
     "corpus/chunk",
+    "synthesis/facts",
     "synthesis/dialogues",
     "evaluation/items",
     "mixture/assemble",

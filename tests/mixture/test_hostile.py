@@ -24,6 +24,7 @@ from tasks.mixture.params import LeakParams, MixtureParams
 from tasks.mixture.report.data_report import data_report
 from tasks.mixture.table.assemble import assemble
 from tasks.synthesis.dialogues import dialogues
+from tasks.synthesis.facts.step import facts
 from tasks.synthesis.params import SynthesisParams
 from tests.corpus.documents import file, page, pull
 from tests.peak import peak_of
@@ -53,7 +54,8 @@ def run_all(store: Store, documents: Iterable[Document], model: Artifact, kept: 
     unique = deduplicate.direct(store, documents=redacted, params=DeduplicateParams())
     both = split.direct(store, documents=unique, params=SplitParams(), validation_fraction=0.1)
     chunks = chunk.direct(store, documents=both, model=model, params=RenderParams(), max_tokens=8192)
-    pairs = dialogues.direct(store, documents=both, params=SynthesisParams())
+    known = facts.direct(store, documents=both)
+    pairs = dialogues.direct(store, documents=both, facts=known, params=SynthesisParams())
     questions = items.direct(store, documents=both, dialogues=pairs, params=ItemsParams(items=50, general_items=0))
     inputs = {"chunks": chunks, "dialogues": pairs}
     table = assemble.direct(store, **inputs, model=model, params=MixtureParams(), max_tokens=8192)

@@ -13,6 +13,8 @@ from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Store
 from tasks.synthesis import online
+from tasks.synthesis.dialogues import dialogues
+from tasks.synthesis.facts.step import facts
 from tasks.synthesis.params import SynthesisParams
 from tests.emulators.openai_api import Billed, OpenAIEmulator
 
@@ -101,3 +103,11 @@ def billed_usd(server: OpenAIEmulator) -> Decimal:
 
 def reasons(made: Artifact) -> dict[str, int]:
     return {name.removeprefix("verdict:"): n for name, n in made.counts.items() if name.startswith("verdict:")}
+
+
+def dialogues_of(
+    store: Store, documents: Artifact, params: SynthesisParams, corrections: Artifact | None = None
+) -> Artifact:
+    """The dialogues of a split, with its facts found first."""
+    known = facts.direct(store, documents=documents)
+    return dialogues.direct(store, documents=documents, facts=known, params=params, corrections=corrections)

@@ -7,9 +7,8 @@ from pathlib import Path
 from tasks.base.records import Dialogue, Document, Kind, Split
 from tasks.base.runs import read_records, read_verdicts
 from tasks.base.store import Store
-from tasks.synthesis.dialogues import dialogues
 from tasks.synthesis.params import SynthesisParams
-from tests.synthesis.conftest import MakeSplit, document
+from tests.synthesis.conftest import MakeSplit, dialogues_of, document
 
 README = """# Rocket
 
@@ -32,7 +31,7 @@ See [the manual](https://rocket.example/manual).
 
 def test_dialogues_of_both_sides_inherit_the_split_and_are_grounded(store: Store, make_split: MakeSplit) -> None:
     trained, held = document("README.md", README), document("engine.py", "def ignite():\n    return True\n")
-    made = dialogues.direct(store, documents=make_split([trained], [held]), params=SynthesisParams())
+    made = dialogues_of(store, documents=make_split([trained], [held]), params=SynthesisParams())
     records = list(read_records(store, made, Dialogue))
     documents = {record.id: record for record in (trained, held)}
     assert (
@@ -50,16 +49,16 @@ def test_dialogues_of_both_sides_inherit_the_split_and_are_grounded(store: Store
 
 def test_dialogues_twice_of_equal_input_are_byte_identical(tmp_path: Path, make_split: MakeSplit, store: Store) -> None:
     split = make_split([document("README.md", README), document("a.txt", "hello\n")])
-    first = dialogues.direct(store, documents=split, params=SynthesisParams())
+    first = dialogues_of(store, documents=split, params=SynthesisParams())
     other = Store(str(tmp_path / "other"))
     (tmp_path / "other" / "cas").mkdir(parents=True)
     Path(other.blob(split.sha256).path).symlink_to(store.blob(split.sha256).path)
-    assert dialogues.direct(other, documents=split, params=SynthesisParams()).sha256 == first.sha256
+    assert dialogues_of(other, documents=split, params=SynthesisParams()).sha256 == first.sha256
 
 
 def test_pages_of_a_repository_with_a_wiki_are_the_wiki_only(store: Store, make_split: MakeSplit) -> None:
     split = make_split([document("README.md", README), document("Home", "# Home\n\nHome is a page.\n", Kind.WIKI)])
-    made = dialogues.direct(store, documents=split, params=SynthesisParams())
+    made = dialogues_of(store, documents=split, params=SynthesisParams())
     pages = {
         record.provenance.document_id
         for record in read_records(store, made, Dialogue)
@@ -71,7 +70,7 @@ def test_pages_of_a_repository_with_a_wiki_are_the_wiki_only(store: Store, make_
 def test_long_file_is_asked_for_in_parts_that_join_to_it(store: Store, make_split: MakeSplit) -> None:
     text = "".join(f"line {number}\n" for number in range(200)) + "x" * 500 + "\n"
     params = SynthesisParams(methods=("file_question",), max_answer_characters=400)
-    made = dialogues.direct(store, documents=make_split([document("long.txt", text)]), params=params)
+    made = dialogues_of(store, documents=make_split([document("long.txt", text)]), params=params)
     records = sorted(read_records(store, made, Dialogue), key=lambda record: record.provenance.span)
     bodies = [record.messages[1].content.split("```\n", 1)[1].removesuffix("\n```") for record in records]
     assert "\n".join(bodies) + "\n" + "x" * 500 + "\n" == text
@@ -84,7 +83,7 @@ def test_long_file_is_asked_for_in_parts_that_join_to_it(store: Store, make_spli
 
 def test_file_answer_is_dated_by_the_snapshot(store: Store, make_split: MakeSplit) -> None:
     params = SynthesisParams(methods=("file_question",))
-    made = dialogues.direct(store, documents=make_split([document("package.json", '{"name": "x"}\n')]), params=params)
+    made = dialogues_of(store, documents=make_split([document("package.json", '{"name": "x"}\n')]), params=params)
     (record,) = read_records(store, made, Dialogue)
     assert record.messages[1].content == (
         'As of December 2023, the `package.json` file is as follows:\n\n```\n{"name": "x"}\n```'
@@ -93,5 +92,5 @@ def test_file_answer_is_dated_by_the_snapshot(store: Store, make_split: MakeSpli
 
 def test_empty_documents_make_verdicts_and_no_dialogues(store: Store, make_split: MakeSplit) -> None:
     documents: list[Document] = [document("a.md", "\n"), document("b.py", "")]
-    made = dialogues.direct(store, documents=make_split(documents), params=SynthesisParams())
+    made = dialogues_of(store, documents=make_split(documents), params=SynthesisParams())
     assert made.counts == {"records": 0, "verdict:empty-document": 3}

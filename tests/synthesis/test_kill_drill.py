@@ -16,9 +16,8 @@ import pytest
 from tasks.base.records import Dialogue
 from tasks.base.runs import read_records
 from tasks.base.store import Store
-from tasks.synthesis.dialogues import dialogues
 from tests.emulators.openai_api import OpenAIEmulator
-from tests.synthesis.conftest import MakeSplit, asking, billed_usd, page
+from tests.synthesis.conftest import MakeSplit, asking, billed_usd, dialogues_of, page
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,10 +25,11 @@ SCRIPT = """
 import sys
 from tasks.base.artifacts import Artifact
 from tasks.base.store import Store
-from tasks.synthesis.dialogues import dialogues
+
 from tasks.synthesis.params import SynthesisParams
 documents, params = Artifact.model_validate_json(sys.argv[2]), SynthesisParams.model_validate_json(sys.argv[3])
-dialogues.direct(Store(sys.argv[1]), documents=documents, params=params)
+from tests.synthesis.conftest import dialogues_of
+dialogues_of(Store(sys.argv[1]), documents=documents, params=params)
 """
 
 
@@ -52,7 +52,7 @@ def test_killed_and_resumed_run_repeats_no_answered_request_and_keeps_the_cap(
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    made = dialogues.direct(store, documents=split, params=params)
+    made = dialogues_of(store, documents=split, params=params)
     assert {record.provenance.document_id for record in read_records(store, made, Dialogue)} == {
         page(number).id for number in range(40)
     }

@@ -10,14 +10,15 @@ import pytest
 from tasks.base.records import Dialogue, Document, Kind, Split
 from tasks.base.runs import read_records, read_verdicts
 from tasks.base.store import Store
-from tasks.synthesis.dialogues import METHODS, dialogues
+from tasks.synthesis.dialogues import METHODS
+from tasks.synthesis.facts.step import facts
 from tasks.synthesis.index import Index
 from tasks.synthesis.methods import Subject, asks
 from tasks.synthesis.params import SynthesisParams
 from tasks.synthesis.plan import estimate
 from tests.emulators.openai_api import OpenAIEmulator
 from tests.emulators.openai_api.replies import schema_name
-from tests.synthesis.conftest import MakeSplit, asking, document, page
+from tests.synthesis.conftest import MakeSplit, asking, dialogues_of, document, page
 from tests.synthesis.verifier import wrong
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,7 +83,7 @@ def made_by(
     **more: object,
 ) -> list[Dialogue]:
     params = SynthesisParams.model_validate({"methods": (method,), "pairs_per_1000_characters": 50, **more})
-    made = dialogues.direct(store, documents=make_split(documents, held_out), params=params)
+    made = dialogues_of(store, documents=make_split(documents, held_out), params=params)
     return list(read_records(store, made, Dialogue))
 
 
@@ -155,7 +156,7 @@ def test_share_of_near_misses_is_near_the_wanted_fraction(store: Store, make_spl
         for path in sorted((ROOT / "tasks/base").glob("*.py"))
     ]
     params = SynthesisParams(methods=("atomic_facts", "near_miss"), near_miss_fraction=0.1)
-    made = dialogues.direct(store, documents=make_split(documents), params=params)
+    made = dialogues_of(store, documents=make_split(documents), params=params)
     assert 0.08 < made.counts["method:near_miss"] / made.counts["records"] < 0.12
 
 
@@ -201,8 +202,8 @@ def test_every_template_answer_about_this_repository_is_right_by_other_code(
     ]
     documents = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in sorted(paths)}
     sources = [document(path, text) for path, text in documents.items()]
-    params = SynthesisParams(methods=tuple(METHODS))
-    made = dialogues.direct(store, documents=make_split(sources), params=params)
+    params = SynthesisParams(methods=tuple(name for name in METHODS if name != "facts"))
+    made = dialogues_of(store, documents=make_split(sources), params=params)
     by_id = {source.id: source for source in sources}
     records = list(read_records(store, made, Dialogue))
     assert [(record.id, reason) for record in records if (reason := wrong(record, by_id))] == []
@@ -236,13 +237,15 @@ def test_model_written_dialogues_of_every_method_pass_curation(
 ) -> None:
     methods = tuple(name for name in METHODS if name != "open_book")
     params = asking(server, methods=methods, near_miss_fraction=0.3, genres=2)
-    made = dialogues.direct(store, documents=make_split([ENGINE, TANK, long(), page(1), PULL]), params=params)
+    made = dialogues_of(store, documents=make_split([ENGINE, TANK, long(), page(1), PULL]), params=params)
     records = list(read_records(store, made, Dialogue))
     assert {record.method for record in records} == set(methods)
     assert {schema_name(received.body) for received in server.received} == {*methods, "judge", "judge_refusals"} - {
-        "file_question"
+        "facts",
+        "file_question",
     }
     models = {record.method: record.provenance.model for record in records}
+    assert models.pop("facts") == "template"
     assert models.pop("file_question") == "template"
     assert set(models.values()) == {"gpt-5-mini"}
     assert {v.reason for v in read_verdicts(store, made)} <= {"near-duplicate", "duplicate", "unknown-identifier"}
@@ -251,8 +254,8 @@ def test_model_written_dialogues_of_every_method_pass_curation(
 def test_plan_counts_the_calls_that_are_then_made(store: Store, make_split: MakeSplit, server: OpenAIEmulator) -> None:
     split = make_split([ENGINE, TANK, long(), page(1), page(2), PULL])
     params = asking(server, methods=("page_qa", "page_instruction", "pull_why", "multi_hop"))
-    planned = estimate(store, split, params)
-    dialogues.direct(store, documents=split, params=params)
+    planned = estimate(store, split, facts.direct(store, documents=split), params)
+    dialogues_of(store, documents=split, params=params)
     made = {}
     for received in server.received:
         made[schema_name(received.body)] = made.get(schema_name(received.body), 0) + 1
@@ -263,7 +266,7 @@ def test_plan_counts_the_calls_that_are_then_made(store: Store, make_split: Make
     assert usd < planned.total.worst_usd
     assert planned.total.usd < planned.total.worst_usd
     assert set(planned.dialogue_tokens) == set(params.methods)
-    again = estimate(store, split, params)
+    again = estimate(store, split, facts.direct(store, documents=split), params)
     assert again.methods == {}
     assert again.cached == sum(made.values())
     assert again.dialogue_tokens == planned.dialogue_tokens

@@ -15,10 +15,9 @@ from tasks.base.records import Dialogue
 from tasks.base.runs import read_records
 from tasks.base.store import Store
 from tasks.synthesis import online
-from tasks.synthesis.dialogues import dialogues
 from tasks.synthesis.params import PriceParams, SynthesisParams
 from tests.emulators.openai_api import Fault, OpenAIEmulator
-from tests.synthesis.conftest import MakeSplit, asking, billed_usd, page, reasons
+from tests.synthesis.conftest import MakeSplit, asking, billed_usd, dialogues_of, page, reasons
 
 FAULTS = [
     Fault("rate-limit", retry_after=0.05),
@@ -39,13 +38,13 @@ def test_fault_is_survived_with_the_same_bytes(
 ) -> None:
     params = asking(server, methods=("page_qa",))
     split = make_split([page(1), page(2)])
-    whole = dialogues.direct(store, documents=split, params=params)
+    whole = dialogues_of(store, documents=split, params=params)
     sent = len(server.received)
     server.fault_for = lambda received: fault if received.number in (sent, sent + 2) else None
     other = Store(str(tmp_path / "other"))
     (tmp_path / "other" / "cas").mkdir(parents=True)
     Path(other.blob(split.sha256).path).symlink_to(store.blob(split.sha256).path)
-    assert dialogues.direct(other, documents=split, params=params).sha256 == whole.sha256
+    assert dialogues_of(other, documents=split, params=params).sha256 == whole.sha256
     assert len(server.received) == 2 * sent + 2
 
 
@@ -55,7 +54,7 @@ def test_hanging_answer_times_out_is_asked_again_and_counts_as_spent(
     server.faults.append(Fault("hang", seconds=0.8))
     params = asking(server, methods=("page_instruction",), timeout=0.4, judge=False)
     with ledger(store, "run") as book:
-        made = dialogues.direct(store, documents=make_split([page(1)]), params=params)
+        made = dialogues_of(store, documents=make_split([page(1)]), params=params)
     assert made.counts["records"] == 1
     assert len(server.received) == 2
     (spend,) = (Path(store.root.path) / "ledger" / "run" / "spend").iterdir()
@@ -80,12 +79,12 @@ def test_garbage_makes_verdicts_and_is_never_cached(
     garbage = Fault(kind)  # type: ignore[arg-type]
     server.fault_for = lambda received: garbage if "page1.md" in str(received.body) else None
     params = asking(server, methods=("page_qa",))
-    made = dialogues.direct(store, documents=make_split([page(1), page(2)]), params=params)
+    made = dialogues_of(store, documents=make_split([page(1), page(2)]), params=params)
     assert {record.provenance.document_id for record in read_records(store, made, Dialogue)} == {page(2).id}
     assert reasons(made) == {reason: 1}
     server.fault_for = None
     before = len(server.received)
-    healed = dialogues.direct(
+    healed = dialogues_of(
         store,
         documents=make_split([page(1), page(2)]),
         params=asking(server, methods=("page_qa", "near_miss"), near_miss_fraction=0),
@@ -106,12 +105,12 @@ def test_simpler_server_is_understood_after_its_first_refusal(
     store: Store, make_split: MakeSplit, server: OpenAIEmulator, change: dict[str, object], field: str
 ) -> None:
     split = make_split([page(1), page(2)])
-    whole = dialogues.direct(store, documents=split, params=asking(server))
+    whole = dialogues_of(store, documents=split, params=asking(server))
     before = len(server.received)
     for name, value in change.items():
         setattr(server.settings, name, value)
     params = asking(server, max_output_tokens=4000)  # other calls than before, so that the cache has none
-    made = dialogues.direct(store, documents=split, params=params)
+    made = dialogues_of(store, documents=split, params=params)
     assert made.sha256 == whole.sha256
     bodies = [received.body for received in server.received[before:]]
     assert len(bodies) == before + len(change)
@@ -122,7 +121,7 @@ def test_server_that_ignores_the_format_yields_verdicts(
     store: Store, make_split: MakeSplit, server: OpenAIEmulator
 ) -> None:
     server.settings.ignore_format = True
-    made = dialogues.direct(store, documents=make_split([page(1)]), params=asking(server, methods=("page_qa",)))
+    made = dialogues_of(store, documents=make_split([page(1)]), params=asking(server, methods=("page_qa",)))
     assert made.counts == {"records": 0, "verdict:malformed": 1}
 
 
@@ -131,7 +130,7 @@ def test_concurrency_is_raised_up_to_the_bound_and_never_above(
 ) -> None:
     server.settings.latency = 0.02
     pages = [page(number) for number in range(30)]
-    dialogues.direct(store, documents=make_split(pages), params=asking(server, concurrency=8, methods=("page_qa",)))
+    dialogues_of(store, documents=make_split(pages), params=asking(server, concurrency=8, methods=("page_qa",)))
     assert 4 < server.most_at_once <= 8
 
 
@@ -139,7 +138,7 @@ def test_crowded_server_is_left_room(store: Store, make_split: MakeSplit, server
     server.settings.latency, server.settings.capacity = 0.01, 3
     pages = [page(number) for number in range(20)]
     params = asking(server, concurrency=32, methods=("page_qa",))
-    made = dialogues.direct(store, documents=make_split(pages), params=params)
+    made = dialogues_of(store, documents=make_split(pages), params=params)
     assert {record.provenance.document_id for record in read_records(store, made, Dialogue)} == {p.id for p in pages}
     assert len(server.billed) == 40
     assert len(server.received) < 100
@@ -156,9 +155,9 @@ def test_budget_is_never_exceeded_under_concurrency_and_a_higher_cap_continues(
     split = make_split([page(number) for number in range(20)])
     for cap in (0.004, 0.008, 0.012):
         with pytest.raises(BudgetError, match=r"synthesis\.budget_usd"):
-            dialogues.direct(store, documents=split, params=capped(server, cap))
+            dialogues_of(store, documents=split, params=capped(server, cap))
         assert Decimal(str(cap)) * Decimal("0.6") < billed_usd(server) <= Decimal(str(cap))
-    made = dialogues.direct(store, documents=split, params=capped(server, 1.0))
+    made = dialogues_of(store, documents=split, params=capped(server, 1.0))
     assert len(server.received) == len({json.dumps(received.body) for received in server.received})
     assert {record.provenance.document_id for record in read_records(store, made, Dialogue)} == {
         page(number).id for number in range(20)
@@ -169,11 +168,11 @@ def test_budget_that_is_kept_to_goes_on_with_what_there_is_and_bears_identity(
     store: Store, make_split: MakeSplit, server: OpenAIEmulator
 ) -> None:
     split = make_split([page(number) for number in range(10)])
-    made = dialogues.direct(store, documents=split, params=capped(server, 0.004, at_budget="keep", concurrency=2))
+    made = dialogues_of(store, documents=split, params=capped(server, 0.004, at_budget="keep", concurrency=2))
     assert Decimal(0) < billed_usd(server) <= Decimal("0.004")
     assert made.counts["records"] > 0
     assert reasons(made)["budget"] > 0
-    more = dialogues.direct(store, documents=split, params=capped(server, 1.0, at_budget="keep"))
+    more = dialogues_of(store, documents=split, params=capped(server, 1.0, at_budget="keep"))
     assert "budget" not in reasons(more)
     assert len(server.received) == len({json.dumps(received.body) for received in server.received})
 
@@ -183,19 +182,19 @@ def test_budget_of_zero_and_missing_names_are_refused_before_anything_is_sent(
 ) -> None:
     split = make_split([page(1)])
     with pytest.raises(InputError, match=r"synthesis\.budget_usd"):
-        dialogues.direct(store, documents=split, params=asking(server, budget_usd=0))
+        dialogues_of(store, documents=split, params=asking(server, budget_usd=0))
     with pytest.raises(InputError, match=r"synthesis\.model: the provider"):
-        dialogues.direct(store, documents=split, params=asking(server, model=None))
+        dialogues_of(store, documents=split, params=asking(server, model=None))
     with pytest.raises(InputError, match=r"synthesis\.model: no price is known for smollm2"):
-        dialogues.direct(store, documents=split, params=asking(server, model="smollm2"))
+        dialogues_of(store, documents=split, params=asking(server, model="smollm2"))
     with pytest.raises(InputError, match="OPENAI_API_KEY: not set"):
-        dialogues.direct(store, documents=split, params=asking(server, base_url="https://api.openai.com/v1"))
+        dialogues_of(store, documents=split, params=asking(server, base_url="https://api.openai.com/v1"))
     assert server.received == []
 
 
 def test_own_server_without_prices_costs_nothing(store: Store, make_split: MakeSplit, server: OpenAIEmulator) -> None:
     params = asking(server, model="smollm2", budget_usd=0, prices=PriceParams(input_usd=0, output_usd=0))
-    assert dialogues.direct(store, documents=make_split([page(1)]), params=params).counts["records"] > 0
+    assert dialogues_of(store, documents=make_split([page(1)]), params=params).counts["records"] > 0
 
 
 def test_refused_key_unknown_model_and_used_up_quota_stop_at_once(
@@ -205,14 +204,14 @@ def test_refused_key_unknown_model_and_used_up_quota_stop_at_once(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong")
     server.settings.api_key = "sk-right"
     with pytest.raises(InputError, match="OPENAI_API_KEY: refused") as refused:
-        dialogues.direct(store, documents=split, params=asking(server))
+        dialogues_of(store, documents=split, params=asking(server))
     assert "sk-wrong" not in str(refused.value)
     server.settings.api_key = None
     with pytest.raises(InputError, match=r"synthesis\.model: gpt-5-nano is not known"):
-        dialogues.direct(store, documents=split, params=asking(server, model="gpt-5-nano"))
+        dialogues_of(store, documents=split, params=asking(server, model="gpt-5-nano"))
     server.faults.append(Fault("quota"))
     with pytest.raises(BudgetError, match="quota"):
-        dialogues.direct(store, documents=split, params=asking(server))
+        dialogues_of(store, documents=split, params=asking(server))
     assert len(server.received) == 2
 
 
@@ -221,7 +220,7 @@ def test_documents_too_long_for_the_model_name_the_parameter(
 ) -> None:
     server.settings.context_tokens = 200
     with pytest.raises(InputError, match=r"synthesis\.window_characters: too much for the context of gpt-5-mini"):
-        dialogues.direct(store, documents=make_split([page(1)]), params=asking(server))
+        dialogues_of(store, documents=make_split([page(1)]), params=asking(server))
 
 
 def test_dead_server_is_given_up_with_one_line(
@@ -231,7 +230,7 @@ def test_dead_server_is_given_up_with_one_line(
     with OpenAIEmulator() as server:
         params = asking(server)
     with pytest.raises(SourceError, match=r"synthesis\.base_url: http://127\.0\.0\.1:\d+/v1/ does not answer"):
-        dialogues.direct(store, documents=make_split([page(1)]), params=params)
+        dialogues_of(store, documents=make_split([page(1)]), params=params)
 
 
 def test_many_lost_calls_fail_the_step_and_few_are_quarantined(
@@ -241,10 +240,10 @@ def test_many_lost_calls_fail_the_step_and_few_are_quarantined(
     split = make_split([page(number) for number in range(12)])
     lost: Callable[[str], bool] = lambda body: "page3.md" in body and "judge" not in body  # noqa: E731
     server.fault_for = lambda received: Fault("server-error") if lost(str(received.body)) else None
-    made = dialogues.direct(store, documents=split, params=asking(server))
+    made = dialogues_of(store, documents=split, params=asking(server))
     assert (made.counts["quarantined"], made.counts["verdict:server-error"]) == (3, 3)
     monkeypatch.setattr(online, "GIVE_UPS", 100)
     first = len(server.received)
     server.fault_for = lambda received: Fault("server-error") if received.number > first else None
     with pytest.raises(RecordError, match="server-error"):
-        dialogues.direct(store, documents=make_split([page(20), page(21)]), params=asking(server))
+        dialogues_of(store, documents=make_split([page(20), page(21)]), params=asking(server))

@@ -9,17 +9,16 @@ from tasks.base.records import Dialogue, Split
 from tasks.base.runs import read_records, read_verdicts
 from tasks.base.store import Store
 from tasks.synthesis.curation import Scored
-from tasks.synthesis.dialogues import dialogues
 from tests.emulators.openai_api import OpenAIEmulator
 from tests.emulators.openai_api.replies import reply, schema_name
-from tests.synthesis.conftest import MODEL, WRITING, MakeSplit, asking, document, page, reasons
+from tests.synthesis.conftest import MODEL, WRITING, MakeSplit, asking, dialogues_of, document, page, reasons
 
 
 def test_dialogues_are_grounded_scored_and_traceable(
     store: Store, make_split: MakeSplit, server: OpenAIEmulator
 ) -> None:
     trained, held = page(1), page(2)
-    made = dialogues.direct(store, documents=make_split([trained], [held]), params=asking(server))
+    made = dialogues_of(store, documents=make_split([trained], [held]), params=asking(server))
     records = list(read_records(store, made, Dialogue))
     scores = {scored.id: scored.scores for scored in read_records(store, made, Scored, "scores.jsonl")}
     assert {record.method for record in records} == set(WRITING)
@@ -39,7 +38,7 @@ def test_dialogues_are_grounded_scored_and_traceable(
 def test_every_request_has_rules_then_its_own_document_then_the_task(
     store: Store, make_split: MakeSplit, server: OpenAIEmulator
 ) -> None:
-    dialogues.direct(store, documents=make_split([page(1), page(2)]), params=asking(server))
+    dialogues_of(store, documents=make_split([page(1), page(2)]), params=asking(server))
     bodies = [received.body for received in server.received]
     assert {schema_name(body) for body in bodies} == {*WRITING, "judge"}
     assert len({body["messages"][0]["content"] for body in bodies}) == 1
@@ -58,19 +57,19 @@ def test_second_step_key_with_the_same_calls_asks_nothing(
     store: Store, make_split: MakeSplit, server: OpenAIEmulator
 ) -> None:
     split = make_split([page(1)])
-    first = dialogues.direct(store, documents=split, params=asking(server))
+    first = dialogues_of(store, documents=split, params=asking(server))
     sent = len(server.received)
-    again = dialogues.direct(store, documents=split, params=asking(server, max_answer_characters=20_000))
+    again = dialogues_of(store, documents=split, params=asking(server, max_answer_characters=20_000))
     assert len(server.received) == sent
     assert again.sha256 == first.sha256
 
 
 def test_one_changed_page_costs_only_its_own_calls(store: Store, make_split: MakeSplit, server: OpenAIEmulator) -> None:
     pages = [page(number) for number in range(5)]
-    dialogues.direct(store, documents=make_split(pages), params=asking(server))
+    dialogues_of(store, documents=make_split(pages), params=asking(server))
     before = len(server.received)
     changed = document(pages[2].path, pages[2].text + "\n## News\n\nThe tank is now painted green all over.\n")
-    dialogues.direct(store, documents=make_split([*pages[:2], changed, *pages[3:]]), params=asking(server))
+    dialogues_of(store, documents=make_split([*pages[:2], changed, *pages[3:]]), params=asking(server))
     new = server.received[before:]
     assert new
     assert all('path="docs/page2.md"' in received.body["messages"][1]["content"] for received in new)
@@ -98,7 +97,7 @@ def test_ungrounded_answers_are_rejected_with_what_was_wrong(
     ]
     server.reply = lambda body: json.dumps({"pairs": lies}) if schema_name(body) == "page_qa" else reply(body)
     params = asking(server, methods=("page_qa",))
-    made = dialogues.direct(store, documents=make_split([page(1)]), params=params)
+    made = dialogues_of(store, documents=make_split([page(1)]), params=params)
     (record,) = read_records(store, made, Dialogue)
     assert record.messages[1].content == "kerosene"
     assert reasons(made) == {
@@ -125,7 +124,7 @@ def test_judge_returns_scores_only_and_rejects(store: Store, make_split: MakeSpl
     server.reply = strict
     text = "\n\n".join(f"Sentence number {number} says that valve {number} is open." for number in range(40))
     params = asking(server, methods=("page_qa",))
-    made = dialogues.direct(store, documents=make_split([document("docs/valves.md", text)]), params=params)
+    made = dialogues_of(store, documents=make_split([document("docs/valves.md", text)]), params=params)
     found = reasons(made)
     silent = found.pop("judge-silent")
     assert found == {"judge-ungrounded": 1, "judge-evasive": 1, "judge-no-subject": 1}
@@ -147,7 +146,7 @@ def test_injected_instructions_change_neither_schema_nor_other_documents(
 
     server.reply = obedient
     params = asking(server, methods=("page_qa", "page_instruction"))
-    made = dialogues.direct(store, documents=make_split([evil, page(1)]), params=params)
+    made = dialogues_of(store, documents=make_split([evil, page(1)]), params=params)
     assert reasons(made) == {"malformed": 2}
     assert {record.provenance.document_id for record in read_records(store, made, Dialogue)} == {page(1).id}
     shapes: dict[str | None, set[str]] = {}
@@ -163,16 +162,16 @@ def test_obeying_in_the_right_shape_is_caught_by_the_checks(
 ) -> None:
     leaked = {"question": "In `rocket`, what is the secret?", "answer": "other document", "evidence": "Rocket 1 is a"}
     server.reply = lambda body: json.dumps({"pairs": [leaked]}) if schema_name(body) == "page_qa" else reply(body)
-    made = dialogues.direct(store, documents=make_split([page(2)]), params=asking(server, methods=("page_qa",)))
+    made = dialogues_of(store, documents=make_split([page(2)]), params=asking(server, methods=("page_qa",)))
     assert reasons(made) == {"not-in-source": 1}
 
 
 def test_next_month_an_unchanged_document_asks_nothing(
     store: Store, make_split: MakeSplit, server: OpenAIEmulator
 ) -> None:
-    dialogues.direct(store, documents=make_split([page(1)]), params=asking(server))
+    dialogues_of(store, documents=make_split([page(1)]), params=asking(server))
     sent = len(server.received)
     later = page(1).model_copy(update={"revision": "c" * 40, "meta": {"committed_at": "2024-01-31T12:00:00Z"}})
-    made = dialogues.direct(store, documents=make_split([later]), params=asking(server))
+    made = dialogues_of(store, documents=make_split([later]), params=asking(server))
     assert len(server.received) == sent
     assert {record.provenance.revision for record in read_records(store, made, Dialogue)} == {"c" * 40}

@@ -24,9 +24,8 @@ import pytest
 
 from tasks.base.runs import read_verdicts
 from tasks.base.store import Store
-from tasks.synthesis.dialogues import dialogues
 from tasks.synthesis.params import PriceParams, SynthesisParams
-from tests.synthesis.conftest import MakeSplit, page
+from tests.synthesis.conftest import MakeSplit, dialogues_of, page
 
 START_SECONDS = 420
 """vLLM takes 70 s on two idle cores."""
@@ -109,7 +108,7 @@ def test_babbling_model_on_a_real_server_yields_verdicts_and_no_dialogue(
         max_output_tokens=256,
         concurrency=2,
     )
-    made = dialogues.direct(store, documents=make_split([page(1), page(2)]), params=params)
+    made = dialogues_of(store, documents=make_split([page(1), page(2)]), params=params)
     assert made.counts["records"] == 0
     verdicts = list(read_verdicts(store, made))
     assert len(verdicts) == 4
@@ -132,7 +131,7 @@ def test_135_million_parameters_keep_to_the_schema_and_curation_rejects_what_the
         concurrency=8,
         timeout=800,  # a request that is given up is booked at its worst case, and nothing could be compared
     )
-    made = dialogues.direct(store, documents=make_split([page(number) for number in range(1, 7)]), params=params)
+    made = dialogues_of(store, documents=make_split([page(number) for number in range(1, 7)]), params=params)
 
     verdicts = list(read_verdicts(store, made))
     cut_off = [verdict for verdict in verdicts if verdict.reason == "truncated"]

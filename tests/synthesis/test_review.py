@@ -13,11 +13,10 @@ from tasks.base.records import Dialogue, Document
 from tasks.base.runs import read_records, read_verdicts
 from tasks.base.store import Store
 from tasks.synthesis.corrections import Correction
-from tasks.synthesis.dialogues import dialogues
 from tasks.synthesis.params import SynthesisParams
 from tasks.synthesis.review import export, import_edits, latest_corrections, reviewed
 from tests.emulators.openai_api import OpenAIEmulator
-from tests.synthesis.conftest import MakeSplit, asking, document, page
+from tests.synthesis.conftest import MakeSplit, asking, dialogues_of, document, page
 
 PARAMS = SynthesisParams(methods=("page_qa", "page_instruction"))
 
@@ -40,7 +39,7 @@ def test_page_of_a_method_shows_source_lines_and_scores(
     store: Store, make_split: MakeSplit, server: OpenAIEmulator
 ) -> None:
     documents = make_split([page(1)])
-    made = dialogues.direct(store, documents=documents, params=asking(server, methods=("page_qa", "page_instruction")))
+    made = dialogues_of(store, documents=documents, params=asking(server, methods=("page_qa", "page_instruction")))
     rows = list(reviewed(store, made, documents, method="page_qa", count=1))
     assert len(rows) == 1
     assert rows[0].dialogue.messages[1].content == rows[0].source
@@ -49,14 +48,14 @@ def test_page_of_a_method_shows_source_lines_and_scores(
 
 
 def test_edits_are_applied_with_the_editor_in_the_provenance(store: Store, split: Artifact, tmp_path: Path) -> None:
-    made = dialogues.direct(store, documents=split, params=PARAMS)
+    made = dialogues_of(store, documents=split, params=PARAMS)
     first, second, *_ = by_id(store, made)
     path = tmp_path / "edited.jsonl"
     assert export(store, made, split, path) == made.counts["records"]
     edit(path, {first: {"answer": "Better."}, second: {"drop": True, "note": "dull"}})
     corrections = import_edits(store, made, path, editor="ana")
     assert corrections.counts == {"changed": 1, "dropped": 1, "records": 2}
-    again = dialogues.direct(store, documents=split, params=PARAMS, corrections=corrections)
+    again = dialogues_of(store, documents=split, params=PARAMS, corrections=corrections)
     corrected = by_id(store, again)
     assert corrected[first].messages[1].content == "Better."
     assert corrected[first].provenance.model == "template+human:ana"
@@ -69,27 +68,27 @@ def test_edits_are_applied_with_the_editor_in_the_provenance(store: Store, split
 
 
 def test_correction_of_a_correction_still_fits_the_machines_text(store: Store, split: Artifact, tmp_path: Path) -> None:
-    made = dialogues.direct(store, documents=split, params=PARAMS)
+    made = dialogues_of(store, documents=split, params=PARAMS)
     first = next(identifier for identifier in by_id(store, made) if "#page_qa/" in identifier)
     path = tmp_path / "edited.jsonl"
     for answer in ("Better.", "Best."):
         export(store, made, split, path, method="page_qa")
         edit(path, {first: {"answer": answer}})
         import_edits(store, made, path, editor="ana")
-        made = dialogues.direct(store, documents=split, params=PARAMS, corrections=latest_corrections(store))
+        made = dialogues_of(store, documents=split, params=PARAMS, corrections=latest_corrections(store))
         assert by_id(store, made)[first].messages[1].content == answer
 
 
 def test_correction_of_a_changed_document_is_stale_and_not_applied(
     store: Store, split: Artifact, make_split: MakeSplit, tmp_path: Path
 ) -> None:
-    made = dialogues.direct(store, documents=split, params=PARAMS)
+    made = dialogues_of(store, documents=split, params=PARAMS)
     whole = next(record for record in by_id(store, made).values() if record.method == "page_instruction")
     path = tmp_path / "edited.jsonl"
     path.write_text(json.dumps({"id": whole.id, "answer": "Short.", "note": "shortened"}), "utf-8")
     corrections = import_edits(store, made, path, editor="ana")
     changed: list[Document] = [document(doc.path, doc.text + "\nOne more line.\n") for doc in (page(1), page(2))]
-    again = dialogues.direct(store, documents=make_split(changed), params=PARAMS, corrections=corrections)
+    again = dialogues_of(store, documents=make_split(changed), params=PARAMS, corrections=corrections)
     assert by_id(store, again)[whole.id].messages[1].content.endswith("One more line.")
     assert ("correction-stale", whole.id) in {(verdict.reason, verdict.id) for verdict in read_verdicts(store, again)}
 
@@ -97,26 +96,26 @@ def test_correction_of_a_changed_document_is_stale_and_not_applied(
 def test_dropped_dialogue_comes_back_when_its_line_is_imported_again(
     store: Store, split: Artifact, tmp_path: Path
 ) -> None:
-    made = dialogues.direct(store, documents=split, params=PARAMS)
+    made = dialogues_of(store, documents=split, params=PARAMS)
     first = next(iter(by_id(store, made)))
     path = tmp_path / "edited.jsonl"
     for drop in (True, False):
         path.write_text(json.dumps({"id": first, "drop": drop}), "utf-8")
         import_edits(store, made, path, editor="ana")
-        made = dialogues.direct(store, documents=split, params=PARAMS, corrections=latest_corrections(store))
+        made = dialogues_of(store, documents=split, params=PARAMS, corrections=latest_corrections(store))
         assert (first in by_id(store, made)) is not drop
 
 
 def test_corrections_of_another_repository_change_nothing(
     store: Store, split: Artifact, make_split: MakeSplit, tmp_path: Path
 ) -> None:
-    made = dialogues.direct(store, documents=split, params=PARAMS)
+    made = dialogues_of(store, documents=split, params=PARAMS)
     path = tmp_path / "edited.jsonl"
     path.write_text(json.dumps({"id": next(iter(by_id(store, made))), "answer": "Better."}), "utf-8")
     corrections = import_edits(store, made, path, editor="ana")
     other = make_split([document("README.md", "# Boat\n\nA boat floats on the water.\n", repo="octo/boat")])
-    plain = dialogues.direct(store, documents=other, params=PARAMS)
-    corrected = dialogues.direct(store, documents=other, params=PARAMS, corrections=corrections)
+    plain = dialogues_of(store, documents=other, params=PARAMS)
+    corrected = dialogues_of(store, documents=other, params=PARAMS, corrections=corrections)
     assert plain.counts["records"] > 0
     assert corrected.sha256 == plain.sha256
 
@@ -132,7 +131,7 @@ def test_corrections_of_another_repository_change_nothing(
 def test_unusable_edit_names_file_and_line(
     store: Store, split: Artifact, tmp_path: Path, line: str, message: str
 ) -> None:
-    made = dialogues.direct(store, documents=split, params=PARAMS)
+    made = dialogues_of(store, documents=split, params=PARAMS)
     path = tmp_path / "edited.jsonl"
     path.write_text(line, "utf-8")
     with pytest.raises(InputError, match=message) as error:
@@ -141,7 +140,7 @@ def test_unusable_edit_names_file_and_line(
 
 
 def test_unchanged_export_makes_no_corrections(store: Store, split: Artifact, tmp_path: Path) -> None:
-    made = dialogues.direct(store, documents=split, params=PARAMS)
+    made = dialogues_of(store, documents=split, params=PARAMS)
     export(store, made, split, tmp_path / "same.jsonl")
     found = import_edits(store, made, tmp_path / "same.jsonl", editor="ana")
     assert list(read_records(store, found, Correction)) == []

@@ -1,0 +1,19 @@
+"""Wordings: how facts become questions and answers. One file per family, `WORDINGS` by kind; slots in `grammar.py`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tasks.synthesis.wordings import calls, definitions, imports, manifests
+from tasks.synthesis.wordings.grammar import Wording, merged
+
+WORDINGS: Final[dict[str, Wording]] = merged(
+    (
+        definitions.WORDINGS,
+        imports.WORDINGS,
+        calls.WORDINGS,
+        manifests.WORDINGS,
+    )
+)
+"""By kind of fact. Several wordings of one fact taught a small model what one did not (69% against 21% of paraphrased
+questions right)."""

@@ -1,0 +1,46 @@
+"""Wordings of package manifests: dependencies and scripts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tasks.synthesis.wordings.grammar import Wording
+
+WORDINGS: Final = {
+    "dependency": Wording(
+        questions=(
+            "Which version of `{subject}` does {repo} use?",
+            "Which version of `{subject}` does `{path}` in {repo} ask for?",
+            "How is `{subject}` pinned in {repo}?",
+            "{repo} depends on `{subject}`. In which version?",
+            "What version of `{subject}` is in `{path}` of {repo}?",
+            "Does {repo} depend on `{subject}`, and if so, on which version?",
+            "In {repo}, what does `{path}` say about the version of `{subject}`?",
+            "I'm checking `{subject}` for an update in {repo}. Which version is asked for now?",
+        ),
+        answers=(
+            "`{value}`.",
+            "`{value}`, stated in `{path}`.",
+            "`{path}` asks for `{subject}` `{value}` (under `{group}`).",
+            "Version `{value}`; it is listed under `{group}` in `{path}`.",
+        ),
+    ),
+    "script": Wording(
+        questions=(
+            "What does the script `{subject}` run in {repo}?",
+            "Which command is behind the `{subject}` script of {repo}?",
+            "What happens when I run the `{subject}` script in {repo}?",
+            "How is the script `{subject}` in `{path}` of {repo} defined?",
+            "In {repo}, what does the `{subject}` script of `{path}` do?",
+            "Show me the command of the `{subject}` script in {repo}.",
+            "I ran the script `{subject}` of {repo}. What did it execute?",
+            "Which command does `{subject}` stand for in `{path}` of {repo}?",
+        ),
+        answers=(
+            "It runs `{value}`.",
+            "`{value}`.",
+            "It runs `{value}`, as `{path}` defines it.",
+            "The script `{subject}` in `{path}` is `{value}`.",
+        ),
+    ),
+}

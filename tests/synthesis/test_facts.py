@@ -1,0 +1,79 @@
+"""The step `synthesis/facts`, the wordings of all kinds, and their grammar."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tasks.base.records import Dialogue, Split
+from tasks.base.runs import read_records
+from tasks.base.store import Store
+from tasks.synthesis.facts.step import facts
+from tasks.synthesis.params import SynthesisParams
+from tasks.synthesis.wordings import WORDINGS
+from tasks.synthesis.wordings.grammar import plural, said, slots, usable, with_article
+from tasks.text.facts import Fact
+from tests.synthesis.conftest import MakeSplit, dialogues_of, document
+
+TANK = "from rocket.fuel import burn\n\n\ndef drain(tank: str, litres: int) -> int:\n    return burn(litres)\n"
+FUEL = "def burn(litres: int) -> int:\n    return litres\n\n\ndef same() -> int:\n    return 1\n"
+OTHER = "def same() -> int:\n    return burn(2)\n\n\ndef burn_more(burn: object) -> int:\n    return burn(2)\n"
+
+
+def found_in(store: Store, made: object) -> list[Fact]:
+    return list(read_records(store, made, Fact))  # type: ignore[arg-type]
+
+
+def test_facts_of_both_sides_are_sorted_counted_and_never_cross_the_split(store: Store, make_split: MakeSplit) -> None:
+    split = make_split(
+        [document("rocket/tank.py", TANK), document("rocket/fuel.py", FUEL)], [document("rocket/other.py", OTHER)]
+    )
+    made = facts.direct(store, documents=split)
+    records = found_in(store, made)
+    assert [record.id for record in records] == sorted({record.id for record in records})
+    counted = Counter(record.kind for record in records)
+    assert {f"kind:{kind}": number for kind, number in counted.items()}.items() <= made.counts.items()
+    (calls,) = [record for record in records if record.kind == "calls"]
+    assert (calls.subject, calls.values, calls.language) == ("drain", ("burn",), "python")
+    assert calls.rests_on == ("octo/rocket/file/rocket/fuel.py",)
+    places = {record.subject: record.values for record in records if record.kind == "location"}
+    assert places["drain"] == ("rocket/tank.py",)
+    assert "same" not in places, "two files define it"
+    assert places["burn_more"] == ("rocket/other.py",)
+    assert {record.split for record in records if record.document_id.endswith("other.py")} == {Split.HELD_OUT}
+
+
+def test_facts_become_dialogues_of_their_kind_under_several_wordings(store: Store, make_split: MakeSplit) -> None:
+    split = make_split([document("rocket/tank.py", TANK), document("rocket/fuel.py", FUEL)])
+    made = dialogues_of(store, split, SynthesisParams(methods=("facts",), wordings=3))
+    dialogues = list(read_records(store, made, Dialogue))
+    about = [one for one in dialogues if one.kind == "location" and "`drain`" in one.messages[0].content]
+    assert len(about) == 3
+    assert all("`rocket/tank.py`" in one.messages[1].content for one in about)
+    assert made.counts["kind:location"] == sum(one.kind == "location" for one in dialogues)
+
+
+@pytest.mark.parametrize("kind", sorted(WORDINGS))
+def test_every_kind_has_eight_questions_and_several_answers_that_differ(kind: str) -> None:
+    wording = WORDINGS[kind]
+    assert len(set(wording.questions)) >= 8
+    assert len(set(wording.answers)) >= 2
+    assert all(slots(question) for question in wording.questions)
+
+
+@pytest.mark.parametrize(
+    ("noun", "expected"),
+    [("interface", "an interface"), ("user", "a user"), ("function", "a function"), ("hour", "an hour"),
+     ("enum", "an enum"), ("HTTP route", "an HTTP route"), ("constant", "a constant"), ("union", "a union")],
+)  # fmt: skip
+def test_article(noun: str, expected: str) -> None:
+    assert with_article(noun) == expected
+
+
+def test_number_and_capitals_and_missing_slots() -> None:
+    assert said("{count:#file|files} {count:is|are} there", {"count": "1"}) == "1 file is there"
+    assert said("{count:#file|files} {count:is|are} there", {"count": "2"}) == "2 files are there"
+    assert said("{thing!c} and {thing!p}", {"thing": "class"}) == "Class and classes"
+    assert plural("property") == "properties"
+    assert usable(("{a} {b}", "{a}"), {"a": "x", "b": ""}) == ["{a}"]
