@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -70,6 +69,6 @@ def _row(one: Rented) -> dict[str, Any]:
         "run": str(one.claim.run),
         "usd_per_hour": one.machine.usd_per_hour,
         "usd": round(one.usd, 4),
-        "seconds_left": round(one.claim.expires - time.time()),
+        "seconds_left": round(one.seconds_left),
         "overdue": one.is_overdue,
     }

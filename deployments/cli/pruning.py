@@ -1,9 +1,9 @@
 """`rawtune prune`: frees what no release and no recent run needs.
 
-Kept are: everything that a release of the registry rests on, also one that came from the Hub; what people have
-corrected by hand; everything made or read by a step of the last days; and what is younger than a day (a run may be
-about to write its manifest). A release that `rawtune release forget` has taken from the registry is freed like any
-other artifact. The cache goes by age alone; it is made again when needed.
+A store in which a run is at work is not pruned, because the run may have found what would go. Kept are: everything that
+a release of the registry rests on, also one that came from the Hub; what people have corrected by hand; everything made
+or read by a step of the last days; and what is younger than a day. A release that `rawtune release forget` has taken
+from the registry is freed like any other artifact. The cache goes by age alone; it is made again when needed.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any, Final
 from upath import UPath
 
 from tasks.base.artifacts import Manifest
+from tasks.base.errors import InputError
+from tasks.base.locks import PRUNING, hold, is_held, runs_at_work
 from tasks.base.store import Store
 from tasks.release.registry import needed_blobs
 
@@ -24,9 +26,6 @@ DAY_SECONDS: Final = 86_400.0
 
 BY_HAND: Final = ("synthesis/corrections",)
 """Steps whose own artifacts are kept for good: what people have written is not made again."""
-
-LEFTOVERS: Final = ("suspect", "tmp")
-"""Folders of damaged blobs and of unfinished writes."""
 
 CACHES: Final = ("cache", "prefect/results")
 """Folders whose files go by age alone; the second one is a laptop's Prefect, which only says that a step was done."""
@@ -43,13 +42,26 @@ class Pruned:
 
 
 def prune(store: Store, keep_days: float, dry: bool = False) -> Pruned:
-    """Removes manifests, artifacts and cache files that are not kept.
+    """Removes manifests, artifacts and cache files that are not kept; no run can begin meanwhile.
 
     Args:
-        store: local or remote.
+        store: local or remote. Of a remote one this machine's own folders (cache, unfinished writes) are pruned too.
         keep_days: steps and cache files of the last so many days are kept.
         dry: only count.
+
+    Raises:
+        InputError: a run is at work in the store.
     """
+    if dry:
+        return _prune(store, keep_days, dry)
+    with hold(store, PRUNING):
+        busy = runs_at_work(store)
+        if busy:
+            raise InputError(f"prune: {', '.join(busy)} at work in {store.uri}; prune once this has ended")
+        return _prune(store, keep_days, dry)
+
+
+def _prune(store: Store, keep_days: float, dry: bool) -> Pruned:
     oldest = time.time() - keep_days * DAY_SECONDS
     manifests = list(_manifests(store))
     needed = needed_blobs(store)
@@ -58,10 +70,12 @@ def prune(store: Store, keep_days: float, dry: bool = False) -> Pruned:
     kept |= {one.sha256 for _, one in manifests if one.step in BY_HAND}
     gone = [path for path, one in manifests if one.sha256 not in kept]
     blobs = [blob for blob in _children(store.root / "cas") if blob.name not in kept and _age_over(blob, DAY_SECONDS)]
-    left = [
-        place for name in ("suspect", "tmp") for place in _children(store.root / name) if _age_over(place, DAY_SECONDS)
+    tmp = [
+        place for place in _children(UPath(store.local("tmp"))) if not is_held(store, place.name.removesuffix(".work"))
     ]
-    cache = [place for place in _cached(store.root / "cache") if _age_over(place, keep_days * DAY_SECONDS)]
+    left = [place for place in [*_children(store.root / "suspect"), *tmp] if _age_over(place, DAY_SECONDS)]
+    aged = [place for name in CACHES for place in _cached(UPath(store.local(*name.split("/"))))]
+    cache = [place for place in aged if _age_over(place, keep_days * DAY_SECONDS)]
     size = sum(_size(place) for place in [*gone, *blobs, *left, *cache])
     if not dry:
         for path in gone:

@@ -1,4 +1,4 @@
-"""What a provider of rented machines must be able to do: four calls. Lambda is the one that there is (`client.py`).
+"""What a provider of rented machines must be able to do. Lambda is the one that there is (`client.py`).
 
 Another one (RunPod, Vast, SkyPilot) needs tags on machines and a start script, nothing else.
 """
@@ -26,7 +26,7 @@ class Refused(ProviderError):
 
 
 class Unclear(ProviderError):
-    """The answer was lost (timeout, 5xx): a launch may have happened and must be looked for by its tag."""
+    """The answer was lost or cannot be read: a launch may have happened and must be looked for by its tag."""
 
 
 class Status(StrEnum):
@@ -38,6 +38,13 @@ class Status(StrEnum):
     TERMINATING = "terminating"
     TERMINATED = "terminated"
     PREEMPTED = "preempted"
+    UNKNOWN = "unknown"
+    """A word that this version does not know, or none: taken as at work and paid for."""
+
+    @classmethod
+    def of(cls, word: object) -> Status:
+        """The status of that name."""
+        return next((status for status in cls if status == word), cls.UNKNOWN)
 
     @property
     def is_lost(self) -> bool:
@@ -83,11 +90,16 @@ class Machine:
     machine_type: str
     region: str
     usd_per_hour: float
+    """The price of now; 0 if the provider does not say."""
     tags: Mapping[str, str]
 
 
 class Provider(Protocol):
-    """The four calls. Each may raise `Unclear`; none repeats by itself what changes something."""
+    """The calls. Each may raise `Unclear`; none repeats by itself what changes something."""
+
+    def now(self) -> float:
+        """The provider's clock, in Unix seconds: every deadline of a machine is told and checked by it."""
+        ...
 
     async def offers(self) -> Sequence[Offer]:
         """Every machine type that has capacity now, once per region, at its price of now."""
@@ -100,7 +112,10 @@ class Provider(Protocol):
         """
 
     async def list(self) -> Sequence[Machine]:
-        """Every machine of the account, whoever made it."""
+        """Every machine of the account, whoever made it; one whose entry cannot be read hides no other."""
+
+    async def look(self, machine_id: str) -> Machine | None:
+        """One machine; None if the account has none of that id."""
 
     async def terminate(self, machine_id: str) -> None:
-        """Asks for a machine's end; it is over only when `list` says terminated or does not have it."""
+        """Asks for a machine's end; it is over only when `look` says so."""

@@ -7,6 +7,7 @@ tested apart from the worker.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 import logging
 import math
@@ -18,7 +19,7 @@ from fnmatch import fnmatch
 from typing import Any, Final
 
 from deployments.lambda_cloud.claim import Claim
-from deployments.lambda_cloud.provider import Machine, Offer, Provider, ProviderError
+from deployments.lambda_cloud.provider import Machine, Offer, Provider, ProviderError, Status
 
 LOST_LOOKS: Final = 2
 """So many looks in a row must show a machine as lost: a list may lag behind for one."""
@@ -54,6 +55,35 @@ class Watched:
     is_final: bool
     has_started: bool
     is_cancelling: bool = False
+
+
+@dataclass
+class Stay:
+    """A machine that is rented, and what its bill can be at most. Times are the provider's."""
+
+    machine: Machine
+    claim: Claim
+    billed_from: float
+    """The last time at which it was not yet billed: its launch, or a look at which it was still booting."""
+
+    def __init__(self, machine: Machine, claim: Claim) -> None:
+        self.machine, self.claim, self.billed_from = machine, claim, claim.launched
+
+    def seen(self, machine: Machine, now: float) -> None:
+        """Takes in what the provider says of the machine now; of several prices the highest counts."""
+        price = max(machine.usd_per_hour, self.machine.usd_per_hour)
+        self.machine = dataclasses.replace(machine, usd_per_hour=price)
+        if machine.status is Status.BOOTING:
+            self.billed_from = now
+
+    @property
+    def expires(self) -> float:
+        """When the money is used up."""
+        return self.claim.expires_at(self.machine.usd_per_hour)
+
+    def usd(self, now: float) -> float:
+        """What it has cost until now, at most."""
+        return cost_usd(max(self.machine.usd_per_hour, self.claim.usd_per_hour), now - self.billed_from)
 
 
 def choose(offers: Sequence[Offer], patterns: Sequence[str], regions: Sequence[str]) -> list[Offer]:
@@ -93,27 +123,29 @@ async def find_launched(provider: Provider, launch: str, seconds: float = SEARCH
 
 
 async def watch(
-    provider: Provider, machine_id: str, claim: Claim, look: Callable[[], Awaitable[Watched]], poll: float, log: Log
+    provider: Provider, stay: Stay, look: Callable[[], Awaitable[Watched]], poll: float, log: Log
 ) -> Ending:
     """Waits until the rental has a reason to end. A failed look at server or provider is no reason."""
     lost = 0
     while True:
         await asyncio.sleep(poll)
-        now = time.time()
+        now = provider.now()
         try:
             run = await look()
             if run.is_final:
                 return Ending.FINISHED
             if run.is_cancelling and not run.has_started:
                 return Ending.CANCELLED
-            if not run.has_started and now > claim.boot_by:
+            if not run.has_started and now > stay.claim.boot_by:
                 return Ending.NOT_STARTED
         except Exception as error:  # any failure of the server or of the way to it; the deadlines below still hold
             log.warning("the Prefect server did not say how the run is (%s); looking again", type(error).__name__)
-        if now > claim.expires:
+        if now > stay.expires:
             return Ending.EXPIRED
         try:
-            machine = await find(provider, machine_id)
+            machine = await provider.look(stay.machine.id)
+            if machine is not None:
+                stay.seen(machine, provider.now())
             lost = lost + 1 if machine is None or machine.status.is_lost else 0
             if lost >= LOST_LOOKS:
                 return Ending.LOST
@@ -121,18 +153,20 @@ async def watch(
             log.warning("%s; looking again", error)
 
 
-async def find(provider: Provider, machine_id: str) -> Machine | None:
-    """A machine by its id; null if the account does not have it."""
-    return next((machine for machine in await provider.list() if machine.id == machine_id), None)
-
-
 async def end(provider: Provider, machine_id: str, log: Log, waits: Sequence[float] = TERMINATE_SECONDS) -> None:
-    """Terminates until the provider lists the machine as terminated or not at all, however often that takes."""
+    """Terminates until the provider says that the machine is terminated or not there, however often that takes.
+
+    What the answer to a termination says is not believed, and whether it can be asked for does not depend on whether
+    the machine can be looked at.
+    """
     for wait in itertools.chain(waits, itertools.repeat(waits[-1])):
         try:
-            machine = await find(provider, machine_id)
+            machine = await provider.look(machine_id)
             if machine is None or not machine.status.is_paid:
                 return
+        except ProviderError as error:
+            log.warning("machine %s cannot be looked at (%s)", machine_id, error)
+        try:
             await provider.terminate(machine_id)
         except ProviderError as error:
             log.warning("machine %s is not terminated yet (%s); asking again", machine_id, error)

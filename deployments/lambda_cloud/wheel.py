@@ -62,11 +62,19 @@ def signed(address: str, seconds: int = URL_SECONDS) -> Wheel:
     path = UPath(address)
     if path.parent.parent.name != "wheels":
         raise InputError(f"wheel: {address} is not …/wheels/<sha256>/<name>.whl; make it with lambda_cloud.wheel")
+    return Wheel(path.name, path.parent.name, presigned(path, seconds))
+
+
+def presigned(path: UPath, seconds: int = URL_SECONDS) -> str:
+    """A URL of an object that needs no credentials for that long.
+
+    Raises:
+        InputError: the store cannot sign URLs.
+    """
     try:
-        url = path.fs.sign(path.path, expiration=seconds)
+        return str(path.fs.sign(path.path, expiration=seconds))
     except NotImplementedError:  # fsspec's word for a file system that has no signed URLs
-        raise InputError(f"wheel: {address} cannot be read by other machines; keep it in an s3:// store") from None
-    return Wheel(path.name, path.parent.name, url)
+        raise InputError(f"wheel: {path} cannot be read by other machines; keep it in an s3:// store") from None
 
 
 def constraints_text() -> str:

@@ -23,14 +23,14 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelled, Crashed, Failed, Pending
 from prefect.workers.base import BaseWorker, BaseWorkerResult
 
-from deployments.lambda_cloud.boot import start_script
+from deployments.lambda_cloud.boot import exports, start_script
 from deployments.lambda_cloud.claim import Claim, server_digest
 from deployments.lambda_cloud.client import URL_VARIABLE, LambdaClient
-from deployments.lambda_cloud.costs import report_cost
+from deployments.lambda_cloud.flow_runs import report_cost, requeue_stranded
+from deployments.lambda_cloud.handover import Handover, hand_over
 from deployments.lambda_cloud.job import LambdaJob, LambdaVariables
 from deployments.lambda_cloud.provider import Machine, NoCapacity, Offer, Order, Provider, Status, Unclear
-from deployments.lambda_cloud.rental import Ending, Log, Watched, choose, cost_usd, end, find, find_launched, watch
-from deployments.lambda_cloud.stranded import requeue_stranded
+from deployments.lambda_cloud.rental import Ending, Log, Stay, Watched, choose, end, find_launched, watch
 from deployments.lambda_cloud.wheel import constraints_text, signed
 from flows.train_adapter import EXPIRY_VARIABLE, PRICE_VARIABLE
 from tasks.base.errors import InputError
@@ -58,6 +58,8 @@ class LambdaWorker(BaseWorker[LambdaJob, LambdaVariables, LambdaResult]):
         self.wait_seconds = wait_seconds
         self._attended: dict[UUID, str] = {}
         """Flow runs that this process looks after → launch mark of their machine."""
+        self._handed: dict[str, Handover] = {}
+        """Launch mark → what waits in the store for the machine."""
         self._sweeping = asyncio.Lock()
 
     async def setup(self) -> None:
@@ -109,7 +111,7 @@ class LambdaWorker(BaseWorker[LambdaJob, LambdaVariables, LambdaResult]):
         Raises:
             InfrastructureNotFound: there is no such machine of this pool any more.
         """
-        machine = await find(self.provider, infrastructure_pid)
+        machine = await self.provider.look(infrastructure_pid)
         if machine is None or self._claim(machine) is None or not machine.status.is_paid:
             raise InfrastructureNotFound(f"no machine {infrastructure_pid}")
         await end(self.provider, infrastructure_pid, self._logger)
@@ -192,7 +194,11 @@ class LambdaWorker(BaseWorker[LambdaJob, LambdaVariables, LambdaResult]):
 
     async def _launch(self, flow_run: FlowRun, job: LambdaJob, offer: Offer, log: Log) -> tuple[Machine, Claim] | None:
         hours = job.hours_at(offer.usd_per_hour)
-        claim = Claim.make(self._work_pool_name, _api_url(), flow_run.id, hours, 60 * job.boot_minutes)
+        claim = Claim.make(
+            *(self._work_pool_name, _api_url(), flow_run.id, hours, 60 * job.boot_minutes),
+            usd_per_hour=offer.usd_per_hour,
+            now=self.provider.now(),
+        )
         order = Order(
             offer=offer,
             name=f"{self._work_pool_name}-{flow_run.name}",
@@ -207,6 +213,7 @@ class LambdaWorker(BaseWorker[LambdaJob, LambdaVariables, LambdaResult]):
             machine_id = await self.provider.launch(order)
         except NoCapacity as error:
             log.info("%s in %s: %s", offer.machine_type, offer.region, error)
+            await self._withdraw(claim)
             return None
         except Unclear as error:
             log.warning("%s; looking for the machine by its tag", error)
@@ -225,8 +232,9 @@ class LambdaWorker(BaseWorker[LambdaJob, LambdaVariables, LambdaResult]):
 
     def _script(self, job: LambdaJob, offer: Offer, claim: Claim) -> str:
         rented = {PRICE_VARIABLE: f"{offer.usd_per_hour}", EXPIRY_VARIABLE: f"{claim.expires}"}
+        handed = self._handed[claim.launch] = hand_over(job.wheel, claim.launch, exports(job.environment() | rented))
         return start_script(
-            job.environment() | rented,
+            handed,
             signed(job.wheel),
             constraints_text(),
             job.virtual_environment,
@@ -244,18 +252,21 @@ class LambdaWorker(BaseWorker[LambdaJob, LambdaVariables, LambdaResult]):
             except ObjectNotFound:
                 return Watched(is_final=True, has_started=True)
             state = found.state
+            if state is not None and state.is_running():
+                await self._withdraw(claim)
             return Watched(
                 is_final=state is not None and state.is_final(),
                 has_started=found.start_time is not None,
                 is_cancelling=state is not None and state.is_cancelling(),
             )
 
-        ending = await watch(self.provider, machine.id, claim, look, poll, log)
+        stay = Stay(machine, claim)
+        ending = await watch(self.provider, stay, look, poll, log)
         log.info("machine %s: %s; terminating it", machine.id, ending)
         await end(self.provider, machine.id, log)
-        seconds = time.time() - claim.launched
-        usd = cost_usd(machine.usd_per_hour, seconds)
-        log.info("machine %s is gone after %.0f s: at most $%.2f", machine.id, seconds, usd)
+        await self._withdraw(claim)
+        now = self.provider.now()
+        log.info("machine %s is gone after %.0f s: at most $%.2f", machine.id, now - claim.launched, stay.usd(now))
         state: State[Any] | None = {
             Ending.CANCELLED: Cancelled(message="Cancelled before the run had started."),
             Ending.LOST: Crashed(message=f"machine {machine.id} was lost"),
@@ -265,9 +276,18 @@ class LambdaWorker(BaseWorker[LambdaJob, LambdaVariables, LambdaResult]):
         try:
             if state is not None:
                 await self.client.set_flow_run_state(run, state, force=True)
-            await report_cost(self.client, run, machine, seconds, usd, log)
+            await report_cost(self.client, run, stay, now, log)
         except ObjectNotFound:
             log.info("run %s was deleted meanwhile", run)
+
+    async def _withdraw(self, claim: Claim) -> None:
+        """Removes what waits in the store for a machine that has it by now, or will not come for it."""
+        handed = self._handed.pop(claim.launch, None)
+        if handed is not None:
+            try:
+                await anyio.to_thread.run_sync(handed.withdraw)
+            except Exception as error:  # every filesystem has its own error types; its address soon works no more
+                self._logger.warning("%s is left in the store: %s", handed.path.name, error)
 
 
 def _api_url() -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 
 class Artifact(BaseModel):
@@ -23,12 +23,25 @@ class Artifact(BaseModel):
     counts: dict[str, int]
 
 
+def _within(path: str) -> str:
+    """A content file's path, which must stay within its artifact wherever it is written.
+
+    Raises:
+        ValueError: it does not.
+    """
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or ".." in parts or "\\" in path or "\0" in path:
+        raise ValueError(f"{path!r} leads out of the artifact")
+    return path
+
+
 class BlobFile(BaseModel):
     """One content file of an artifact."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: str
+    path: Annotated[str, AfterValidator(_within)]
+    """Relative, with slashes."""
     sha256: str
     bytes: int
 

@@ -18,6 +18,7 @@ from upath import UPath
 
 from tasks.base.artifacts import Artifact
 from tasks.base.files import write_text
+from tasks.base.locks import at_work
 from tasks.base.store import Store
 
 State = Literal["Completed", "Cached", "Skipped", "Failed"]
@@ -135,10 +136,11 @@ def current_ledger() -> Ledger | None:
 
 @contextmanager
 def ledger(store: Store, run: str) -> Iterator[Ledger]:
-    """Opens the ledger of a run for the duration of the block."""
+    """Opens the ledger of a run for the duration of the block, in which the store is not pruned."""
     book = Ledger(store, run)
-    token = _current.set(book)
-    try:
-        yield book
-    finally:
-        _current.reset(token)
+    with at_work(store, run):
+        token = _current.set(book)
+        try:
+            yield book
+        finally:
+            _current.reset(token)

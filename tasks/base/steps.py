@@ -31,11 +31,10 @@ from prefect.context import TaskRunContext
 from prefect.states import Cancelled, Completed
 
 from tasks.base.artifacts import Artifact, Manifest
-from tasks.base.differences import why_missed
 from tasks.base.errors import Pruned, StoreError
 from tasks.base.ledger import current_ledger
 from tasks.base.locks import hold
-from tasks.base.modes import Explanation, explanations, is_without_prefect
+from tasks.base.modes import Explanation, explanations, is_without_prefect, why_missed
 from tasks.base.params import Params, identity_of
 from tasks.base.progress import Event, emit, inside
 from tasks.base.runs import StepRun

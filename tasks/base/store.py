@@ -8,7 +8,9 @@
     locks/  tmp/  suspect/     running steps, unfinished writes, blobs whose bytes were wrong
 
 One class serves a local path, `memory://` (one process only) and `s3://` through universal-pathlib. Moves are not
-atomic on object stores, which is why a reader believes only a manifest whose blob is whole.
+atomic on object stores, which is why a reader believes only a manifest whose blob is whole. Nothing is read unchecked:
+a local blob is hashed before its step counts as done, a remote one is read only as a copy on this machine whose files,
+paths and hashes are those of its manifest.
 """
 
 from __future__ import annotations
@@ -24,13 +26,16 @@ from typing import BinaryIO
 
 from upath import UPath
 
-from tasks.base.artifacts import Artifact, Manifest, describe, file_sha256, tree_sha256
+from tasks.base.artifacts import Artifact, Manifest, describe, tree_sha256
 from tasks.base.errors import InputError, StoreError
 from tasks.base.files import write_text
 from tasks.base.progress import notice
 
 CHUNK_BYTES = 1 << 20
 """Files are copied in pieces of this size, so memory does not grow with an artifact."""
+
+_checked: set[Path] = set()
+"""Copies of remote artifacts that this process has hashed."""
 
 
 class Store:
@@ -77,11 +82,14 @@ class Store:
             ) from error
 
     def manifest(self, step: str, key: str) -> Manifest | None:
-        """The manifest of a step's key, or None if there is none or it is not readable as one."""
+        """The manifest of a step's key; None if there is none, or what lies there is none of this step and key."""
         try:
-            return Manifest.model_validate_json((self.root / "steps" / step / key / "manifest.json").read_text("utf-8"))
+            found = Manifest.model_validate_json(
+                (self.root / "steps" / step / key / "manifest.json").read_text("utf-8")
+            )
         except (FileNotFoundError, NotADirectoryError, ValueError):
             return None
+        return found if (found.step, found.key, found.sha256) == (step, key, tree_sha256(found.files)) else None
 
     def manifests(self, step: str) -> Iterator[Manifest]:
         """Every readable manifest of a step, the most recently written first."""
@@ -118,21 +126,18 @@ class Store:
         return self.root / "cas" / sha256
 
     def is_whole(self, manifest: Manifest) -> bool:
-        """Whether the blob has exactly the bytes that the manifest names.
+        """Whether the blob is exactly what the manifest names.
 
-        A local blob is hashed. Of a remote one only presence and sizes are compared here: its bytes are hashed when
-        they are read.
+        A local blob is hashed. Of a remote one presence and sizes are compared; its bytes are hashed when they are read
+        (see `checkout`).
         """
         folder = self.blob(manifest.sha256)
         try:
-            for file in manifest.files:
-                if (folder / file.path).stat().st_size != file.bytes:
-                    return False
-                if self.is_local and file_sha256(Path((folder / file.path).path)) != file.sha256:
-                    return False
+            if self.is_local:
+                return describe(Path(folder.path)) == manifest.files
+            return all((folder / file.path).stat().st_size == file.bytes for file in manifest.files)
         except OSError:
             return False
-        return True
 
     def commit(self, folder: Path, manifest: Manifest) -> Artifact:
         """Moves a folder of finished files into place and writes its manifest last.
@@ -163,13 +168,13 @@ class Store:
         source.fs.mv(source.path, target.path, recursive=True)
 
     def open(self, artifact: Artifact, name: str) -> BinaryIO:
-        """A content file, opened for reading bytes (not hashed; see `checked`).
+        """A content file, opened for reading bytes.
 
         Raises:
-            StoreError: the file is missing.
+            StoreError: the file is missing, or the store is remote and has other bytes than the artifact.
         """
         try:
-            return (self.blob(artifact.sha256) / name).open("rb")
+            return (self.checkout(artifact) / name).open("rb")
         except OSError as error:
             raise StoreError(
                 f"{artifact.step}: {name} of artifact {artifact.sha256[:12]} is missing from {self.uri}"
@@ -178,30 +183,23 @@ class Store:
     def checkout(self, artifact: Artifact) -> Path:
         """The artifact's content as a local folder, to be read only.
 
-        It is the blob itself in a local store, else a hashed copy in this machine's cache.
+        It is the blob itself in a local store, which was hashed when its step was found. A remote one is copied into
+        this machine's cache, file by file as its manifest names them; a copy is hashed once by every process.
 
         Raises:
-            StoreError: the bytes do not have the artifact's hash.
+            StoreError: the bytes do not have the artifact's hash. They are set aside, so that their step is redone.
         """
         if self.is_local:
             return Path(self.blob(artifact.sha256).path)
         target = self.local("cache", "checkout") / artifact.sha256
+        if target in _checked:
+            return target
+        if target.exists() and tree_sha256(describe(target)) != artifact.sha256:
+            shutil.rmtree(target)
         if not target.exists():
             notice(f"fetches {artifact.step} from {self.uri}")
-            partial = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}")
-            source = self.blob(artifact.sha256)
-            for file in _files(source):
-                destination = partial / str(file.relative_to(source))
-                destination.parent.mkdir(parents=True, exist_ok=True)
-                with file.open("rb") as reader, destination.open("wb") as writer:
-                    shutil.copyfileobj(reader, writer, CHUNK_BYTES)
-            if not partial.exists() or tree_sha256(describe(partial)) != artifact.sha256:
-                shutil.rmtree(partial, ignore_errors=True)
-                raise StoreError(
-                    f"{artifact.step}: artifact {artifact.sha256[:12]} in {self.uri} is missing or has wrong bytes; "
-                    "run again to redo its step"
-                )
-            partial.replace(target)
+            self._copy(artifact, target)
+        _checked.add(target)
         return target
 
     @contextmanager
@@ -219,6 +217,33 @@ class Store:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def _copy(self, artifact: Artifact, target: Path) -> None:
+        wrong = StoreError(
+            f"{artifact.step}: artifact {artifact.sha256[:12]} in {self.uri} is missing or has wrong bytes; run again "
+            "to redo its step"
+        )
+        made_by = (one for one in self.manifests(artifact.step) if one.sha256 == artifact.sha256)
+        manifest = next(made_by, None)
+        if manifest is None:
+            raise wrong
+        partial = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}")
+        source = self.blob(artifact.sha256)
+        try:
+            for file in manifest.files:
+                destination = partial / file.path
+                destination.parent.mkdir(parents=True, exist_ok=True)
+                with (source / file.path).open("rb") as reader, destination.open("wb") as writer:
+                    shutil.copyfileobj(reader, writer, CHUNK_BYTES)
+            if describe(partial) != manifest.files:
+                self.set_aside(artifact.sha256)
+                raise wrong
+            if not target.exists():  # else another process was faster, and its copy is as good
+                partial.replace(target)
+        except FileNotFoundError:
+            raise wrong from None
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
     def _place(self, folder: Path, target: UPath) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         if self.is_local:
@@ -233,14 +258,6 @@ class Store:
     def _write_manifest(self, manifest: Manifest) -> None:
         target = self.root / "steps" / manifest.step / manifest.key / "manifest.json"
         write_text(target, manifest.model_dump_json(indent=2) + "\n")
-
-
-def _files(folder: UPath) -> Iterator[UPath]:
-    for entry in folder.iterdir() if folder.exists() else ():
-        if entry.is_dir():
-            yield from _files(entry)
-        else:
-            yield entry
 
 
 def _written(path: UPath) -> float:

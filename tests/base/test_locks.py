@@ -83,26 +83,27 @@ def test_lock_of_a_killed_process_is_free(tmp_path: Path):
         pass
 
 
-def test_lease_without_heartbeat_is_taken_over(s3_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_lease_without_heartbeat_is_taken_over_once_it_was_seen_unchanged_for_long(s3_bucket: str, tmp_path: Path):
     store = Store(f"{s3_bucket}/{tmp_path.name}")
     path = store.root / "locks" / "key.json"
-    assert locks._acquire(path, "a machine that died") is not None
-    assert locks._acquire(path, "another") is None
-    monkeypatch.setattr(locks, "LEASE_SECONDS", 1.0)
+    assert locks._Contender(path, "a machine that died", 60).acquire() is not None
     began = time.monotonic()
-    with hold(store, "key"):
-        assert 0.5 < time.monotonic() - began < 10
+    with hold(store, "key", lease_seconds=1.0):
+        assert 1 < time.monotonic() - began < 10
         assert locks._holder(path) != "a machine that died"
     assert not path.exists()
 
 
-def test_lease_is_kept_alive_by_its_heartbeat(s3_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(locks, "LEASE_SECONDS", 2.0)
+def test_lease_with_a_heartbeat_is_not_taken_over_however_clocks_are_set(s3_bucket: str, tmp_path: Path):
     store = Store(f"{s3_bucket}/{tmp_path.name}")
     path = store.root / "locks" / "key.json"
-    with hold(store, "key"):
-        time.sleep(4)
-        assert locks._acquire(path, "impatient") is None
+    impatient = locks._Contender(path, "impatient", 2.0)
+    with hold(store, "key", lease_seconds=2.0):
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            assert impatient.acquire() is None
+            time.sleep(0.1)
+    assert impatient.acquire() is not None
 
 
 def test_whoever_waits_for_a_lock_is_told_who_holds_it(tmp_path: Path):

@@ -14,8 +14,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Pending
 from upath import UPath
 
-from deployments.lambda_cloud import stranded
-from deployments.lambda_cloud.stranded import requeue_stranded
+from deployments.lambda_cloud.flow_runs import requeue_stranded
 from tests.deployments.drills import Drill
 from tests.deployments.prefect_server import PrefectServer
 
@@ -30,8 +29,11 @@ def test_worker_killed_then_terminated_then_restarted_looks_after_its_machine(dr
         first = drill.process(server)
         await drill.until(lambda: drill.beats() > 2)
         first.kill()
+        first.wait()
+        (machine,) = drill.cloud.cloud.live()
+        asked = drill.cloud.count(f"/instances/{machine.id}")
         second = drill.process(server)
-        await asyncio.sleep(5)
+        await drill.until(lambda: drill.cloud.count(f"/instances/{machine.id}") > asked)
         second.terminate()
         second.wait(30)
         assert len(drill.cloud.cloud.live()) == 1
@@ -90,17 +92,14 @@ def test_worker_boot_that_fails_says_where(drill: Drill, wheel: str):
     assert "hash" in (state.message or "")
 
 
-def test_worker_run_that_lost_its_worker_before_a_machine_waits_in_line_again(
-    drill: Drill, monkeypatch: pytest.MonkeyPatch
-):
+def test_worker_run_that_lost_its_worker_before_a_machine_waits_in_line_again(drill: Drill):
     async def play() -> tuple[list[UUID], list[UUID], State[Any]]:
         run = await drill.start(3)
         async with get_client() as client:
             await client.set_flow_run_state(run, Pending())
             young = await requeue_stranded(client, drill.pool, (), LOG)
-            monkeypatch.setattr(stranded, "STRANDED_SECONDS", 0)
-            kept = await requeue_stranded(client, drill.pool, (run,), LOG)
-            assert await requeue_stranded(client, drill.pool, (), LOG) == [run]
+            kept = await requeue_stranded(client, drill.pool, (run,), LOG, seconds=0)
+            assert await requeue_stranded(client, drill.pool, (), LOG, seconds=0) == [run]
         return young, kept, await drill.state(run)
 
     young, kept, state = asyncio.run(play())

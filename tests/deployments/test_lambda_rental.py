@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import subprocess
 import time
 import uuid
 from collections.abc import Iterator
@@ -17,14 +16,12 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from deployments.cli.gpu import gpu_app
-from deployments.lambda_cloud.boot import start_script
 from deployments.lambda_cloud.claim import Claim
 from deployments.lambda_cloud.client import LambdaClient
 from deployments.lambda_cloud.job import LambdaVariables
-from deployments.lambda_cloud.provider import NoCapacity, Offer, Order, Refused, Status, Unclear
+from deployments.lambda_cloud.provider import Machine, NoCapacity, Offer, Order, Refused, Status, Unclear
 from deployments.lambda_cloud.reaper import reap, rented
-from deployments.lambda_cloud.rental import Ending, Watched, choose, cost_usd, end, find, find_launched, watch
-from deployments.lambda_cloud.wheel import Wheel
+from deployments.lambda_cloud.rental import Ending, Stay, Watched, choose, cost_usd, end, find_launched, watch
 from tests.emulators.lambda_api import LambdaEmulator
 from tests.emulators.lambda_api.api import INSUFFICIENT, Fault
 
@@ -51,6 +48,11 @@ def claim(hours: float = 1.0, boot_seconds: float = 600) -> Claim:
 
 def order(mark: Claim, offer: Offer = H100, script: str = "#!/bin/bash\nexec sleep 300\n") -> Order:
     return Order(offer, "gpu-lambda-post", mark.tags(), "lambda-stack-24-04", "rawtune", (), script)
+
+
+def stay(machine: str, hours: float = 1.0, boot_seconds: float = 600) -> Stay:
+    mark = claim(hours, boot_seconds)
+    return Stay(Machine(machine, "", Status.BOOTING, H100.machine_type, H100.region, 2.86, mark.tags()), mark)
 
 
 async def running() -> Watched:
@@ -172,16 +174,16 @@ def test_watch_ends_for_each_reason_and_not_for_a_failed_look(cloud: LambdaEmula
         lambda_api = client(cloud)
         machine = await lambda_api.launch(order(claim()))
         cloud.plant(Fault("/instances", times=2))
-        assert await watch(lambda_api, machine, claim(), look, 0.05, LOG) is Ending.FINISHED
-        assert await watch(lambda_api, machine, claim(hours=0), running, 0.05, LOG) is Ending.EXPIRED
-        assert await watch(lambda_api, machine, claim(boot_seconds=-1), booting, 0.05, LOG) is Ending.NOT_STARTED
+        assert await watch(lambda_api, stay(machine), look, 0.05, LOG) is Ending.FINISHED
+        assert await watch(lambda_api, stay(machine, hours=0), running, 0.05, LOG) is Ending.EXPIRED
+        assert await watch(lambda_api, stay(machine, boot_seconds=-1), booting, 0.05, LOG) is Ending.NOT_STARTED
         cloud.cloud.lose(cloud.cloud.instances[machine])
-        found = await find(lambda_api, machine)
+        found = await lambda_api.look(machine)
         assert found is not None
         assert found.status is Status.UNHEALTHY
-        assert await watch(lambda_api, machine, claim(), running, 0.05, LOG) is Ending.LOST
+        assert await watch(lambda_api, stay(machine), running, 0.05, LOG) is Ending.LOST
         await end(lambda_api, machine, LOG)
-        assert await watch(lambda_api, machine, claim(), running, 0.05, LOG) is Ending.LOST
+        assert await watch(lambda_api, stay(machine), running, 0.05, LOG) is Ending.LOST
 
     asyncio.run(ask())
     assert not cloud.cloud.live()
@@ -212,24 +214,6 @@ def test_reaper_takes_overdue_machines_of_ours_and_no_others(cloud: LambdaEmulat
     assert {instance.id for instance in cloud.cloud.live()} == {elsewhere, foreign}
     asyncio.run(reap(client(cloud), everything=True))
     assert {instance.id for instance in cloud.cloud.live()} == {foreign}
-
-
-def test_start_script_is_valid_bash_and_quotes_hostile_values(tmp_path: Path):
-    nasty = "a'b\"c$(touch pwned)`touch pwned`\nd"
-    wheel = Wheel("rawtune-0.1.0-py3-none-any.whl", "ab" * 32, "https://example.org/w?sig=a&b='c'")
-    script = tmp_path / "user-data"
-    script.write_text(start_script({"HF_TOKEN": nasty}, wheel, "torch==2.13.0\n", "/opt/rawtune"), "utf-8")
-    assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
-    head = script.read_text("utf-8").split("set -euo pipefail")[0]
-    check = subprocess.run(
-        ["bash", "-c", head + '\nprintf "%s" "$HF_TOKEN"; printf "\\n--%s--" "$WHEEL_URL"; cat "$CONSTRAINTS"'],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        check=True,
-    )
-    assert check.stdout == f"{nasty}\n--{wheel.url}--torch==2.13.0\n"
-    assert not (tmp_path / "pwned").exists()
 
 
 def test_capacity_error_code_is_the_apis():

@@ -26,15 +26,17 @@ class Fault:
     """What happens to the next `times` requests of a path.
 
     `error` answers with status and code and does nothing else; `lost` does the work and answers 502;
-    `hang` does the work and answers after `seconds`, which is longer than the client waits.
+    `hang` does the work and answers after `seconds`, which is longer than the client waits; `page` does the work and
+    answers 200 with `text`; `lie` does nothing and answers 200 with `text`.
     """
 
     path: str
-    kind: Literal["error", "lost", "hang"] = "error"
+    kind: Literal["error", "lost", "hang", "page", "lie"] = "error"
     times: int = 1
     status: int = 503
     code: str = "global/internal-error"
     seconds: float = 30.0
+    text: str = "<html>Sign in to continue</html>"
 
     def takes(self, path: str) -> bool:
         """Whether this request meets the fault; counts it."""
@@ -75,7 +77,7 @@ def application(cloud: Cloud, faults: list[Fault], requests: list[tuple[str, str
         return _data(
             {
                 name: {
-                    "instance_type": type_document(name),
+                    "instance_type": type_document(name, cloud.prices[name]),
                     "regions_with_capacity_available": [
                         {"name": region, "description": REGIONS[region]} for region in cloud.capacity.get(name, [])
                     ],
@@ -96,7 +98,7 @@ def application(cloud: Cloud, faults: list[Fault], requests: list[tuple[str, str
         return _data({"instance_ids": [cloud.launch(body).id]})
 
     async def instances(request: Request) -> Response:
-        return _data([instance.document() for instance in cloud.live()])
+        return _data([*cloud.strangers, *(instance.document() for instance in cloud.live())])
 
     async def instance(request: Request) -> Response:
         found = cloud.instances.get(request.path_params["id"])
@@ -123,7 +125,11 @@ def application(cloud: Cloud, faults: list[Fault], requests: list[tuple[str, str
             return await route(request)
         if fault.kind == "error":
             return _error(fault.status, fault.code, "planted by the test")
+        if fault.kind == "lie":
+            return Response(fault.text)
         done = await route(request)
+        if fault.kind == "page":
+            return Response(fault.text)
         if fault.kind == "hang":
             await asyncio.sleep(fault.seconds)
             return done

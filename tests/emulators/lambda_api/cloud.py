@@ -42,6 +42,8 @@ class Instance:
     folder: Path
     boot_seconds: float
     stop_seconds: float
+    cents: int
+    """Price of an hour at its launch, which its bill goes by."""
     process: subprocess.Popen[bytes] | None = None
     active_at: float | None = None
     ends_at: float | None = None
@@ -62,7 +64,7 @@ class Instance:
         if self.active_at is None:
             return 0.0
         end = min(self.ends_at or time.time(), time.time())
-        return PRICES_CENTS[self.type] / 100 * math.ceil(max(end - self.active_at, 1) / 60) / 60
+        return self.cents / 100 * math.ceil(max(end - self.active_at, 1) / 60) / 60
 
     def boot(self) -> None:
         """Starts the user data as a process of its own, as cloud-init does once the machine is up."""
@@ -117,7 +119,7 @@ class Instance:
             "ssh_key_names": ["rawtune"],
             "file_system_names": [],
             "region": {"name": self.region, "description": REGIONS[self.region]},
-            "instance_type": type_document(self.type),
+            "instance_type": type_document(self.type, self.cents),
             "is_reserved": False,
             "tags": self.tags,
         }
@@ -133,7 +135,10 @@ class Cloud:
     capacity: dict[str, list[str]] = field(default_factory=lambda: {name: ["us-east-1"] for name in PRICES_CENTS})
     """Type → regions that have it."""
     instances: dict[str, Instance] = field(default_factory=dict)
+    prices: dict[str, int] = field(default_factory=lambda: dict(PRICES_CENTS))
     quota: int = 10
+    strangers: list[Any] = field(default_factory=list)
+    """Entries of the list that are not this project's, word for word; what asks for one of them finds nothing."""
 
     def launch(self, body: dict[str, Any]) -> Instance:
         """Makes an instance, which boots after `boot_seconds`."""
@@ -149,6 +154,7 @@ class Cloud:
             folder=self.folder / identifier,
             boot_seconds=self.boot_seconds,
             stop_seconds=self.stop_seconds,
+            cents=self.prices[body["instance_type_name"]],
         )
         self.instances[identifier] = instance
         threading.Thread(target=self._boot, args=(instance,), daemon=True).start()
@@ -184,13 +190,13 @@ class Cloud:
             self.terminate(instance)
 
 
-def type_document(name: str) -> dict[str, Any]:
+def type_document(name: str, cents: int) -> dict[str, Any]:
     """An instance type as the API shows it."""
     gpus = int(name.split("_")[1].rstrip("x"))
     return {
         "name": name,
         "description": f"{gpus}x {name}",
         "gpu_description": name,
-        "price_cents_per_hour": PRICES_CENTS[name],
+        "price_cents_per_hour": cents,
         "specs": {"vcpus": 26 * gpus, "memory_gib": 200 * gpus, "storage_gib": 1024 * gpus, "gpus": gpus},
     }
