@@ -15,16 +15,16 @@ from typing import Any, Final
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
 from prefect.states import Cancelling
 
+from flows.dataset import Dataset
 from flows.gpu_slot import gpu_slot
-from flows.train_adapter import Questions
+from flows.params import RetrainParams
 from flows.trials import Trials, is_tried, run_trials
-from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError, StoreError, TrainingError
 from tasks.base.steps import Step
 from tasks.base.store import Store
@@ -55,47 +55,41 @@ class GpuSteps:
     answer: Step[Any]
 
 
-@dataclass(frozen=True)
-class Work:
-    """What a GPU machine is to do."""
+def gpu_steps(store: Store, data: Dataset, params: RetrainParams, asks: bool, trains: bool = True) -> GpuSteps:
+    """The GPU steps of a run; `inline` leaves them in this process.
 
-    store: Store
-    table: Artifact
-    model: Artifact
-    training: TrainingParams
-    questions: Questions | None
-
-
-Placement = Callable[[str, Work], GpuSteps]
-"""Says for a pool where the GPU steps are done."""
-
-
-def placed(pool: str, work: Work) -> GpuSteps:
-    """The GPU steps for a pool; `inline` leaves them in this process.
+    Args:
+        store: of the run.
+        data: what the machine reads.
+        params: of the run.
+        asks: whether the arms answer in the same rental.
+        trains: False: training may only find its adapter, for flows about one that a run has made before.
 
     Raises:
-        InputError: when a step is called: the pool has no deployment, or cannot read the store.
+        InputError: when a step is called: the pool has no deployment or cannot read the store, or there is no adapter.
     """
-    if pool == INLINE:
-        return GpuSteps(train, answer)
-    key = train.key(table=work.table, model=work.model, params=work.training)
+    pool = params.compute.pool
 
-    def elsewhere(step_key: str, arguments: dict[str, Any], is_made: Callable[[], bool]) -> None:
-        run_elsewhere(pool, work, key, is_made)
-
-    return GpuSteps(train.handed_to(elsewhere), answer.handed_to(elsewhere))
-
-
-def made_before(pool: str, work: Work) -> GpuSteps:
-    """The same, but training may only find its adapter; for flows about an adapter that a run has made before."""
-
-    def refuse(step_key: str, arguments: dict[str, Any], is_made: Callable[[], bool]) -> None:
+    def refuse(key: str, arguments: dict[str, Any], is_made: Callable[[], bool]) -> None:
         raise InputError("training: the store has no adapter of these parameters; run `retrain` with them first")
 
-    return GpuSteps(train.handed_to(refuse), placed(pool, work).answer)
+    def on_pool(key: str, arguments: dict[str, Any], is_made: Callable[[], bool]) -> None:
+        parameters = {
+            "store": address(store),
+            "data": data.model_dump(mode="json"),
+            "training": params.training.model_dump(mode="json"),
+            "evaluation": params.evaluation.model_dump(mode="json") if asks else None,
+        }
+        training_key = train.key(table=data.table, model=data.model, params=params.training)
+        run_deployed(f"train-adapter/{pool}", store, parameters, params.training, training_key, is_made)
+
+    placed = (
+        GpuSteps(train, answer) if pool == INLINE else GpuSteps(train.handed_to(on_pool), answer.handed_to(on_pool))
+    )
+    return placed if trains else GpuSteps(train.handed_to(refuse), placed.answer)
 
 
-def trials_placed(pool: str, store: Store, work: Trials) -> tuple[list[Tried], Tried]:
+def trials_on(pool: str, store: Store, work: Trials) -> tuple[list[Tried], Tried]:
     """A search's trials and the winner; on a pool one run makes all of them, and this process finds them in the store.
     A search that is over starts no run.
 
@@ -106,7 +100,7 @@ def trials_placed(pool: str, store: Store, work: Trials) -> tuple[list[Tried], T
     if pool == INLINE:
         return run_trials(store, work)
     if not is_tried(store, work):
-        parameters = {"store": _address(store), "trials": work.model_dump(mode="json")}
+        parameters = {"store": address(store), "trials": work.model_dump(mode="json")}
         key = f"{work.name}/{work.search.trials}"
         run_deployed(f"search-trials/{pool}", store, parameters, work.search, key, lambda: is_tried(store, work))
 
@@ -114,11 +108,6 @@ def trials_placed(pool: str, store: Store, work: Trials) -> tuple[list[Tried], T
         raise StoreError(f"the search on pool {pool} is done, but {store.uri} lacks one of its trials")
 
     return run_trials(store, work, trial.handed_to(refuse))
-
-
-def run_elsewhere(pool: str, work: Work, key: str, is_made: Callable[[], bool] = lambda: False) -> None:
-    """Trains on a pool; see `run_deployed`."""
-    run_deployed(f"train-adapter/{pool}", work.store, _parameters(work), work.training, key, is_made)
 
 
 def run_deployed(
@@ -149,39 +138,27 @@ def run_deployed(
     with get_client(sync_client=True) as client:
         variables = _check(client, name, store, limits)
         with gpu_slot():
-            if not is_made():
-                _run_until_done(client, name, parameters, variables, key)
-
-
-def _run_until_done(
-    client: SyncPrefectClient, name: str, parameters: dict[str, Any], variables: dict[str, Any], key: str
-) -> None:
-    attempts = 0
-    for number in itertools.count():
-        child = run_deployment(
-            name,
-            parameters=parameters,
-            job_variables=variables,
-            idempotency_key=f"{name}/{key}/{number}",
-            timeout=0,
-        )
-        assert isinstance(child, FlowRun)
-        if child.state is not None and child.state.is_final():
-            continue  # an earlier run's; what it made was looked for in the store before
-        attempts += 1
-        ended = _await_end(client, child)
-        if ended.state is not None and ended.state.is_completed():
-            return
-        _raise_unless_lost(ended, name.split("/")[1], attempts)
-
-
-def _raise_unless_lost(child: FlowRun, pool: str, attempts: int) -> None:
-    state = child.state
-    assert state is not None
-    if state.type is StateType.CRASHED and attempts < MAX_ATTEMPTS:
-        logger.warning("%s on %s crashed (%s); starting it again", child.name, pool, state.message)
-        return
-    raise TrainingError(f"run {child.name} on pool {pool} ended as {state.name}: {state.message or 'no message'}")
+            attempts = 0
+            for number in itertools.count():
+                if is_made():
+                    return
+                child = run_deployment(
+                    name,
+                    parameters=parameters,
+                    job_variables=variables,
+                    idempotency_key=f"{name}/{key}/{number}",
+                    timeout=0,
+                )
+                assert isinstance(child, FlowRun)
+                if child.state is not None and child.state.is_final():
+                    continue  # an earlier run's; what it made was looked for in the store before
+                attempts += 1
+                state = _await_end(client, child)
+                if state.is_completed():
+                    return
+                if state.type is not StateType.CRASHED or attempts == MAX_ATTEMPTS:
+                    raise TrainingError(f"run {child.name} of {name} ended as {state.name}: {state.message or '-'}")
+                logger.warning("%s of %s crashed (%s); starting it again", child.name, name, state.message)
 
 
 def _check(client: SyncPrefectClient, name: str, store: Store, limits: TrainingParams | SearchParams) -> dict[str, Any]:
@@ -195,7 +172,7 @@ def _check(client: SyncPrefectClient, name: str, store: Store, limits: TrainingP
         pool = client.read_work_pool(str(deployment.work_pool_name))
     except ObjectNotFound:
         raise InputError(
-            f"compute.pool: there is no deployment {name}; deploy it as deployments/prefect.yaml shows, or use `inline`"
+            f"compute.pool: there is no deployment {name}; make it with `rawtune deploy`, or use `inline`"
         ) from None
     if pool.type != "lambda-cloud":
         return {}
@@ -207,22 +184,13 @@ def _check(client: SyncPrefectClient, name: str, store: Store, limits: TrainingP
     return {variable: value for variable, value in variables.items() if value is not None}
 
 
-def _address(store: Store) -> str:
+def address(store: Store) -> str:
+    """The store's address for other processes."""
     return str(store.root) if store.is_local else store.uri
 
 
-def _parameters(work: Work) -> dict[str, Any]:
-    return {
-        "store": _address(work.store),
-        "table": work.table.model_dump(mode="json"),
-        "model": work.model.model_dump(mode="json"),
-        "training": work.training.model_dump(mode="json"),
-        "questions": work.questions.model_dump(mode="json") if work.questions else None,
-    }
-
-
-def _await_end(client: SyncPrefectClient, child: FlowRun) -> FlowRun:
-    """Polls until the child's state is final; a server that is gone for a while only delays that."""
+def _await_end(client: SyncPrefectClient, child: FlowRun) -> State[Any]:
+    """Polls until the child's state is final, and returns it; a server that is gone for a while only delays that."""
     answered = time.monotonic()
     try:
         while True:
@@ -233,7 +201,7 @@ def _await_end(client: SyncPrefectClient, child: FlowRun) -> FlowRun:
                 if time.monotonic() - answered > SERVER_GONE_SECONDS:
                     raise
             if child.state is not None and child.state.is_final():
-                return child
+                return child.state
             time.sleep(POLL_SECONDS)
     except BaseException as interruption:
         # A cancelled parent takes its child along at once. A parent that is merely stopped, say with its worker,

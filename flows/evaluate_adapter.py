@@ -7,7 +7,6 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.compute import made_before
 from flows.params import RetrainParams
 from flows.phases import Phase
 from flows.retrain import run
@@ -20,4 +19,4 @@ def evaluate_adapter(params: RetrainParams) -> State[Any]:
     Raises:
         InputError: the store has no adapter of these parameters.
     """
-    return run(params, Phase.EVALUATE, made_before)
+    return run(params, Phase.EVALUATE, trains=False)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from flows.dataset import Dataset
 from flows.params import RetrainParams
 from flows.resolve import Resolved, release_facts
 from flows.watching import show_decision
@@ -33,67 +34,56 @@ class Outcome:
     dataset: Artifact | None = None
 
 
-@dataclass(frozen=True)
-class Evaluated:
-    """What the gate and the release folder are made from."""
-
-    model: Artifact
-    chunks: Artifact
-    dialogues: Artifact
-    table: Artifact
-    items: Artifact
-    adapter: Artifact
-    report: Artifact
-
-
-def release_folder(store: Store, params: RetrainParams, resolved: Resolved, made: Evaluated) -> Outcome:
+def release_folder(
+    store: Store, params: RetrainParams, resolved: Resolved, data: Dataset, adapter: Artifact, report: Artifact
+) -> Outcome:
     """The gate's verdict and, if it allows one, the release folder; publishes nothing."""
     facts = release_facts(params, resolved)
-    previous = previous_release(store, made.adapter, facts)
-    history = list(ancestors(store, [(one.step, one.sha256) for one in (made.adapter, made.report)]))
+    previous = previous_release(store, adapter, facts)
+    history = list(ancestors(store, [(one.step, one.sha256) for one in (adapter, report)]))
     ledgers = Ledgers(store, history)
     verdict = gate(
         store,
-        report=made.report,
+        report=report,
         params=params.gate,
         previous=previous,
-        chunks=made.chunks,
-        dialogues=made.dialogues,
+        chunks=data.chunks,
+        dialogues=data.dialogues,
         exceeded=ledgers.exceeded(params.synthesis.budget_usd, params.training.max_usd),
     )
     if not verdict.counts.get("allowed", 1):
         publish.skip()
-        return Outcome(made.report, verdict)
-    exports = export(store, params, made)
+        return Outcome(report, verdict)
+    exports = export(store, params, data, adapter)
     release = publish(
         store,
-        adapter=made.adapter,
-        model=made.model,
-        report=made.report,
+        adapter=adapter,
+        model=data.model,
+        report=report,
         gate=verdict,
-        table=made.table,
+        table=data.table,
         params=params.release,
         facts=facts.model_copy(update={"data": data_counts(history), "cost": ledgers.cost()}),
         **exports,
     )
     if params.release.dataset_repo_id is None:
-        return Outcome(made.report, verdict, release)
-    data = dataset(store, table=made.table, dialogues=made.dialogues, facts=facts)
-    return Outcome(made.report, verdict, release, data)
+        return Outcome(report, verdict, release)
+    published = dataset(store, table=data.table, dialogues=data.dialogues, facts=facts)
+    return Outcome(report, verdict, release, published)
 
 
-def export(store: Store, params: RetrainParams, made: Evaluated) -> dict[str, Artifact]:
+def export(store: Store, params: RetrainParams, data: Dataset, adapter: Artifact) -> dict[str, Artifact]:
     """Merged weights and GGUF files where parameters or the adapter ask for them, compared with the adapter."""
     trains_embeddings = params.training.embedding_learning_rate is not None
     if not wants_merged(params.release, params.training.rank, trains_embeddings):
         return {}
-    merged = merge(store, adapter=made.adapter, model=made.model)
+    merged = merge(store, adapter=adapter, model=data.model)
     files = gguf(store, merged=merged, name=params.name, params=params.release) if params.release.gguf else None
     agreement = verify_export(
         store,
-        adapter=made.adapter,
-        model=made.model,
-        items=made.items,
+        adapter=adapter,
+        model=data.model,
+        items=data.items,
         merged=merged,
         gguf=files,
         params=params.release,

@@ -5,25 +5,25 @@ Everything after `resolve` is a cached step (see `tasks/base/steps.py`), so a se
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, Final
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from flows.compute import GpuSteps, Placement, Work, placed
+from flows.compute import gpu_steps
+from flows.dataset import Dataset
 from flows.feasibility import check_before_download
 from flows.params import RetrainParams
 from flows.phases import Phase
-from flows.publication import Evaluated, Outcome, conclude, release_folder
+from flows.publication import Outcome, conclude, release_folder
 from flows.resolve import Resolved, release_facts, resolve, scheduled_start
-from flows.train_adapter import Questions, answers
-from flows.watching import show_markdown, watched_in_prefect
+from flows.train_adapter import answers
+from flows.watching import recorded, show_markdown
 from tasks.base.artifacts import Artifact
-from tasks.base.ledger import ledger
+from tasks.base.ledger import RunReport
+from tasks.base.steps import Step
 from tasks.base.store import Store
 from tasks.corpus.chunk import chunk
 from tasks.corpus.deduplicate import deduplicate
@@ -52,6 +52,9 @@ RECIPE: Final = ("name", "sources", "synthesis", "dataset", "training", "evaluat
 """Sections of the parameters that a report's figures come from."""
 
 
+Choose = Callable[[Store, RetrainParams, Resolved, RunReport], RetrainParams]
+
+
 @flow(name="retrain")
 def retrain(params: RetrainParams, until: Phase = Phase.PUBLISH) -> State[Any]:
     """Makes, measures and publishes a model of an organisation's own text.
@@ -61,36 +64,25 @@ def retrain(params: RetrainParams, until: Phase = Phase.PUBLISH) -> State[Any]:
     return run(params, until)
 
 
-def run(params: RetrainParams, until: Phase, place: Placement = placed) -> State[Any]:
-    """The body of every flow over `RetrainParams`; `place` says where the steps that need a GPU are done."""
-    started = time.monotonic()
-    store = Store(params.store)
-    store.check_writable()
-    with ledger(store, str(flow_run.id)) as book, watched_in_prefect():
-        try:
-            resolved = resolve(store, params, scheduled_start())
-            book.report.resolved = resolved.model_dump(mode="json")
-            outcome = workflow(store, params, resolved, until, place)
-            reasons = conclude(store, params, resolved, outcome, book.report)
-        finally:
-            book.close(time.monotonic() - started)
+def run(params: RetrainParams, until: Phase, trains: bool = True, choose: Choose | None = None) -> State[Any]:
+    """The body of every flow over `RetrainParams`.
+
+    Args:
+        params: of the run.
+        until: its last phase.
+        trains: False: the adapter must have been made by an earlier run.
+        choose: finds the parameters that the run goes on with, such as a search's winner.
+    """
+    with recorded(params.store) as (store, page):
+        resolved = resolve(store, params, scheduled_start())
+        page.resolved = resolved.model_dump(mode="json")
+        if choose is not None:
+            params = choose(store, params, resolved, page)
+        outcome = workflow(store, params, resolved, until, trains)
+        reasons = conclude(store, params, resolved, outcome, page)
     if reasons:
         return Failed(name="Refused", message="; ".join(reasons))
-    return Completed(message=book.report.release or f"done until {until}")
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """Everything that training and evaluation read."""
-
-    documents: Artifact
-    model: Artifact
-    chunks: Artifact
-    dialogues: Artifact
-    table: Artifact
-    items: Artifact
-    report: Artifact
-    """Of the data."""
+    return Completed(message=page.release or f"done until {until}")
 
 
 def workflow(
@@ -98,25 +90,25 @@ def workflow(
     params: RetrainParams,
     resolved: Resolved,
     until: Phase = Phase.PUBLISH,
-    place: Placement = placed,
+    trains: bool = True,
 ) -> Outcome:
     """Calls the steps in order; each takes references to finished artifacts and gives one back."""
     harvested = harvest(store, params, resolved)
     if until is Phase.HARVEST:
         return Outcome()
-    trains = until is not Phase.DATASET
-    data = build_dataset(store, params, harvested, resolved.corrections, resolved.feedback, trains)
+    data = build_dataset(
+        store, params, harvested, resolved.corrections, resolved.feedback, trains and until is not Phase.DATASET
+    )
     if until is Phase.DATASET:
         return Outcome()
-    gpu = place(params.compute.pool, gpu_work(store, params, data, until))
+    gpu = gpu_steps(store, data, params, until is not Phase.TRAIN, trains)
     adapter = gpu.train(store, table=data.table, model=data.model, params=params.training)
     if until is Phase.TRAIN:
         return Outcome()
-    findings = evaluate(store, params, resolved, data, adapter, gpu)
+    findings = evaluate(store, params, resolved, data, adapter, gpu.answer)
     if until is Phase.EVALUATE:
         return Outcome(findings)
-    made = Evaluated(data.model, data.chunks, data.dialogues, data.table, data.items, adapter, findings)
-    return release_folder(store, params, resolved, made)
+    return release_folder(store, params, resolved, data, adapter, findings)
 
 
 def harvest(store: Store, params: RetrainParams, resolved: Resolved) -> list[Artifact]:
@@ -205,7 +197,9 @@ def build_dataset(
         runner=wanted,
     )
     show_markdown(store, about, MARKDOWN, "data-report", "What the model is trained on")
-    return Dataset(documents, model, chunks, pairs, table, guarded, about)
+    return Dataset(
+        documents=documents, model=model, chunks=chunks, dialogues=pairs, table=table, items=guarded, report=about
+    )
 
 
 def build_corpus(store: Store, params: RetrainParams, harvested: list[Artifact]) -> list[Artifact]:
@@ -232,29 +226,12 @@ def weights(params: RetrainParams, cleaned: list[Artifact]) -> Artifact | None:
     return next(artifact for artifact in cleaned if artifact.step == stale_pages.name) if asked else None
 
 
-def questions(params: RetrainParams, data: Dataset) -> Questions:
-    """What the arms are asked."""
-    return Questions(
-        documents=data.documents,
-        chunks=data.chunks,
-        dialogues=data.dialogues,
-        items=data.items,
-        evaluation=params.evaluation,
-    )
-
-
-def gpu_work(store: Store, params: RetrainParams, data: Dataset, until: Phase) -> Work:
-    """What a GPU machine is to do for the run: train, and answer unless the run stops before."""
-    asked = None if until is Phase.TRAIN else questions(params, data)
-    return Work(store, data.table, data.model, params.training, asked)
-
-
 def evaluate(
-    store: Store, params: RetrainParams, resolved: Resolved, data: Dataset, adapter: Artifact, gpu: GpuSteps
+    store: Store, params: RetrainParams, resolved: Resolved, data: Dataset, adapter: Artifact, answer: Step[Any]
 ) -> Artifact:
     """Every arm's answers, then the report that compares them with each other and with the last release."""
     about = release_facts(params, resolved)
-    made = answers(store, questions(params, data), data.model, adapter, gpu.answer)
+    made = answers(store, data, params.evaluation, adapter, answer)
     judged = judgements(store, params.evaluation, data, made)
     return report(
         store,

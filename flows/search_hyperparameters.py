@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.runtime import flow_run
-from prefect.states import Completed, Failed
 
-from flows.compute import trials_placed
+from flows.compute import trials_on
 from flows.params import RetrainParams
 from flows.phases import Phase
-from flows.publication import conclude
-from flows.resolve import Resolved, resolve, scheduled_start
-from flows.retrain import build_dataset, harvest, questions, workflow
+from flows.resolve import Resolved
+from flows.retrain import build_dataset, harvest, run
 from flows.trials import Trials
-from flows.watching import watched_in_prefect
-from tasks.base.ledger import RunReport, ledger
+from flows.watching import show_search
+from tasks.base.ledger import RunReport
 from tasks.base.store import Store
 from tasks.evaluation.held_out import held_out_rows
 from tasks.mixture.params import HeldOut
@@ -33,21 +29,7 @@ def search_hyperparameters(params: RetrainParams, until: Phase = Phase.EVALUATE)
 
     `until` is the last phase of that retraining; `dataset` ends the run with the search's report.
     """
-    started = time.monotonic()
-    store = Store(params.store)
-    store.check_writable()
-    with ledger(store, str(flow_run.id)) as book, watched_in_prefect():
-        try:
-            resolved = resolve(store, params, scheduled_start())
-            book.report.resolved = resolved.model_dump(mode="json")
-            winner = search(store, params, resolved, book.report)
-            outcome = workflow(store, winner, resolved, until)
-            reasons = conclude(store, winner, resolved, outcome, book.report)
-        finally:
-            book.close(time.monotonic() - started)
-    if reasons:
-        return Failed(name="Refused", message="; ".join(reasons))
-    return Completed(message=book.report.resolved["search"]["summary"])
+    return run(params, until, choose=search)
 
 
 def search(store: Store, params: RetrainParams, resolved: Resolved, page: RunReport) -> RetrainParams:
@@ -58,19 +40,13 @@ def search(store: Store, params: RetrainParams, resolved: Resolved, page: RunRep
     held_out = held_out_rows(
         store, chunks=data.chunks, dialogues=data.dialogues, model=data.model, params=params.evaluation
     )
-    asked = questions(params, data) if params.search.objective is Objective.RECALL else None
-    work = Trials(
-        table=data.table,
-        held_out=held_out,
-        model=data.model,
-        training=params.training,
-        search=params.search,
-        questions=asked,
-    )
-    tried, best = trials_placed(params.compute.pool, store, work)
+    asked = params.evaluation if params.search.objective is Objective.RECALL else None
+    work = Trials(data=data, held_out=held_out, training=params.training, search=params.search, evaluation=asked)
+    tried, best = trials_on(params.compute.pool, store, work)
     made = search_report(
         store, trials=[one.model_dump(mode="json") for one in tried], winner=best.number, params=params.search
     )
+    show_search(store, made)
     chosen = recipe(params.training, best.settings)
     changed = {name: getattr(chosen, name) for name in ("rank", "alpha", "batch_size", "learning_rate", "epochs")}
     page.resolved["search"] = {

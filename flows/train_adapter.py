@@ -12,14 +12,11 @@ from typing import Any, Final
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows.resolve import scheduled_start
-from flows.watching import watched_in_prefect
+from flows.dataset import Dataset
+from flows.watching import recorded
 from tasks.base.artifacts import Artifact
-from tasks.base.ledger import ledger
-from tasks.base.params import Params
 from tasks.base.steps import Step
 from tasks.base.store import Store
 from tasks.evaluation.answer import answer
@@ -37,57 +34,35 @@ WIND_UP_HOURS: Final = 0.05
 """Training stops this much before the machine goes, so that the last checkpoint reaches the store."""
 
 
-class Questions(Params):
-    """What the arms are asked, by reference."""
-
-    documents: Artifact
-    """The split."""
-    chunks: Artifact
-    """Raw text of both splits."""
-    dialogues: Artifact
-    """Dialogues of both splits."""
-    items: Artifact
-    """Guarded questions."""
-    evaluation: EvaluationParams
-    """Which arms, and how they answer."""
-
-
 @flow(name="train-adapter")
 def train_adapter(
-    store: str, table: Artifact, model: Artifact, training: TrainingParams, questions: Questions | None = None
+    store: str, data: Dataset, training: TrainingParams, evaluation: EvaluationParams | None = None
 ) -> State[Any]:
-    """Trains one adapter, then answers the questions if there are any."""
-    place = Store(store)
-    place.check_writable()
-    started = time.monotonic()
-    with ledger(place, str(flow_run.id)) as book, watched_in_prefect():
-        book.report.resolved["scheduled"] = scheduled_start().isoformat()
-        try:
-            adapter = train(place, table=table, model=model, params=on_this_machine(training))
-            if questions is not None:
-                answers(place, questions, model, adapter)
-        finally:
-            book.close(time.monotonic() - started)
+    """Trains one adapter, then has the arms answer if `evaluation` says which."""
+    with recorded(store) as (opened, _):
+        adapter = train(opened, table=data.table, model=data.model, params=on_this_machine(training))
+        if evaluation is not None:
+            answers(opened, data, evaluation, adapter)
     return Completed(message=adapter.uri)
 
 
 def answers(
-    store: Store, questions: Questions, model: Artifact, adapter: Artifact, by: Step[Any] = answer
+    store: Store, data: Dataset, evaluation: EvaluationParams, adapter: Artifact, by: Step[Any] = answer
 ) -> list[Artifact]:
     """One artifact per arm, in the order of the parameters."""
     return [
         by.named(f"answer-{arm}")(
             store,
             arm=arm,
-            items=questions.items,
-            chunks=questions.chunks,
-            dialogues=questions.dialogues,
-            documents=questions.documents,
-            model=model,
+            items=data.items,
+            chunks=data.chunks,
+            dialogues=data.dialogues,
+            documents=data.documents,
+            model=data.model,
             adapter=adapter if arm.is_tuned else None,
-            params=questions.evaluation,
+            params=evaluation,
         )
-        for arm in questions.evaluation.arms
+        for arm in evaluation.arms
     ]
 
 

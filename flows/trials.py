@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import nullcontext
 from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows.resolve import scheduled_start
-from flows.train_adapter import Questions, answers, on_this_machine
-from flows.watching import watched_in_prefect
+from flows.dataset import Dataset
+from flows.train_adapter import answers, on_this_machine
+from flows.watching import recorded
 from tasks.base.artifacts import Artifact
-from tasks.base.ledger import ledger
 from tasks.base.modes import explaining
 from tasks.base.params import Params
 from tasks.base.runs import read_json
 from tasks.base.steps import Step
 from tasks.base.store import Store
+from tasks.evaluation.params import EvaluationParams
 from tasks.evaluation.report import report
 from tasks.model.child import staying
 from tasks.training.params import Objective, SearchParams, TrainingParams
@@ -32,40 +30,31 @@ from tasks.training.trial import looked, loss_lines, trial
 class Trials(Params):
     """What a machine needs to run a search's trials, by reference."""
 
-    table: Artifact
-    """The training table, without anything of held-out documents."""
+    data: Dataset
+    """Its table has nothing of held-out documents."""
     held_out: Artifact
     """Rows whose loss is measured."""
-    model: Artifact
-    """The base model."""
     training: TrainingParams
     """What the trials do not change."""
     search: SearchParams
     """Space, sampler, pruning, limits."""
-    questions: Questions | None
-    """What the trials are asked where recall is the objective."""
+    evaluation: EvaluationParams | None
+    """How the trials are asked where recall is the objective."""
 
     @property
     def name(self) -> str:
         """Name of the study."""
-        inputs = {"table": self.table, "held_out": self.held_out, "model": self.model}
-        if self.questions and self.search.objective is Objective.RECALL:
-            inputs["items"] = self.questions.items
+        inputs = {"table": self.data.table, "held_out": self.held_out, "model": self.data.model}
+        if self.search.objective is Objective.RECALL:
+            inputs["items"] = self.data.items
         return study_name(self.search, self.training, inputs)
 
 
 @flow(name="search-trials")
 def search_trials(store: str, trials: Trials) -> State[Any]:
     """Makes a search's trials: what a GPU machine runs, started by `search-hyperparameters`."""
-    place = Store(store)
-    place.check_writable()
-    started = time.monotonic()
-    with ledger(place, str(flow_run.id)) as book, watched_in_prefect():
-        book.report.resolved["scheduled"] = scheduled_start().isoformat()
-        try:
-            tried, best = run_trials(place, trials)
-        finally:
-            book.close(time.monotonic() - started)
+    with recorded(store) as (opened, _):
+        tried, best = run_trials(opened, trials)
     return Completed(message=f"trial {best.number} of {len(tried)} is the best")
 
 
@@ -103,9 +92,9 @@ def is_tried(store: Store, work: Trials) -> bool:
 def _adapter(store: Store, work: Trials, settings: TrainingParams, by: Step[Any]) -> Artifact:
     return by(
         store,
-        table=work.table,
+        table=work.data.table,
         held_out=work.held_out,
-        model=work.model,
+        model=work.data.model,
         params=on_this_machine(settings),
         looks=work.search.looks,
     )
@@ -115,7 +104,7 @@ def _scores(store: Store, work: Trials, adapter: Artifact) -> Artifact | None:
     """The report of a trial's answers; None unless recall is the objective."""
     if work.search.objective is Objective.HELD_OUT_LOSS:
         return None
-    assert work.questions is not None
-    made = answers(store, work.questions, work.model, adapter)
-    asked = work.questions
-    return report(store, items=asked.items, answers=made, adapter=adapter, table=work.table, params=asked.evaluation)
+    assert work.evaluation is not None
+    data = work.data
+    made = answers(store, data, work.evaluation, adapter)
+    return report(store, items=data.items, answers=made, adapter=adapter, table=data.table, params=work.evaluation)

@@ -1,10 +1,11 @@
-"""What the Prefect UI shows of a running step beyond its state: a progress bar and a log line now and then.
+"""What a flow run leaves behind: its ledger, and what the Prefect UI shows of it beyond the states of its steps.
 
 Logs of the GPU child reach the server the same way, because the child's progress lines become events of its step.
 """
 
 from __future__ import annotations
 
+import base64
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -12,15 +13,26 @@ from contextlib import contextmanager
 from typing import Final
 from uuid import UUID
 
-from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
+from prefect.artifacts import (
+    create_image_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
 from prefect.context import FlowRunContext
+from prefect.runtime import flow_run
 
+from flows.resolve import scheduled_start
 from tasks.base.artifacts import Artifact
-from tasks.base.ledger import RunReport
+from tasks.base.ledger import RunReport, ledger
 from tasks.base.progress import Event, listening
+from tasks.base.runs import read_json
 from tasks.base.steps import PENDING
 from tasks.base.store import Store
 from tasks.release.gate import Decision
+from tasks.training.search import Tried
+from tasks.training.search_report import table_rows
 
 EVERY_SECONDS: Final = 10.0
 """A step's progress is sent at most this often; a call costs about 10 ms."""
@@ -29,10 +41,23 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def watched_in_prefect() -> Iterator[None]:
-    """Sends the progress of this process's steps to the Prefect server for the duration of the block."""
-    with listening(_Reporter()):
-        yield
+def recorded(uri: str) -> Iterator[tuple[Store, RunReport]]:
+    """The body of every flow: its store, and its report, which the ledger gets however the block ends.
+
+    Progress of the steps inside goes to the Prefect server meanwhile.
+
+    Raises:
+        InputError: the store cannot be written.
+    """
+    store = Store(uri)
+    store.check_writable()
+    started = time.monotonic()
+    with ledger(store, str(flow_run.id)) as book, listening(_Reporter()):
+        book.report.resolved["scheduled"] = scheduled_start().isoformat()
+        try:
+            yield store, book.report
+        finally:
+            book.close(time.monotonic() - started)
 
 
 def show_markdown(store: Store, artifact: Artifact, name: str, key: str, description: str) -> None:
@@ -48,6 +73,23 @@ def show_markdown(store: Store, artifact: Artifact, name: str, key: str, descrip
     if FlowRunContext.get() is None or artifact.sha256 == PENDING:
         return
     create_markdown_artifact((store.checkout(artifact) / name).read_text("utf-8"), key=key, description=description)
+
+
+def show_search(store: Store, artifact: Artifact) -> None:
+    """Adds a search's trials, as a table and as lines over parallel axes, to the flow run.
+
+    Args:
+        store: of the artifact.
+        artifact: of `training/search-report`.
+    """
+    if FlowRunContext.get() is None or artifact.sha256 == PENDING:
+        return
+    document = read_json(store, artifact, "trials.json")
+    tried = [Tried.model_validate(trial) for trial in document["trials"]]
+    line = f"{len(tried)} trials, of which trial {document['winner']['number']} won"
+    create_table_artifact(table_rows(tried), key="search-trials", description=line)
+    picture = base64.b64encode((store.checkout(artifact) / "search.svg").read_bytes()).decode()
+    create_image_artifact(f"data:image/svg+xml;base64,{picture}", key="search-lines", description=line)
 
 
 def show_decision(decision: Decision, reasons: Sequence[str], page: RunReport) -> None:

@@ -4,7 +4,6 @@ table and the parallel coordinates; one file, no network).
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -35,7 +34,7 @@ div{{overflow-x:auto}}svg{{width:100%;height:auto}}</style></head><body>
 
 @step("training/search-report", VERSION)
 def search_report(run: StepRun, trials: list[dict[str, Any]], winner: int, params: SearchParams) -> None:
-    """Writes table and picture and shows both in the Prefect UI.
+    """Writes table and picture.
 
     Args:
         run: gets the files.
@@ -53,7 +52,6 @@ def search_report(run: StepRun, trials: list[dict[str, Any]], winner: int, param
     run.path("search.html").write_text(page(rows, picture, summary(tried, best, params), winner), "utf-8")
     for one in tried:
         run.count(f"trials:{one.state}")
-    _show(rows, picture, summary(tried, best, params))
 
 
 def summary(tried: Sequence[Tried], best: Tried, params: SearchParams) -> str:
@@ -96,15 +94,3 @@ def page(rows: Sequence[dict[str, Any]], picture: Markup, line: str, winner: int
 
 def _cell(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _show(rows: list[dict[str, Any]], picture: Markup, line: str) -> None:
-    """Adds table and picture to the task run; does nothing outside one."""
-    from prefect.artifacts import create_image_artifact, create_table_artifact
-    from prefect.context import TaskRunContext
-
-    if TaskRunContext.get() is None:
-        return
-    address = "data:image/svg+xml;base64," + base64.b64encode(picture.encode()).decode()
-    create_table_artifact(rows, key="search-trials", description=line)
-    create_image_artifact(address, key="search-parallel-coordinates", description=line)
