@@ -83,10 +83,11 @@ def gpu_steps(store: Store, data: Dataset, params: RetrainParams, asks: bool, tr
         training_key = train.key(table=data.table, model=data.model, params=params.training)
         run_deployed(f"train-adapter/{pool}", store, parameters, params.training, training_key, is_made)
 
-    placed = (
-        GpuSteps(train, answer) if pool == INLINE else GpuSteps(train.handed_to(on_pool), answer.handed_to(on_pool))
+    inline = pool == INLINE
+    return GpuSteps(
+        train.handed_to(refuse) if not trains else train if inline else train.handed_to(on_pool),
+        answer if inline else answer.handed_to(on_pool),
     )
-    return placed if trains else GpuSteps(train.handed_to(refuse), placed.answer)
 
 
 def trials_on(pool: str, store: Store, work: Trials) -> tuple[list[Tried], Tried]:

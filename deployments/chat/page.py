@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from deployments.cli import console
-from deployments.cli.interruption import wait_for_interrupt
+from deployments import console
+from deployments.interruption import wait_for_interrupt
 from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
 from tasks.base.records import Document, Item, Message

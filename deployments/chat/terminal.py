@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from deployments.cli import console
+from deployments import console
 from tasks.base.errors import InputError
 from tasks.base.store import Store
 from tasks.release.lineage import chosen_release

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 import yaml
 
-from deployments.cli import console, interruption
-from deployments.cli.console import DIALOGUES, LEDGER, Json, StoreOption, open_store
+from deployments import console, interruption
 from deployments.cli.gpu import gpu_app
 from deployments.cli.releasing import release_app
 from deployments.cli.running import RunFailed
+from deployments.console import DIALOGUES, LEDGER, Json, StoreOption, open_store
 from flows.phases import Phase
 from tasks.base.errors import InputError, RawtuneError
 

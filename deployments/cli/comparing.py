@@ -10,7 +10,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from deployments.cli import console
+from deployments import console
 from tasks.base.artifacts import Artifact, Manifest
 from tasks.base.errors import InputError
 from tasks.base.store import Store

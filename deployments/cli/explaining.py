@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from deployments.cli import console
-from deployments.cli.console import open_store
+from deployments import console
+from deployments.console import open_store
 
 if TYPE_CHECKING:
     from flows.params import RetrainParams

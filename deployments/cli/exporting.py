@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from deployments.cli import console
+from deployments import console
 from tasks.base.artifacts import Manifest
 from tasks.base.errors import InputError
 from tasks.base.store import Store

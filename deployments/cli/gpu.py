@@ -47,7 +47,7 @@ def _print(machines: list[Rented], as_json: bool) -> None:
         return
     from rich.table import Table
 
-    from deployments.cli import console
+    from deployments import console
 
     table = Table(box=None, pad_edge=False)
     for name in ("machine", "type", "region", "status", "pool", "usd", "ends in"):

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from deployments.cli import console
+from deployments import console
 from tasks.base.ledger import RunReport, read_entries, read_report, runs
 from tasks.base.store import Store
 

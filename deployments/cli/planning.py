@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from deployments.cli import console
-from deployments.cli.console import open_store
+from deployments import console
+from deployments.console import open_store
 from tasks.base.errors import InputError
 from tasks.training.machine import CPU, this_machines
 

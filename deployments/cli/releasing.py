@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli import console
-from deployments.cli.console import Json, StoreOption, open_store
+from deployments import console
+from deployments.console import Json, StoreOption, open_store
 
 release_app = typer.Typer(help="Published models: list, promote, roll back, forget.", no_args_is_help=True)
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from rich.markup import escape
 
-from deployments.cli import console
+from deployments import console
 from deployments.cli.showing import plain
 from tasks.base.artifacts import Artifact, Manifest
 from tasks.base.errors import InputError

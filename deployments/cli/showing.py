@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from rich.markup import escape
 
-from deployments.cli import console
+from deployments import console
 from tasks.base.artifacts import Manifest
 from tasks.base.errors import InputError
 from tasks.base.runs import RECORDS, VERDICTS

@@ -7,7 +7,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from deployments.cli import console
+from deployments import console
 from tasks.base.artifacts import Artifact
 from tasks.base.ledger import RunReport
 from tasks.base.runs import read_json

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from deployments.cli import console
-from deployments.cli.interruption import wait_for_interrupt
+from deployments import console
 from deployments.cli.running import prefect_home
+from deployments.interruption import wait_for_interrupt
 from deployments.prefect.local_server import entrance, local_server
 from deployments.prefect.local_worker import local_worker
 from tasks.base.store import Store

@@ -10,8 +10,7 @@ from typing import Any
 
 from prefect import flow
 
-from flows.compute import Work, run_elsewhere
-from tasks.base.artifacts import Artifact
+from flows.compute import run_deployed
 from tasks.base.store import Store
 from tasks.training.params import TrainingParams
 
@@ -30,7 +29,7 @@ def beating(folder: str, beats: int, seconds: float = 0.3) -> int:
 
 
 @flow(name="train-adapter")
-def standing_in(store: str, table: Any, model: Any, training: Any, questions: Any = None) -> None:
+def standing_in(store: str, data: Any, training: Any, evaluation: Any = None) -> None:
     """Stands in for training: does what the next line of `behaviour` in the store says, then forgets it."""
     plan = Path(store) / "behaviour"
     word, _, rest = plan.read_text("utf-8").partition("\n")
@@ -42,12 +41,17 @@ def standing_in(store: str, table: Any, model: Any, training: Any, questions: An
     if word == "wait":
         time.sleep(600)
     time.sleep(1)
-    (Path(store) / f"made-{table['uri']}").touch()
+    (Path(store) / f"made-{data}").touch()
 
 
 @flow(name="handing-over")
 def handing_over(store: str, pool: str, key: str) -> None:
     """A parent that hands training over and does nothing else."""
-    nothing = Artifact(step="tests/nothing", version="1", uri=key, sha256="0" * 64, counts={})
-    work = Work(Store(store), nothing, nothing, TrainingParams(), None)
-    run_elsewhere(pool, work, key, lambda: (Path(store) / f"made-{key}").exists())
+    run_deployed(
+        f"train-adapter/{pool}",
+        Store(store),
+        {"store": store, "data": key, "training": None},
+        TrainingParams(),
+        key,
+        lambda: (Path(store) / f"made-{key}").exists(),
+    )

@@ -18,7 +18,9 @@ from prefect.states import Cancelling
 
 from deployments.prefect.deploying import deployment
 from deployments.prefect.pools import Pool, ensure_gpu_limit, ensure_pool
-from flows.compute import Work, placed
+from flows.compute import GpuSteps, gpu_steps
+from flows.dataset import Dataset
+from flows.params import RetrainParams
 from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
 from tasks.base.store import Store
@@ -29,6 +31,12 @@ from tests.deployments.prefect_server import PrefectServer, process_worker
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 NOTHING = Artifact(step="tests/nothing", version="1", uri="", sha256="0" * 64, counts={})
+
+
+def steps_on(pool: str, store: Store) -> GpuSteps:
+    params = {"name": "post", "sources": [{"repo": "post"}], "compute": {"pool": pool}}
+    data = Dataset(**dict.fromkeys(Dataset.model_fields, NOTHING))
+    return gpu_steps(store, data, RetrainParams.model_validate(params), asks=False)
 
 
 @dataclass(frozen=True)
@@ -140,9 +148,7 @@ def test_hand_over_without_the_limit_is_bad_input(office: Office, store: Store):
     office.client.delete_global_concurrency_limit_by_name("gpu")
     try:
         with pytest.raises(InputError, match="no global concurrency limit `gpu`; make it with"):
-            placed(office.pool, Work(store, NOTHING, NOTHING, TrainingParams(), None)).train.direct(
-                store, table=NOTHING, model=NOTHING, params=TrainingParams()
-            )
+            steps_on(office.pool, store).train.direct(store, table=NOTHING, model=NOTHING, params=TrainingParams())
     finally:
         ensure_gpu_limit(office.client)
 
@@ -160,15 +166,12 @@ def test_hand_over_cancelled_parent_takes_its_child_along(office: Office):
 
 
 def test_hand_over_without_a_deployment_is_bad_input(office: Office, store: Store):
-    work = Work(store, NOTHING, NOTHING, TrainingParams(), None)
     with pytest.raises(InputError, match=r"compute.pool: there is no deployment train-adapter/nowhere"):
-        placed("nowhere", work).train.direct(store, table=NOTHING, model=NOTHING, params=TrainingParams())
+        steps_on("nowhere", store).train.direct(store, table=NOTHING, model=NOTHING, params=TrainingParams())
 
 
 def test_hand_over_of_a_local_store_to_a_rented_machine_is_bad_input(office: Office, store: Store):
     ensure_pool(office.client, Pool("cloud", "lambda-cloud", "drill", 1))
     deployment("tests.deployments.sample_flows.standing_in", name="cloud").apply(work_pool_name="cloud")
     with pytest.raises(InputError, match="which pool cloud cannot read"):
-        placed("cloud", Work(store, NOTHING, NOTHING, TrainingParams(), None)).train.direct(
-            store, table=NOTHING, model=NOTHING, params=TrainingParams()
-        )
+        steps_on("cloud", store).train.direct(store, table=NOTHING, model=NOTHING, params=TrainingParams())

@@ -77,7 +77,7 @@ def test_ctrl_c_ends_a_run_within_five_seconds_in_every_phase_and_the_next_goes_
 def test_ctrl_c_while_c_code_runs_ends_the_process_all_the_same(tmp_path: Path):
     code = (
         "import hashlib\n"
-        "from deployments.cli.interruption import on_interrupt\n"
+        "from deployments.interruption import on_interrupt\n"
         "on_interrupt()\n"
         "print('ready', flush=True)\n"
         "hashlib.pbkdf2_hmac('sha256', b'password', b'salt', 200_000_000)\n"

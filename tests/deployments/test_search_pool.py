@@ -13,7 +13,8 @@ from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from deployments.prefect.deploying import deployment
 from deployments.prefect.pools import Pool, ensure_gpu_limit, ensure_pool
-from flows.compute import trials_placed
+from flows.compute import trials_on
+from flows.dataset import Dataset
 from flows.trials import Trials, is_tried
 from tasks.base.artifacts import Artifact
 from tasks.base.runs import StepRun
@@ -46,10 +47,11 @@ def test_trials_on_a_pool_are_made_by_one_child_and_found_by_the_parent(
         kind: made.direct(store, kind=kind, model=str(tiny_model)) for kind in ("table", "model", "held_out")
     }
     work = Trials(
-        **inputs,
+        data=Dataset(**dict.fromkeys(Dataset.model_fields, inputs["table"]) | {"model": inputs["model"]}),
+        held_out=inputs["held_out"],
         training=TrainingParams(backend="fast", rank=4, alpha=4, epochs=1, learning_rate=1e-3, precision="float32"),
         search=SearchParams(trials=2, sampler="grid", rank=(2, 4), alpha_ratio=(), batch_size=(), looks=2),
-        questions=None,
+        evaluation=None,
     )
     with (
         temporary_settings({PREFECT_API_URL: server.url, PREFECT_HOME: server.folder / "home"}),
@@ -62,8 +64,8 @@ def test_trials_on_a_pool_are_made_by_one_child_and_found_by_the_parent(
         deployment("flows.trials.search_trials", name="trials").apply(work_pool_name="trials")
         assert not is_tried(store, work)
         with process_worker(server, "trials"):
-            tried, best = trials_placed("trials", store, work)
-        assert trials_placed("trials", store, work) == (tried, best)  # and no worker is there any more
+            tried, best = trials_on("trials", store, work)
+        assert trials_on("trials", store, work) == (tried, best)  # and no worker is there any more
         runs = [run for run in client.read_flow_runs(flow_filter=named) if run.id not in earlier]
     assert [run.state_name for run in runs] == ["Completed"]
     assert [(one.state, len(one.looks)) for one in tried] == [("complete", 2)] * 2

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from flows.compute import INLINE, Work, made_before, placed
+from flows.compute import gpu_steps
+from flows.dataset import Dataset
+from flows.params import RetrainParams
 from flows.train_adapter import on_this_machine
 from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError, StoreError
@@ -20,6 +22,8 @@ from tasks.training.params import TrainingParams
 from tasks.training.train import train
 
 NOTHING = Artifact(step="tests/nothing", version="1", uri="", sha256="0" * 64, counts={})
+DATA = Dataset(**dict.fromkeys(Dataset.model_fields, NOTHING))
+PARAMS = RetrainParams.model_validate({"name": "post", "sources": [{"repo": "post"}]})
 
 
 @step("tests/made", "1")
@@ -28,12 +32,12 @@ def made(run: StepRun, text: str) -> None:
 
 
 def test_inline_steps_are_the_steps_themselves(store: Store):
-    steps = placed(INLINE, Work(store, NOTHING, NOTHING, TrainingParams(), None))
+    steps = gpu_steps(store, DATA, PARAMS, asks=True)
     assert (steps.train, steps.answer) == (train, answer)
 
 
 def test_flow_over_a_made_adapter_refuses_to_train(store: Store):
-    steps = made_before(INLINE, Work(store, NOTHING, NOTHING, TrainingParams(), None))
+    steps = gpu_steps(store, DATA, PARAMS, asks=True, trains=False)
     with pytest.raises(InputError, match="the store has no adapter of these parameters"):
         steps.train.direct(store, table=NOTHING, model=NOTHING, params=TrainingParams())
 
