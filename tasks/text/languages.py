@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -152,8 +153,9 @@ CALLS: Final = {
 COMMENTS: Final = frozenset({"block_comment", "comment", "line_comment", "multiline_comment"})
 
 
+@lru_cache(maxsize=65536)
 def language_of(path: str) -> str | None:
-    """The language of a file by its name, or None if no grammar is used for it."""
+    """The language of a file by its name, or None if no grammar is used for it; remembered, since all ask it."""
     return _BY_SUFFIX.get(PurePosixPath(path).suffix.lower())
 
 

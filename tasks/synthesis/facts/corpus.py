@@ -54,6 +54,10 @@ class Names:
     """(repository, name) → how many definitions have it, members included."""
     titles: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(repository, heading) → how many sections of pages have it."""
+    sides: list[Corpus] = field(default_factory=list)
+    """Both sides."""
+    made: dict[object, Any] = field(default_factory=dict)
+    """What was made of both together."""
 
 
 class Corpus:
@@ -133,6 +137,15 @@ class Corpus:
         found: T = self._made[function]
         return found
 
+    def everywhere(self, function: Callable[[Sequence[Corpus]], T]) -> T:
+        """What a function makes of both sides together, made once. Whoever asks it leaves out what the other side says,
+        and knows by it when a list is not whole.
+        """
+        if function not in self._names.made:
+            self._names.made[function] = function(self._names.sides)
+        found: T = self._names.made[function]
+        return found
+
     def fact(
         self,
         document: Document,
@@ -191,6 +204,7 @@ def corpora(folder: Path, families: Sequence[Family]) -> list[Corpus]:
     """Both sides of a split that was checked out to `folder`, by one pass over it."""
     names = Names()
     made = [Corpus(split, folder / name, names) for split, name in FILES.items()]
+    names.sides = made
     for corpus in made:
         with corpus._file.open("rb") as reader:
             offset = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from typing import Final
 
 from tasks.base.records import Document, Kind
@@ -49,7 +50,7 @@ def _of(document: Document, corpus: Corpus, item: Definition) -> Iterator[Fact]:
     span = (item.first_line, item.last_line)
     words = {"thing": item.kind}
     scope = corpus.scope(document, item.qualified)
-    if "." not in item.qualified and corpus.is_unique(document.repo, item.name):
+    if "." not in item.qualified and corpus.is_unique(document.repo, item.name) and not bears(document.path, item.name):
         yield corpus.fact(document, "location", item.name, [document.path], span, words=words)
     if tells(item):
         yield corpus.fact(document, "signature", item.qualified, [item.signature], span, scope=scope, words=words)
@@ -58,6 +59,12 @@ def _of(document: Document, corpus: Corpus, item: Definition) -> Iterator[Fact]:
         yield corpus.fact(
             document, "parameters", item.qualified, names, span, shape=Shape.ORDERED, scope=scope, words=words
         )
+
+
+def bears(path: str, name: str) -> bool:
+    """Whether a file's name says already what it defines: `ProductSwitch.tsx`, `product_switch.py`."""
+    stem = PurePosixPath(path).name.split(".")[0]
+    return re.sub(r"\W|_", "", stem).lower() == re.sub(r"\W|_", "", name).lower()
 
 
 def tells(item: Definition) -> bool:

@@ -10,16 +10,16 @@ from tasks.base.artifacts import Artifact
 from tasks.base.records import Document
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.synthesis.facts import calls, definitions, imports, manifests
+from tasks.synthesis.facts import code, definitions, imports, manifests
 from tasks.synthesis.facts.corpus import Corpus, Family, corpora
 from tasks.text.facts import Fact
 
-VERSION = "2026.11.30"
+VERSION = "2026.11.30.1"
 
 FAMILIES: Final[tuple[Family, ...]] = (
     definitions.FAMILY,
     imports.FAMILY,
-    calls.FAMILY,
+    code.FAMILY,
     manifests.FAMILY,
 )
 """A family sees every document of a side; the order decides nothing."""

@@ -4,14 +4,33 @@ from __future__ import annotations
 
 from typing import Final
 
-from tasks.synthesis.wordings import calls, definitions, imports, manifests
+from tasks.synthesis.wordings import (
+    definitions,
+    errors,
+    imports,
+    manifests,
+    pipelines,
+    purposes,
+    routes,
+    screens,
+    types,
+    uses,
+    values,
+)
 from tasks.synthesis.wordings.grammar import Wording, merged
 
 WORDINGS: Final[dict[str, Wording]] = merged(
     (
         definitions.WORDINGS,
         imports.WORDINGS,
-        calls.WORDINGS,
+        routes.WORDINGS,
+        screens.WORDINGS,
+        uses.WORDINGS,
+        types.WORDINGS,
+        values.WORDINGS,
+        errors.WORDINGS,
+        pipelines.WORDINGS,
+        purposes.WORDINGS,
         manifests.WORDINGS,
     )
 )

@@ -1,0 +1,131 @@
+"""Configuration: the values behind keys of YAML, JSON and TOML files, and the ports that something listens on."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+import yaml
+
+from tasks.synthesis.facts.pipelines import MAX_BYTES, items, lines_of, mapping, pairs, scalar
+from tasks.synthesis.facts.source import Source
+from tasks.text.facts import Fact, Shape
+from tasks.text.paths import kind_of_path
+
+MAX_KEYS: Final = 60
+"""Of a longer file, data rather than configuration, only the first keys are told."""
+MAX_VALUE: Final = 160
+MAX_DEPTH: Final = 4
+
+_KEY: Final = re.compile(r"^[\w@./ -]{2,60}$")
+_TABLE: Final = re.compile(r"^\[+([\w.\"' -]{1,120})\]+\s*(?:#.*)?$")
+_PAIR: Final = re.compile(
+    r"^([\w\"'.-]{1,80})\s*=\s*(\"[^\"\n]{1,160}\"|'[^'\n]{1,160}'|-?[\d._]{1,30}|true|false)\s*(?:#.*)?$"
+)
+_MANIFESTS: Final = frozenset(
+    {"dependencies", "devDependencies", "peerDependencies", "optionalDependencies", "scripts", "resolutions"}
+    | {"project.scripts", "dev-dependencies", "build-dependencies", "tool.poetry.dependencies"}
+)
+"""Tables that `manifests` tells of."""
+_CODE_PORT: Final = re.compile(
+    r"\.listen\(\s*(\d{2,5})\b|\.listen\(\s*(?:\{[^{}\n]{0,80}?\bport:\s*)?([A-Za-z_]\w{0,40})\b"
+)
+
+
+def facts(source: Source) -> Iterator[Fact]:
+    """Facts of a configuration file, and of ports in code, in order of lines."""
+    path, text = source.path, source.document.text
+    name = PurePosixPath(path).name
+    if kind_of_path(path) is not None or len(text) > MAX_BYTES or source.is_test:
+        return
+    yield from _ports(source)
+    if "/workflows/" in path:
+        return
+    if name.endswith((".yml", ".yaml")) or (
+        name.endswith(".json") and not name.startswith(("package-lock", "composer.lock"))
+    ):
+        found = list(_leaves(mapping(text), ()))
+    elif name.endswith(".toml"):
+        found = list(_toml(text))
+    else:
+        return
+    times = Counter(key for key, _, _ in found)
+    for key, value, line in found[:MAX_KEYS]:
+        if times[key] == 1:
+            yield source.fact(
+                "config-value", key, [value], Shape.ONE, (line, line), scope=path, last=key.rsplit(".", 1)[-1]
+            )
+
+
+def _leaves(entries: dict[str, Any], above: tuple[str, ...]) -> Iterator[tuple[str, str, int]]:
+    for key, node in entries.items():
+        if not _KEY.match(key) or (not above and key in _MANIFESTS):
+            continue
+        where = (*above, key)
+        if isinstance(node, yaml.MappingNode) and len(where) < MAX_DEPTH:
+            yield from _leaves(pairs(node), where)
+        elif (value := scalar(node).strip()) and "\n" not in value and len(value) <= MAX_VALUE and "`" not in value:
+            yield ".".join(where), value, lines_of(node)[0]
+
+
+def _toml(text: str) -> Iterator[tuple[str, str, int]]:
+    table, multiline = "", False
+    for number, line in enumerate(text.split("\n"), 1):
+        bare = line.strip()
+        if len(bare) > 400:
+            continue
+        if bare.count('"""') % 2 or bare.count("'''") % 2:
+            multiline = not multiline
+            continue
+        if multiline:
+            continue
+        if header := _TABLE.match(bare):
+            table = header[1] if not bare.startswith("[[") else "[]"
+        elif table not in _MANIFESTS and table != "[]" and (pair := _PAIR.match(bare)) and "`" not in bare:
+            key = ".".join(filter(None, [table, pair[1].strip("\"'")]))
+            yield key, pair[2].strip("\"'"), number
+
+
+def _ports(source: Source) -> Iterator[Fact]:
+    path, text = source.path, source.document.text
+    name = PurePosixPath(path).name
+    if name.startswith("Dockerfile") or name.endswith(".dockerfile"):
+        stages = len(re.findall(r"^\s*FROM\s", text, re.MULTILINE))
+        for number, line in enumerate(text.split("\n"), 1):
+            if found := re.match(r"\s*EXPOSE\s+(\d{2,5})(?:/\w+)?\s*$", line):
+                yield source.fact("port", path, [found[1]], Shape.ONE, (number, number), how="exposes")
+            elif stages == 1 and (found := re.match(r"\s*FROM\s+([\w./:@-]{2,120})", line)) and found[1] != "scratch":
+                yield source.fact("base-image", path, [found[1]], Shape.ONE, (number, number))
+    elif re.search(r"(^|[.-])compose\b.*\.ya?ml$", name):
+        for service, node in pairs(mapping(text).get("services")).items():
+            published = pairs(node).get("ports")
+            values = [scalar(one) for one in items(published)]
+            if values and all(re.fullmatch(r"[\d.:${}\w/-]+", value) for value in values):
+                yield source.fact("port", service, values, Shape.ALL, lines_of(published), how="publishes")
+    elif name.endswith(".conf") and "listen" in text:
+        listens = list(dict.fromkeys(re.findall(r"^\s*listen\s+(?:[\w.\[\]:]+:)?(\d{2,5})\b", text, re.MULTILINE)))
+        if listens and "server" in text:
+            numbers = [at for at, line in enumerate(text.split("\n"), 1) if re.match(r"\s*listen\s", line)]
+            yield source.fact("port", path, listens, Shape.ALL, (numbers[0], numbers[-1]), how="listens on")
+    elif source.root is not None:
+        yield from _listening(source)
+
+
+def _listening(source: Source) -> Iterator[Fact]:
+    for match in _CODE_PORT.finditer(source.document.text):
+        line = source.document.text.count("\n", 0, match.start()) + 1
+        if re.match(r"\s*(//|#|\*)", source.lines[line - 1]):
+            continue
+        number = match[1]
+        if match[2]:
+            bound = re.findall(
+                rf"^\s*(?:const|let|var)?\s*{re.escape(match[2])}\s*(?::\s*\w+\s*)?=\s*(\d{{2,5}})\s*;?\s*$",
+                source.document.text,
+                re.M,
+            )
+            number = bound[0] if len(bound) == 1 else None
+        if number:
+            yield source.fact("port", source.path, [number], Shape.ONE, (line, line), how="listens on")

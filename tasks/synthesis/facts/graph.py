@@ -1,0 +1,433 @@
+"""The repository as a graph: definitions, and which definition uses which. One for all families.
+
+Built in two passes over the code files. It holds names and places only, never texts or trees, so its memory grows
+with the number of files, names and edges. A name leads to a definition through imports and scopes; where it does not,
+there is no edge.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Final
+
+from tasks.base.records import Split
+from tasks.text.bindings import EVERYTHING, Binding, bindings, package
+from tasks.text.languages import MODULE, language_of
+from tasks.text.references import SELVES, How, references
+from tasks.text.structure import Definition, definitions
+from tasks.text.syntax_tree import tree
+
+PACKAGED: Final = frozenset({"csharp", "go", "java", "kotlin", "php", "ruby", "rust", "scala"})
+"""Languages whose files share a name space; in the others a file is its own."""
+
+FAMILIES: Final = {"java": "jvm", "kotlin": "jvm", "scala": "jvm"}
+MAX_HOPS: Final = 8
+"""Re-exports that are followed for one name."""
+
+_MESSAGE: Final = re.compile(
+    r"\b(?:raise|throw|Errorf?|New|Exception|Errors?)\b[^\n\"'`()]{0,80}[(,]\s{0,80}([\"'`])([^\n\"`]{3,200}?)\1"
+)
+_SUFFIXES: Final = (".ts", ".tsx", ".d.ts", ".js", ".jsx", ".mjs", ".cjs", ".mts", ".cts", ".py", ".pyi")
+_INDEXES: Final = ("index.ts", "index.tsx", "index.js", "index.jsx", "__init__.py")
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A definition of the repository."""
+
+    path: str
+    qualified: str
+    name: str
+    kind: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One place where a definition (or a file, outside of all of them) uses another definition."""
+
+    path: str
+    inside: str
+    """Qualified name of the using definition; empty at file level."""
+    line: int
+    target: Symbol
+    how: How
+
+
+@dataclass
+class Module:
+    """What is known of one code file."""
+
+    path: str
+    split: Split
+    document_id: str
+    key: str
+    """Its name space: its path, or its package."""
+    symbols: dict[str, Symbol]
+    """By qualified name, where the file defines it once."""
+    bindings: tuple[Binding, ...]
+    lines: int
+    exports: dict[str, str] = field(default_factory=dict)
+    """Exported name → own name, where they differ."""
+
+
+class Graph:
+    """Definitions and edges of one repository.
+
+    Args:
+        files: (document id, path, text, side) of its code files; walked twice.
+    """
+
+    def __init__(self, files: Iterable[tuple[str, str, str, Split]]) -> None:
+        self.modules: dict[str, Module] = {}
+        self._by_key: dict[str, list[str]] = {}
+        self._names: Counter[str] = Counter()
+        self._spaces: dict[str, dict[str, Symbol | None]] = {}
+        self._go_module = ""
+        self._folders: set[str] = set()
+        for identifier, path, text, split in files:
+            if PurePosixPath(path).name == "go.mod":
+                self._go_module = self._go_module or _go_module(text)
+            if language_of(path):
+                self._add(identifier, path, text, split)
+        for module in self.modules.values():
+            space = self._spaces.setdefault(module.key, {})
+            for symbol in module.symbols.values():
+                if "." not in symbol.qualified and symbol.kind != MODULE:
+                    known = space.get(symbol.name, symbol)
+                    same = known is not None and (known.path, known.qualified) == (symbol.path, symbol.qualified)
+                    space[symbol.name] = symbol if same else None
+        self.messages: Counter[str] = Counter()
+        """How often code raises an error with a plain message, over all files."""
+        for _, path, text, _ in files:
+            if path in self.modules:
+                self.messages.update(match[2] for match in _MESSAGE.finditer(text))
+        self.uses: dict[str, list[Edge]] = {}
+        """Edges by the path of the using file, in order of lines."""
+        self._used: dict[tuple[str, str], list[Edge]] = {}
+        for _, path, text, _ in files:
+            if path in self.modules:
+                self.uses[path] = edges = list(self._edges(path, text))
+                for edge in edges:
+                    self._used.setdefault((edge.target.path, edge.target.qualified), []).append(edge)
+
+    @cached_property
+    def importers(self) -> dict[str, set[str]]:
+        """Paths by the package that they import: `lodash` of `lodash/fp`, `@scope/name`, `yaml` of `yaml.nodes`; of Go
+        the whole import path.
+        """
+        found: dict[str, set[str]] = {}
+        for path, module in self.modules.items():
+            language = language_of(path) or ""
+            for one in module.bindings:
+                name = one.module
+                if language == "python":
+                    name = name.split(".")[0].lower()
+                elif language == "rust":
+                    name = name.split("::")[0]
+                elif language != "go":
+                    name = "/".join(name.split("/")[: 2 if name.startswith("@") else 1])
+                if name:
+                    found.setdefault(name, set()).add(path)
+        return found
+
+    def used(self, path: str, qualified: str) -> list[Edge]:
+        """Edges that lead to a definition from anywhere but itself, by path and line."""
+        found = self._used.get((path, qualified), ())
+        return [edge for edge in found if (edge.path, edge.inside) != (path, qualified)]
+
+    def made_of(self, path: str, qualified: str) -> list[Edge]:
+        """Edges from a definition (its members included) to others, in order of lines."""
+        own = f"{qualified}."
+        return [
+            edge
+            for edge in self.uses.get(path, ())
+            if edge.inside == qualified or (qualified and edge.inside.startswith(own))
+        ]
+
+    def is_unique(self, name: str) -> bool:
+        """Whether one definition of the repository has that name, members included."""
+        return self._names[name] == 1
+
+    def is_defined(self, name: str) -> bool:
+        """Whether anything is defined under that name."""
+        return self._names[name] > 0
+
+    def symbol(self, path: str, qualified: str) -> Symbol | None:
+        """A file's definition, if the file has one of that qualified name."""
+        module = self.modules.get(path)
+        return module.symbols.get(qualified) if module else None
+
+    def resolve(self, path: str, name: str, members: tuple[str, ...] = ()) -> Symbol | None:
+        """The definition that `name` (or `name.member`) means at the top level of a file, or None."""
+        return self._resolved(path, name, members)[0]
+
+    def _resolved(self, path: str, name: str, members: tuple[str, ...]) -> tuple[Symbol | None, bool]:
+        """The definition, and whether members of it are left over that it does not define."""
+        module = self.modules.get(path)
+        found = self._local(module, name, MAX_HOPS) if module else None
+        rest = list(members)
+        while isinstance(found, str) and rest:
+            found = self._member(found, rest.pop(0), MAX_HOPS)
+        if isinstance(found, str) or found is None:
+            return None, False
+        inner = self.modules[found.path].symbols.get(f"{found.qualified}.{rest[0]}") if rest else None
+        return (inner, len(rest) > 1) if inner else (found, bool(rest))
+
+    def module_of(self, path: str, written: str) -> str | None:
+        """The name space that a module, as written in a file, means: a path or a package; None if not the
+        repository's.
+        """
+        return self._space(self.modules[path], written) if path in self.modules else None
+
+    def _add(self, identifier: str, path: str, text: str, split: Split) -> None:
+        root = tree(path, text)
+        if root is None:
+            return
+        language = language_of(path) or ""
+        found = [item for item in definitions(path, text) if language != "rust" or item.kind != MODULE]  # `impl`
+        times = Counter(item.qualified for item in found)
+        self._names.update({item.name for item in found if times[item.qualified] > 1})
+        bound = tuple(bindings(path, root))
+        lent = {one.local for one in bound if one.module and not one.exported}  # `const X = lazy(() => import(…))`
+        symbols = {
+            item.qualified: _symbol(path, item)
+            for item in found
+            if times[item.qualified] == 1 and item.qualified not in lent
+        }
+        self._names.update(symbol.name for symbol in symbols.values())
+        key = path
+        if language in PACKAGED:
+            key = f"{FAMILIES.get(language, language)}:{_package_of(path, language, package(path, root))}"
+        exports = {one.local: one.imported for one in bound if not one.module and one.exported}
+        lines = text.count("\n") + 1
+        self.modules[path] = Module(path, split, identifier, key, symbols, bound, lines, exports)
+        self._by_key.setdefault(key, []).append(path)
+        self._folders.add(str(PurePosixPath(path).parent))
+
+    def _local(self, module: Module, name: str, hops: int) -> Symbol | str | None:
+        """What a name means inside a file: its own definition, a binding, its package, a wildcard."""
+        own = self._spaces.get(module.path, {}) if module.key == module.path else {}
+        if name in own:
+            return own[name]
+        if name in module.symbols and module.key != module.path:
+            return module.symbols[name]
+        for binding in module.bindings:
+            if binding.local == name and binding.module:
+                return self._bound(module, binding, hops)
+        if module.key != module.path and (found := self._spaces.get(module.key, {}).get(name)):
+            return found
+        for binding in module.bindings:
+            if binding.local == EVERYTHING and hops:
+                space = self._space(module, binding.module)
+                found_there = self._member(space, name, hops - 1) if space else None
+                if found_there:
+                    return found_there
+        return None
+
+    def _bound(self, module: Module, binding: Binding, hops: int) -> Symbol | str | None:
+        if not hops:
+            return None
+        if binding.imported == EVERYTHING:
+            return self._space(module, binding.module)
+        space = self._space(module, binding.module)
+        found = self._member(space, binding.imported, hops - 1) if space else None
+        if found is None and language_of(module.path) in ("python", "rust"):  # from package import module
+            joined = binding.module + ("" if binding.module.endswith(".") else ".") + binding.imported
+            found = self._space(module, joined)
+        if found is None and space in self.modules and language_of(module.path) not in PACKAGED:
+            found = self._member(space, "default", hops - 1) if space else None  # `lazy(() => import(…))`
+        return found
+
+    def _member(self, space: str, name: str, hops: int) -> Symbol | str | None:
+        """What others get under a name from a name space."""
+        if space not in self.modules:
+            found = self._spaces.get(space, {}).get(name)
+            if found is not None or space.startswith(("jvm:", "csharp:", "php:", "go:")):
+                return found
+            return next(
+                (
+                    self._bound(self.modules[path], one, hops)
+                    for path in self._by_key.get(space, ())
+                    for one in self.modules[path].bindings
+                    if one.exported and one.local == name
+                ),
+                None,
+            )
+        module = self.modules[space]
+        renamed = module.exports.get(name)
+        if renamed is not None and renamed != name:
+            return self._local(module, renamed, hops)
+        if language_of(space) == "python":
+            found_here = self._local(module, name, hops)
+            if found_here is None and space.endswith("__init__.py"):
+                return self._path_of(f"{PurePosixPath(space).parent}/{name}")
+            return found_here
+        if name in self._spaces.get(space, {}):
+            return self._spaces[space][name]
+        through: Symbol | str | None = None
+        for binding in module.bindings:
+            if binding.exported and binding.local == name:
+                return self._bound(module, binding, hops) if binding.module else None
+        if renamed is not None:
+            return self._local(module, renamed, hops)
+        for binding in module.bindings:
+            if binding.exported and binding.local == EVERYTHING and hops and name != "default":
+                inner = self._space(module, binding.module)
+                through = through or (self._member(inner, name, hops - 1) if inner else None)
+        return through
+
+    def _space(self, module: Module, written: str) -> str | None:
+        language = language_of(module.path) or ""
+        if language == "go":
+            return self._go_space(written)
+        if language == "rust":
+            return self._rust_space(module, written)
+        if language in PACKAGED:
+            key = f"{FAMILIES.get(language, language)}:{written}"
+            return key if key in self._by_key else None
+        if language == "python":
+            return self._python_path(module.path, written)
+        return self._script_path(module.path, written)
+
+    def _script_path(self, path: str, written: str) -> str | None:
+        if written.startswith("."):
+            return self._path_of(_joined(PurePosixPath(path).parent, written))
+        for prefix in ("@/", "~/"):
+            if written.startswith(prefix):
+                bare = written.removeprefix(prefix)
+                return self._path_of(bare) or self._path_of(f"src/{bare}")
+        if "/" in written and not written.startswith("@"):
+            return self._path_of(written) or self._path_of(f"src/{written}")
+        return None
+
+    def _python_path(self, path: str, written: str) -> str | None:
+        folder = PurePosixPath(path).parent
+        if written.startswith("."):
+            dots = len(written) - len(written.lstrip("."))
+            for _ in range(dots - 1):
+                folder = folder.parent
+            return self._path_of(_joined(folder, written[dots:].replace(".", "/")) or str(folder))
+        stem = written.replace(".", "/")
+        for root in ("", "src/", "lib/", f"{folder}/"):
+            if found := self._path_of(root.removeprefix("./") + stem):
+                return found
+        return None
+
+    def _path_of(self, stem: str) -> str | None:
+        if stem in self.modules:
+            return stem
+        for suffix in _SUFFIXES:
+            if stem + suffix in self.modules:
+                return stem + suffix
+        without = stem.rsplit(".", 1)[0] if stem.endswith((".js", ".jsx", ".mjs")) else ""
+        for suffix in (".ts", ".tsx") if without else ():
+            if without + suffix in self.modules:
+                return without + suffix
+        prefix = "" if stem in ("", ".") else f"{stem}/"
+        return next((prefix + name for name in _INDEXES if prefix + name in self.modules), None)
+
+    def _go_space(self, written: str) -> str | None:
+        if not self._go_module or not (written + "/").startswith(self._go_module + "/"):
+            return None
+        key = f"go:{written[len(self._go_module) :].strip('/') or '.'}"
+        return key if key in self._by_key else None
+
+    def _rust_space(self, module: Module, written: str) -> str | None:
+        own = module.key.removeprefix("rust:")
+        crate = own.split("::", 1)[0]
+        written = written.replace(".", "::")
+        parts = written.split("::")
+        at = own
+        if parts[0] == "crate":
+            at, parts = crate, parts[1:]
+        elif parts[0] == "self":
+            parts = parts[1:]
+        while parts and parts[0] == "super":
+            at, parts = at.rpartition("::")[0], parts[1:]
+        key = "rust:" + "::".join([at, *parts])
+        return key if key in self._by_key else None
+
+    def _edges(self, path: str, text: str) -> Iterator[Edge]:
+        root, module = tree(path, text), self.modules[path]
+        assert root is not None
+        names = {one.local for one in module.bindings if one.local != EVERYTHING} | {
+            symbol.name for symbol in module.symbols.values() if "." not in symbol.qualified
+        }
+        if module.key != path:
+            names |= self._spaces.get(module.key, {}).keys()
+        for binding in module.bindings:
+            if binding.local == EVERYTHING and (space := self._space(module, binding.module)):
+                names |= self._spaces.get(space, {}).keys()
+        around = definitions(path, text)
+        resolved: dict[tuple[str, tuple[str, ...]], tuple[Symbol | None, bool]] = {}
+        for reference in references(path, root, names | SELVES, around):
+            if reference.name in SELVES:
+                target, left = self._own_member(module, reference.inside, reference.members), False
+            else:
+                key = (reference.name, reference.members)
+                if key not in resolved:
+                    resolved[key] = self._resolved(path, *key)
+                target, left = resolved[key]
+            if target is not None:
+                how = "value" if left and reference.how == "call" else reference.how  # `PATTERN.sub(…)`
+                yield Edge(path, reference.inside, reference.line, target, how)
+
+    def _own_member(self, module: Module, inside: str, members: tuple[str, ...]) -> Symbol | None:
+        """`self.total` inside a method of the class that has it."""
+        owner = inside.rpartition(".")[0]
+        if not owner or not members:
+            return None
+        found = module.symbols.get(f"{owner}.{members[0]}")
+        return found if found is None or found.kind in ("method", "function") else None
+
+
+def _symbol(path: str, item: Definition) -> Symbol:
+    return Symbol(path, item.qualified, item.name, item.kind, item.first_line, item.last_line)
+
+
+def _package_of(path: str, language: str, said: str) -> str:
+    parent = PurePosixPath(path).parent
+    if language == "go":
+        return str(parent)
+    if language == "ruby":
+        return ""
+    if language != "rust":
+        return said
+    parts = list(PurePosixPath(path).with_suffix("").parts)
+    at = parts.index("src") if "src" in parts else -1
+    crate, inner = "/".join(parts[: at + 1]) or ".", parts[at + 1 :]
+    if inner and inner[-1] in ("lib", "main", "mod"):
+        inner = inner[:-1]
+    return "::".join([crate, *inner])
+
+
+def _go_module(text: str) -> str:
+    for line in text.splitlines():
+        if line.startswith("module "):
+            return line.split()[1].strip('"')
+    return ""
+
+
+def _joined(folder: PurePosixPath, relative: str) -> str:
+    parts = [part for part in folder.parts if part != "."]
+    for part in relative.split("/"):
+        if part == "..":
+            parts = parts[:-1]
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join(parts)
+
+
+def by_how(edges: Iterable[Edge]) -> Mapping[How, list[Edge]]:
+    """Edges by how they use."""
+    found: dict[How, list[Edge]] = {}
+    for edge in edges:
+        found.setdefault(edge.how, []).append(edge)
+    return found

@@ -1,0 +1,78 @@
+"""What a definition is for: the first paragraph of its documentation, where that speaks of it in whole sentences."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from tasks.synthesis.facts.source import MIN_NAME, Source
+from tasks.text.facts import Fact, Shape
+from tasks.text.structure import Definition
+
+MIN_WORDS: Final = 4
+MAX_CHARACTERS: Final = 600
+
+_DOCUMENTING: Final = re.compile(r"\s*(/\*\*|///|//!|#\||##|\"\"\"|''')")
+_ORDER: Final = re.compile(
+    r"(?i)^(todo|fixme|xxx|hack|note|nb|warning|important|deprecated|eslint|@|prettier|istanbul|noqa|type:|pylint|nolint"
+    r"|tslint|biome|copyright|licen[cs]e|see |https?:|from http|region|endregion|#region|generated|pragma|c8 )"
+)
+_NOT_PROSE: Final = re.compile(
+    r"[=\-*+#~_/]{4,}|[{};]\s*$|=>|^\s*[\[<({]|\)\s*$|\b(const|let|var|import|return)\s+\w+\s*[=({]"
+)
+_SAYS: Final = re.compile(
+    r"^(an?|the|this|these|returns?|whether|if|when|used?|uses|checks?|gets?|sets?|makes?|creates?|builds?|holds?|keeps?"
+    r"|given|how|what|where|which|all|every|each|only|[a-z]+s)\b",
+    re.IGNORECASE,
+)
+
+
+def facts(source: Source) -> Iterator[Fact]:
+    """Purposes of a file's definitions in order of lines; none for tests."""
+    if source.is_test:
+        return
+    for item in source.definitions:
+        if (
+            len(item.name) < MIN_NAME
+            or item.name.startswith("__")
+            or source.graph.symbol(source.path, item.qualified) is None
+        ):
+            continue
+        told = purpose(source, item)
+        if told:
+            span = (min(item.outer_line, item.first_line), item.last_line)
+            yield source.fact(
+                "purpose",
+                item.qualified,
+                [told],
+                Shape.PROSE,
+                span,
+                scope=source.scope_of(item.name),
+                thing=source.noun(item),
+            )
+
+
+def purpose(source: Source, item: Definition) -> str:
+    """The first paragraph of a definition's documentation as one line; empty where it does not speak of it."""
+    paragraph = re.split(r"\n\s*\n|\n\s*(?:@|:param|Args:|Returns:|Raises:|>>>|```|---)", item.docstring)[0]
+    text = " ".join(paragraph.split())
+    if (
+        len(text.split()) < MIN_WORDS
+        or not MIN_WORDS < len(text) <= MAX_CHARACTERS
+        or ("`" in text and text.count("`") % 2)
+    ):
+        return ""
+    if _ORDER.match(text) or _NOT_PROSE.search(text) or text.endswith((":", ",", "…", "...", "-", "(")):
+        return ""
+    if not re.match(r"[A-Z`\"'“a-z]", text) or re.search(r"\bTODO\b|\bFIXME\b", text):
+        return ""
+    documented = item.outer_line == item.first_line or _DOCUMENTING.match(source.lines[item.outer_line - 1])
+    if source.language == "go":
+        return text if text.startswith(item.name) else ""
+    if documented:
+        return text if text[-1] in ".!?)\"'`" or len(text.split()) >= 6 else ""
+    if item.kind == "constant" or item.outer_line < item.first_line - 6:
+        return ""  # a plain comment above a constant speaks of the lines that follow as often as of the constant
+    whole = text[-1] in ".!?" and text[0].isupper()
+    return text if whole and (_SAYS.match(text) or item.name in text) else ""

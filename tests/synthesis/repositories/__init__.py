@@ -1,0 +1,1 @@
+"""Small repositories, one per language, whose facts are known by heart."""
