@@ -88,7 +88,7 @@ class Kept:
                 for key, checksum, value in self._database.execute(
                     f"SELECT * FROM kept WHERE digest IN ({marks})", keys
                 ):
-                    if checksum == _checksum(key, value):
+                    if isinstance(value, bytes) and checksum == _checksum(key, value):
                         found[key] = value
                     else:
                         damaged.append((key,))

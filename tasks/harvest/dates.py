@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import datetime
+from typing import Final
+
+LAST: Final = 253_402_300_799
+"""The last second of the year 9999; commits may bear dates beyond any calendar."""
 
 
-def rfc3339(seconds: int) -> str:
-    """Seconds since 1970 as RFC 3339 with Z."""
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def rfc3339(moment: int) -> str:
+    """Seconds since 1970 as RFC 3339 with Z; dates before 1970 and after 9999 become the first and the last."""
+    bounded = min(max(moment, 0), LAST)
+    return datetime.datetime.fromtimestamp(bounded, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def seconds(written: bytes | str) -> int:
+    """A date as git prints it, in seconds since 1970; 0 for one that git itself cannot read, as git has it."""
+    digits = written.decode("ascii", "replace").strip() if isinstance(written, bytes) else written.strip()
+    return min(int(digits), LAST) if digits.isascii() and digits.isdecimal() and len(digits) < 19 else 0
 
 
 def day_end(day: datetime.date) -> int:

@@ -8,13 +8,16 @@ others were edited by hand in the recording, and one of 2012 splits a hunk.
 from __future__ import annotations
 
 import re
-import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from typing import IO, Any, Final, NamedTuple
 
+from tasks.base.errors import SourceError
+from tasks.harvest.git.command import git, git_stream
 from tasks.harvest.paths import display_path, unquote_path
-from tasks.harvest.repository import Repository, clean_environment
+from tasks.harvest.repository import Repository
 
 _OPTIONS: Final = (
     "-r",
@@ -28,6 +31,16 @@ _OPTIONS: Final = (
     "--no-textconv",
 )
 _STATUSES: Final = {"A": "added", "D": "removed", "M": "modified", "R": "renamed", "C": "copied", "T": "changed"}
+MAX_CHANGED_FILES: Final = 20_000
+"""A pull request with more changed files and folders is not compared; GitHub's own list ends at 3,000."""
+MAX_PATCHED_BYTES: Final = 5_000_000
+"""Files larger than this on either side have no patch."""
+MAX_PULL_BYTES: Final = 16_000_000
+"""The patches of a pull request end before the file with which they would exceed this."""
+
+FOLDER, SUBMODULE = 0o040000, 0o160000
+"""Modes of entries that are no blobs."""
+_SETTINGS: Final = (f"core.bigFileThreshold={MAX_PATCHED_BYTES}",)
 _HEADER: Final = re.compile(rb"^[0-9a-f]{40,64} [0-9a-f]{40,64}$")
 
 
@@ -39,6 +52,8 @@ class Change(NamedTuple):
     previous_path: str | None
     patch: str | None
     """From the first `@@`, without the final newline; null for binary files, renames, mode changes, absent blobs."""
+    left_out: str = ""
+    """Why a patch is null that could have been made: `too-large` or `beyond-limit`."""
 
     def meta(self) -> dict[str, Any]:
         """The change as a document's `meta` bears it."""
@@ -53,59 +68,140 @@ class Changes(NamedTuple):
     """False where a blob is absent, so that patches are missing and renames are not recognised."""
 
 
-def changed_files(repository: Repository, trees: Sequence[tuple[str, str]]) -> Iterator[Changes]:
+Trees = tuple[str, str]
+"""Before and after."""
+
+
+class Survey(NamedTuple):
+    """What pairs of trees would take to compare."""
+
+    blobs: set[str]
+    """The blobs on either side of every changed file, which a mirror needs before `changed_files`."""
+    too_many: set[Trees]
+    """Pairs with more changed files and folders than `MAX_CHANGED_FILES`; their blobs are not listed."""
+
+
+def survey(repository: Repository, trees: Sequence[Trees]) -> Survey:
+    """Looks at the changed files of each pair without reading one.
+
+    By folders and not by git, which unfolds all of a comparison before it says the first word of it: a few folders that
+    contain each other many times are thousands of millions of files.
+    """
+    from pygit2 import Repository as ObjectReader
+
+    reader = ObjectReader(str(repository.folder))
+    found = Survey(set(), set())
+    for pair in trees:
+        blobs: set[str] = set()
+        for number, (_, blob) in enumerate(changed_entries(reader, *pair)):
+            if number > MAX_CHANGED_FILES:
+                found.too_many.add(pair)
+                break
+            blobs.update([blob] if blob else ())
+        else:
+            found.blobs.update(blobs)
+    return found
+
+
+def changed_entries(reader: Any, before: str | None, after: str | None) -> Iterator[tuple[bytes, str | None]]:
+    """Path and blob of changed files, old and new, and of changed folders, whose blob is None; read as it is asked.
+
+    Args:
+        reader: pygit2's repository.
+        before: tree; None for no files.
+        after: tree.
+    """
+    waiting: list[tuple[bytes, str | None, str | None]] = [(b"", before, after)]
+    while waiting:
+        path, *trees = waiting.pop()
+        yield path, None
+        old, new = (_entries(reader, tree) for tree in trees)
+        for name in old.keys() | new.keys():
+            either = old.get(name), new.get(name)
+            if either[0] == either[1]:
+                continue
+            folders = [entry[1] if entry and entry[0] == FOLDER else None for entry in either]
+            if any(folders):
+                waiting.append((path + name + b"/", folders[0], folders[1]))
+            yield from ((path + name, entry[1]) for entry in either if entry and entry[0] not in (FOLDER, SUBMODULE))
+
+
+def _entries(reader: Any, tree: str | None) -> dict[bytes, tuple[int, str]]:
+    """Mode and id by name; none of a tree that is absent."""
+    found = reader.get(tree) if tree else None
+    return {entry.raw_name: (int(entry.filemode), str(entry.id)) for entry in found or ()}
+
+
+def changed_files(
+    repository: Repository, trees: Sequence[Trees], oversized: AbstractSet[str] = frozenset()
+) -> Iterator[Changes]:
     """Changed files between the trees of each pair, in the order asked; one git process for all of them.
 
-    An absent blob ends that process; its pair is then read file by file and a new process goes on after it.
+    An absent blob ends that process; its pair is then read file by file and a new process goes on after it. So does a
+    pair with more patches than `MAX_PULL_BYTES`, which has what came before.
+
+    Args:
+        repository: has the trees.
+        trees: the pairs.
+        oversized: blobs larger than `MAX_PATCHED_BYTES`.
     """
     done = 0
     while done < len(trees):
         for lines in _stream(repository, trees[done:]):
-            yield Changes(_parse(lines), whole=True)
+            yield Changes(_parse(lines, oversized), whole=True)
             done += 1
-        if done < len(trees):
-            yield Changes(_one_by_one(repository, *trees[done]), whole=False)
-            done += 1
+            if lines[-1:] == [_CUT]:
+                break
+        else:
+            if done < len(trees):
+                yield Changes(_one_by_one(repository, *trees[done]), whole=False)
+                done += 1
 
 
-def blobs_of_changes(repository: Repository, trees: Sequence[tuple[str, str]]) -> set[str]:
-    """The blobs on either side of every changed file, which a mirror needs before `changed_files`."""
-    wanted = "".join(f"{before} {after}\n" for before, after in trees).encode()
-    listing = repository.run("diff-tree", "--stdin", "-r", "--raw", "--no-renames", "--no-abbrev", stdin=wanted)
-    blobs = set()
-    for line in listing.splitlines():
-        if line.startswith(b":"):
-            before_mode, after_mode, before, after, _ = line[1:].split(b"\t", 1)[0].decode().split()
-            pairs = ((before_mode, before), (after_mode, after))
-            blobs |= {blob for mode, blob in pairs if mode not in ("000000", "160000")}
-    return blobs
+_CUT: Final = b""
+"""Stands after the lines of a pair whose patches were broken off."""
 
 
-def _stream(repository: Repository, trees: Sequence[tuple[str, str]]) -> Iterator[list[bytes]]:
-    """The lines of each pair's output; ends early, before a pair that git could not finish."""
+@contextmanager
+def _asked(trees: Sequence[Trees]) -> Iterator[IO[bytes]]:
+    """What `diff-tree --stdin` reads."""
     with tempfile.TemporaryFile() as wanted:
         wanted.writelines(f"{before} {after}\n".encode() for before, after in trees)
         wanted.seek(0)
-        command = ["git", "--git-dir", str(repository.folder), "diff-tree", "--stdin", *_OPTIONS]
-        with subprocess.Popen(
-            command, stdin=wanted, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=clean_environment()
-        ) as process:
-            assert process.stdout is not None
-            lines: list[bytes] | None = None
-            for line in process.stdout:
-                if _HEADER.match(line):
-                    if lines is not None:
-                        yield lines
-                    lines = []
-                elif lines is not None:
-                    lines.append(line)
-        if process.returncode == 0 and lines is not None:
-            yield lines
+        yield wanted
 
 
-def _parse(lines: list[bytes]) -> list[Change]:
+def _stream(repository: Repository, trees: Sequence[Trees]) -> Iterator[list[bytes]]:
+    """The lines of each pair's output; ends early, before a pair that git could not finish, or after one cut off."""
+    with (
+        _asked(trees) as wanted,
+        git_stream(
+            "diff-tree", "--stdin", *_OPTIONS, at=repository.folder, stdin=wanted, settings=_SETTINGS
+        ) as process,
+    ):
+        assert process.stdout is not None
+        lines: list[bytes] | None = None
+        size = file = 0
+        while line := process.stdout.readline(MAX_PULL_BYTES):
+            if _HEADER.match(line):
+                if lines is not None:
+                    yield lines
+                lines, size, file = [], 0, 0
+            elif lines is not None:
+                file = len(lines) if line.startswith(b"diff --git ") else file
+                size += 0 if line.startswith(b":") else len(line)
+                lines.append(line)
+                if size > MAX_PULL_BYTES:
+                    yield [*lines[:file], _CUT]
+                    return
+    if process.returncode == 0 and lines is not None:
+        yield lines
+
+
+def _parse(lines: list[bytes], oversized: AbstractSet[str]) -> list[Change]:
     raw = [line for line in lines if line.startswith(b":")]
     patches: list[list[bytes]] = []
+    cut = lines[-1:] == [_CUT]
     for line in lines[len(raw) :]:
         if line.startswith(b"diff --git "):
             patches.append([])
@@ -115,11 +211,22 @@ def _parse(lines: list[bytes]) -> list[Change]:
     changes = []
     for line in raw:
         change = _raw_change(line)
-        patch = _patch(next(queue, []))
+        shown = next(queue, None)
+        if shown is None and cut:
+            changes.append(change._replace(left_out="beyond-limit"))
+            continue
+        patch = _patch(shown or [])
         if line.split(b"\t", 1)[0].split()[4][:1] == b"T":  # a change of type is shown as a removal and an addition
             patch = _patch(next(queue, [])) or patch
-        changes.append(change._replace(patch=patch))
+        is_large = patch is None and not oversized.isdisjoint(_blobs(line))
+        changes.append(change._replace(patch=patch, left_out="too-large" if is_large else ""))
     return changes
+
+
+def _blobs(line: bytes) -> set[str]:
+    """The blobs of a line of `--raw`."""
+    before_mode, after_mode, before, after, _ = line[1:].split(b"\t", 1)[0].decode().split()
+    return {blob for mode, blob in ((before_mode, before), (after_mode, after)) if mode not in ("000000", "160000")}
 
 
 def _raw_change(line: bytes) -> Change:
@@ -137,7 +244,8 @@ def _patch(lines: list[bytes]) -> str | None:
 
 
 def _one_by_one(repository: Repository, before: str, after: str) -> list[Change]:
-    listing = repository.run("diff-tree", "-r", "--raw", "--no-renames", "--no-abbrev", before, after)
+    options = ("-r", "--raw", "--no-renames", "--no-abbrev")
+    listing = repository.run("diff-tree", *options, revisions=[before, after])
     changes = []
     for line in listing.splitlines(keepends=True):
         paths = [unquote_path(path) for path in line.rstrip(b"\n").split(b"\t")[1:]]
@@ -150,7 +258,15 @@ def _one_by_one(repository: Repository, before: str, after: str) -> list[Change]
 
 
 def _single(repository: Repository, before: str, after: str, pathspec: str) -> Iterator[list[bytes]]:
-    command = ["git", "--git-dir", str(repository.folder), "diff-tree", *_OPTIONS, before, after, "--", pathspec]
-    done = subprocess.run(command, capture_output=True, env=clean_environment(), check=False)
-    if done.returncode == 0:
-        yield done.stdout.splitlines(keepends=True)
+    try:
+        patch = git(
+            "diff-tree",
+            *_OPTIONS,
+            at=repository.folder,
+            revisions=[before, after],
+            operands=[pathspec],
+            settings=_SETTINGS,
+        )
+    except SourceError:  # a blob is absent
+        return
+    yield patch.splitlines(keepends=True)

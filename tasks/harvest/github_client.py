@@ -29,9 +29,10 @@ PERMISSIONS: Final = "contents=read, pull_requests=read, issues=read"
 PAGE: Final = 100
 """Items a REST page; GitHub gives no more."""
 
-_PART: Final = re.compile(r"repository/p(\d+)")
+_PART: Final = re.compile(r"repository/p([0-9]{1,9})")
 """Where an error of GraphQL says that it strikes one pull request (see `github_graphql.thread_query`)."""
-_PULL: Final = re.compile(r"/(?:pulls|issues)/(\d+)")
+_SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+_PULL: Final = re.compile(r"/(?:pulls|issues)/([0-9]{1,9})")
 
 logger = logging.getLogger(__name__)
 
@@ -215,7 +216,7 @@ class Client:
         if not limited:
             return None
         after = answer.headers.get("retry-after", "")
-        if after.replace(".", "", 1).isdigit():
+        if _SECONDS.fullmatch(after):
             return max(float(after), 0.1), "secondary limit"
         if answer.headers.get("x-ratelimit-remaining") == "0" and (reset := answer.headers.get("x-ratelimit-reset")):
             # one second more: it is not clear when within that second the reset happens

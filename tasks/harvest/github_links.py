@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from tasks.harvest.repository import NUMBER
+
 
 def next_query(link: str) -> dict[str, Any] | None:
     """The query parameters of the `next` page in a `Link` header."""
@@ -21,5 +23,5 @@ def last_page(link: str) -> int | None:
         address, _, relation = part.partition(";")
         if 'rel="last"' in relation:
             page = dict(parse_qsl(urlsplit(address.strip().strip("<>")).query)).get("page", "")
-            return int(page) if page.isdigit() else None
+            return int(page) if NUMBER.fullmatch(page) else None
     return None

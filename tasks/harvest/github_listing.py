@@ -11,6 +11,7 @@ import datetime
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
+from tasks.harvest.git.command import is_object_id
 from tasks.harvest.github_cache import GithubCache, Listed
 from tasks.harvest.github_client import PAGE, Answer, Client, QueryTooLargeError
 from tasks.harvest.github_links import last_page
@@ -176,6 +177,11 @@ def _by(order: Order) -> dict[str, Any]:
     return {"state": "all", "sort": order, "direction": "desc"}
 
 
+def _object_id(said: str | None) -> str | None:
+    """An object's id, or None where a server says anything else."""
+    return said if said and is_object_id(said) else None
+
+
 def _from_graphql(node: dict[str, Any]) -> Listed:
     merge = node.get("mergeCommit")
     merged = node["state"] == "MERGED"
@@ -186,9 +192,9 @@ def _from_graphql(node: dict[str, Any]) -> Listed:
         state="open" if node["state"] == "OPEN" else "closed",
         merged=merged,
         bot=(node.get("author") or {}).get("__typename") == "Bot",
-        head=node.get("headRefOid"),
-        base=node.get("baseRefOid"),
-        merge=merge["oid"] if merge and merged else None,
+        head=_object_id(node.get("headRefOid")),
+        base=_object_id(node.get("baseRefOid")),
+        merge=_object_id(merge["oid"]) if merge and merged else None,
     )
 
 
@@ -201,7 +207,7 @@ def _from_rest(item: dict[str, Any]) -> Listed:
         state=item["state"],
         merged=merged,
         bot=(item.get("user") or {}).get("type") == "Bot",
-        head=(item.get("head") or {}).get("sha"),
-        base=(item.get("base") or {}).get("sha"),
-        merge=item.get("merge_commit_sha") if merged else None,
+        head=_object_id((item.get("head") or {}).get("sha")),
+        base=_object_id((item.get("base") or {}).get("sha")),
+        merge=_object_id(item.get("merge_commit_sha")) if merged else None,
     )

@@ -5,20 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from tasks.harvest.dates import day_start
+from tasks.harvest.dates import LAST, day_start, seconds
 from tasks.harvest.params import PullReference, PullsParams
 from tasks.harvest.repository import Repository
 
 if TYPE_CHECKING:
     import pygit2
 
-_MERGE_SUBJECT: Final = re.compile(r"^Merge pull request #(\d+) from ")
-_SQUASH_SUBJECT: Final = re.compile(r" \(#(\d+)\)$")
+_MERGE_SUBJECT: Final = re.compile(r"^Merge pull request #([0-9]{1,9}) from ")
+_SQUASH_SUBJECT: Final = re.compile(r" \(#([0-9]{1,9})\)$")
 
 _GREP: Final = (r"^Merge pull request #[0-9]+ from ", r" \(#[0-9]+\)$")
 """The same for git, which matches any line of a message: what `_merge` then looks at need not be the whole history."""
+
+MAX_COMMIT_BYTES: Final = 200_000
+"""The message of a larger commit object is not read; GitHub's descriptions end at 65,536 characters."""
 
 MAX_COMMITS: Final = 250
 """GitHub lists no more commits of a pull request than this either."""
@@ -49,12 +52,14 @@ class Commit:
     author: str
     committed: int
     message: str
+    cut: int = 0
+    """Bytes of the whole commit, where the message was too large to be read; else 0."""
 
 
 def merges(repository: Repository, head: str) -> dict[int, Merge]:
     """Merge and squash commits reachable from `head`, as GitHub words their subjects, by pull number (the earliest)."""
     subjects = ("--extended-regexp", *(f"--grep={pattern}" for pattern in _GREP))
-    log = repository.run("log", "-z", *subjects, "--format=%H%n%P%n%ct%n%B", head, "--")
+    log = repository.run("log", "-z", *subjects, "--format=%H%n%P%n%ct%n%B", revisions=[head])
     found: dict[int, Merge] = {}
     cut = repository.cut()
     for entry in log.decode("utf-8", "replace").split("\0"):
@@ -62,7 +67,7 @@ def merges(repository: Repository, head: str) -> dict[int, Merge]:
             continue
         sha, parents, committed, message = (*entry.split("\n", 3), "")[:4]
         named = repository.parents(sha) if sha in cut else tuple(parents.split())
-        merge = _merge(sha, named, int(committed), message)
+        merge = _merge(sha, named, seconds(committed), message)
         if merge is not None:  # the log runs from new to old
             found[merge.number] = merge
     return found
@@ -77,10 +82,31 @@ def own_commits(repository: pygit2.Repository, base: str | None, head: str) -> l
         walker.hide(base)
     commits = []
     for commit in walker:
-        commits.append(Commit(str(commit.id), commit.author.name, commit.commit_time, commit.message))
+        commits.append(_commit(repository, str(commit.id)))
         if len(commits) == MAX_COMMITS:
             break
     return commits[::-1]
+
+
+def _commit(repository: pygit2.Repository, sha: str) -> Commit:
+    """A commit's facts; a message larger than `MAX_COMMIT_BYTES` is left out."""
+    _, size = repository.odb.read_header(sha)
+    commit: Any = repository[sha]
+    author = _decoded(commit.author.raw_name, commit.message_encoding)
+    committed = min(max(commit.commit_time, 0), LAST)
+    if size > MAX_COMMIT_BYTES:
+        return Commit(sha, author, committed, "", size)
+    return Commit(sha, author, committed, _decoded(commit.raw_message, commit.message_encoding))
+
+
+def _decoded(data: bytes, encoding: str | None) -> str:
+    """Text of a commit: UTF-8 where it is, whatever the header says, else what the header says, else with marks."""
+    for name in ("utf-8", encoding):
+        try:
+            return data.decode(name or "utf-8")
+        except (UnicodeDecodeError, LookupError):
+            continue
+    return data.decode("utf-8", "replace")
 
 
 def fork_point(
@@ -110,6 +136,7 @@ def select(
     Git does not know when one was opened: the date of its first own commit stands for that, and `until` (seconds since
     1970) bounds it. Where a shallow clone ends before a pull request's base, its head is null: it has no diff.
     """
+    from pygit2 import GitError
     from pygit2 import Repository as ObjectReader
 
     reader = ObjectReader(str(repository.folder))
@@ -124,14 +151,18 @@ def select(
         if head is None or (params.state == "merged" and merge is None):
             continue
         reference = PullReference(number=number, updated_at=None, head=head, merge=merge.commit if merge else None)
-        if head not in reader:  # a shallow clone ends before it; it gets a verdict
+        try:
+            if head not in reader:  # a shallow clone ends before it; it gets a verdict
+                yield reference
+                continue
+            base = fork_point(reader, reference, trunk, merge.parents[0] if merge and merge.parents else None)
+            if cut and (base is None or base == head):
+                yield reference.model_copy(update={"head": None})
+                continue
+            commits = own_commits(reader, base, head)
+        except GitError:  # a commit that libgit2 cannot read; it gets a verdict
             yield reference
             continue
-        base = fork_point(reader, reference, trunk, merge.parents[0] if merge and merge.parents else None)
-        if cut and (base is None or base == head):
-            yield reference.model_copy(update={"head": None})
-            continue
-        commits = own_commits(reader, base, head)
         opened = commits[0].committed if commits else repository.committed(head)
         if since <= opened <= until:
             chosen += 1

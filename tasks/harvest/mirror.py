@@ -16,8 +16,9 @@ from tasks.base.errors import SourceError
 from tasks.base.locks import flock
 from tasks.base.store import Store
 from tasks.harvest.credentials import git_credentials
+from tasks.harvest.git.command import git
 from tasks.harvest.params import Remote
-from tasks.harvest.repository import Repository, git, open_view
+from tasks.harvest.repository import Repository, open_view
 
 HEADS: Final = "+refs/heads/*:refs/heads/*"
 PULLS: Final = "+refs/pull/*/head:refs/pull/*/head"
@@ -62,7 +63,7 @@ def mirror_of(remote: Remote, store: Store) -> Path:
     mirror = folder / (hashlib.sha256(remote.url.encode()).hexdigest()[:20] + ".git")
     with flock(folder / f"{mirror.name}.lock"):
         if not (mirror / "HEAD").exists():
-            git("init", "--quiet", "--bare", "--template=", str(mirror))
+            git("init", "--quiet", "--bare", "--template=", operands=[str(mirror)])
     return mirror
 
 
@@ -73,7 +74,7 @@ def remote_head(remote: Remote) -> str | None:
         RefusedError: no such repository, or no access.
         SourceError: the server cannot be reached.
     """
-    listing = _network(remote, "-c", "protocol.version=0", "ls-remote", remote.url, "HEAD")
+    listing = _network(remote, "ls-remote", operands=[remote.url, "HEAD"], settings=["protocol.version=0"])
     pairs = (line.split("\t") for line in listing.decode("utf-8", "replace").splitlines())
     return next((commit for commit, name in pairs if name == "HEAD"), None)
 
@@ -115,7 +116,7 @@ def _fetch_objects(mirror: Path, remote: Remote, object_ids: list[str]) -> None:
     if not object_ids:
         return
     try:
-        _fetch(mirror, remote, object_ids, "-c", "fetch.negotiationAlgorithm=noop")
+        _fetch(mirror, remote, object_ids, settings=["fetch.negotiationAlgorithm=noop"])
     except RefusedError:
         raise
     except SourceError:
@@ -125,22 +126,40 @@ def _fetch_objects(mirror: Path, remote: Remote, object_ids: list[str]) -> None:
             _fetch_objects(mirror, remote, object_ids[middle:])
 
 
-def _fetch(mirror: Path, remote: Remote, refspecs: Sequence[str], *options: str) -> None:
+def _fetch(mirror: Path, remote: Remote, refspecs: Sequence[str], settings: Sequence[str] = ()) -> None:
     _network(
         remote,
-        *("--git-dir", str(mirror), *options, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--force"),
-        *("--no-auto-gc", "--filter=blob:none", "--stdin", remote.url),
+        *("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--force", "--no-auto-gc", "--filter=blob:none"),
+        "--stdin",
+        at=mirror,
+        operands=[remote.url],
+        settings=settings,
         stdin="".join(f"{refspec}\n" for refspec in refspecs).encode(),
     )
 
 
-def _network(remote: Remote, *arguments: str, stdin: bytes | None = None) -> bytes:
+def _network(
+    remote: Remote,
+    *arguments: str,
+    operands: Sequence[str],
+    settings: Sequence[str] = (),
+    at: Path | None = None,
+    stdin: bytes | None = None,
+) -> bytes:
     environment = git_credentials(remote.github, remote.url) if remote.github else {}
     stalled = max(round(STALLED_TIMEOUTS * remote.github.timeout), 1) if remote.github else STALLED
-    patience = ("-c", "http.lowSpeedLimit=1", "-c", f"http.lowSpeedTime={stalled}")
+    patience = ("http.lowSpeedLimit=1", f"http.lowSpeedTime={stalled}")
     for attempt in range(1, TRIES + 1):
         try:
-            return git(*patience, *arguments, stdin=stdin, environment=environment, configured=True)
+            return git(
+                *arguments,
+                at=at,
+                operands=operands,
+                settings=(*patience, *settings),
+                stdin=stdin,
+                environment=environment,
+                network=True,
+            )
         except SourceError as error:
             if any(mark in str(error) for mark in _REFUSED):
                 raise RefusedError(str(error)) from error

@@ -13,8 +13,10 @@ from tasks.harvest.mirror import HEADS, RefusedError, mirror_of, open_source, re
 from tasks.harvest.params import Remote
 from tasks.harvest.repository import Repository, git_folder, head_commit
 
-ON_GITHUB: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+")
-_URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://|[^/\s]+@[^/\s]+:")
+ON_GITHUB: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*/[A-Za-z0-9._-]+")
+"""OWNER/NAME; an account of GitHub's Enterprise Managed Users has an underscore before its enterprise's code."""
+_URL: Final = re.compile(r"(?:https?|ssh|git|file)://|[\w.][\w.-]*@[\w.][\w.-]*:")
+"""A URL, or `user@host:path`, which is SSH."""
 _SECRET: Final = re.compile(r"://[^/@\s]*:[^/@\s]*@")
 
 

@@ -6,9 +6,22 @@ import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from tasks.base.params import EXECUTION, Params
+from tasks.harvest.git.command import is_plain_address
+
+
+def _plain(address: str) -> str:
+    if not is_plain_address(address):
+        raise ValueError(
+            f"{address!r} begins with a dash or has control characters; write ./-name for a folder of such a name"
+        )
+    return address
+
+
+Address = Annotated[str, AfterValidator(_plain)]
+"""A path or URL that no program can take for an option."""
 
 
 class FileKind(StrEnum):
@@ -72,7 +85,7 @@ class GithubParams(Params):
 class SourceParams(Params):
     """One repository at a date, with its pull requests and wiki."""
 
-    repo: str = Field(min_length=1)
+    repo: Address = Field(min_length=1)
     """OWNER/NAME on GitHub, or a path (relative to the working directory) or URL of any git repository, bare too."""
     name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)?$")
     """What its documents are filed under; null = OWNER/NAME, or the base name. Tells two of one base name apart."""
@@ -80,7 +93,7 @@ class SourceParams(Params):
     """Last day, UTC: the default branch's first-parent head at its end is read; null = the run's scheduled start."""
     pulls: PullsParams | None = PullsParams()
     """Which pull requests; null = none."""
-    wiki: str | None = "auto"
+    wiki: Address | None = "auto"
     """`auto` = the repository's own if it has one; or a path or URL of a git repository or folder; null = none."""
     files: SnapshotParams = SnapshotParams()
     """Which files."""
@@ -89,7 +102,7 @@ class SourceParams(Params):
 class Remote(Params):
     """Where a mirror fetches what it lacks."""
 
-    url: str
+    url: Address
     repo: str = ""
     """OWNER/NAME on GitHub; empty for plain git."""
     by: Literal["git", "rest"] = "git"

@@ -7,7 +7,7 @@ end, where git and the API differ), comments, reviews, review_comments and files
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from tasks.base.errors import SourceError
@@ -16,14 +16,14 @@ from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.harvest.dates import rfc3339
 from tasks.harvest.diff_cache import DiffCache
-from tasks.harvest.diffs import blobs_of_changes
+from tasks.harvest.diffs import MAX_CHANGED_FILES, MAX_PATCHED_BYTES, Trees, survey
 from tasks.harvest.github_threads import Threads
 from tasks.harvest.history import Commit, Merge, fork_point, merges, own_commits
 from tasks.harvest.mirror import fetch_blobs, open_source
 from tasks.harvest.params import PullReference, ResolvedPulls
 from tasks.harvest.repository import Repository
 
-VERSION: Final = "2026.11.24.2"
+VERSION: Final = "2026.11.30"
 
 Item = dict[str, Any]
 
@@ -32,13 +32,21 @@ class Comparison(NamedTuple):
     """A pull request with the commits that its diff lies between."""
 
     reference: PullReference
-    trees: tuple[str, str]
+    trees: Trees
     base: str | None
     merge: Merge | None
 
 
-def comparisons(repository: Repository, source: ResolvedPulls) -> Iterator[Comparison | PullReference]:
+class Unreadable(NamedTuple):
+    """A pull request with a commit that cannot be read."""
+
+    reference: PullReference
+    why: str
+
+
+def comparisons(repository: Repository, source: ResolvedPulls) -> Iterator[Comparison | Unreadable | PullReference]:
     """Every selected pull request by ascending number; the bare reference where git has no head of it."""
+    from pygit2 import GitError
     from pygit2 import Repository as ObjectReader
 
     reader = ObjectReader(str(repository.folder))
@@ -46,16 +54,17 @@ def comparisons(repository: Repository, source: ResolvedPulls) -> Iterator[Compa
     empty = repository.run("hash-object", "-t", "tree", "--stdin", stdin=b"").decode().strip()
     by_rest = source.remote is not None and source.remote.by == "rest"
     for reference in sorted(source.selection, key=lambda reference: reference.number):
-        if reference.head is None or reference.head not in reader or by_rest:
-            yield reference
+        try:
+            if reference.head is None or reference.head not in reader or by_rest:
+                yield reference
+                continue
+            base = reference.fork or fork_point(reader, reference, source.trunk, merge_parent(reader, reference))
+            trees = (_tree(reader, base) if base else empty, _tree(reader, reference.head))
+            own_commits(reader, base, reference.head)
+        except GitError as error:
+            yield Unreadable(reference, str(error))
             continue
-        base = reference.fork or fork_point(reader, reference, source.trunk, merge_parent(reader, reference))
-        yield Comparison(
-            reference,
-            (_tree(reader, base) if base else empty, _tree(reader, reference.head)),
-            base,
-            merged.get(reference.number) if reference.merge else None,
-        )
+        yield Comparison(reference, trees, base, merged.get(reference.number) if reference.merge else None)
 
 
 def merge_parent(reader: Any, reference: PullReference) -> str | None:
@@ -69,37 +78,59 @@ def merge_parent(reader: Any, reference: PullReference) -> str | None:
 @step("harvest/pulls", VERSION)
 def pulls(run: StepRun, source: ResolvedPulls) -> None:
     """Writes the documents of the selected pull requests."""
-    from pygit2 import Repository as ObjectReader
-
     if len(source.selection) != source.count:
         raise SourceError("harvest/pulls: the selection of pull requests is made by resolve; run the flow again")
     repository = open_source(source.location, run.store)
     found = list(comparisons(repository, source))
-    diffs = DiffCache(run.cache("diffs"))
-    compared = diffs.missing([item.trees for item in found if isinstance(item, Comparison)])
-    fetched = fetch_blobs(repository, source.remote, run.store, blobs_of_changes(repository, compared))
-    diffs.fill(repository, compared)
-    threads = Threads(run, source)
-    threads.read()
-
-    def documents() -> Iterator[Document]:
-        reader = ObjectReader(str(repository.folder))
-        for item in found:
-            if isinstance(item, Comparison):
-                files = [change.meta() for change in diffs.changes(item.trees)]
-                own = own_commits(reader, item.base, item.reference.head or "")
-                commits = [{"sha": commit.sha, "message": commit.message.rstrip("\n")} for commit in own]
-                thread = threads.of(item.reference) if threads.on_github else thread_of_git(item, own)
-                yield document(source, item.reference, thread, commits, files)
-            elif threads.on_github:
-                run.count("diffs_by_rest")
-                yield document(source, item, threads.of(item), threads.commits(item), threads.files(item))
-            else:
-                run.verdict(f"{source.repo}/pull/{item.number:07d}", "absent-head", item.head or "")
-
-    run.write(documents())
+    with DiffCache(run.cache("diffs"), repository) as diffs:
+        compared = diffs.missing([item.trees for item in found if isinstance(item, Comparison)])
+        size = survey(repository, compared)
+        compared = [trees for trees in compared if trees not in size.too_many]
+        fetched = fetch_blobs(repository, source.remote, run.store, size.blobs)
+        diffs.fill(compared, repository.larger(size.blobs, MAX_PATCHED_BYTES))
+        threads = Threads(run, source)
+        threads.read()
+        run.write(_documents(run, source, repository, found, threads, diffs, size.too_many))
     work = {"compared": len(compared), "threads_fetched": threads.fetched, "requests": threads.requests}
     run.ledger("harvest", blobs_fetched=fetched, **work)
+
+
+def _documents(
+    run: StepRun,
+    source: ResolvedPulls,
+    repository: Repository,
+    found: Sequence[Comparison | Unreadable | PullReference],
+    threads: Threads,
+    diffs: DiffCache,
+    too_many: Collection[Trees],
+) -> Iterator[Document]:
+    """The documents, and verdicts for what is left out of them."""
+    from pygit2 import Repository as ObjectReader
+
+    reader = ObjectReader(str(repository.folder))
+    for item in found:
+        if isinstance(item, Comparison):
+            identifier = pull_id(source, item.reference)
+            changes = [] if item.trees in too_many else diffs.changes(item.trees)
+            if item.trees in too_many:
+                run.verdict(identifier, "too-many-files", f"more than {MAX_CHANGED_FILES}")
+            for change in changes:
+                if change.left_out:
+                    run.verdict(f"{identifier}#{change.path}", f"patch-{change.left_out}")
+            own = own_commits(reader, item.base, item.reference.head or "")
+            for commit in own:
+                if commit.cut:
+                    run.verdict(f"{identifier}#{commit.sha}", "message-too-large", f"{commit.cut} bytes")
+            commits = [{"sha": commit.sha, "message": commit.message.rstrip("\n")} for commit in own]
+            thread = threads.of(item.reference) if threads.on_github else thread_of_git(item, own)
+            yield document(source, item.reference, thread, commits, [change.meta() for change in changes])
+        elif isinstance(item, Unreadable):
+            run.verdict(pull_id(source, item.reference), "unreadable-commit", item.why)
+        elif threads.on_github:
+            run.count("diffs_by_rest")
+            yield document(source, item, threads.of(item), threads.commits(item), threads.files(item))
+        else:
+            run.verdict(pull_id(source, item), "absent-head", item.head or "")
 
 
 def document(
@@ -109,7 +140,7 @@ def document(
     first = {"number": reference.number, "state": thread["state"], "merged_at": thread["merged_at"]}
     kept = {name: thread[name] for name in thread if name not in _OUTSIDE_META and name not in first}
     return Document(
-        id=f"{source.repo}/pull/{reference.number:07d}",
+        id=pull_id(source, reference),
         kind=Kind.PULL,
         repo=source.repo,
         revision=reference.head or "",
@@ -121,6 +152,11 @@ def document(
         updated_at=thread["updated_at"],
         meta=first | kept | {"commits": commits, "files": files},
     )
+
+
+def pull_id(source: ResolvedPulls, reference: PullReference) -> str:
+    """The id of a pull request's document; ids sort by number."""
+    return f"{source.repo}/pull/{reference.number:07d}"
 
 
 _OUTSIDE_META: Final = frozenset({"title", "url", "body", "created_at", "updated_at"})

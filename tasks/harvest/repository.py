@@ -2,15 +2,16 @@
 
 Every repository is read through a *view*: a bare repository in the store's cache that has no refs and no remotes, only
 the source's object folder as an alternate. So nothing is written to the source, its configuration (external diff
-drivers, hooks, lazy fetching of a partial clone) has no effect, and a blob that is absent reads as absent.
+drivers, hooks, lazy fetching of a partial clone) has no effect, and a blob that is absent reads as absent. The few
+calls that look at the source itself, for its references and its object folder, have no transport (`command.py`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
-import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,14 +19,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tasks.base.errors import InputError, SourceError
+from tasks.base.errors import SourceError
+from tasks.harvest.dates import seconds
 from tasks.harvest.drivers import DIFF_ATTRIBUTES
+from tasks.harvest.git.command import PIPE_BYTES, git, git_stream
 
-PIPE_BYTES: Final = 1 << 20
-"""Room between git and this process: with the usual 64 KiB both wait for each other most of the time."""
+NUMBER: Final = re.compile(r"[0-9]{1,9}")
+"""A pull request's number; whatever else stands in its place is a name."""
 
 
-_OF_NETWORK: Final = ("GIT_CONFIG_", "GIT_SSH", "GIT_SSL_", "GIT_PROXY_", "GIT_ASKPASS")
+MAX_PATH_BYTES: Final = 100_000
+"""Longer paths exist in no file system."""
+
+
+class TreeTooLargeError(SourceError):
+    """A tree has more entries than are read."""
 
 
 @dataclass(frozen=True)
@@ -35,18 +43,18 @@ class Repository:
     folder: Path
     """The view's git directory."""
 
-    def run(self, *arguments: str, stdin: bytes | None = None) -> bytes:
-        """Output of a git command.
+    def run(self, verb: str, *options: str, revisions: Sequence[str] = (), stdin: bytes | None = None) -> bytes:
+        """Output of a git command (`command.git`).
 
         Raises:
             SourceError: git failed.
         """
-        return git("--git-dir", str(self.folder), *arguments, stdin=stdin)
+        return git(verb, *options, at=self.folder, revisions=revisions, stdin=stdin)
 
     def first_parent_head(self, head: str, until: int) -> str | None:
         """The first commit on the first-parent line from `head` that was committed by `until` (seconds since 1970)."""
-        found = self.run("rev-list", "--first-parent", "-1", f"--before=@{until} +0000", head).decode().strip()
-        return found or None
+        found = self.run("rev-list", "--first-parent", "-1", f"--before=@{until} +0000", revisions=[head])
+        return found.decode().strip() or None
 
     def cut(self) -> frozenset[str]:
         """Commits at which a shallow clone ends: git shows them without their parents. None in a whole one."""
@@ -55,13 +63,15 @@ class Repository:
 
     def parents(self, revision: str) -> tuple[str, ...]:
         """A commit's parents as it names them, whether or not they are there."""
-        head, _, _ = self.run("cat-file", "commit", revision).partition(b"\n\n")
+        head, _, _ = self.run("cat-file", "commit", revisions=[revision]).partition(b"\n\n")
         lines = [line.split() for line in head.split(b"\n")]
         return tuple(line[1].decode() for line in lines if line[0] == b"parent")
 
     def committed(self, revision: str) -> int:
-        """Committer date of a commit, seconds since 1970."""
-        return int(self.run("show", "-s", "--format=%ct", revision).split()[-1])
+        """Committer date of a commit, seconds since 1970; 0 if it has none that can be read."""
+        head, _, _ = self.run("cat-file", "commit", revisions=[revision]).partition(b"\n\n")
+        line = next((line for line in head.split(b"\n") if line.startswith(b"committer ")), b"")
+        return seconds(line.rpartition(b"> ")[2].partition(b" ")[0])
 
     def absent(self, object_ids: Iterable[str]) -> set[str]:
         """Those of the objects that are not there."""
@@ -69,21 +79,49 @@ class Repository:
         listing = self.run("cat-file", "--batch-check=%(objecttype)", "--buffer", stdin=wanted).decode()
         return {line.split()[0] for line in listing.splitlines() if line.endswith(" missing")}
 
+    def larger(self, object_ids: Iterable[str], most_bytes: int) -> set[str]:
+        """Those of the objects that are there and have more bytes."""
+        wanted = "".join(f"{object_id}\n" for object_id in sorted(set(object_ids))).encode()
+        listing = self.run("cat-file", "--batch-check=%(objectname) %(objectsize)", "--buffer", stdin=wanted).decode()
+        sizes = (line.split() for line in listing.splitlines() if not line.endswith(" missing"))
+        return {object_id for object_id, size in sizes if int(size) > most_bytes}
+
+    def tree(self, revision: str, most_entries: int = 1_000_000) -> Iterator[tuple[str, str, bytes, int | None]]:
+        """Mode, object id, path and bytes of every entry of a tree, recursively; streams.
+
+        The bytes are null for a submodule and for a blob that the repository lacks. A few objects can name each other
+        so that they list more entries than there is memory: after `most_entries` it ends.
+
+        Raises:
+            TreeTooLargeError: there are more entries, or a path is longer than a system allows.
+            SourceError: git failed.
+        """
+        options = ("-r", "-t", "-z", "-l", "--full-tree")  # with folders: empty ones would nest without a line
+        with git_stream("ls-tree", *options, at=self.folder, revisions=[revision]) as process:
+            assert process.stdout is not None
+            rest = b""
+            entries = 0
+            while block := process.stdout.read(PIPE_BYTES):
+                *lines, rest = (rest + block).split(b"\0")
+                entries += len(lines)
+                if entries > most_entries or len(rest) > MAX_PATH_BYTES:
+                    raise TreeTooLargeError(
+                        f"the tree {revision} has more than {most_entries:,} entries, or endless names"
+                    )
+                for line in lines:
+                    facts, path = line.split(b"\t", 1)
+                    mode, kind, object_id, size = facts.decode().split()
+                    if kind != "tree":
+                        yield mode, object_id, path, int(size) if size.isdecimal() else None
+        if process.returncode:
+            raise SourceError(f"git ls-tree cannot list {revision}; run git fsck in the repository")
+
     def blobs(self, object_ids: Sequence[str]) -> Iterator[bytes | None]:
         """Contents of blobs in the order asked, None for an absent one; streams, holding one blob at a time."""
         with tempfile.TemporaryFile() as wanted:
             wanted.writelines(f"{object_id}\n".encode() for object_id in object_ids)
             wanted.seek(0)
-            command = _command("--git-dir", str(self.folder), "cat-file", "--batch", "--buffer")
-            with subprocess.Popen(
-                command,
-                stdin=wanted,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=clean_environment(),
-                bufsize=PIPE_BYTES,
-                pipesize=PIPE_BYTES,
-            ) as process:
+            with git_stream("cat-file", "--batch", "--buffer", at=self.folder, stdin=wanted) as process:
                 assert process.stdout is not None
                 for object_id in object_ids:
                     header = process.stdout.readline().split()
@@ -96,38 +134,12 @@ class Repository:
                     process.stdout.read(1)
 
 
-def git(
-    *arguments: str, stdin: bytes | None = None, environment: dict[str, str] | None = None, configured: bool = False
-) -> bytes:
-    """Output of a git command, without any configuration of this machine or its user unless `configured` asks for it.
-
-    Raises:
-        InputError: git is not installed.
-        SourceError: git failed; the message is what git called fatal.
-    """
-    try:
-        done = subprocess.run(
-            _command(*arguments),
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            env=clean_environment(configured) | (environment or {}),
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise InputError("git is not installed or not on PATH; install git 2.30 or newer") from error
-    if done.returncode:
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no message"]
-        complaint = next((line.removeprefix("fatal: ") for line in lines if line.startswith("fatal: ")), lines[-1])
-        raise SourceError(f"git {_verb(arguments)}: {complaint}")
-    return done.stdout
-
-
 def git_folder(path: Path) -> Path | None:
     """The git directory of the repository, bare or not, or of the work tree at exactly this path, or None."""
     try:
         answer = git(
-            *("-C", str(path), "rev-parse", "--absolute-git-dir"),
+            *("rev-parse", "--absolute-git-dir"),
+            inside=path,
             environment={"GIT_CEILING_DIRECTORIES": str(path.absolute().parent)},
         )
     except SourceError:
@@ -140,9 +152,7 @@ def head_commit(folder: Path) -> str | None:
     branches = dict(_refs(folder, "refs/heads"))
     for name in ("HEAD", "refs/heads/main", "refs/heads/master"):
         try:
-            return (
-                git("--git-dir", str(folder), "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").decode().strip()
-            )
+            return git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", at=folder).decode().strip()
         except SourceError:
             continue
     return next(iter(branches.values())) if len(branches) == 1 else None
@@ -153,7 +163,7 @@ def pull_heads(folder: Path) -> dict[int, str]:
     found = {}
     for name, object_id in _refs(folder, "refs/pull"):
         parts = name.split("/")
-        if len(parts) == 4 and parts[3] == "head" and parts[2].isdigit():
+        if len(parts) == 4 and parts[3] == "head" and NUMBER.fullmatch(parts[2]):
             found[int(parts[2])] = object_id
     return found
 
@@ -164,9 +174,9 @@ def open_view(folder: Path, cache: Path) -> Repository:
     if not view.exists():
         # A linked work tree has its objects elsewhere.
         facts = ("rev-parse", "--show-object-format", "--git-path", "objects")
-        kind, _, objects = git("--git-dir", str(folder), *facts).rstrip(b"\n").partition(b"\n")
+        kind, _, objects = git(*facts, at=folder).rstrip(b"\n").partition(b"\n")
         fresh = view.with_name(f"{view.name}.{uuid.uuid4().hex[:8]}")
-        git("init", "--quiet", "--bare", "--template=", f"--object-format={kind.decode()}", str(fresh))
+        git("init", "--quiet", "--bare", "--template=", f"--object-format={kind.decode()}", operands=[str(fresh)])
         (fresh / "info").mkdir(exist_ok=True)
         (fresh / "info" / "attributes").write_text(DIFF_ATTRIBUTES, "utf-8")
         (fresh / "objects" / "info" / "alternates").write_bytes(objects + b"\n")
@@ -183,35 +193,7 @@ def open_view(folder: Path, cache: Path) -> Repository:
     return Repository(view)
 
 
-def clean_environment(configured: bool = False) -> dict[str, str]:
-    """This process's environment without git's own variables and without anything that could prompt.
-
-    Args:
-        configured: keep the user's configuration, which knows proxies and credential helpers.
-    """
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("GIT_") or (configured and name.startswith(_OF_NETWORK))
-    }
-    hermetic = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_ATTR_NOSYSTEM": "1"}
-    always = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
-    return kept | ({} if configured else hermetic) | always
-
-
-def _command(*arguments: str) -> list[str]:
-    # `safe.directory` is honoured from the command line only; a repository of another user is read all the same.
-    return ["git", "-c", "safe.directory=*", "-c", "core.quotePath=true", *arguments]
-
-
-def _verb(arguments: Sequence[str]) -> str:
-    rest = list(arguments)
-    while rest and rest[0].startswith("-"):
-        rest = rest[2 if rest[0] in ("-C", "--git-dir", "-c") else 1 :]
-    return rest[0] if rest else ""
-
-
 def _refs(folder: Path, prefix: str) -> list[tuple[str, str]]:
-    listing = git("--git-dir", str(folder), "for-each-ref", "--format=%(objectname) %(refname)", prefix)
+    listing = git("for-each-ref", "--format=%(objectname) %(refname)", prefix, at=folder)
     pairs = (line.split(" ", 1) for line in listing.decode("utf-8", "replace").splitlines())
     return [(name, object_id) for object_id, name in pairs]

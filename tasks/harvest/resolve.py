@@ -67,7 +67,7 @@ def _snapshot(
 ) -> ResolvedSnapshot:
     revision = commit.sha if commit else opened.view.first_parent_head(opened.head, until)
     if revision is None:
-        oldest = opened.view.run("rev-list", "--first-parent", opened.head).split()[-1].decode()
+        oldest = opened.view.run("rev-list", "--first-parent", revisions=[opened.head]).split()[-1].decode()
         remedy = "it is a shallow clone: run `git fetch --unshallow` in it, or " if opened.shallow else ""
         raise InputError(
             f"sources.as_of: {rfc3339(until)[:10]} is before the first commit of {source.repo}"

@@ -19,17 +19,21 @@ from tasks.base.steps import step
 from tasks.harvest.blob_cache import BlobCache, Contents
 from tasks.harvest.decoding import LFS_POINTER, decode
 from tasks.harvest.file_kinds import Finding, attribute_kinds, content_kind, path_kind
+from tasks.harvest.git.command import git
 from tasks.harvest.github_client import Client
 from tasks.harvest.github_objects import rebuild_tree, write_blobs
 from tasks.harvest.mirror import fetch_blobs, open_source
 from tasks.harvest.params import FileKind, Remote, ResolvedSnapshot, SnapshotParams
 from tasks.harvest.paths import display_path
-from tasks.harvest.repository import Repository, git
+from tasks.harvest.repository import Repository
 
 VERSION: Final = "2026.11.24"
 
 _UNREADABLE: Final = {"120000": "symlink", "160000": "submodule"}
 _ATTRIBUTES: Final = ("linguist-generated", "linguist-vendored")
+
+MAX_ENTRIES: Final = 1_000_000
+"""A tree with more is not read."""
 
 PROGRESS_FILES: Final = 500
 
@@ -56,14 +60,16 @@ class Dropped(NamedTuple):
     detail: str
 
 
-def tree_entries(repository: Repository, revision: str) -> list[Entry]:
-    """All entries of a commit's tree, recursively, sorted by path as text."""
-    entries = []
-    for line in repository.run("ls-tree", "-r", "-z", "-l", "--full-tree", revision).split(b"\0")[:-1]:
-        facts, path = line.split(b"\t", 1)
-        mode, _, object_id, size = facts.decode().split()
-        entries.append(Entry(display_path(path), path, mode, object_id, int(size) if size.isdigit() else None))
-    return sorted(entries)
+def tree_entries(repository: Repository, revision: str, most: int = MAX_ENTRIES) -> list[Entry]:
+    """All entries of a commit's tree, recursively, sorted by path as text.
+
+    Raises:
+        TreeTooLargeError: there are more than `most`.
+    """
+    return sorted(
+        Entry(display_path(path), path, mode, object_id, size)
+        for mode, object_id, path, size in repository.tree(revision, most)
+    )
 
 
 def stated_kinds(repository: Repository, revision: str, entries: Sequence[Entry]) -> dict[bytes, Stated]:
@@ -75,10 +81,10 @@ def stated_kinds(repository: Repository, revision: str, entries: Sequence[Entry]
         return {}
     with tempfile.TemporaryDirectory() as folder:
         index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-        base = ("--git-dir", str(repository.folder))
-        git(*base, "read-tree", revision, environment=index)
+        git("read-tree", at=repository.folder, revisions=[revision], environment=index)
         names = b"".join(entry.raw_path + b"\0" for entry in entries)
-        answer = git(*base, "check-attr", "--cached", "-z", "--stdin", *_ATTRIBUTES, stdin=names, environment=index)
+        check = ("check-attr", "--cached", "-z", "--stdin", *_ATTRIBUTES)
+        answer = git(*check, at=repository.folder, stdin=names, environment=index)
     fields = answer.split(b"\0")[:-1]
     values: dict[bytes, dict[str, str]] = {}
     for path, attribute, value in zip(fields[::3], fields[1::3], fields[2::3], strict=True):

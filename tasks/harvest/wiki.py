@@ -8,6 +8,7 @@ pages. A verdict for every other file.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Final
 from urllib.parse import quote
 
@@ -16,14 +17,15 @@ from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.harvest.dates import rfc3339
 from tasks.harvest.decoding import decode
+from tasks.harvest.diffs import changed_entries
 from tasks.harvest.mirror import fetch_blobs, open_source
 from tasks.harvest.params import ResolvedWiki
 from tasks.harvest.paths import display_path
-from tasks.harvest.repository import Repository
+from tasks.harvest.repository import Repository, TreeTooLargeError
 from tasks.harvest.snapshot import Dropped, Entry, tree_entries
 from tasks.harvest.wiki_links import page_links, page_names
 
-VERSION: Final = "2026.11.24"
+VERSION: Final = "2026.11.30"
 
 MARKUPS: Final = {
     "md": "markdown", "markdown": "markdown", "mdown": "markdown", "mkdn": "markdown", "mkd": "markdown",
@@ -38,22 +40,31 @@ NAVIGATION: Final = frozenset({"_sidebar", "_footer", "_header"})
 """Parts shown around every page of a wiki."""
 
 
+MAX_PAGES: Final = 100_000
+"""Files; a wiki with more is not read, since anybody may write into some wikis."""
+MAX_PAGE_BYTES: Final = 1_000_000
+"""Larger pages are left out unread."""
+
+
 def page_dates(repository: Repository, revision: str) -> dict[str, tuple[int, int]]:
-    """Dates of each path's first and last change on the first-parent line, in seconds since 1970; empty for a tree."""
-    if repository.run("cat-file", "-t", revision).strip() == b"tree":
+    """Dates of each path's first and last change on the first-parent line, in seconds since 1970; empty for a tree.
+
+    A commit that changes more files than `MAX_PAGES` dates none of them.
+    """
+    if repository.run("cat-file", "-t", revisions=[revision]).strip() == b"tree":
         return {}
-    log = repository.run(
-        "log", "-m", "--first-parent", "--no-renames", "--name-only", "-z", "--format=%x01%ct", revision
-    )
+    from pygit2 import Repository as ObjectReader
+
+    reader = ObjectReader(str(repository.folder))
+    line = repository.run("rev-list", "--first-parent", "--reverse", revisions=[revision]).decode().split()
     dates: dict[str, tuple[int, int]] = {}
-    committed = 0
-    for field in log.split(b"\0"):
-        for part in field.split(b"\n"):
-            if part.startswith(b"\x01"):
-                committed = int(part[1:])
-            elif part:
-                path = display_path(part)
-                dates[path] = (committed, dates.get(path, (0, committed))[1])
+    before = None
+    for commit in line:
+        committed, tree = max(reader[commit].commit_time, 0), str(reader[commit].tree_id)
+        paths = [path for path, blob in islice(changed_entries(reader, before, tree), MAX_PAGES + 1) if blob]
+        for path in map(display_path, paths if len(paths) <= MAX_PAGES else ()):
+            dates[path] = (dates.get(path, (committed, 0))[0], committed)
+        before = tree
     return dates
 
 
@@ -61,14 +72,14 @@ def read_pages(repository: Repository, source: ResolvedWiki) -> Iterator[Documen
     """Every file of the wiki's tree, in order of path, as a document or as the reason why it is none."""
     assert source.revision is not None
     dates = page_dates(repository, source.revision)
-    entries = tree_entries(repository, source.revision)
+    entries = tree_entries(repository, source.revision, MAX_PAGES)
     pages = [entry for entry in entries if _reason(entry) is None]
     names = page_names(entry.path for entry in pages)
     contents = repository.blobs([entry.object_id for entry in pages])
     for entry in entries:
         reason = _reason(entry)
         if reason is not None:
-            yield Dropped(entry.path, reason, "")
+            yield Dropped(entry.path, reason, f"{entry.bytes} bytes" if reason == "too-large" else "")
             continue
         data = next(contents)
         decoded = decode(data) if data is not None else None
@@ -89,7 +100,13 @@ def wiki(run: StepRun, source: ResolvedWiki) -> None:
         run.write([])
         return
     repository = open_source(source.location, run.store)
-    pages = [entry.object_id for entry in tree_entries(repository, source.revision) if _reason(entry) is None]
+    try:
+        entries = tree_entries(repository, source.revision, MAX_PAGES)
+    except TreeTooLargeError as error:
+        run.verdict(f"{source.repo}/wiki", "too-many-files", str(error))
+        run.write([])
+        return
+    pages = [entry.object_id for entry in entries if _reason(entry) is None]
     fetch_blobs(repository, source.remote, run.store, pages)
 
     def documents() -> Iterator[Document]:
@@ -110,7 +127,9 @@ def _reason(entry: Entry) -> str | None:
         return "symlink" if entry.mode == "120000" else "submodule"
     if extension.lower() not in MARKUPS:
         return "not-a-page"
-    return "navigation" if stem.lower() in NAVIGATION else None
+    if stem.lower() in NAVIGATION:
+        return "navigation"
+    return "too-large" if (entry.bytes or 0) > MAX_PAGE_BYTES else None
 
 
 def _document(

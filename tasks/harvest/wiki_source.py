@@ -8,10 +8,10 @@ import tempfile
 from pathlib import Path
 
 from tasks.base.store import Store
+from tasks.harvest.git.command import git
 from tasks.harvest.mirror import RefusedError
 from tasks.harvest.opened import Opened, local_folder, mirrored, open_local, open_repository
 from tasks.harvest.params import Remote, ResolvedWiki
-from tasks.harvest.repository import git
 
 
 def wiki_of(name: str, web_url: str | None, opened: Opened | None, until: int) -> ResolvedWiki:
@@ -65,9 +65,9 @@ def _plain_folder(name: str, path: Path, store: Store) -> ResolvedWiki:
     """A folder of pages that is no repository: its files become a git tree in the cache, whose sha is the revision."""
     keeper = store.local("cache", "mirrors") / (hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:20] + ".git")
     if not (keeper / "HEAD").exists():
-        git("init", "--quiet", "--bare", "--template=", str(keeper))
+        git("init", "--quiet", "--bare", "--template=", operands=[str(keeper)])
     with tempfile.TemporaryDirectory() as scratch:
         index = {"GIT_INDEX_FILE": str(Path(scratch) / "index"), "GIT_WORK_TREE": str(path.absolute())}
-        git("--git-dir", str(keeper), "add", "--all", "--force", environment=index)
-        tree = git("--git-dir", str(keeper), "write-tree", environment=index).decode().strip()
+        git("add", "--all", "--force", at=keeper, environment=index)
+        tree = git("write-tree", at=keeper, environment=index).decode().strip()
     return ResolvedWiki(repo=name, revision=tree, web_url=None, location=str(keeper))

@@ -1,0 +1,1 @@
+"""Reading git repositories: local ones through views, remote ones through mirrors, hostile ones without harm."""
