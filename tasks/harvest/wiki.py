@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from tasks.base.records import Document, Kind
@@ -59,8 +59,9 @@ def page_dates(repository: Repository, revision: str) -> dict[str, tuple[int, in
     line = repository.run("rev-list", "--first-parent", "--reverse", revisions=[revision]).decode().split()
     dates: dict[str, tuple[int, int]] = {}
     before = None
-    for commit in line:
-        committed, tree = max(reader[commit].commit_time, 0), str(reader[commit].tree_id)
+    for sha in line:
+        commit: Any = reader[sha]
+        committed, tree = max(commit.commit_time, 0), str(commit.tree_id)
         paths = [path for path, blob in islice(changed_entries(reader, before, tree), MAX_PAGES + 1) if blob]
         for path in map(display_path, paths if len(paths) <= MAX_PAGES else ()):
             dates[path] = (dates.get(path, (committed, 0))[0], committed)
