@@ -21,6 +21,7 @@ from tasks.base.steps import Step
 from tasks.base.store import Store
 from tasks.corpus.chunk import chunk
 from tasks.corpus.measure import CorpusFigures, measure
+from tasks.llm.prices import O200K, count_all
 from tasks.mixture.params import HeldOut, ReplayAnswers
 from tasks.mixture.replay.answers import replay_answers, replay_stream
 from tasks.mixture.table.assemble import assemble
@@ -31,7 +32,6 @@ from tasks.synthesis.dialogues import dialogues
 from tasks.synthesis.facts.step import facts
 from tasks.synthesis.feedback import feedback
 from tasks.synthesis.plan import Spending, estimate, spending, tokens_by_method, tokens_of_votes
-from tasks.synthesis.prices import O200K, count_all
 from tasks.training.forecast import Forecast, forecast
 from tasks.training.planner import Card
 from tasks.training.shapes import shape_of

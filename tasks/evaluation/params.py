@@ -10,6 +10,7 @@ from pydantic import Field
 
 from tasks.base.artifacts import file_sha256
 from tasks.base.params import EXECUTION, Params
+from tasks.llm.params import PriceParams, Server
 
 
 class Arm(StrEnum):
@@ -156,12 +157,30 @@ class JudgeParams(Params):
     """Model that grades. It must not be the one that writes the dialogues."""
     base_url: Annotated[str, EXECUTION] = "https://api.openai.com/v1"
     """OpenAI-compatible server of the judge; its key comes from JUDGE_API_KEY or OPENAI_API_KEY."""
+    budget_usd: Annotated[float, EXECUTION] = Field(0.0, ge=0.0)
+    """Hard cap on what grading one arm may cost, in dollars, resumed runs included; 0 allows free servers only."""
+    prices: Annotated[PriceParams | None, EXECUTION] = None
+    """Prices of the judge; null = the table of genai-prices, which knows OpenAI's models."""
+    max_output_tokens: int = Field(1024, ge=16, le=16_384)
+    """Limit of one grade, a reasoning model's thoughts included."""
     workers: Annotated[int, EXECUTION] = Field(8, ge=1, le=64)
     """Requests at a time."""
     labels: str | None = None
     """JSON lines of hand labels, `{"id": item id, "answer": …, "grade": correct | partial | wrong | abstain}`; the
     judge grades these answers too and its agreement is reported. Null = none.
     """
+
+    def server(self) -> Server:
+        """Who is asked and on what terms."""
+        return Server(
+            section="evaluation.judge",
+            models=(self.model,),
+            base_url=self.base_url,
+            budget_usd=self.budget_usd,
+            prices=self.prices,
+            concurrency=self.workers,
+            keys=("JUDGE_API_KEY", "OPENAI_API_KEY"),
+        )
 
     def identity(self) -> dict[str, Any]:
         """As for every parameter model, but `labels` is known by its bytes instead of its path."""

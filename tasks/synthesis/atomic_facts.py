@@ -14,9 +14,9 @@ from typing import Final
 from pydantic import BaseModel
 
 from tasks.base.records import Kind, Verdict
+from tasks.llm.calls import Call
 from tasks.synthesis import code_facts, prompts
 from tasks.synthesis.banked import drafts_of
-from tasks.synthesis.calls import Call
 from tasks.synthesis.drafts import Draft
 from tasks.synthesis.evidence import quoted, windows
 from tasks.synthesis.methods import Subject

@@ -10,6 +10,8 @@ from tasks.base.artifacts import Artifact
 from tasks.base.records import Dialogue, Document, Verdict
 from tasks.base.runs import RECORDS, StepRun, read_records
 from tasks.base.steps import step
+from tasks.llm.client import opened
+from tasks.llm.spend import LEDGER_SECONDS, Told
 from tasks.synthesis import (
     atomic_facts,
     file_question,
@@ -28,7 +30,6 @@ from tasks.synthesis.facts.shelf import Shelf
 from tasks.synthesis.index import FILES, Index
 from tasks.synthesis.methods import Method, Subject
 from tasks.synthesis.params import SynthesisParams
-from tasks.synthesis.provider import opened
 from tasks.synthesis.templates import by_template
 from tasks.synthesis.written import SERVER_ERROR, write_all
 
@@ -132,26 +133,19 @@ async def _ask(
     params: SynthesisParams,
     intake: _Intake,
 ) -> None:
-    async with opened(params, run.cache("synthesis"), run.key) as (desk, budget):
+    async with opened(run.store, params.server(), "synthesis", run.key) as (client, budget):
+        told = Told(run, params.model or "", client, budget)
 
         def take(results: list[Curated | Verdict]) -> None:
-            intake.facts = {"usd": float(round(budget.spent_usd, 4)), "calls": desk.asked, "cached": desk.cached}
+            intake.facts = {"usd": float(round(budget.spent_usd, 4)), "calls": client.asked, "cached": client.cached}
             intake.take(results)
+            told.tell(LEDGER_SECONDS)
 
         try:
             at_once = params.batch_requests if params.batch else params.concurrency
-            await write_all(subjects(run, documents, facts, intake.repos), methods, desk, params, at_once, take)
+            await write_all(subjects(run, documents, facts, intake.repos), methods, client, params, at_once, take)
         finally:
-            run.ledger(
-                "spend",
-                usd=float(budget.spent_usd - budget.before_usd),
-                usd_under_this_key=float(budget.spent_usd),
-                budget_usd=params.budget_usd,
-                calls=desk.asked,
-                cached=desk.cached,
-                requests=desk.transport.requests,
-                model=params.model,
-            )
+            told.tell()
 
 
 def _finished(run: StepRun, spool: Spool, corrections: Corrections) -> Iterator[Dialogue | Finished]:

@@ -13,8 +13,8 @@ from enum import StrEnum
 from typing import Final
 
 from tasks.base.records import Document
+from tasks.llm.calls import Call
 from tasks.synthesis import prompts
-from tasks.synthesis.calls import Call
 from tasks.synthesis.drafts import Draft
 from tasks.synthesis.params import SynthesisParams
 

@@ -9,7 +9,7 @@ from typing import Protocol, TypeGuard
 from pydantic import BaseModel
 
 from tasks.base.records import Document, Split, Verdict
-from tasks.synthesis.calls import Call
+from tasks.llm.calls import Call
 from tasks.synthesis.drafts import Draft
 from tasks.synthesis.index import Index
 from tasks.synthesis.params import SynthesisParams

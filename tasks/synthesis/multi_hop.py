@@ -15,9 +15,9 @@ from typing import Final
 from pydantic import BaseModel
 
 from tasks.base.records import Document, Kind, Verdict
+from tasks.llm.calls import Call
 from tasks.synthesis import code_wordings as wordings
 from tasks.synthesis import prompts
-from tasks.synthesis.calls import Call
 from tasks.synthesis.code_facts import MIN_NAME, import_span, tells
 from tasks.synthesis.drafts import Draft, pick, repo_name, spread
 from tasks.synthesis.evidence import NOWHERE, locate, source_text

@@ -17,9 +17,9 @@ from typing import Final
 from pydantic import BaseModel
 
 from tasks.base.records import Document, Kind, Verdict
+from tasks.llm.calls import Call
 from tasks.synthesis import code_wordings as wordings
 from tasks.synthesis import pages, prompts
-from tasks.synthesis.calls import Call
 from tasks.synthesis.code_facts import CALLABLE
 from tasks.synthesis.drafts import Draft, pick, repo_name
 from tasks.synthesis.evidence import windows

@@ -11,8 +11,8 @@ from typing import Final
 from pydantic import BaseModel
 
 from tasks.base.records import Document, Verdict
+from tasks.llm.calls import Call
 from tasks.synthesis import pages, prompts
-from tasks.synthesis.calls import Call
 from tasks.synthesis.drafts import Draft, pick, repo_name
 from tasks.synthesis.evidence import windows
 from tasks.synthesis.methods import Subject

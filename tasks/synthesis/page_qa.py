@@ -13,9 +13,9 @@ from typing import Final
 from pydantic import BaseModel
 
 from tasks.base.records import Verdict
+from tasks.llm.calls import Call
 from tasks.synthesis import pages, prompts
 from tasks.synthesis.banked import Fact, drafts_of
-from tasks.synthesis.calls import Call
 from tasks.synthesis.drafts import Draft, fence
 from tasks.synthesis.evidence import quoted, windows
 from tasks.synthesis.methods import Subject

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from tasks.base.params import EXECUTION, Params
+from tasks.llm.params import PriceParams, Server
 
 MethodName = Literal[
     "facts",
@@ -20,19 +21,6 @@ MethodName = Literal[
     "near_miss",
     "open_book",
 ]
-
-
-class PriceParams(Params):
-    """Prices of a model, for models that the built-in table does not know; all 0 for a server of your own."""
-
-    input_usd: float = Field(ge=0.0)
-    """Dollars per million input tokens."""
-
-    output_usd: float = Field(ge=0.0)
-    """Dollars per million output tokens."""
-
-    cached_input_usd: float | None = Field(None, ge=0.0)
-    """Dollars per million input tokens that the server reads from its prompt cache; null = as other input."""
 
 
 class SynthesisParams(Params):
@@ -129,3 +117,19 @@ class SynthesisParams(Params):
     def identity(self) -> dict[str, Any]:
         """With `at_budget: keep` the cap decides what is made, so it bears identity then."""
         return super().identity() | ({"budget_usd": self.budget_usd} if self.at_budget == "keep" else {})
+
+    def server(self) -> Server:
+        """Who is asked and on what terms."""
+        return Server(
+            section="synthesis",
+            models=tuple(dict.fromkeys((self.model or "", self.judge_model or self.model or ""))),
+            base_url=self.base_url,
+            budget_usd=self.budget_usd,
+            prices=self.prices,
+            concurrency=self.concurrency,
+            timeout=self.timeout,
+            keep_at_budget=self.at_budget == "keep",
+            batch=self.batch,
+            batch_requests=self.batch_requests,
+            batch_poll=self.batch_poll,
+        )

@@ -13,7 +13,9 @@ from tasks.base.errors import InputError
 from tasks.base.records import Dialogue, Document, Split
 from tasks.base.runs import RECORDS, read_records
 from tasks.base.store import Store
-from tasks.synthesis.calls import Call, Usage
+from tasks.llm.calls import Call, Usage
+from tasks.llm.prices import Prices, count_tokens, prices_of
+from tasks.llm.responses import Responses
 from tasks.synthesis.curation import Curated
 from tasks.synthesis.dialogues import METHODS
 from tasks.synthesis.facts.shelf import Shelf
@@ -21,8 +23,6 @@ from tasks.synthesis.feedback import METHOD, FeedbackParams, trained_votes
 from tasks.synthesis.index import FILES, Index
 from tasks.synthesis.methods import Method, Subject, asks
 from tasks.synthesis.params import SynthesisParams
-from tasks.synthesis.prices import Prices, count_tokens, prices_of
-from tasks.synthesis.responses import Responses
 from tasks.synthesis.templates import from_template
 
 OUTPUT_TOKENS: Final = {
@@ -95,7 +95,7 @@ def estimate(store: Store, documents: Artifact, facts: Artifact, params: Synthes
     """
     if not params.model:
         raise InputError("synthesis.model: the provider `openai` needs the name of a model on the server")
-    prices = {model: prices_of(params, model) for model in (params.model, params.judge_model) if model}
+    prices = {model: prices_of(params.server(), model) for model in (params.model, params.judge_model) if model}
     tally = _Tally(Responses(store.local("cache", "synthesis") / "responses"), prices)
     index = Index(store.checkout(documents))
     shelf = Shelf(store.checkout(facts) / RECORDS)

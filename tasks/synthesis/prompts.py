@@ -13,7 +13,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from tasks.base.records import Document, Kind, Message
-from tasks.synthesis.calls import Call
+from tasks.llm.calls import Call
 from tasks.synthesis.params import SynthesisParams
 
 SYSTEM: Final = """\

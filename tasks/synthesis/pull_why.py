@@ -8,10 +8,10 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from tasks.base.records import Document, Kind, Verdict
+from tasks.llm.calls import Call
 from tasks.synthesis import code_wordings as wordings
 from tasks.synthesis import prompts
 from tasks.synthesis.banked import Fact, drafts_of
-from tasks.synthesis.calls import Call
 from tasks.synthesis.drafts import Draft, spread
 from tasks.synthesis.evidence import quoted
 from tasks.synthesis.methods import Subject

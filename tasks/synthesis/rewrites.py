@@ -14,9 +14,9 @@ from typing import Final
 from pydantic import BaseModel
 
 from tasks.base.records import Kind, Verdict
+from tasks.llm.calls import Call
 from tasks.synthesis import code_wordings as wordings
 from tasks.synthesis import pages, prompts
-from tasks.synthesis.calls import Call
 from tasks.synthesis.code_facts import spoken
 from tasks.synthesis.drafts import Draft, pick, repo_name
 from tasks.synthesis.evidence import windows

@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
 from tasks.base.records import Verdict
+from tasks.llm.calls import Call
+from tasks.llm.client import Client, Failure
 from tasks.synthesis import judge
-from tasks.synthesis.calls import Call
 from tasks.synthesis.checks import problem
 from tasks.synthesis.curation import Curated
-from tasks.synthesis.desk import Desk, Failure
 from tasks.synthesis.drafts import Draft, to_dialogue
 from tasks.synthesis.duplicates import Asked
 from tasks.synthesis.judge import RefusalScores, Scores
@@ -34,7 +34,7 @@ Written = tuple[Asking, Call, list[Draft]]
 async def write_all(
     subjects: Iterable[Subject],
     methods: list[Method],
-    desk: Desk,
+    client: Client,
     params: SynthesisParams,
     at_once: int,
     take: Callable[[list[Curated | Verdict]], None],
@@ -48,20 +48,20 @@ async def write_all(
 
     async def work() -> None:
         for subject in source:
-            take(await chain(subject, methods, desk, params))
-            if desk.error is not None:
+            take(await chain(subject, methods, client, params))
+            if client.error is not None:
                 return
 
     ended = await asyncio.gather(*(work() for _ in range(at_once)), return_exceptions=True)
-    if desk.error is not None:
-        raise desk.error
+    if client.error is not None:
+        raise client.error
     for outcome in ended:
         if isinstance(outcome, BaseException):
             raise outcome
 
 
 async def chain(
-    subject: Subject, methods: list[Method], desk: Desk, params: SynthesisParams
+    subject: Subject, methods: list[Method], client: Client, params: SynthesisParams
 ) -> list[Curated | Verdict]:
     """Everything about one document: what survived and why the rest did not, in a fixed order."""
     results: list[Curated | Verdict] = []
@@ -72,7 +72,7 @@ async def chain(
                 jobs += [(method, call) for call in method.calls(subject, params)]
             else:
                 results += from_template(subject, method, params)
-    answers = await _together([desk.ask(call) for _, call in jobs])
+    answers = await _together([client.ask(call) for _, call in jobs])
     written: list[Written] = []
     asked = Asked()
     for (method, call), answer in zip(jobs, answers, strict=True):
@@ -89,12 +89,12 @@ async def chain(
             else:
                 results.append(Verdict(id=f"{call.id}", reason=found[0], detail=_told(draft, found[1])))
         written.append((method, call, kept))
-    results += await _judged(subject, [entry for entry in written if entry[2]], desk, params)
+    results += await _judged(subject, [entry for entry in written if entry[2]], client, params)
     return results
 
 
 async def _judged(
-    subject: Subject, written: list[Written], desk: Desk, params: SynthesisParams
+    subject: Subject, written: list[Written], client: Client, params: SynthesisParams
 ) -> list[Curated | Verdict]:
     results: list[Curated | Verdict] = []
     # An unanswerable question that nobody has judged may well be answerable.
@@ -103,7 +103,7 @@ async def _judged(
         if not any(call is entry[1] for entry in needed):
             results += [_curated(subject, method, call, draft) for draft in drafts]
     calls = [judge.call(subject.document, call, drafts, params) for _, call, drafts in needed]
-    replies = await _together([desk.ask(call) for call in calls])
+    replies = await _together([client.ask(call) for call in calls])
     for (method, call, drafts), judging, reply in zip(needed, calls, replies, strict=True):
         if isinstance(reply, Failure):
             results.append(Verdict(id=judging.id, reason=reply.reason, detail=f"{len(drafts)} drafts: {reply.detail}"))

@@ -13,8 +13,8 @@ from flows.resolve import resolve, scheduled_start
 from tasks.base.errors import InputError
 from tasks.base.records import Message
 from tasks.base.store import Store
+from tasks.llm.prices import count_tokens
 from tasks.release.feedback import keep_vote
-from tasks.synthesis.prices import count_tokens
 from tasks.training.planner import CARDS
 from tests.emulators.openai_api import OpenAIEmulator
 from tests.flows.conftest import tiny_params

@@ -163,7 +163,7 @@ def test_judge_grades_every_arm_and_the_generator_is_refused_as_judge(finished: 
     shutil.copytree(finished.store.root.path, store, ignore=shutil.ignore_patterns("prefect"), symlinks=True)
     with OpenAIEmulator() as server:
         server.reply = lambda body: json.dumps({"grade": "partial"})
-        judge = {"model": "gpt-5-mini", "base_url": server.base_url}
+        judge = {"model": "gpt-5-mini", "base_url": server.base_url, "budget_usd": 5.0}
         params = changed(finished.params, evaluation={"judge": judge}).model_copy(update={"store": str(store)})
         report = run_retrain(params, Phase.EVALUATE)
         own = {"evaluation/judge-base", "evaluation/judge-tuned", "evaluation/report"}

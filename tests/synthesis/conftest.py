@@ -12,7 +12,7 @@ from tasks.base.records import Document, Kind
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Store
-from tasks.synthesis import online
+from tasks.llm import online
 from tasks.synthesis.dialogues import dialogues
 from tasks.synthesis.facts.step import facts
 from tasks.synthesis.params import SynthesisParams

@@ -15,8 +15,8 @@ from tasks.base.errors import BudgetError, InputError, SourceError
 from tasks.base.records import Dialogue, Document
 from tasks.base.runs import read_records
 from tasks.base.store import Store
-from tasks.synthesis import batches
-from tasks.synthesis.batches import Batches
+from tasks.llm import batches
+from tasks.llm.batches import Batches
 from tasks.synthesis.params import SynthesisParams
 from tests.emulators.openai_api import Fault, OpenAIEmulator
 from tests.synthesis.conftest import MakeSplit, asking, billed_usd, dialogues_of, page
@@ -125,11 +125,8 @@ def test_crash_at_any_point_pays_no_request_twice(
     assert pages_of(store, made) == {record.id for record in four()}
     bodies = [json.dumps(received.body) for received in server.received]
     assert len(bodies) == len(set(bodies))
-    (journal,) = (Path(store.root.path) / "cache/synthesis/spend").iterdir()
-    spent: dict[str, Decimal] = {}
-    for line in map(json.loads, journal.read_text().splitlines()):
-        spent[line.get("reserve") or line["settle"]] = Decimal(line["usd"])
-    assert sum(spent.values()) == billed_usd(server)
+    (folder,) = (Path(store.root.path) / "budgets").iterdir()
+    assert sum(Decimal(paid.read_text()) for paid in folder.glob("*.txt")) == billed_usd(server)
 
 
 def test_batch_whose_submission_was_not_confirmed_is_found_by_its_mark(

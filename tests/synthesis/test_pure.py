@@ -255,13 +255,14 @@ def test_asked_before_ignores_case_and_keeps_other_names_apart() -> None:
 
 
 def test_costs_are_exact_decimals() -> None:
-    from tasks.synthesis.calls import Usage
-    from tasks.synthesis.params import PriceParams, SynthesisParams
-    from tasks.synthesis.prices import prices_of
+    from tasks.llm.calls import Usage
+    from tasks.llm.params import PriceParams
+    from tasks.llm.prices import prices_of
+    from tasks.synthesis.params import SynthesisParams
 
-    table = prices_of(SynthesisParams(), "gpt-5-mini")
+    table = prices_of(SynthesisParams().server(), "gpt-5-mini")
     assert table.cost(Usage(1_000_000, 500_000, 1_000_000)) == Decimal("2.1375")
-    assert prices_of(SynthesisParams(batch=True), "gpt-5-mini").cost(Usage(0, 0, 1_000_000)) == 1
+    assert prices_of(SynthesisParams(batch=True).server(), "gpt-5-mini").cost(Usage(0, 0, 1_000_000)) == 1
     own = SynthesisParams(prices=PriceParams(input_usd=0.1, output_usd=0.2))
-    assert prices_of(own, "mine").cost(Usage(3, 1, 3)) == Decimal("0.0000009")
-    assert not prices_of(own, "mine").exact_tokens
+    assert prices_of(own.server(), "mine").cost(Usage(3, 1, 3)) == Decimal("0.0000009")
+    assert not prices_of(own.server(), "mine").exact_tokens

@@ -24,7 +24,8 @@ import pytest
 
 from tasks.base.runs import read_verdicts
 from tasks.base.store import Store
-from tasks.synthesis.params import PriceParams, SynthesisParams
+from tasks.llm.params import PriceParams
+from tasks.synthesis.params import SynthesisParams
 from tests.synthesis.conftest import MakeSplit, dialogues_of, page
 
 START_SECONDS = 420

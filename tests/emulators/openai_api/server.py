@@ -57,6 +57,8 @@ class Settings:
     """Prompt tokens reported as read from the cache, at most the prompt's."""
     context_tokens: int | None = None
     """Longer prompts are refused with 400 context_length_exceeded; null = any length."""
+    told_usage: Callable[[dict[str, Any]], Any] | None = None
+    """What the server says of the usage that it bills; null = the truth."""
     batch_polls: int = 1
     """How often a batch is asked for before it ends."""
     batch_done: float = 1.0
@@ -243,7 +245,7 @@ class OpenAIEmulator:
             "created": wire.CREATED,
             "model": body["model"],
             "choices": [{"index": 0, "message": message, "finish_reason": finish, "logprobs": None}],
-            "usage": usage,
+            "usage": usage if self.settings.told_usage is None else self.settings.told_usage(usage),
         }
 
     def _bill(self, body: dict[str, Any], output_tokens: int, batch: bool) -> dict[str, Any]:

@@ -61,6 +61,11 @@ class Call:
         }
         return hashlib.sha256(json.dumps(document, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
+    @property
+    def sent_bytes(self) -> int:
+        """UTF-8 bytes of all messages."""
+        return sum(len(message.content.encode("utf-8", "surrogatepass")) for message in self.messages)
+
     def repaired(self, content: str, problem: str) -> Call:
         """The call that shows the model its unusable answer and asks for a right one."""
         complaint = f"That is not JSON of the schema ({problem}). Reply again with JSON of the schema and nothing else."

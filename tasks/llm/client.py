@@ -1,19 +1,31 @@
 """Asks calls and returns validated answers: from the cache, else from the transport, with a bounded number of repair
-turns.
+turns; and how such a client is made for a server.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from pydantic import BaseModel, ValidationError
 
-from tasks.base.errors import BudgetError
-from tasks.synthesis.calls import Call, Transport
-from tasks.synthesis.responses import Responses
+from tasks.base.errors import BudgetError, InputError
+from tasks.base.store import Store
+from tasks.llm.batches import Batches
+from tasks.llm.budget import Budget
+from tasks.llm.calls import Call, Transport
+from tasks.llm.online import Online
+from tasks.llm.params import OPENAI, Server
+from tasks.llm.prices import Prices, prices_of
+from tasks.llm.responses import Responses
+
+NO_KEY: Final = "none"
+"""Sent to a server of one's own, which asks for no key; the library refuses to start without one."""
 
 REPAIRS: Final = 1
 """Further turns after an answer that is not JSON of the schema."""
@@ -27,7 +39,7 @@ class Failure:
     detail: str
 
 
-class Desk:
+class Client:
     """The one place that calls go through."""
 
     def __init__(self, transport: Transport, responses: Responses, keep_at_budget: bool = False) -> None:
@@ -39,7 +51,7 @@ class Desk:
         """Calls that the cache could not answer, repair turns included."""
         self.cached = 0
         self.error: Exception | None = None
-        """What stopped the desk; from then on only the cache answers."""
+        """What stopped the client; from then on only the cache answers."""
         self._exhausted = ""
         self._flying: dict[str, asyncio.Future[BaseModel | Failure]] = {}
 
@@ -102,3 +114,67 @@ def _json(content: str) -> str:
     """The JSON object in a reply, without the fence or the sentence that small models put around it."""
     found = re.search(r"\{.*\}", content, re.DOTALL)
     return found[0] if found else content
+
+
+def checked_prices(server: Server) -> dict[str, Prices]:
+    """Prices of the server's models.
+
+    Raises:
+        InputError: no model is named, its price is unknown, or the budget allows nothing.
+    """
+    if not all(server.models):
+        raise InputError(f"{server.section}.model: the provider `openai` needs the name of a model on the server")
+    prices = {model: prices_of(server, model) for model in server.models}
+    if server.budget_usd == 0 and not all(price.free for price in prices.values()):
+        raise InputError(
+            f"{server.section}.budget_usd: 0 allows no call; state how many dollars may be spent (see `rawtune plan`)"
+        )
+    return prices
+
+
+def budget_of(store: Store, server: Server, key: str) -> Budget:
+    """What may still be spent at a server under a step key; it lies in the store, so that every machine sees it."""
+    return Budget(store.root / "budgets" / key, server.budget_usd, server.section)
+
+
+@asynccontextmanager
+async def opened(store: Store, server: Server, cache: str, key: str) -> AsyncIterator[tuple[Client, Budget]]:
+    """A client for a server and the budget that it pays from, for one step key.
+
+    Args:
+        store: holds the budget; responses and records of batches are in its cache on this machine.
+        server: who is asked.
+        cache: name of the cache folder.
+        key: the step's key; a resumed run has the same and goes on counting.
+
+    Raises:
+        InputError: the parameters or the environment lack something.
+    """
+    from openai import AsyncOpenAI
+
+    prices = checked_prices(server)
+    key_name = next((name for name in server.keys if os.environ.get(name)), server.keys[0])
+    api_key = os.environ.get(key_name)
+    if not api_key and server.base_url.rstrip("/") == OPENAI:
+        raise InputError(f"{key_name}: not set; {OPENAI} needs it")
+    folder = store.local("cache", cache)
+    budget = budget_of(store, server, key)
+    library = AsyncOpenAI(
+        api_key=api_key or NO_KEY,
+        base_url=server.base_url,
+        max_retries=4 if server.batch else 0,
+        timeout=server.timeout,
+    )
+    transport: Online | Batches
+    if server.batch:
+        records = folder / "batches" / key
+        records.mkdir(parents=True, exist_ok=True)
+        transport = Batches(library, budget, prices, records, server.batch_requests, server.batch_poll)
+    else:
+        transport = Online(library, budget, prices, server.concurrency, key_name)
+    try:
+        yield Client(transport, Responses(folder / "responses"), server.keep_at_budget), budget
+        if isinstance(transport, Batches):
+            transport.forget()
+    finally:
+        await transport.close()

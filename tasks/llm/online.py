@@ -12,11 +12,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from tasks.base.errors import BudgetError, InputError, SourceError
-from tasks.synthesis.budget import Budget
-from tasks.synthesis.calls import Call, Reply
-from tasks.synthesis.prices import Prices
-from tasks.synthesis.throttle import Throttle
-from tasks.synthesis.wire import MODERATION_CODES, Dialect, reply_of, request_body, retry_after
+from tasks.llm.budget import Budget
+from tasks.llm.calls import Call, Reply
+from tasks.llm.prices import Prices
+from tasks.llm.throttle import Throttle
+from tasks.llm.wire import MODERATION_CODES, Dialect, reply_of, request_body, retry_after, usage_of
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
@@ -37,7 +37,13 @@ class Online:
     """A transport that sends each call at once. Its first call goes alone and finds out what the server understands."""
 
     def __init__(
-        self, client: AsyncOpenAI, budget: Budget, prices: dict[str, Prices], most: int, first_wait: float | None = None
+        self,
+        client: AsyncOpenAI,
+        budget: Budget,
+        prices: dict[str, Prices],
+        most: int,
+        key_name: str = "OPENAI_API_KEY",
+        first_wait: float | None = None,
     ) -> None:
         self.client = client
         self.budget = budget
@@ -46,6 +52,8 @@ class Online:
         self.dialect = Dialect()
         self.requests = 0
         """Requests sent, failed ones included."""
+        self.section = budget.section
+        self.key_name = key_name
         self.first_wait = FIRST_WAIT if first_wait is None else first_wait
         self._given_up = 0
         self._probing = asyncio.Lock()
@@ -87,7 +95,7 @@ class Online:
             await asyncio.sleep(pause if pause is not None else wait)
         self._given_up += 1
         if not self._known or self._given_up >= GIVE_UPS:
-            raise SourceError(f"synthesis.base_url: {self.client.base_url} does not answer ({problem})")
+            raise SourceError(f"{self.section}.base_url: {self.client.base_url} does not answer ({problem})")
         return Reply("", "server-error", problem, None)
 
     async def _attempt(self, call: Call) -> Reply | tuple[str, float | None]:
@@ -110,14 +118,11 @@ class Online:
                         if not self.dialect.learn(error, body):
                             raise
                 reply = reply_of(answer)
-                if reply.usage is not None:
-                    billed = self.prices[call.model].cost(reply.usage)
-                elif self.prices[call.model].free:
-                    billed = Decimal(0)
+                billed = self.prices[call.model].billed(call.sent_bytes, reply.usage, reply.content or reply.detail)
                 self.throttle.succeeded()
                 return reply
             except openai.APIStatusError as error:
-                billed = Decimal(0)
+                billed = self._billed_anyway(call, error)
                 return self._refused(call, error, began)
             except openai.APITimeoutError:
                 self.throttle.complained(began)
@@ -139,18 +144,37 @@ class Online:
         else:
             await self.budget.settle(reservation, billed)
 
+    def _billed_anyway(self, call: Call, error: APIStatusError) -> Decimal | None:
+        """Dollars of a call that was answered with an error: by the usage in the error's body if it states one; nothing
+        if the server turned the call down; None, nobody knows, if it broke off while it worked on it.
+        """
+        prices = self.prices[call.model]
+        try:
+            body = error.response.json()
+        except ValueError:
+            body = {}
+        usage = usage_of(body.get("usage")) if isinstance(body, dict) else None
+        if usage is not None:
+            return prices.billed(call.sent_bytes, usage, "")
+        if error.status_code < 500 and error.status_code != 408:
+            return Decimal(0)
+        return Decimal(0) if prices.free else None
+
     def _refused(self, call: Call, error: APIStatusError, began: float) -> Reply | tuple[str, float | None]:
         code, status, message = str(error.code or ""), error.status_code, _line(error.message)
         if code == "insufficient_quota":
-            raise BudgetError(f"synthesis: the account's quota is used up ({message}); all answers so far are kept")
+            raise BudgetError(
+                f"{self.section}: the account's quota is used up ({message}); all answers so far are kept"
+            )
         if status in (401, 403):
-            raise InputError(f"OPENAI_API_KEY: refused by {self.client.base_url} ({message})")
+            raise InputError(f"{self.key_name}: refused by {self.client.base_url} ({message})")
         if status == 404:
-            raise InputError(f"synthesis.model: {call.model} is not known at {self.client.base_url} ({message})")
+            raise InputError(f"{self.section}.model: {call.model} is not known at {self.client.base_url} ({message})")
         if code in MODERATION_CODES:
             return Reply("", "moderated", message, None)
         if code == "context_length_exceeded" or "maximum context length" in message:
-            raise InputError(f"synthesis.window_characters: too much for the context of {call.model} ({message})")
+            shorten = "shorten what is sent (`synthesis.window_characters`) or take another model"
+            raise InputError(f"{self.section}: too much for the context of {call.model} ({message}); {shorten}")
         if status in (408, 409, 429) or status >= 500:
             pause = retry_after(error.response.headers)
             self.throttle.complained(began, pause or 0.0)

@@ -10,8 +10,8 @@ from functools import cache
 from typing import Any, Final
 
 from tasks.base.errors import InputError
-from tasks.synthesis.calls import Call, Usage
-from tasks.synthesis.params import PriceParams, SynthesisParams
+from tasks.llm.calls import Call, Usage
+from tasks.llm.params import PriceParams, Server
 
 BATCH_FACTOR: Final = Decimal("0.5")
 """OpenAI's Batch API costs half (platform.openai.com/docs/guides/batch)."""
@@ -21,6 +21,9 @@ MESSAGE_TOKENS: Final = 8
 
 O200K: Final = "o200k_base"
 """The encoding that is counted in."""
+
+MAX_TOKEN_BYTES: Final = 16
+"""Prose and code have 3 to 5 bytes a token in every current tokenizer; only runs of blanks have more than this."""
 
 MILLION: Final = Decimal(1_000_000)
 
@@ -57,21 +60,35 @@ class Prices:
         size = sum(map(count_tokens if self.exact_tokens else _bytes, texts))
         return size + MESSAGE_TOKENS * (len(call.messages) + 2)
 
+    def billed(self, sent_bytes: int, usage: Usage | None, content: str) -> Decimal | None:
+        """Dollars of an answer by the usage that the server reports; None if the report cannot be right.
+
+        A report is not believed that is missing, negative or out of order, or that counts fewer than one token for
+        `MAX_TOKEN_BYTES` bytes that were sent or came back.
+        """
+        if self.free:
+            return Decimal(0)
+        if usage is None or not 0 <= usage.cached_tokens <= usage.input_tokens or usage.output_tokens < 0:
+            return None
+        if usage.input_tokens * MAX_TOKEN_BYTES < sent_bytes or usage.output_tokens * MAX_TOKEN_BYTES < _bytes(content):
+            return None
+        return self.cost(usage)
+
     @property
     def free(self) -> bool:
         """Whether nothing costs anything, as on a server of one's own."""
         return not (self.input_usd or self.output_usd)
 
 
-def prices_of(params: SynthesisParams, model: str) -> Prices:
-    """Prices from the parameters, or from the table of `genai-prices` for OpenAI's models.
+def prices_of(server: Server, model: str) -> Prices:
+    """Prices that are stated, or from the table of `genai-prices` for OpenAI's models.
 
     Raises:
         InputError: neither knows the model.
     """
-    factor = BATCH_FACTOR if params.batch else Decimal(1)
-    if isinstance(params.prices, PriceParams):
-        given = params.prices
+    factor = BATCH_FACTOR if server.batch else Decimal(1)
+    if isinstance(server.prices, PriceParams):
+        given = server.prices
         hit = given.input_usd if given.cached_input_usd is None else given.cached_input_usd
         fields = (_exact(given.input_usd), _exact(hit), _exact(given.output_usd))
         return Prices(model, *fields, factor, _is_o200k(model))
@@ -87,7 +104,7 @@ def prices_of(params: SynthesisParams, model: str) -> Prices:
         cached, output = usd(input_tokens=1000, cache_read_tokens=1000), usd(output_tokens=1000)
     except LookupError as error:
         raise InputError(
-            f"synthesis.model: no price is known for {model}; state `synthesis.prices` "
+            f"{server.section}.model: no price is known for {model}; state `{server.section}.prices` "
             "(dollars per million tokens, 0 for a server of your own)"
         ) from error
     return Prices(model, max(plain, written) * 1000, cached * 1000, output * 1000, factor, _is_o200k(model))

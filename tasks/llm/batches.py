@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tasks.base.errors import BudgetError, InputError, SourceError
 from tasks.base.files import write_text
-from tasks.synthesis.budget import Budget
-from tasks.synthesis.calls import Call, Reply
-from tasks.synthesis.prices import Prices
-from tasks.synthesis.wire import MODERATION_CODES, Dialect, reply_of, request_body, usage_of
+from tasks.llm.budget import Budget
+from tasks.llm.calls import Call, Reply
+from tasks.llm.prices import Prices
+from tasks.llm.wire import MODERATION_CODES, Dialect, reply_of, request_body, usage_of
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -62,6 +62,7 @@ class Batches:
         self.folder = folder
         self.most = most
         self.poll_seconds = poll_seconds
+        self.section = budget.section
         self.requests = 0
         """Requests put into batches."""
         self._early: dict[str, Reply] = {}
@@ -107,7 +108,7 @@ class Batches:
                 while self._queue:
                     await self._round()
         except openai.OpenAIError as error:
-            self._fail(SourceError(f"synthesis.batch: {self.client.base_url} fails ({error})"))
+            self._fail(SourceError(f"{self.section}.batch: {self.client.base_url} fails ({error})"))
         except Exception as error:  # handed to whoever waits; the work ends with it
             self._fail(error)
 
@@ -156,13 +157,14 @@ class Batches:
         content = "".join(_line(call) + "\n" for call, _ in group).encode()
         mark = uuid.uuid4().hex
         models = {call.digest: call.model for call, _ in group}
-        record = {"mark": mark, "reservations": names, "models": models, "batch": None}
+        sizes = {call.digest: call.sent_bytes for call, _ in group}
+        record = {"mark": mark, "reservations": names, "models": models, "bytes": sizes, "batch": None}
         self._save(record)
         self.requests += len(group)
         try:
             batch = await self._create(content, mark)
             self._save(record | {"batch": batch.id})
-            replies = await self._collect(await self._ended(batch), names, models)
+            replies = await self._collect(await self._ended(batch), names, models, sizes)
         except BaseException:
             self._queue += group  # so that `_fail` reaches them
             raise
@@ -193,12 +195,14 @@ class Batches:
             if error.status_code in (401, 403):
                 raise InputError(f"OPENAI_API_KEY: refused by {self.client.base_url} ({error.message})") from error
             if error.status_code == 404:
-                raise InputError(f"synthesis.batch: {self.client.base_url} has no Batch API; switch it off") from error
-            raise SourceError(f"synthesis.batch: a batch was refused ({error.message})") from error
+                raise InputError(
+                    f"{self.section}.batch: {self.client.base_url} has no Batch API; switch it off"
+                ) from error
+            raise SourceError(f"{self.section}.batch: a batch was refused ({error.message})") from error
         except openai.APIConnectionError as error:
             found = await self._find(mark)
             if found is None:
-                raise SourceError(f"synthesis.batch: {self.client.base_url} does not answer ({error})") from error
+                raise SourceError(f"{self.section}.batch: {self.client.base_url} does not answer ({error})") from error
             return found
 
     async def _find(self, mark: str) -> Batch | None:
@@ -213,13 +217,15 @@ class Batches:
             batch = await self.client.batches.retrieve(batch.id)
         return batch
 
-    async def _collect(self, batch: Batch, names: dict[str, str], models: dict[str, str]) -> dict[str, Reply]:
+    async def _collect(
+        self, batch: Batch, names: dict[str, str], models: dict[str, str], sizes: dict[str, int]
+    ) -> dict[str, Reply]:
         """Replies by call digest; calls without one are to be asked again. Settles every reservation of the batch."""
         if batch.status == "failed":
             problems = "; ".join(str(error.message) for error in (batch.errors and batch.errors.data) or [])
             await self._free(names)
             self._path((batch.metadata or {}).get(MARK, "")).unlink(missing_ok=True)
-            raise SourceError(f"synthesis.batch: batch {batch.id} failed ({problems})")
+            raise SourceError(f"{self.section}.batch: batch {batch.id} failed ({problems})")
         replies: dict[str, Reply] = {}
         for identifier in (batch.output_file_id, batch.error_file_id):
             if not identifier:
@@ -227,8 +233,14 @@ class Batches:
             text = (await self.client.files.content(identifier)).text
             replies |= {digest: reply for digest, reply in _results(text.splitlines()) if digest in names}
         for digest, name in names.items():
-            usage = replies[digest].usage if digest in replies else None
-            await self.budget.settle(name, self.prices[models[digest]].cost(usage) if usage else Decimal(0))
+            reply = replies.get(digest)
+            billed: Decimal | None = Decimal(0)  # nothing is billed for what a batch did not answer
+            if reply is not None and (reply.usage is not None or reply.content):
+                billed = self.prices[models[digest]].billed(sizes[digest], reply.usage, reply.content)
+            if billed is None:
+                await self.budget.keep(name)
+            else:
+                await self.budget.settle(name, billed)
         return replies
 
     async def _recover(self) -> None:
@@ -242,7 +254,7 @@ class Batches:
                     await self._free(names)
                 path.unlink()  # else the server has forgotten it, and what it cost stays reserved
                 continue
-            self._early |= await self._collect(await self._ended(batch), names, record["models"])
+            self._early |= await self._collect(await self._ended(batch), names, record["models"], record["bytes"])
 
     async def _free(self, names: dict[str, str]) -> None:
         for name in names.values():
@@ -277,6 +289,6 @@ def _results(lines: Iterable[str]) -> Iterator[tuple[str, Reply]]:
         code, message = str(error_document.get("code") or ""), str(error_document.get("message") or "")
         status = response.get("status_code") or 0
         if code in MODERATION_CODES:
-            yield result["custom_id"], Reply("", "moderated", message, None)
+            yield result["custom_id"], Reply("", "moderated", message, usage_of(body.get("usage")))
         elif not (status in (0, 408, 409, 429) or status >= 500):
-            yield result["custom_id"], Reply("", "server-error", f"{status} {message}", None)
+            yield result["custom_id"], Reply("", "server-error", f"{status} {message}", usage_of(body.get("usage")))

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from tasks.base.files import write_text
-from tasks.synthesis.calls import Call
+from tasks.llm.calls import Call
 
 
 class Responses:

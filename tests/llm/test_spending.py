@@ -11,15 +11,16 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from upath import UPath
 
 from tasks.base.errors import BudgetError
-from tasks.synthesis.budget import Budget
-from tasks.synthesis.throttle import FIRST_LIMIT, Throttle
-from tasks.synthesis.wire import MAX_PAUSE, retry_after
+from tasks.llm.budget import Budget
+from tasks.llm.throttle import FIRST_LIMIT, Throttle
+from tasks.llm.wire import MAX_PAUSE, retry_after
 
 
-def journal(folder: Path, name: str = "key.jsonl") -> Path:
-    return folder / name
+def journal(folder: Path, name: str = "key") -> UPath:
+    return UPath(folder / name)
 
 
 @settings(max_examples=40, deadline=None)
@@ -54,7 +55,6 @@ def test_spent_and_reserved_never_exceed_the_cap(
     budget = asyncio.run(run())
     assert budget.reserved_usd == 0
     assert budget.spent_usd <= budget.cap_usd
-    budget.close()
 
 
 def test_killed_run_counts_its_calls_in_flight_when_it_is_resumed(tmp_path: Path) -> None:
@@ -64,14 +64,13 @@ def test_killed_run_counts_its_calls_in_flight_when_it_is_resumed(tmp_path: Path
         await budget.reserve(Decimal("0.50"))  # never settled: the process dies here
 
     async def second() -> None:
-        with journal(tmp_path).open("a") as torn:
-            torn.write('{"settle": "abc", "us')
+        (journal(tmp_path) / "0123456789ab-0.05.txt").write_text("0.0")
+        (journal(tmp_path) / "ba9876543210-0.02.txt").write_bytes(b"\xff\x00")  # no amount: counts as reserved
         budget = Budget(journal(tmp_path), 1.0)
-        assert budget.spent_usd == budget.before_usd == Decimal("0.60")
-        with pytest.raises(BudgetError, match=r"0\.6000 of 1\.0000 dollars are spent"):
-            await budget.reserve(Decimal("0.41"))
-        await budget.settle(await budget.reserve(Decimal("0.40")), Decimal(0))
-        budget.close()
+        assert budget.spent_usd == budget.before_usd == Decimal("0.62")
+        with pytest.raises(BudgetError, match=r"0\.6200 of 1\.0000 dollars are spent"):
+            await budget.reserve(Decimal("0.39"))
+        await budget.settle(await budget.reserve(Decimal("0.38")), Decimal(0))
 
     asyncio.run(first())
     asyncio.run(second())
@@ -93,7 +92,6 @@ def test_reservation_waits_for_calls_in_flight_that_may_turn_out_cheaper(tmp_pat
         order.append("settled")
         await budget.settle(held, Decimal("0.1"))
         await waiting
-        budget.close()
         return order
 
     assert asyncio.run(run()) == ["settled", "late"]

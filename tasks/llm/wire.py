@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from tasks.synthesis.calls import Call, Reply, Usage
+from tasks.llm.calls import Call, Reply, Usage
 
 if TYPE_CHECKING:
     from openai import APIStatusError
@@ -102,11 +102,15 @@ def reply_of(completion: Any) -> Reply:
 
 
 def usage_of(document: Any) -> Usage | None:
-    """Usage as the server reports it; None if it does not."""
-    if not isinstance(document, dict) or not isinstance(document.get("prompt_tokens"), int):
+    """Usage as the server reports it; None if it does not or if a count is no whole number."""
+    if not isinstance(document, dict):
         return None
-    cached = (document.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-    return Usage(document["prompt_tokens"], cached, document.get("completion_tokens") or 0)
+    details = document.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
+    counts = (document.get("prompt_tokens"), 0 if cached is None else cached, document.get("completion_tokens") or 0)
+    if not all(isinstance(count, int) and not isinstance(count, bool) for count in counts):
+        return None
+    return Usage(*counts)  # type: ignore[arg-type]
 
 
 def retry_after(headers: Any) -> float | None:
