@@ -120,4 +120,10 @@ class RetrainParams(Params):
     def _sections_agree(self) -> RetrainParams:
         if self.training.kl_weight and self.training.kl_rows is KlRows.REPLAY and self.dataset.replay is None:
             raise ValueError("training.kl_weight: there are no replay rows; set dataset.replay, or kl_rows to all")
+        replay = self.dataset.replay
+        if replay is not None and replay.source is None and not replay.soft_targets and self.training.epochs > 1:
+            raise ValueError(
+                f"training.epochs: a sample of the base model may be seen once, not {self.training.epochs} times; set "
+                "epochs to 1 and dataset.mixture.passes to {raw: 3, dialogue: 3}, or dataset.replay.soft_targets to 20"
+            )
         return self

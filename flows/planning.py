@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.params import RetrainParams
 from flows.resolve import Resolved
-from flows.retrain import build_corpus, harvest, weights
+from flows.retrain import build_corpus, harvest, replayed, weights
 from tasks.base.artifacts import Artifact
 from tasks.base.modes import without_prefect
 from tasks.base.records import Split
@@ -22,10 +22,10 @@ from tasks.base.store import Store
 from tasks.corpus.chunk import chunk
 from tasks.corpus.measure import CorpusFigures, measure
 from tasks.llm.prices import O200K, count_all
-from tasks.mixture.params import HeldOut, ReplayAnswers
-from tasks.mixture.replay.answers import replay_answers, replay_stream
+from tasks.mixture.params import HeldOut
+from tasks.mixture.replay.sample import replay
 from tasks.mixture.table.assemble import assemble
-from tasks.mixture.table.expected import TableFigures, expected, figures
+from tasks.mixture.table.expected import TableFigures, expected, figures, replay_wanted
 from tasks.model.base_model import base_model
 from tasks.model.params import STUB
 from tasks.synthesis.dialogues import dialogues
@@ -86,8 +86,8 @@ def plan_run(
                 runner=wanted,
             )
             raw = {name: tokens for name, tokens in chunks.counts.items() if name.count(":") == 2}
-        if model is not None and voted is not None and replay_is_at_hand(store, params, model):
-            stream = replay_stream(store, model=model, params=wanted.replay)
+        if model is not None and voted is not None and replay_is_at_hand(store, params, model, chunks, voted):
+            stream = replayed(store, params, model, chunks, voted)
             sources: dict[str, Any] = {"chunks": chunks, "dialogues": voted, "model": model, "replay": stream}
             lighter = weights(params, cleaned)
             made_table = assemble(
@@ -96,6 +96,7 @@ def plan_run(
                 params=wanted.mixture,
                 max_tokens=wanted.max_tokens,
                 train_tokens=wanted.train_tokens,
+                replay_share=wanted.replay.share if wanted.replay else 0.0,
                 weights=lighter,
                 runner=wanted,
             )
@@ -133,14 +134,13 @@ def model_at_hand(store: Store, params: RetrainParams) -> Artifact | None:
     return None
 
 
-def replay_is_at_hand(store: Store, params: RetrainParams, model: Artifact) -> bool:
-    """Whether the replay stream needs no model to answer first."""
-    wanted = params.dataset.replay
-    if wanted is None or wanted.answers is ReplayAnswers.GIVEN:
+def replay_is_at_hand(store: Store, params: RetrainParams, model: Artifact, chunks: Artifact, pairs: Artifact) -> bool:
+    """Whether the replay needs no model to write first."""
+    wanted = params.dataset
+    if wanted.replay is None or wanted.replay.source is not None:
         return True
-    as_given = wanted.model_copy(update={"answers": ReplayAnswers.GIVEN})
-    given = replay_stream(store, model, as_given)
-    return is_made(store, replay_answers, dialogues=given, model=model, params=wanted)
+    tokens = replay_wanted(store, chunks, pairs, model, wanted.mixture, wanted.train_tokens, wanted.replay.share)
+    return is_made(store, replay, model=model, params=wanted.replay, tokens=tokens)
 
 
 def is_made(store: Store, step: Step[Any], **arguments: Any) -> bool:

@@ -23,7 +23,7 @@ from flows.train_adapter import answers
 from flows.watching import recorded, show_markdown
 from tasks.base.artifacts import Artifact
 from tasks.base.ledger import RunReport
-from tasks.base.steps import Step
+from tasks.base.steps import PENDING, Step
 from tasks.base.store import Store
 from tasks.corpus.chunk import chunk
 from tasks.corpus.deduplicate import deduplicate
@@ -39,9 +39,11 @@ from tasks.harvest.pulls import pulls
 from tasks.harvest.snapshot import snapshot
 from tasks.harvest.wiki import wiki
 from tasks.mixture.leaks.guard import leak_guard
-from tasks.mixture.replay.answers import replay_stream
+from tasks.mixture.replay.sample import replay
+from tasks.mixture.replay.sources import replay_source
 from tasks.mixture.report.data_report import MARKDOWN, data_report
 from tasks.mixture.table.assemble import assemble
+from tasks.mixture.table.expected import replay_wanted
 from tasks.model.base_model import base_model
 from tasks.release.releases import previous_release
 from tasks.synthesis.dialogues import dialogues
@@ -159,7 +161,7 @@ def build_dataset(
     if votes is not None:
         pairs = feedback(store, dialogues=pairs, params=votes)
     drafts = items(store, documents=documents, dialogues=pairs, params=params.evaluation)
-    general = replay_stream(store, model=model, params=wanted.replay)
+    general = replayed(store, params, model, chunks, pairs)
     lighter = weights(params, cleaned)
     table = assemble(
         store,
@@ -170,6 +172,7 @@ def build_dataset(
         max_tokens=wanted.max_tokens,
         train_tokens=wanted.train_tokens,
         replay=general,
+        replay_share=wanted.replay.share if wanted.replay else 0.0,
         weights=lighter,
         runner=wanted,
     )
@@ -200,6 +203,21 @@ def build_dataset(
     return Dataset(
         documents=documents, model=model, chunks=chunks, dialogues=pairs, table=table, items=guarded, report=about
     )
+
+
+def replayed(
+    store: Store, params: RetrainParams, model: Artifact, chunks: Artifact, pairs: Artifact
+) -> Artifact | None:
+    """The general text beside the sources: what the base model writes, or a source of dialogues; None = not asked."""
+    wanted = params.dataset
+    if wanted.replay is None:
+        return None
+    if wanted.replay.source is not None:
+        return replay_source(store, params=wanted.replay)
+    tokens = 0
+    if PENDING not in (chunks.sha256, pairs.sha256):  # `explain` cannot know how many before there are chunks
+        tokens = replay_wanted(store, chunks, pairs, model, wanted.mixture, wanted.train_tokens, wanted.replay.share)
+    return replay(store, model=model, params=wanted.replay, tokens=tokens)
 
 
 def build_corpus(store: Store, params: RetrainParams, harvested: list[Artifact]) -> list[Artifact]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -97,6 +98,41 @@ def stop_ids(tokenizer: TextTokenizer) -> tuple[int, ...]:
     """Ids at which generation stops: end of turn and end of document, ascending."""
     turn = end_of_turn(tokenizer)
     return tuple(sorted({tokenizer.end_of_document} | ({tokenizer.control[turn]} if turn else set())))
+
+
+@dataclass(frozen=True)
+class UserTurn:
+    """How the template frames what a user says at the start of a dialogue."""
+
+    before: tuple[int, ...]
+    """Ids up to the user's first word."""
+    end: str
+    """What ends the user's words: a control token or, in templates without one, text such as `[/INST]`."""
+    end_id: int | None
+    """Id of `end` where it is a control token."""
+    after: tuple[int, ...]
+    """Ids from the end of the user's words to where the assistant begins, `end` included."""
+
+
+def user_turn(tokenizer: TextTokenizer) -> UserTurn:
+    """The frame in which a model can be left to write the user's part itself.
+
+    Raises:
+        InputError: the model has no template, or the template does not show the user's words as they are.
+    """
+    probe = "rawtune-probe"
+    asked = (Message(role="user", content=probe),)
+    text = _render(tokenizer, asked, True)
+    before, found, after = text.partition(probe)
+    if not found or not after.strip():
+        raise InputError(
+            "base_model: its chat template cannot be sampled from (it does not show where a user's words begin and "
+            "end); leave `chat` out of dataset.replay.streams, or choose another model"
+        )
+    inside = sorted((after.index(token), -len(token), token) for token in tokenizer.control if token in after)
+    end = inside[0][2] if inside else after.strip().splitlines()[0]
+    ids = [tuple(tokenizer.encode_controlled(tokenizer.unshield(part))[0]) for part in (before, after)]
+    return UserTurn(ids[0], end, tokenizer.control.get(end), ids[1])
 
 
 def _span(tokenizer: TextTokenizer, messages: Sequence[Message], index: int, text: str) -> tuple[int, int]:

@@ -57,3 +57,28 @@ def test_divergence_from_the_base_on_replay_rows_needs_a_replay_stream():
     with pytest.raises(InputError, match=r"training\.kl_weight: there are no replay rows; set dataset\.replay"):
         load_preset("researched", ["training.kl_weight=0.1"])
     assert load_preset("researched", ["training.kl_weight=0.1", "training.kl_rows=all"]).training.kl_weight == 0.1
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (["dataset.replay.share=0"], r"dataset\.replay\.share: Input should be greater than 0, not 0$"),
+        (["dataset.replay.share=1"], r"dataset\.replay\.share: Input should be less than or equal to 0\.5, not 1$"),
+        (
+            ["dataset.replay.streams={news: 1}"],
+            r"dataset\.replay\.streams\.news\.\[key\]: Input should be 'raw', 'chat'",
+        ),
+        (
+            ["dataset.replay={}", "training.epochs=3"],
+            r"training\.epochs: a sample of the base model may be seen once, not",
+        ),
+    ],
+)
+def test_replay_that_cannot_be_is_refused_in_one_line(changes: list[str], says: str):
+    with pytest.raises(InputError, match=says) as refused:
+        load_preset("dry-run", changes)
+    assert "\n" not in str(refused.value)
+
+
+def test_replay_with_soft_targets_may_be_seen_more_than_once():
+    assert load_preset("dry-run", ["dataset.replay.soft_targets=20", "training.epochs=3"]).training.epochs == 3

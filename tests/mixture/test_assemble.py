@@ -166,12 +166,16 @@ def test_shares_of_other_sources_are_bad_input(store, put, byte_model):
     with pytest.raises(
         InputError, match=r"dataset\.mixture\.shares: names none .* \(dialogue-fact, raw-file, raw-pull, raw-wiki\)"
     ):
-        make(store, put, byte_model, shares={"replay": 1})
+        make(store, put, byte_model, shares={"dialogue-chat": 1})
 
 
 def test_unknown_family_is_bad_input():
-    with pytest.raises(ValidationError, match="begin with one of raw, dialogue, replay"):
+    with pytest.raises(ValidationError, match="begin with one of raw, dialogue"):
         MixtureParams(shares={"wiki": 1})
+    with pytest.raises(ValidationError, match=r"the replay's share is dataset\.replay\.share"):
+        MixtureParams(shares={"replay": 1})
+    with pytest.raises(ValidationError, match="give one of them"):
+        MixtureParams(shares={"raw": 1}, passes={"raw": 2})
     with pytest.raises(ValidationError, match="a share is above 0"):
         MixtureParams(shares={"raw": 0})
 

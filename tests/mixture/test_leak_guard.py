@@ -124,9 +124,9 @@ def test_document_on_both_sides_is_an_error(store, put, model):
 
 
 def test_replay_stream_is_searched_too(store, put, model):
-    inputs = {"chunks": put([chunk("o/r/file/z", "z\n")]), "dialogues": put([]), "replay": put([])}
+    inputs = {"chunks": put([chunk("o/r/file/z", "z\n" * 200)]), "dialogues": put([]), "replay": put([])}
     inputs["replay"] = put([dialogue("replay/general/1", QUESTION, ANSWER, method="general")])
-    table = assemble.direct(store, **inputs, model=model, params=MixtureParams(), max_tokens=8192)
+    table = assemble.direct(store, **inputs, model=model, params=MixtureParams(), max_tokens=8192, replay_share=0.5)
     made = leak_guard.direct(
         store, items=put([item("o/r/wiki/A", QUESTION, ANSWER)]), table=table, **inputs, params=LeakParams()
     )

@@ -27,11 +27,11 @@ from tasks.base.errors import InputError
 from tasks.base.records import Dialogue
 from tasks.base.runs import read_records
 from tasks.base.store import Store
-from tasks.mixture.params import Replay
-from tasks.mixture.replay.sources import replay
+from tasks.mixture.params import SourceParams
+from tasks.mixture.replay.sources import replay_source
 store = Store(sys.argv[1])
 try:
-    made = replay.direct(store, params=Replay(source="somebody/general", records=5, split=sys.argv[2]))
+    made = replay_source.direct(store, params=SourceParams(source="somebody/general", records=5, split=sys.argv[2]))
 except InputError as error:
     print("InputError", error)
 else:

@@ -2,17 +2,19 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.mixture.params import MixtureParams
 from tasks.mixture.table.draw import repeats, share_out
 
-SOURCES = ("raw-file", "raw-wiki", "dialogue-fact", "dialogue-page", "replay-general")
+SOURCES = ("raw-file", "raw-wiki", "dialogue-fact", "dialogue-page")
 corpora = st.lists(st.tuples(st.sampled_from(SOURCES), st.integers(0, 9), st.integers(1, 50)), min_size=1, max_size=80)
 
 
-def choose(corpus, total=None, shares=None, max_repeats=4, seed=0):
+def choose(corpus, total=None, shares=None, max_repeats=4, seed=0, passes=None, replay_share=0.0):
     sources = [source for source, _, _ in corpus]
     documents = [f"d{document}" for _, document, _ in corpus]
     tokens = np.asarray([length for _, _, length in corpus])
-    return repeats(sources, documents, tokens, total, shares or {}, max_repeats, seed), tokens
+    params = MixtureParams(passes=passes or {}, shares=shares or {}, max_repeats=max_repeats, seed=seed)
+    return repeats(sources, documents, tokens, total, params, replay_share), tokens
 
 
 @given(corpora)
@@ -35,7 +37,7 @@ def test_shares_repeat_and_sample_within_bounds(corpus, total, max_repeats):
     times, tokens = choose(corpus, total, {"raw": 0.5, "dialogue-fact": 0.5}, max_repeats)
     assert (times * tokens).sum() <= total
     assert times.max() <= max_repeats
-    left_out = [source in ("dialogue-page", "replay-general") for source, _, _ in corpus]
+    left_out = [source == "dialogue-page" for source, _, _ in corpus]
     assert not times[np.asarray(left_out)].any()
 
 
@@ -55,13 +57,30 @@ def test_small_family_repeats_to_its_bound_and_leaves_the_rest_to_others():
 
 
 def test_shares_without_budget_repeat_what_is_short_and_drop_nothing():
-    corpus = [("raw-file", n, 100) for n in range(10)] + [("dialogue-fact", 0, 10)] * 10 + [("replay-general", 0, 10)]
+    corpus = [("raw-file", n, 100) for n in range(10)] + [("dialogue-fact", 0, 10)] * 10 + [("replay-raw", 0, 10)]
     times, _ = choose(corpus, None, {"raw": 0.75, "dialogue": 0.25}, max_repeats=9)
     assert (times[:10] == 1).all()
     assert times[10:20].sum() == 33
     assert times[20] == 0
     times, _ = choose(corpus, None, {"raw": 0.75, "dialogue": 0.25}, max_repeats=2)
     assert (times[10:20] == 2).all()
+
+
+@given(corpora, st.integers(1, 4), st.integers(1, 4))
+def test_passes_repeat_families(corpus, raw, dialogue):
+    times, _ = choose(corpus, passes={"raw": raw, "dialogue": dialogue})
+    assert times.tolist() == [raw if source.startswith("raw") else dialogue for source, _, _ in corpus]
+
+
+@given(corpora, st.none() | st.integers(50, 3000), st.floats(0.01, 0.5))
+def test_replay_has_its_share_and_stands_there_once(corpus, total, share):
+    samples = [("replay-raw", number, 5) for number in range(1_000)]
+    times, tokens = choose([*corpus, *samples], total, passes={"raw": 3}, replay_share=share)
+    spent = times * tokens
+    assert times[len(corpus) :].max(initial=0) <= 1
+    assert total is None or spent.sum() <= total
+    wanted = share / (1 - share) * spent[: len(corpus)].sum()
+    assert min(wanted - 5.5, 5_000) <= spent[len(corpus) :].sum() <= wanted + 0.5
 
 
 def test_longer_name_takes_its_source_out_of_the_family():

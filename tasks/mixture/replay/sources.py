@@ -1,7 +1,7 @@
 """The replay stream: general dialogues that are trained on beside the sources, so that the model keeps what it can do.
 
-From a file of JSON lines or a dataset on the Hub; its answers, or the base model's own (`answers.py`). Its
-records are `Dialogue`s of the training side whose document is the record itself.
+From a file of JSON lines or a dataset on the Hub. Its records are `Dialogue`s of the training side whose document is
+the record itself.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tasks.base.errors import InputError
 from tasks.base.records import Dialogue, Message, Provenance, Split
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.mixture.params import Replay
+from tasks.mixture.params import SourceParams
 from tasks.mixture.table.draw import rank
 
 VERSION = "2026.11.24"
@@ -56,7 +56,7 @@ def to_messages(record: Mapping[str, Any]) -> tuple[Message, ...] | None:
     return tuple(messages) if alternates and all(message.content.strip() for message in messages) else None
 
 
-def sample(records: Iterable[Mapping[str, Any]], params: Replay, revision: str) -> Iterator[Dialogue | str]:
+def sample(records: Iterable[Mapping[str, Any]], params: SourceParams, revision: str) -> Iterator[Dialogue | str]:
     """A fixed sample of the usable records, by ascending id; for an unusable one its id. Holds no more than the sample.
 
     Args:
@@ -78,7 +78,9 @@ def sample(records: Iterable[Mapping[str, Any]], params: Replay, revision: str) 
     yield from sorted((dialogue for _, _, dialogue in chosen), key=lambda dialogue: dialogue.id)
 
 
-def _dialogue(identifier: str, number: int, messages: tuple[Message, ...], params: Replay, revision: str) -> Dialogue:
+def _dialogue(
+    identifier: str, number: int, messages: tuple[Message, ...], params: SourceParams, revision: str
+) -> Dialogue:
     return Dialogue(
         id=identifier,
         messages=messages,
@@ -111,7 +113,7 @@ def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
             yield record if isinstance(record, dict) else {}
 
 
-def open_dataset(params: Replay) -> tuple[Iterable[Mapping[str, Any]], str]:
+def open_dataset(params: SourceParams) -> tuple[Iterable[Mapping[str, Any]], str]:
     """The records of a dataset on the Hub, streamed, and the commit that `revision` stands for.
 
     Raises:
@@ -121,8 +123,8 @@ def open_dataset(params: Replay) -> tuple[Iterable[Mapping[str, Any]], str]:
     from huggingface_hub import HfApi
 
     try:
-        commit = str(HfApi().dataset_info(params.source, revision=params.revision).sha)
-        return datasets.load_dataset(params.source, revision=commit, split=params.split, streaming=True), commit
+        commit = str(HfApi().dataset_info(params.name, revision=params.revision).sha)
+        return datasets.load_dataset(params.name, revision=commit, split=params.split, streaming=True), commit
     except (
         OSError,
         ValueError,
@@ -133,8 +135,8 @@ def open_dataset(params: Replay) -> tuple[Iterable[Mapping[str, Any]], str]:
         ) from error
 
 
-@step("mixture/replay", VERSION)
-def replay(run: StepRun, params: Replay) -> None:
+@step("mixture/replay-source", VERSION)
+def replay_source(run: StepRun, params: SourceParams) -> None:
     """Writes the sampled dialogues.
 
     Raises:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -23,8 +23,8 @@ from tasks.base.records import Weight
 from tasks.base.runs import StepRun
 from tasks.base.shards import LOCAL, RunnerParams, mapped, shards_of
 from tasks.base.steps import step
-from tasks.mixture.params import MixtureParams, Overlong, Packing
-from tasks.mixture.table.draw import Ints, rank, repeats, weighed
+from tasks.mixture.params import MixtureParams, Overlong, Packing, Stream
+from tasks.mixture.table.draw import Ints, is_replay, rank, repeats, replay_tokens, weighed
 from tasks.mixture.table.encode import Encoded, Encoding, encode_shard
 from tasks.mixture.table.packing import best_fit
 from tasks.mixture.table.rows import ROWS, TABLE, Part, Row, TableWriter
@@ -34,6 +34,8 @@ VERSION = "2026.11.24.1"
 
 WEIGHTS: Final = "weights.jsonl"
 """Documents that count for less, in the artifact that `corpus/stale-pages` wrote."""
+CUT: Final = ("raw-", *(f"replay-{stream}" for stream in Stream))
+"""Beginnings of the sources whose parts are cut to a row's length, never dropped."""
 PROGRESS_ROWS: Final = 200
 """Rows between two reports of progress."""
 
@@ -50,12 +52,12 @@ class Parts:
 def fit(part: Encoded, max_tokens: int, overlong: Overlong) -> tuple[Ints, list[tuple[int, str]]]:
     """How many of each part's tokens, from its first on, can be trained on; and of the parts that lose some, number and
     reason: `overlong`, `cut` or `no-loss` (nothing would be learned from it). Chunking keeps raw text within a row;
-    should a chunk exceed it all the same, it is cut, never dropped.
+    should a chunk exceed it all the same, or a sample of the base model, it is cut, never dropped.
     """
     kept = np.minimum(part.lengths, max_tokens)
     reasons = {int(number): "cut" for number in np.flatnonzero(part.lengths > max_tokens)}
     if overlong is Overlong.DROP:
-        for number in [number for number in reasons if not part.sources[number].startswith("raw-")]:
+        for number in [number for number in reasons if not part.sources[number].startswith(CUT)]:
             kept[number], reasons[number] = 0, "overlong"
     trained = trained_tokens(part.mask, np.cumsum(part.lengths) - part.lengths, kept)
     for number in np.flatnonzero(trained == 0).tolist():
@@ -141,6 +143,7 @@ def assemble(
     max_tokens: int,
     train_tokens: int | None = None,
     replay: Artifact | None = None,
+    replay_share: float = 0.0,
     weights: Artifact | None = None,
     runner: RunnerParams = LOCAL,
 ) -> None:
@@ -161,9 +164,8 @@ def assemble(
             parts.documents,
             lengths,
             train_tokens,
-            params.shares,
-            params.max_repeats,
-            params.seed,
+            params,
+            replay_share,
         )
         lighter = {one.id: one.weight for one in run.read(weights, Weight, WEIGHTS)} if weights else {}
         times = weighed(drawn, parts.ids, parts.documents, lighter, params.seed)
@@ -173,11 +175,20 @@ def assemble(
             for number in np.flatnonzero(left_out).tolist():
                 run.verdict(parts.ids[number], reason, f"{parts.sources[number]}, {lengths[number]} tokens")
             run.count(f"tokens_out:{reason}", int(lengths[left_out].sum()))
+        if replay_share:
+            run.count("replay_tokens_missing", _missing(parts.sources, lengths * times, replay_share))
         run.count("tokens_repeated", int((lengths * np.maximum(times - 1, 0)).sum()))
         rows = lay_out(parts, spill, times, max_tokens, params)
         written = run.write(_placed(run, rows, TableWriter(run.path(TABLE), spill.parts)), ROWS)
     run.count("records", written)
     run.count("capacity_tokens", max_tokens * written)
+
+
+def _missing(sources: Sequence[str], spent: Ints, share: float) -> int:
+    """How many tokens the replay lacks of its share, but for less than a sample's length."""
+    replayed = np.asarray([is_replay(source) for source in sources])
+    lacking = replay_tokens(int(spent[~replayed].sum()), share) - int(spent[replayed].sum())
+    return max(0, lacking) if lacking > spent[replayed].max(initial=0) else 0
 
 
 def _why_empty(parts: Parts, train_tokens: int | None) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.mixture.params import FAMILIES
+from tasks.mixture.params import FAMILIES, MixtureParams
 
 Ints = NDArray[np.int64]
 
@@ -22,27 +22,29 @@ def repeats(
     documents: Sequence[str],
     tokens: Ints,
     total_tokens: int | None,
-    shares: dict[str, float],
-    max_repeats: int,
-    seed: int,
+    params: MixtureParams,
+    replay_share: float = 0.0,
 ) -> Ints:
     """How often each part stands in the table; 0 leaves it out.
 
-    Without a budget every part of a source that `shares` name (of every source, if they name none) stands at least
-    once; a source or family that is short of its share is repeated, up to `max_repeats` times. With a budget each gets
-    its share of it: too many parts are sampled, too few repeated, and what is still missing goes to the others. A
-    budget without `shares` is divided equally among the families (raw, dialogue, replay), and nothing is repeated.
+    Without a budget every part of a source that `shares` name (of every source, if they name none) stands there at
+    least once: as often as `passes` says, or where `shares` are given as often as its source needs to reach its share,
+    up to `max_repeats` times. With a budget each gets its share of it: too many parts are sampled, too few repeated,
+    and what is still missing goes to the others. A budget without `shares` is divided equally among the families (raw,
+    dialogue), and nothing is repeated beyond its passes.
+
+    The replay is drawn last and stands there once at most: as much of it as makes `replay_share` of the whole.
 
     Args:
         sources: source of each part.
         documents: document id of each part.
         tokens: length of each part.
         total_tokens: budget, never exceeded; None = no budget.
-        shares: weight by source (`raw-file`) or family (`raw`); the longest matching name counts. Need not add up to 1.
-        max_repeats: bound on the result where `shares` are given.
-        seed: chooses among samples.
+        params: passes, shares (weight by source such as `raw-file` or by family; the longest matching name counts; need
+            not add up to 1), bound on repeats, and the seed that chooses among samples.
+        replay_share: part of the table's tokens that the replay has, below 1.
     """
-    weights = shares or dict.fromkeys(FAMILIES, 1.0)
+    weights = params.shares or dict.fromkeys(FAMILIES, 1.0)
     groups: dict[str, list[int]] = {name: [] for name in weights}
     for number, source in enumerate(sources):
         name = _group(source, weights)
@@ -50,8 +52,10 @@ def repeats(
             groups[name].append(number)
     members = {name: np.asarray(parts, dtype=np.int64) for name, parts in groups.items() if parts}
     available = {name: int(tokens[parts].sum()) for name, parts in members.items()}
-    targets = _targets(available, weights, total_tokens, bool(shares), max_repeats)
-    ranks = np.asarray([rank(seed, document) for document in documents], dtype=np.uint64)
+    replayed = np.asarray([number for number, source in enumerate(sources) if is_replay(source)], dtype=np.int64)
+    share = replay_share if len(replayed) else 0.0
+    targets = _targets(available, weights, _beside_replay(total_tokens, share), params)
+    ranks = np.asarray([rank(params.seed, document) for document in documents], dtype=np.uint64)
     chosen = np.zeros(len(sources), dtype=np.int64)
     for name, parts in members.items():
         if available[name]:
@@ -59,29 +63,54 @@ def repeats(
             chosen[parts] = rounds
             ordered = parts[np.argsort(ranks[parts], kind="stable")]
             chosen[_fitting(ordered, tokens, rest)] += 1
+    if share:
+        wanted = replay_tokens(int((chosen * tokens).sum()), share)
+        chosen[_fitting(replayed[np.argsort(ranks[replayed], kind="stable")], tokens, wanted)] = 1
     return chosen
 
 
+def is_replay(source: str) -> bool:
+    """Whether a source is one of the replay's streams."""
+    return source.startswith("replay-")
+
+
+def replay_tokens(other_tokens: int, share: float) -> int:
+    """Tokens of the replay that make `share` of a table beside so many others."""
+    return round(other_tokens * share / (1 - share))
+
+
 def tokens_taken(
-    available: dict[str, int], total_tokens: int | None, shares: dict[str, float], max_repeats: int
+    available: dict[str, int], total_tokens: int | None, params: MixtureParams, replay_share: float = 0.0
 ) -> dict[str, int]:
-    """Tokens that `repeats` takes of each source or family, of sources with so many tokens, but for whole parts."""
-    weights = shares or dict.fromkeys(FAMILIES, 1.0)
+    """Tokens that `repeats` takes of each source or family, of sources with so many tokens, but for whole parts.
+
+    The replay is counted under `replay`, as if there were enough of it.
+    """
+    weights = params.shares or dict.fromkeys(FAMILIES, 1.0)
     grouped: dict[str, int] = {}
     for source, tokens in available.items():
         name = _group(source, weights)
         if name is not None and tokens:
             grouped[name] = grouped.get(name, 0) + tokens
-    return _targets(grouped, weights, total_tokens, bool(shares), max_repeats)
+    taken = _targets(grouped, weights, _beside_replay(total_tokens, replay_share), params)
+    return taken | ({"replay": replay_tokens(sum(taken.values()), replay_share)} if replay_share else {})
+
+
+def _beside_replay(total_tokens: int | None, share: float) -> int | None:
+    return None if total_tokens is None else int(total_tokens * (1 - share))
 
 
 def _targets(
-    available: dict[str, int], weights: dict[str, float], total_tokens: int | None, shared: bool, max_repeats: int
+    available: dict[str, int], weights: dict[str, float], total_tokens: int | None, params: MixtureParams
 ) -> dict[str, int]:
-    limits = {name: tokens_there * (max_repeats if shared else 1) for name, tokens_there in available.items()}
+    passes: dict[str, int] = {str(name): times for name, times in params.passes.items()}
+    limits = {
+        name: tokens_there * (params.max_repeats if params.shares else passes.get(name, 1))
+        for name, tokens_there in available.items()
+    }
     if total_tokens is not None:
         return share_out(total_tokens, {name: weights[name] for name in available}, limits)
-    if not shared:
+    if not params.shares:
         return limits
     scale = max((available[name] / weights[name] for name in available), default=0.0)
     return {name: min(limits[name], round(scale * weights[name])) for name in available}

@@ -7,7 +7,7 @@ turn included.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -76,6 +76,10 @@ def encode_shard(encoding: Encoding, shard: Shard) -> Encoded:
             made = encode_chunks(kept, tokens)
         sources = [f"raw-{record['kind']}" for record in kept]
         documents = [record["document_id"] for record in kept]
+    elif kept and "ids" in kept[0]:
+        made = encode_samples(kept)
+        sources = [f"replay-{record['method']}" for record in kept]
+        documents = [record["id"] for record in kept]
     else:
         with DialogueCache(cache, tokenizer) as rendered:
             made = encode_dialogues(kept, rendered, encoding.system_prompt)
@@ -118,6 +122,13 @@ def encode_chunks(chunks: Iterable[Raw], tokens: TokenCache) -> Rendered:
     for place in range(len(prefix)):
         mask[np.cumsum(sizes) - sizes + place] = False
     return Rendered(ids, mask, sizes)
+
+
+def encode_samples(samples: Sequence[Raw]) -> Rendered:
+    """What the base model drew, as it drew it: loss on all but what it was given."""
+    ids = [np.asarray(sample["ids"], dtype=np.int32) for sample in samples]
+    masks = [np.arange(len(sample["ids"])) >= sample["given_tokens"] for sample in samples]
+    return Rendered(np.concatenate(ids), np.concatenate(masks), np.asarray([len(one) for one in ids], np.int64))
 
 
 def encode_dialogues(dialogues: Iterable[Raw], rendered: DialogueCache, system_prompt: str | None) -> Rendered:

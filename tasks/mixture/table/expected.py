@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
 from tasks.base.artifacts import Artifact
+from tasks.base.records import Message, Split
 from tasks.base.runs import read_records
+from tasks.base.shards import shards_of
 from tasks.base.store import Store
-from tasks.mixture.params import HeldOut, MixtureParams, Replay
+from tasks.mixture.params import FAMILIES, HeldOut, MixtureParams, Replay
 from tasks.mixture.table.draw import tokens_taken
 from tasks.mixture.table.rows import ROWS, Row
+from tasks.text.chat import render_dialogue
+from tasks.text.tokenizer import stored_tokenizer
 
-REPLAY_TOKENS: Final = 300
-"""Of a general dialogue; a rough guess."""
+CHARACTERS_PER_TOKEN: Final = 3.0
+"""Of dialogues about code, guessed low: it is better to have a few samples too many."""
 
 
 class TableFigures(BaseModel):
@@ -67,13 +72,55 @@ def expected(
         _, kind, side = name.split(":")
         if side == "train" or params.train_held_out is not HeldOut.NOTHING:
             available[f"raw-{kind}"] = available.get(f"raw-{kind}", 0) + tokens
-    if replay is not None:
-        available["replay-stream"] = replay.records * REPLAY_TOKENS
-    taken = tokens_taken(available, train_tokens, params.shares, params.max_repeats)
+    taken = tokens_taken(available, train_tokens, params, replay.share if replay else 0.0)
     tokens = sum(taken.values())
     rows = -(-tokens // max_tokens)
     longest = min(tokens, max_tokens)
-    sources = available if train_tokens is None and not params.shares else taken
-    return TableFigures(
-        tokens=tokens, rows=rows, longest_row=longest, sources=dict(sorted(sources.items())), exact=False
-    )
+    if train_tokens is None and not params.shares and not params.passes:
+        taken |= available  # what is taken whole is listed source by source
+        taken = {name: tokens for name, tokens in taken.items() if name not in FAMILIES}
+    return TableFigures(tokens=tokens, rows=rows, longest_row=longest, sources=dict(sorted(taken.items())), exact=False)
+
+
+def replay_wanted(
+    store: Store,
+    chunks: Artifact,
+    dialogues: Artifact,
+    model: Artifact,
+    params: MixtureParams,
+    train_tokens: int | None,
+    share: float,
+) -> int:
+    """About how many tokens the replay needs to have its share of the table to come.
+
+    Rounded up to a coarse step, so that next month's table, a little larger, finds the same samples.
+
+    Args:
+        store: of the artifacts.
+        chunks: of `corpus/chunk`, whose counts say how long the raw text is.
+        dialogues: whose length is guessed from their characters and from what the template adds.
+        model: folder with the tokenizer and chat template.
+        params: what is taken of both.
+        train_tokens: of the whole table; None = everything.
+        share: of the replay.
+    """
+    sides = {Split.TRAIN} | ({Split.HELD_OUT} if params.train_held_out is HeldOut.ALL else set())
+    characters, count = 0, 0
+    for dialogue in chain.from_iterable(shard.raw() for shard in shards_of(store, dialogues)):
+        if dialogue["split"] in sides:
+            characters += sum(len(message["content"]) for message in dialogue["messages"])
+            count += 1
+    frame = (Message(role="user", content="?"), Message(role="assistant", content="!"))
+    overhead = len(render_dialogue(stored_tokenizer(store.checkout(model)), frame)[0])
+    available = {"dialogue-all": int(characters / CHARACTERS_PER_TOKEN) + count * overhead}
+    for name, tokens in chunks.counts.items():
+        if name.startswith("tokens:") and (name.endswith(":train") or params.train_held_out is not HeldOut.NOTHING):
+            _, kind, _ = name.split(":")
+            available[f"raw-{kind}"] = available.get(f"raw-{kind}", 0) + tokens
+    return rounded_up(tokens_taken(available, train_tokens, params, share)["replay"])
+
+
+def rounded_up(tokens: int) -> int:
+    """The next of 1, 1.25, 1.5 and 1.75 times a power of two, at least 1,024."""
+    power = 1 << max(10, tokens.bit_length() - 1)
+    return next(power * quarter // 4 for quarter in (4, 5, 6, 7, 8) if power * quarter // 4 >= tokens)
