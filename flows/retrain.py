@@ -37,7 +37,7 @@ from tasks.evaluation.params import EvaluationParams
 from tasks.evaluation.report import report
 from tasks.harvest.pulls import pulls
 from tasks.harvest.snapshot import snapshot
-from tasks.harvest.wiki import wiki
+from tasks.harvest.wiki.pages import wiki
 from tasks.mixture.leaks.guard import leak_guard
 from tasks.mixture.replay.sample import replay
 from tasks.mixture.replay.sources import replay_source

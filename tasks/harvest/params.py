@@ -9,11 +9,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from tasks.base.params import EXECUTION, Params
-from tasks.harvest.git.command import is_plain_address
 
 
 def _plain(address: str) -> str:
-    if not is_plain_address(address):
+    if address.startswith("-") or not address.isprintable():
         raise ValueError(
             f"{address!r} begins with a dash or has control characters; write ./-name for a folder of such a name"
         )
@@ -70,10 +69,6 @@ class GithubParams(Params):
     """Name of a Prefect Secret block that holds the token; null = `GITHUB_TOKEN`, or no token where that is unset."""
     threads: Annotated[Literal["auto", "graphql", "rest"], EXECUTION] = "auto"
     """How comments and reviews are read; `auto` is GraphQL with a token, REST without one or where GraphQL fails."""
-    contents: Annotated[Literal["auto", "git", "rest"], EXECUTION] = "auto"
-    """How files and diffs are read: `git`; `rest`, a tarball or a request per new file, two requests per new pull head,
-    no wiki; `auto`, git, or REST where the git server refuses.
-    """
     max_wait: Annotated[float, EXECUTION] = Field(3_900, ge=0)
     """Seconds that one wait for a rate limit may last; GitHub's primary limit resets hourly."""
     secondary_wait: Annotated[float, EXECUTION] = Field(60, gt=0)
@@ -105,8 +100,6 @@ class Remote(Params):
     url: Address
     repo: str = ""
     """OWNER/NAME on GitHub; empty for plain git."""
-    by: Literal["git", "rest"] = "git"
-    """Whether its objects come by git or, where that is refused, from GitHub's API."""
     github: GithubParams | None = None
     """How the token is found; null for plain git, which gets none."""
 
@@ -126,13 +119,6 @@ class ResolvedSnapshot(Params):
     """Git directory to read from: the source itself where it is local, else its mirror in the store's cache."""
     remote: Annotated[Remote | None, EXECUTION] = None
     """Where the mirror gets blobs that it lacks; null = it lacks none."""
-    tree: Annotated[str | None, EXECUTION] = None
-    """The revision's tree, where the mirror lacks the commit itself: it was read by REST."""
-
-    @property
-    def listed(self) -> str:
-        """The commit or tree that lists the files."""
-        return self.tree or self.revision
 
 
 class PullReference(Params):
@@ -178,8 +164,6 @@ class ResolvedWiki(Params):
     web_url: str | None
     location: Annotated[str | None, EXECUTION] = None
     remote: Annotated[Remote | None, EXECUTION] = None
-    needs_git: bool = False
-    """Whether there may be one that could not be read, because git is refused and the API has no wikis."""
 
 
 class ResolvedSource(Params):

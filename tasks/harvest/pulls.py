@@ -15,13 +15,13 @@ from tasks.base.records import Document, Kind
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.harvest.dates import rfc3339
-from tasks.harvest.diff_cache import DiffCache
-from tasks.harvest.diffs import MAX_CHANGED_FILES, MAX_PATCHED_BYTES, Trees, survey
-from tasks.harvest.github_threads import Threads
-from tasks.harvest.history import Commit, Merge, fork_point, merges, own_commits
-from tasks.harvest.mirror import fetch_blobs, open_source
+from tasks.harvest.git.diff_cache import DiffCache
+from tasks.harvest.git.diffs import MAX_CHANGED_FILES, MAX_PATCHED_BYTES, Trees, survey
+from tasks.harvest.git.history import Commit, Merge, fork_point, merges, own_commits
+from tasks.harvest.git.mirror import fetch_blobs, open_source
+from tasks.harvest.git.repository import Repository
+from tasks.harvest.github.threads import Threads
 from tasks.harvest.params import PullReference, ResolvedPulls
-from tasks.harvest.repository import Repository
 
 VERSION: Final = "2026.11.30"
 
@@ -52,10 +52,9 @@ def comparisons(repository: Repository, source: ResolvedPulls) -> Iterator[Compa
     reader = ObjectReader(str(repository.folder))
     merged = merges(repository, source.trunk) if source.remote is None or source.remote.github is None else {}
     empty = repository.run("hash-object", "-t", "tree", "--stdin", stdin=b"").decode().strip()
-    by_rest = source.remote is not None and source.remote.by == "rest"
     for reference in sorted(source.selection, key=lambda reference: reference.number):
         try:
-            if reference.head is None or reference.head not in reader or by_rest:
+            if reference.head is None or reference.head not in reader:
                 yield reference
                 continue
             base = reference.fork or fork_point(reader, reference, source.trunk, merge_parent(reader, reference))

@@ -16,10 +16,10 @@ from pathlib import Path
 from tasks.base.errors import InputError
 from tasks.base.store import Store
 from tasks.harvest.dates import day_end, rfc3339
-from tasks.harvest.github_objects import RestCommit
-from tasks.harvest.github_source import open_github
-from tasks.harvest.history import select
-from tasks.harvest.opened import ON_GITHUB, Opened, local_folder, open_repository
+from tasks.harvest.git.history import select
+from tasks.harvest.git.opened import ON_GITHUB, Opened, local_folder, open_repository
+from tasks.harvest.git.repository import pull_heads
+from tasks.harvest.github.source import open_github
 from tasks.harvest.params import (
     GithubParams,
     PullReference,
@@ -29,8 +29,7 @@ from tasks.harvest.params import (
     ResolvedWiki,
     SourceParams,
 )
-from tasks.harvest.repository import pull_heads
-from tasks.harvest.wiki_source import beside, named_wiki, remote_wiki, wiki_of
+from tasks.harvest.wiki.source import beside, named_wiki, remote_wiki, wiki_of
 
 
 def resolve_source(
@@ -49,23 +48,21 @@ def resolve_source(
         SourceError: the repository is there but cannot be read.
     """
     until = day_end(source.as_of) if source.as_of else int(scheduled.timestamp())
-    name, web_url, commit = source_name(source), None, None
+    name, web_url = source_name(source), None
     if _on_github(source):
-        opened, web_url, selection, commit = open_github(source, github, until, store)
+        opened, web_url, selection = open_github(source, github, until, store)
     else:
         opened = open_repository(source.repo, "sources.repo", store)
         selection = _plain_selection(source, opened, until)
     return ResolvedSource(
-        snapshot=_snapshot(source, name, web_url, opened, until, commit),
+        snapshot=_snapshot(source, name, web_url, opened, until),
         pulls=None if source.pulls is None else _pulls(name, web_url, opened, selection),
         wiki=_wiki(source, name, web_url, opened, until, store),
     )
 
 
-def _snapshot(
-    source: SourceParams, name: str, web_url: str | None, opened: Opened, until: int, commit: RestCommit | None
-) -> ResolvedSnapshot:
-    revision = commit.sha if commit else opened.view.first_parent_head(opened.head, until)
+def _snapshot(source: SourceParams, name: str, web_url: str | None, opened: Opened, until: int) -> ResolvedSnapshot:
+    revision = opened.view.first_parent_head(opened.head, until)
     if revision is None:
         oldest = opened.view.run("rev-list", "--first-parent", revisions=[opened.head]).split()[-1].decode()
         remedy = "it is a shallow clone: run `git fetch --unshallow` in it, or " if opened.shallow else ""
@@ -76,11 +73,10 @@ def _snapshot(
     return ResolvedSnapshot(
         repo=name,
         revision=revision,
-        committed_at=commit.committed_at if commit else rfc3339(opened.view.committed(revision)),
+        committed_at=rfc3339(opened.view.committed(revision)),
         web_url=web_url,
         location=str(opened.folder),
         remote=opened.remote,
-        tree=commit.tree if commit else None,
     )
 
 
@@ -115,8 +111,6 @@ def _wiki(
         return None
     if source.wiki != "auto":
         return named_wiki(source.wiki, name, until, store)
-    if opened.remote is not None and opened.remote.by == "rest":
-        return ResolvedWiki(repo=name, revision=None, web_url=web_url, needs_git=True)
     on_github = opened.remote is not None and opened.remote.github is not None
     found = remote_wiki(opened.remote, store) if on_github and opened.remote else beside(source.repo, opened, store)
     return wiki_of(name, web_url, found, until)

@@ -16,40 +16,23 @@ from urllib.parse import quote
 from tasks.base.records import Document, Kind
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.harvest.blob_cache import BlobCache, Contents
 from tasks.harvest.decoding import LFS_POINTER, decode
 from tasks.harvest.file_kinds import Finding, attribute_kinds, content_kind, path_kind
+from tasks.harvest.git.blob_cache import BlobCache, Contents
 from tasks.harvest.git.command import git
-from tasks.harvest.github_client import Client
-from tasks.harvest.github_objects import rebuild_tree, write_blobs
-from tasks.harvest.mirror import fetch_blobs, open_source
-from tasks.harvest.params import FileKind, Remote, ResolvedSnapshot, SnapshotParams
-from tasks.harvest.paths import display_path
-from tasks.harvest.repository import Repository
+from tasks.harvest.git.mirror import fetch_blobs, open_source
+from tasks.harvest.git.repository import Entry, Repository
+from tasks.harvest.params import FileKind, ResolvedSnapshot, SnapshotParams
 
 VERSION: Final = "2026.11.24"
 
 _UNREADABLE: Final = {"120000": "symlink", "160000": "submodule"}
 _ATTRIBUTES: Final = ("linguist-generated", "linguist-vendored")
 
-MAX_ENTRIES: Final = 1_000_000
-"""A tree with more is not read."""
-
 PROGRESS_FILES: Final = 500
 
 Stated = dict[FileKind, bool]
 """What `.gitattributes` say of one file."""
-
-
-class Entry(NamedTuple):
-    """One entry of a commit's tree."""
-
-    path: str
-    raw_path: bytes
-    mode: str
-    object_id: str
-    bytes: int | None
-    """Null for a submodule and for a blob that the repository lacks."""
 
 
 class Dropped(NamedTuple):
@@ -58,18 +41,6 @@ class Dropped(NamedTuple):
     path: str
     reason: str
     detail: str
-
-
-def tree_entries(repository: Repository, revision: str, most: int = MAX_ENTRIES) -> list[Entry]:
-    """All entries of a commit's tree, recursively, sorted by path as text.
-
-    Raises:
-        TreeTooLargeError: there are more than `most`.
-    """
-    return sorted(
-        Entry(display_path(path), path, mode, object_id, size)
-        for mode, object_id, path, size in repository.tree(revision, most)
-    )
 
 
 def stated_kinds(repository: Repository, revision: str, entries: Sequence[Entry]) -> dict[bytes, Stated]:
@@ -104,8 +75,8 @@ def read_files(
         params: which files.
         blobs: reads contents; by default from the repository.
     """
-    entries = tree_entries(repository, source.listed)
-    stated = stated_kinds(repository, source.listed, entries)
+    entries = repository.entries(source.revision)
+    stated = stated_kinds(repository, source.revision, entries)
     unread = [_dropped_unread(entry, params, stated.get(entry.raw_path, {})) for entry in entries]
     read = blobs or repository.blobs
     contents = read([entry.object_id for entry, drop in zip(entries, unread, strict=True) if drop is None])
@@ -124,10 +95,8 @@ def snapshot(run: StepRun, source: ResolvedSnapshot, params: SnapshotParams) -> 
     """Writes the documents of one commit and a verdict for everything else in its tree."""
     repository = open_source(source.location, run.store)
     asked = {"blobs_fetched": 0}
-    if source.remote is not None and source.remote.by == "rest":
-        source, asked = _complete_by_rest(run, repository, source, source.remote, params)
-    elif source.remote is not None:
-        wanted = [entry.object_id for entry in tree_entries(repository, source.listed) if _wanted(entry, params)]
+    if source.remote is not None:
+        wanted = [entry.object_id for entry in repository.entries(source.revision) if _wanted(entry, params)]
         asked["blobs_fetched"] = fetch_blobs(repository, source.remote, run.store, wanted)
     cache = BlobCache(run.cache("blobs"), repository)
 
@@ -145,36 +114,6 @@ def snapshot(run: StepRun, source: ResolvedSnapshot, params: SnapshotParams) -> 
 
     run.write(documents())
     run.ledger("harvest", blobs_read=cache.blobs_read, **asked)
-
-
-def _complete_by_rest(
-    run: StepRun, repository: Repository, source: ResolvedSnapshot, remote: Remote, params: SnapshotParams
-) -> tuple[ResolvedSnapshot, dict[str, int]]:
-    """Has GitHub's API fill the mirror with what the snapshot reads; counts what came that way.
-
-    Returns the snapshot with the tree as it was rebuilt, and what was asked for.
-    """
-    assert remote.github is not None
-    assert source.tree is not None
-    mirror = Path(source.location)
-
-    def waiting(left: float, why: str) -> None:
-        run.progress(0, unit="files", waiting=round(left), why=why)
-
-    client = Client(remote.github, remote.repo, waiting)
-    tree = source.tree
-    if repository.absent([tree]):
-        tree = rebuild_tree(client, mirror, tree)
-    if tree != source.tree:
-        run.count("trees_not_exact")
-    entries = tree_entries(repository, tree)
-    run.count("entries_by_rest", len(entries))
-    wanted = [entry.object_id for entry in entries if _wanted(entry, params)]
-    missing = sorted(repository.absent(wanted))
-    write_blobs(
-        client, mirror, source.revision, missing, lambda done: run.progress(done, len(missing), "files by REST")
-    )
-    return source.model_copy(update={"tree": tree}), {"blobs_fetched": len(missing), "requests": client.requests}
 
 
 def _dropped_unread(entry: Entry, params: SnapshotParams, stated: Stated) -> Dropped | None:

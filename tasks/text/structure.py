@@ -45,8 +45,6 @@ class Definition:
     """Docstring or the comment directly above, without its markers; empty if there is none."""
     outer_line: int
     """First line including the comment above it."""
-    exported: bool
-    """Whether an `export` stands before it (JavaScript, TypeScript)."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +161,6 @@ def _made(
         signature=signature.removesuffix("{").removesuffix("=").removesuffix(":").rstrip()[:400],
         docstring=_docstring(body) or _comment(comment),
         outer_line=comment[0].start_point.row + 1 if comment else first,
-        exported=outer.type == "export_statement",
     )
 
 

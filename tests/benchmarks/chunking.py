@@ -33,7 +33,7 @@ from tasks.base.store import Store
 from tasks.corpus.chunk import Sided, chunk_documents
 from tasks.corpus.params import RenderParams
 from tasks.corpus.render import render_document
-from tasks.harvest.mirror import open_source
+from tasks.harvest.git.mirror import open_source
 from tasks.harvest.params import GithubParams, SourceParams
 from tasks.harvest.resolve import resolve_source
 from tasks.harvest.snapshot import read_files

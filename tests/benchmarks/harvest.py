@@ -35,11 +35,11 @@ from rich.console import Console
 from rich.table import Table
 
 from tasks.base.store import Store
-from tasks.harvest.diff_cache import DiffCache
-from tasks.harvest.history import own_commits, select
+from tasks.harvest.git.diff_cache import DiffCache
+from tasks.harvest.git.history import own_commits, select
+from tasks.harvest.git.repository import head_commit, open_view, pull_heads
 from tasks.harvest.params import GithubParams, PullsParams, ResolvedPulls, SourceParams
 from tasks.harvest.pulls import Comparison, comparisons, pulls
-from tasks.harvest.repository import head_commit, open_view, pull_heads
 from tasks.harvest.resolve import resolve_source
 from tests.emulators.github_api import Github, serve
 from tests.harvest.histories import History, day

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tasks.harvest.paths import quote_path
+from tasks.harvest.git.paths import quote_path
 
 START = datetime.datetime(2023, 1, 2, 9, tzinfo=datetime.UTC)
 

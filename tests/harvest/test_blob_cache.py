@@ -10,9 +10,9 @@ import pytest
 
 from tasks.base.ledger import ledger
 from tasks.base.store import Store
-from tasks.harvest.blob_cache import BlobCache
+from tasks.harvest.git.blob_cache import BlobCache
+from tasks.harvest.git.repository import git, open_view
 from tasks.harvest.params import GithubParams, SourceParams
-from tasks.harvest.repository import git, open_view
 from tasks.harvest.resolve import resolve_source
 from tasks.harvest.snapshot import snapshot
 from tests.harvest.histories import Files, History, commit

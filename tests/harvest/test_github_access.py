@@ -63,10 +63,10 @@ def test_harvest_private_repository_with_token_leaves_no_trace_of_it(
 
 def test_harvest_by_git_alone_without_access_to_it_is_bad_input(store: Store, github: Github) -> None:
     github.hub.git = False
-    words = r"^sources.repo: town/hall cannot be cloned from .*contents=read, or set github.contents to rest$"
+    words = r"^sources.repo: town/hall cannot be cloned from .*contents=read$"
     for threads in ("graphql", "rest"):
         with pytest.raises(InputError, match=words):
-            resolved(store, github, threads, contents="git")
+            resolved(store, github, threads)
 
 
 @pytest.mark.parametrize(("threads", "path"), [("graphql", "/api/graphql"), ("rest", "/api/v3/repos/town/hall/pulls")])

@@ -26,9 +26,8 @@ PLACES = {
     "graphql": ("/graphql", "/graphql"),
     "rest": ("/pulls", "/reviews"),
     "git": (".git/info/refs", ".git/git-upload-pack"),
-    "contents": ("/commits", "/git/trees/", "/git/blobs/"),
 }
-"""Where faults strike: in the list and among the threads, or in every kind of request for contents."""
+"""Where faults strike: in the list and among the threads."""
 
 
 COMBINATIONS = [
@@ -58,14 +57,14 @@ def test_harvest_with_a_fault_gives_the_same_bytes(
     store: Store, steady: tuple[Github, list[str]], where: str, kind: str
 ) -> None:
     github, whole = steady
-    threads, contents = "rest" if where in ("rest", "contents") else "graphql", "rest" if where == "contents" else "git"
+    threads = "rest" if where == "rest" else "graphql"
     places = PLACES[where]
     if kind in ("primary", "graphql-rate-limited"):  # a reset is given in whole seconds: once is long enough
         places = places[:1]
     wait = (6 if where == "git" else 1.5) if kind == "timeout" else 0.1
     github.faults += [Fault(kind, place, wait=wait) for place in places]  # type: ignore[arg-type]
 
-    assert hashes(harvest(store, github, threads, contents))[:2] == whole
+    assert hashes(harvest(store, github, threads))[:2] == whole
     assert github.faults == []
 
 

@@ -21,14 +21,14 @@ from tasks.base.records import Document
 from tasks.base.runs import read_records, read_verdicts
 from tasks.base.store import Store
 from tasks.harvest.git.command import git, git_environment
-from tasks.harvest.mirror import open_source
-from tasks.harvest.opened import open_repository
+from tasks.harvest.git.mirror import open_source
+from tasks.harvest.git.opened import open_repository
 from tasks.harvest.params import GithubParams, Remote, ResolvedPulls, ResolvedSource, SourceParams
 from tasks.harvest.pulls import pulls
 from tasks.harvest.resolve import resolve_source
 from tasks.harvest.snapshot import snapshot
-from tasks.harvest.wiki import wiki
-from tasks.harvest.wiki_source import named_wiki
+from tasks.harvest.wiki.pages import wiki
+from tasks.harvest.wiki.source import named_wiki
 from tests.emulators.github_api import Github
 from tests.harvest.histories import START, History, run
 from tests.harvest.town import harvest as harvest_town

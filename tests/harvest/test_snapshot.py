@@ -12,9 +12,9 @@ from tasks.base.errors import RecordError
 from tasks.base.records import Document
 from tasks.base.runs import read_records, read_verdicts
 from tasks.base.store import Store
+from tasks.harvest.git.paths import display_path
+from tasks.harvest.git.repository import git, open_view
 from tasks.harvest.params import GithubParams, ResolvedSnapshot, SnapshotParams, SourceParams
-from tasks.harvest.paths import display_path
-from tasks.harvest.repository import git, open_view
 from tasks.harvest.resolve import resolve_source
 from tasks.harvest.snapshot import Dropped, read_files, snapshot
 from tests.harvest.histories import Files, History, commit, moment

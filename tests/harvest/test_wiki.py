@@ -11,7 +11,7 @@ from tasks.base.runs import read_records, read_verdicts
 from tasks.base.store import Store
 from tasks.harvest.params import GithubParams, SourceParams
 from tasks.harvest.resolve import resolve_source
-from tasks.harvest.wiki import wiki
+from tasks.harvest.wiki.pages import wiki
 from tests.harvest.histories import Files, History, moment
 
 NOW = datetime.datetime(2024, 6, 1, tzinfo=datetime.UTC)
@@ -87,26 +87,6 @@ def test_wiki_beside_a_bare_repository_is_harvested(tmp_path: Path, store: Store
         "guides/_Footer.md": "navigation",
         "images/logo.png": "not-a-page",
     }
-
-
-def test_wiki_links_lead_to_pages_wherever_they_lie(tmp_path: Path, store: Store) -> None:
-    repository = source_repository(tmp_path / "town.git")
-    write_wiki(tmp_path / "town.wiki.git", PAGES)
-    _, pages = harvest(store, repository)
-
-    def links(path: str) -> list[tuple[str, str | None]]:
-        return [(link["text"], link["page"]) for link in pages[path].meta["links"]]
-
-    assert links("Home.md") == [
-        ("Set up", "guides/Setting-Up.md"),
-        ("API: v2", "API:-v2.mediawiki"),
-        ("guide", "Guide.asciidoc"),
-        ("gone", None),
-    ]
-    assert links("API:-v2.mediawiki") == [("start here", "Home.md")]
-    assert links("Guide.asciidoc") == [("home", "Home.md"), ("Set-Up", None)]
-    assert links("Rest.rst") == [("home", "Home.md")]
-    assert links("Notes.org") == [("home", "Home.md")]
 
 
 def test_wiki_as_of_takes_the_pages_of_that_day(tmp_path: Path, store: Store) -> None:

@@ -12,7 +12,7 @@ from tasks.harvest.params import GithubParams, ResolvedSource, SourceParams
 from tasks.harvest.pulls import pulls
 from tasks.harvest.resolve import resolve_source
 from tasks.harvest.snapshot import snapshot
-from tasks.harvest.wiki import wiki
+from tasks.harvest.wiki.pages import wiki
 from tests.emulators.github_api import Comment, Github, Pull, Repository, Review, User
 from tests.harvest.histories import History, moment
 
@@ -131,17 +131,17 @@ def _reviews(number: int) -> list[Review]:
 
 
 def resolved(
-    store: Store, github: Github, threads: str = "auto", contents: str = "auto", seconds: float = 1, **source: object
+    store: Store, github: Github, threads: str = "auto", seconds: float = 1, **source: object
 ) -> ResolvedSource:
     """The source as the emulated server has it; a request that takes longer than `seconds` is made again."""
     asked = SourceParams.model_validate({"repo": "town/hall", **source})
     quick = {"secondary_wait": 0.05, "max_wait": 30, "timeout": seconds}
-    reached = {"api_url": github.url, "threads": threads, "contents": contents, **quick}
+    reached = {"api_url": github.url, "threads": threads, **quick}
     return resolve_source(asked, GithubParams.model_validate(reached), NOW, store)
 
 
-def harvest(store: Store, github: Github, threads: str = "auto", contents: str = "auto", **source: object) -> Made:
-    found = resolved(store, github, threads, contents, **source)
+def harvest(store: Store, github: Github, threads: str = "auto", **source: object) -> Made:
+    found = resolved(store, github, threads, **source)
     assert found.pulls is not None
     assert found.wiki is not None
     asked = SourceParams.model_validate({"repo": "town/hall", **source})

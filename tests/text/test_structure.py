@@ -43,7 +43,6 @@ def test_typescript_definitions_have_span_signature_and_comment() -> None:
         signature="export const add = async (x: number): Promise<number> =>",
         docstring="Adds.\n@param x a number",
         outer_line=5,
-        exported=True,
     )
     assert [(item.qualified, item.kind, item.first_line, item.last_line) for item in found.values()] == [
         ("add", "function", 9, 11),
@@ -57,7 +56,6 @@ def test_typescript_definitions_have_span_signature_and_comment() -> None:
     assert found["Cart"].signature == "export default class Cart<T> extends Base"
     assert (found["Cart"].docstring, found["Cart"].outer_line) == ("One line.", 13)
     assert (found["Cart.total"].docstring, found["Cart.total"].outer_line) == ("Sums up.", 17)
-    assert not found["LIMIT"].exported
 
 
 def test_typescript_imports_and_calls_are_found_in_order() -> None:

@@ -141,11 +141,6 @@ def is_object_id(text: str) -> bool:
     return _OBJECT_ID.fullmatch(text) is not None
 
 
-def is_plain_address(address: str) -> bool:
-    """Whether no program can take an address or path for an option, or for more than one line."""
-    return not address.startswith("-") and address.isprintable()
-
-
 def _command(
     verb: str,
     options: Sequence[str],

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from tasks.harvest.github_client import Client, QueryTooLargeError
-from tasks.harvest.github_rest import ordered, rooted
+from tasks.harvest.github.client import Client, QueryTooLargeError
+from tasks.harvest.github.rest import ordered, rooted
 from tasks.harvest.params import PullReference
 
 Item = dict[str, Any]
@@ -35,7 +35,7 @@ fragment review on PullRequestReview {
 
 THREAD: Final = """
 fragment thread on PullRequest {
-  id number title body url state mergedAt closedAt createdAt updatedAt isDraft baseRefName headRefName
+  id number title body url state mergedAt createdAt updatedAt isDraft
   author { ...who }
   labels(first: 50) { nodes { name } }
   comments(first: 100) { pageInfo { hasNextPage endCursor } nodes { ...comment } }
@@ -195,13 +195,10 @@ def _normal(node: Item, comments: list[Item], reviews: list[Item], remarks: list
         "url": node["url"],
         "state": "open" if node["state"] == "OPEN" else "closed",
         "merged_at": node["mergedAt"],
-        "closed_at": node["closedAt"],
         "created_at": node["createdAt"],
         "updated_at": node["updatedAt"],
         "author": _author(node["author"]),
         "draft": node["isDraft"],
-        "base_ref": node["baseRefName"],
-        "head_ref": node["headRefName"],
         "labels": sorted(label["name"] for label in (node["labels"] or {"nodes": []})["nodes"]),
         "comments": ordered([_comment(item, item["createdAt"]) for item in comments]),
         "reviews": ordered(

@@ -17,19 +17,33 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from tasks.base.errors import SourceError
 from tasks.harvest.dates import seconds
-from tasks.harvest.drivers import DIFF_ATTRIBUTES
 from tasks.harvest.git.command import PIPE_BYTES, git, git_stream
+from tasks.harvest.git.drivers import DIFF_ATTRIBUTES
+from tasks.harvest.git.paths import display_path
 
 NUMBER: Final = re.compile(r"[0-9]{1,9}")
 """A pull request's number; whatever else stands in its place is a name."""
 
 
+MAX_ENTRIES: Final = 1_000_000
+"""A tree with more files and folders is not read."""
 MAX_PATH_BYTES: Final = 100_000
 """Longer paths exist in no file system."""
+
+
+class Entry(NamedTuple):
+    """One entry of a commit's tree."""
+
+    path: str
+    raw_path: bytes
+    mode: str
+    object_id: str
+    bytes: int | None
+    """Null for a submodule and for a blob that the repository lacks."""
 
 
 class TreeTooLargeError(SourceError):
@@ -86,35 +100,36 @@ class Repository:
         sizes = (line.split() for line in listing.splitlines() if not line.endswith(" missing"))
         return {object_id for object_id, size in sizes if int(size) > most_bytes}
 
-    def tree(self, revision: str, most_entries: int = 1_000_000) -> Iterator[tuple[str, str, bytes, int | None]]:
-        """Mode, object id, path and bytes of every entry of a tree, recursively; streams.
+    def entries(self, revision: str, most: int = MAX_ENTRIES) -> list[Entry]:
+        """All entries of a commit's tree but folders, recursively, sorted by path as text.
 
-        The bytes are null for a submodule and for a blob that the repository lacks. A few objects can name each other
-        so that they list more entries than there is memory: after `most_entries` it ends.
+        A few folders can contain each other so often that they list more files than there is memory, so the listing
+        ends after `most` files and folders.
 
         Raises:
-            TreeTooLargeError: there are more entries, or a path is longer than a system allows.
+            TreeTooLargeError: there are more, or a path is longer than any system allows.
             SourceError: git failed.
         """
         options = ("-r", "-t", "-z", "-l", "--full-tree")  # with folders: empty ones would nest without a line
+        found = []
         with git_stream("ls-tree", *options, at=self.folder, revisions=[revision]) as process:
             assert process.stdout is not None
             rest = b""
-            entries = 0
+            listed = 0
             while block := process.stdout.read(PIPE_BYTES):
                 *lines, rest = (rest + block).split(b"\0")
-                entries += len(lines)
-                if entries > most_entries or len(rest) > MAX_PATH_BYTES:
-                    raise TreeTooLargeError(
-                        f"the tree {revision} has more than {most_entries:,} entries, or endless names"
-                    )
+                listed += len(lines)
+                if listed > most or len(rest) > MAX_PATH_BYTES:
+                    raise TreeTooLargeError(f"the tree {revision} has more than {most:,} entries, or endless names")
                 for line in lines:
                     facts, path = line.split(b"\t", 1)
                     mode, kind, object_id, size = facts.decode().split()
                     if kind != "tree":
-                        yield mode, object_id, path, int(size) if size.isdecimal() else None
+                        size_bytes = int(size) if size.isdecimal() else None
+                        found.append(Entry(display_path(path), path, mode, object_id, size_bytes))
         if process.returncode:
             raise SourceError(f"git ls-tree cannot list {revision}; run git fsck in the repository")
+        return sorted(found)
 
     def blobs(self, object_ids: Sequence[str]) -> Iterator[bytes | None]:
         """Contents of blobs in the order asked, None for an absent one; streams, holding one blob at a time."""

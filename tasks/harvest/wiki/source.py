@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tasks.base.store import Store
 from tasks.harvest.git.command import git
-from tasks.harvest.mirror import RefusedError
-from tasks.harvest.opened import Opened, local_folder, mirrored, open_local, open_repository
+from tasks.harvest.git.mirror import RefusedError
+from tasks.harvest.git.opened import Opened, local_folder, mirrored, open_local, open_repository
 from tasks.harvest.params import Remote, ResolvedWiki
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from tasks.harvest.github_cache import GithubCache
-from tasks.harvest.github_client import Client
-from tasks.harvest.github_links import last_page
+from tasks.harvest.github.cache import GithubCache
+from tasks.harvest.github.client import Client
+from tasks.harvest.github.links import last_page
 from tasks.harvest.params import PullReference
 
 Item = dict[str, Any]
@@ -26,13 +26,10 @@ def detail(item: Item) -> Item:
         "url": item["html_url"],
         "state": item["state"],
         "merged_at": item.get("merged_at"),
-        "closed_at": item.get("closed_at"),
         "created_at": item["created_at"],
         "updated_at": item["updated_at"],
         "author": author(item.get("user")),
         "draft": bool(item.get("draft")),
-        "base_ref": (item.get("base") or {}).get("ref"),
-        "head_ref": (item.get("head") or {}).get("ref"),
         "labels": sorted(label["name"] for label in item.get("labels", [])),
     }
 

@@ -1,7 +1,6 @@
 """What is kept of GitHub between runs, in the store's cache: the index of pull requests and their threads.
 
     cache/github/<host>/<owner>/<name>/index.json
-    cache/github/<host>/<owner>/<name>/line.json
     cache/github/<host>/<owner>/<name>/threads/<thousand>/<number>.json
 
 Deleting it costs requests, never records: a cold and a warm run give the same bytes.
@@ -74,18 +73,6 @@ class GithubCache:
     def keep_index(self, index: Index) -> None:
         """Keeps the index for the next run."""
         write_text(self.folder / "index.json", index.model_dump_json())
-
-    def line(self) -> dict[str, list[Any]]:
-        """What was seen of the default branch's first-parent line (`github_objects.RestCommit`), by sha."""
-        try:
-            found: dict[str, list[Any]] = json.loads((self.folder / "line.json").read_bytes())
-        except (OSError, ValueError):
-            return {}
-        return found
-
-    def keep_line(self, commits: dict[str, list[Any]]) -> None:
-        """Keeps more of that line."""
-        write_text(self.folder / "line.json", json.dumps(self.line() | commits))
 
     def forget(self, number: int) -> None:
         """Takes a pull request that is gone out of the index."""

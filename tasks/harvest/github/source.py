@@ -2,44 +2,37 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Final, NamedTuple
 
 from tasks.base.errors import InputError, SourceError
 from tasks.base.progress import Event, emit
 from tasks.base.store import Store
-from tasks.harvest.github_cache import GithubCache, Index
-from tasks.harvest.github_client import Client, UnavailableError
-from tasks.harvest.github_index import choose, refresh
-from tasks.harvest.github_listing import Lister
-from tasks.harvest.github_objects import RestCommit, commit_at
-from tasks.harvest.mirror import HEADS, PULLS, RefusedError, mirror_of, open_source, remote_head, update_mirror
-from tasks.harvest.opened import Opened
+from tasks.harvest.git.mirror import HEADS, PULLS, RefusedError, mirror_of, open_source, remote_head, update_mirror
+from tasks.harvest.git.opened import Opened
+from tasks.harvest.github.cache import GithubCache, Index
+from tasks.harvest.github.client import Client, UnavailableError
+from tasks.harvest.github.index import choose, refresh
+from tasks.harvest.github.listing import Lister
 from tasks.harvest.params import GithubParams, PullReference, Remote, SourceParams
 
 PHASE: Final = "harvest/resolve"
 """Name under which a wait is shown that happens before the first step."""
 
 
-logger = logging.getLogger(__name__)
-
-
 class OnGithub(NamedTuple):
     """What GitHub and its git server said."""
 
     opened: Opened
-    """The mirror; it has the trunk's history and the selected heads, unless git was refused."""
+    """The mirror; it has the trunk's history and the selected heads."""
     web_url: str
     selection: tuple[PullReference, ...]
-    commit: RestCommit | None
-    """The snapshot's commit, where git was refused."""
 
 
 def open_github(source: SourceParams, github: GithubParams, until: int, store: Store) -> OnGithub:
     """Asks GitHub for the selection and brings the mirror up to date.
 
     When nothing is new this takes one request by GraphQL (the list says where the default branch is), by REST one and
-    one of git. Where git is refused, the API is asked for the commit instead, and later for trees and blobs.
+    one of git.
 
     Raises:
         InputError: no such repository, it is empty, or the token does not suffice.
@@ -64,22 +57,16 @@ def open_github(source: SourceParams, github: GithubParams, until: int, store: S
         index = index.model_copy(update={"clone_url": facts["clone_url"], "web_url": facts["html_url"]})
     cache.keep_index(index)
     remote = Remote(url=index.clone_url, repo=source.repo, github=github)
-    opened, commit = None, None
-    if github.contents != "rest":
-        try:
-            opened = _by_git(remote, trunk, selection, cache, index, store)
-        except RefusedError as error:
-            if github.contents == "git":
-                raise _no_clone(remote, error) from error
-            logger.warning("%s cannot be cloned (%s): its files and diffs are read by REST", source.repo, error)
-    if opened is None:
-        remote = remote.model_copy(update={"by": "rest"})
-        trunk, commit = commit_at(client, cache, trunk, until)
-        mirror = mirror_of(remote, store)
-        opened = Opened(mirror, trunk, open_source(str(mirror), store), remote)
+    try:
+        opened = _by_git(remote, trunk, selection, cache, index, store)
+    except RefusedError as error:
+        raise InputError(
+            f"sources.repo: {remote.repo} cannot be cloned from {remote.url} ({error});"
+            " the token needs the permission contents=read"
+        ) from error
     if waited:
         emit(Event(PHASE, "finished", state="Completed"))
-    return OnGithub(opened, index.web_url, selection, commit)
+    return OnGithub(opened, index.web_url, selection)
 
 
 def _by_git(
@@ -132,10 +119,3 @@ def _fetch(remote: Remote, store: Store, numbers: list[int]) -> None:
         raise
     except SourceError:  # one of the named heads is not there: all that are there, then
         update_mirror(remote, store, [HEADS, PULLS] if named else [HEADS])
-
-
-def _no_clone(remote: Remote, error: RefusedError) -> InputError:
-    return InputError(
-        f"sources.repo: {remote.repo} cannot be cloned from {remote.url} ({error});"
-        " the token needs the permission contents=read, or set github.contents to rest"
-    )

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from tasks.base.errors import InputError, SourceError
 from tasks.harvest.credentials import github_token
-from tasks.harvest.github_links import next_query
+from tasks.harvest.github.links import next_query
 from tasks.harvest.params import GithubParams
 
 MAX_TRIES: Final = 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tasks.harvest.repository import NUMBER
+from tasks.harvest.git.repository import NUMBER
 
 
 def next_query(link: str) -> dict[str, Any] | None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tasks.harvest.dates import LAST, day_start, seconds
+from tasks.harvest.git.repository import Repository
 from tasks.harvest.params import PullReference, PullsParams
-from tasks.harvest.repository import Repository
 
 if TYPE_CHECKING:
     import pygit2

@@ -1,13 +1,12 @@
 """harvest/wiki: every page of the wiki becomes a document.
 
 In: the wiki's commit, or none (then no records). Out: `records.jsonl` of documents, kind `wiki`, sorted by id, texts as
-written; `created_at` and `updated_at` are the dates of a page's first and last edit, `meta.links` its links to other
-pages. A verdict for every other file.
+written; `created_at` and `updated_at` are the dates of a page's first and last edit. A verdict for every other file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote
@@ -17,13 +16,12 @@ from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.harvest.dates import rfc3339
 from tasks.harvest.decoding import decode
-from tasks.harvest.diffs import changed_entries
-from tasks.harvest.mirror import fetch_blobs, open_source
+from tasks.harvest.git.diffs import changed_entries
+from tasks.harvest.git.mirror import fetch_blobs, open_source
+from tasks.harvest.git.paths import display_path
+from tasks.harvest.git.repository import Entry, Repository, TreeTooLargeError
 from tasks.harvest.params import ResolvedWiki
-from tasks.harvest.paths import display_path
-from tasks.harvest.repository import Repository, TreeTooLargeError
-from tasks.harvest.snapshot import Dropped, Entry, tree_entries
-from tasks.harvest.wiki_links import page_links, page_names
+from tasks.harvest.snapshot import Dropped
 
 VERSION: Final = "2026.11.30"
 
@@ -73,9 +71,8 @@ def read_pages(repository: Repository, source: ResolvedWiki) -> Iterator[Documen
     """Every file of the wiki's tree, in order of path, as a document or as the reason why it is none."""
     assert source.revision is not None
     dates = page_dates(repository, source.revision)
-    entries = tree_entries(repository, source.revision, MAX_PAGES)
+    entries = repository.entries(source.revision, MAX_PAGES)
     pages = [entry for entry in entries if _reason(entry) is None]
-    names = page_names(entry.path for entry in pages)
     contents = repository.blobs([entry.object_id for entry in pages])
     for entry in entries:
         reason = _reason(entry)
@@ -89,20 +86,18 @@ def read_pages(repository: Repository, source: ResolvedWiki) -> Iterator[Documen
         elif not decoded.text.strip():
             yield Dropped(entry.path, "empty", "")
         else:
-            yield _document(entry, decoded.text, source, dates.get(entry.path), names)
+            yield _document(entry, decoded.text, source, dates.get(entry.path))
 
 
 @step("harvest/wiki", VERSION)
 def wiki(run: StepRun, source: ResolvedWiki) -> None:
     """Writes the documents of the wiki's pages; none where there is no wiki."""
-    if source.needs_git:
-        run.verdict(f"{source.repo}/wiki", "needs-git", "a wiki can be read by git only, which is refused")
     if source.revision is None or source.location is None:
         run.write([])
         return
     repository = open_source(source.location, run.store)
     try:
-        entries = tree_entries(repository, source.revision, MAX_PAGES)
+        entries = repository.entries(source.revision, MAX_PAGES)
     except TreeTooLargeError as error:
         run.verdict(f"{source.repo}/wiki", "too-many-files", str(error))
         run.write([])
@@ -133,13 +128,10 @@ def _reason(entry: Entry) -> str | None:
     return "too-large" if (entry.bytes or 0) > MAX_PAGE_BYTES else None
 
 
-def _document(
-    entry: Entry, text: str, source: ResolvedWiki, dates: tuple[int, int] | None, names: Mapping[str, str]
-) -> Document:
+def _document(entry: Entry, text: str, source: ResolvedWiki, dates: tuple[int, int] | None) -> Document:
     name = entry.path.rsplit("/", 1)[-1]
     stem, _, extension = name.rpartition(".")
     markup = MARKUPS[extension.lower()]
-    links = [link.meta() for link in page_links(text, markup, names)]
     return Document(
         id=f"{source.repo}/wiki/{entry.path}",
         kind=Kind.WIKI,
@@ -151,5 +143,5 @@ def _document(
         text=text,
         created_at=rfc3339(dates[0]) if dates else None,
         updated_at=rfc3339(dates[1]) if dates else None,
-        meta={"format": markup, "blob": entry.object_id, "links": links},
+        meta={"format": markup, "blob": entry.object_id},
     )

@@ -7,10 +7,10 @@ from typing import Any
 
 from tasks.base.errors import SourceError
 from tasks.base.runs import StepRun
-from tasks.harvest.github_cache import GithubCache
-from tasks.harvest.github_client import Client, GoneError, QueryTooLargeError, UnavailableError
-from tasks.harvest.github_graphql import graphql_threads
-from tasks.harvest.github_rest import rest_commits, rest_files, rest_threads
+from tasks.harvest.github.cache import GithubCache
+from tasks.harvest.github.client import Client, GoneError, QueryTooLargeError, UnavailableError
+from tasks.harvest.github.graphql import graphql_threads
+from tasks.harvest.github.rest import rest_commits, rest_files, rest_threads
 from tasks.harvest.params import GithubParams, PullReference, ResolvedPulls
 
 Item = dict[str, Any]

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final, Self
 
 from tasks.base.kept import Kept
-from tasks.harvest.diffs import Change, Trees, changed_files
-from tasks.harvest.repository import Repository
+from tasks.harvest.git.diffs import Change, Trees, changed_files
+from tasks.harvest.git.repository import Repository
 
 EDITION: Final = "2"
 """Changed by hand when `diffs.py` makes other patches of the same trees."""

@@ -11,9 +11,9 @@ import datetime
 from typing import Final
 
 from tasks.harvest.dates import day_start, rfc3339
-from tasks.harvest.github_cache import Index, Listed
-from tasks.harvest.github_client import PAGE
-from tasks.harvest.github_listing import Lister
+from tasks.harvest.github.cache import Index, Listed
+from tasks.harvest.github.client import PAGE
+from tasks.harvest.github.listing import Lister
 from tasks.harvest.params import PullReference, PullsParams
 
 OVERLAP: Final = datetime.timedelta(hours=1)
@@ -65,7 +65,9 @@ def _read(index: Index, lister: Lister, params: PullsParams, until: int, start: 
     """
     before = index
     last = before.covered_until if start == before.covered_since else start
-    for page in lister.created(start):
+    from_top = before.covered_since is not None and before.covered_until is None
+    passed = sum(item.created_at > start for item in before.pulls.values()) if from_top else 0
+    for page in lister.created(start, passed):
         last = None if page.top else last
         since = min((item.created_at for item in page.pulls), default="")
         joined = before.covered_until is not None and start > before.covered_until >= since

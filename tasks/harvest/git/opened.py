@@ -9,9 +9,9 @@ from typing import Final
 
 from tasks.base.errors import InputError, SourceError
 from tasks.base.store import Store
-from tasks.harvest.mirror import HEADS, RefusedError, mirror_of, open_source, remote_head, update_mirror
+from tasks.harvest.git.mirror import HEADS, RefusedError, mirror_of, open_source, remote_head, update_mirror
+from tasks.harvest.git.repository import Repository, git_folder, head_commit
 from tasks.harvest.params import Remote
-from tasks.harvest.repository import Repository, git_folder, head_commit
 
 ON_GITHUB: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*/[A-Za-z0-9._-]+")
 """OWNER/NAME; an account of GitHub's Enterprise Managed Users has an underscore before its enterprise's code."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from tasks.base.kept import open_cache, portions
-from tasks.harvest.repository import Repository
+from tasks.harvest.git.repository import Repository
 
 PENDING_BYTES: Final = 8_000_000
 """Contents are written this many bytes at a time: memory stays small, and no writer holds the file for long."""

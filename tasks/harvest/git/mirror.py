@@ -17,8 +17,8 @@ from tasks.base.locks import flock
 from tasks.base.store import Store
 from tasks.harvest.credentials import git_credentials
 from tasks.harvest.git.command import git
+from tasks.harvest.git.repository import Repository, open_view
 from tasks.harvest.params import Remote
-from tasks.harvest.repository import Repository, open_view
 
 HEADS: Final = "+refs/heads/*:refs/heads/*"
 PULLS: Final = "+refs/pull/*/head:refs/pull/*/head"

@@ -16,8 +16,8 @@ from typing import IO, Any, Final, NamedTuple
 
 from tasks.base.errors import SourceError
 from tasks.harvest.git.command import git, git_stream
-from tasks.harvest.paths import display_path, unquote_path
-from tasks.harvest.repository import Repository
+from tasks.harvest.git.paths import display_path, unquote_path
+from tasks.harvest.git.repository import Repository
 
 _OPTIONS: Final = (
     "-r",

@@ -1,0 +1,1 @@
+"""Wikis: where one lies, and its pages."""
