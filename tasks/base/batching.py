@@ -22,20 +22,24 @@ def by_size(members: Iterable[T], size: Callable[[T], int], limit: int) -> Itera
         yield portion
 
 
-def by_padded_length(lengths: Sequence[int], new_tokens: int, limit: int) -> Iterator[list[int]]:
+def by_padded_length(
+    lengths: Sequence[int], new_tokens: int, limit: int, most: int | None = None
+) -> Iterator[list[int]]:
     """Indices of sequences in portions of similar length, so that little of a portion is padding.
 
     Args:
         lengths: tokens of each sequence.
         new_tokens: that will be appended to each.
         limit: of a portion's padded tokens; only a sequence that exceeds it alone is in a portion beyond it.
+        most: sequences of a portion; null = any number.
 
     Yields:
         Indices, the shortest sequences first, equal lengths by position.
     """
     portion: list[int] = []
     for index in sorted(range(len(lengths)), key=lambda position: (lengths[position], position)):
-        if portion and (lengths[index] + new_tokens) * (len(portion) + 1) > limit:
+        full = (lengths[index] + new_tokens) * (len(portion) + 1) > limit or len(portion) == most
+        if portion and full:
             yield portion
             portion = []
         portion.append(index)

@@ -25,8 +25,10 @@ from tasks.evaluation.general import PREFIX, choices, new_tokens
 from tasks.evaluation.guess import guesses
 from tasks.evaluation.losses import GENERAL, LossRow, loss_rows, stream_losses
 from tasks.evaluation.params import AnswerParams, Arm, Engine
+from tasks.evaluation.requests import AnswerRequest
 from tasks.evaluation.retrieval import Index, Passage, oracle, passages
 from tasks.model.child import run_child
+from tasks.model.request import MergeRequest, VllmRequest
 from tasks.model.served import is_served
 from tasks.text.chat import prompt_ids, render_dialogue, stop_ids
 from tasks.text.tokenizer import TextTokenizer
@@ -34,7 +36,7 @@ from tasks.text.tokenizer import TextTokenizer
 VERSION = "2026.11.24"
 
 JOB: Final = "tasks.evaluation.answer_job:answer"
-VLLM_JOB: Final = "tasks.evaluation.vllm_job:answer"
+VLLM_JOB: Final = "tasks.model.vllm_job:write"
 MERGE_JOB: Final = "tasks.model.merge:merge"
 
 VLLM_VARIABLE: Final = "RAWTUNE_VLLM_PYTHON"
@@ -131,18 +133,17 @@ def _ask(
     params: AnswerParams,
 ) -> dict[str, Any]:
     work = run.cache("answers", run.key)
-    request = {
-        "model": str(run.checkout(model)),
-        "adapter": str(run.checkout(adapter)) if adapter else None,
-        "prompts": _lines(work / "prompts.jsonl", prompts),
-        "rows": _lines(work / "rows.jsonl", (vars(row) for row in rows)),
-        "finished": str(work / "finished.jsonl"),
-        "batch_tokens": params.answer_batch_tokens,
-        "stop_ids": list(stop_ids(tokenizer)),
-        "pad_id": tokenizer.end_of_document,
-        "dtype": "auto",
-        "kl_stream": GENERAL,
-    }
+    request = AnswerRequest(
+        model=run.checkout(model),
+        adapter=run.checkout(adapter) if adapter else None,
+        prompts=_lines(work / "prompts.jsonl", prompts),
+        rows=_lines(work / "rows.jsonl", (vars(row) for row in rows)),
+        finished=work / "finished.jsonl",
+        batch_tokens=params.answer_batch_tokens,
+        stop_ids=stop_ids(tokenizer),
+        pad_id=tokenizer.end_of_document,
+        kl_stream=GENERAL,
+    )
 
     def follow(facts: dict[str, Any]) -> None:
         run.progress(facts["done"], facts["total"], facts["unit"])
@@ -152,22 +153,25 @@ def _ask(
     made = _ask_vllm(run, request, work / "merged", follow)
     if not rows:
         return made | {"rows": [], "kl": None}
-    measured = run_child(JOB, request | {"prompts": _lines(work / "none.jsonl", ())}, follow)
+    measured = run_child(JOB, request.model_copy(update={"prompts": _lines(work / "none.jsonl", ())}), follow)
     seconds = made["seconds"] | {"losses": measured["seconds"]["load"] + measured["seconds"]["losses"]}
     return made | {"rows": measured["rows"], "kl": measured["kl"], "seconds": seconds}
 
 
 def _ask_vllm(
-    run: StepRun, request: dict[str, Any], merged: Path, follow: Callable[[dict[str, Any]], None]
+    run: StepRun, request: AnswerRequest, merged: Path, follow: Callable[[dict[str, Any]], None]
 ) -> dict[str, Any]:
     """Answers by vLLM: with the adapter beside the model, or in it where vLLM cannot serve it."""
     python = vllm_python()
-    if request["adapter"] and is_merged(Path(request["adapter"])):
-        made = run_child(MERGE_JOB, {name: request[name] for name in ("model", "adapter")} | {"target": str(merged)})
+    shared = {"prompts", "finished", "stop_ids", "pad_id", "precision"}
+    model, adapter = request.model, request.adapter
+    if adapter and is_merged(adapter):
+        made = run_child(MERGE_JOB, MergeRequest(model=model, adapter=adapter, target=merged))
         run.resolved["merge_rounding"] = made["rounding"]
-        request = request | {"model": str(merged), "adapter": None}
+        model, adapter = merged, None
+    asked = VllmRequest(model=model, adapter=adapter, **request.model_dump(include=shared))
     try:
-        return run_child(VLLM_JOB, request, follow, python=python)
+        return run_child(VLLM_JOB, asked, follow, python=python)
     finally:
         shutil.rmtree(merged, ignore_errors=True)
 
@@ -217,7 +221,7 @@ def _chosen(items: list[Item], rows: list[LossRow], measured: list[dict[str, flo
     }
 
 
-def _lines(path: Path, records: Iterable[dict[str, Any]]) -> str:
+def _lines(path: Path, records: Iterable[dict[str, Any]]) -> Path:
     with path.open("w", encoding="utf-8") as writer:
         writer.writelines(json.dumps(record) + "\n" for record in records)
-    return str(path)
+    return path

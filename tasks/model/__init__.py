@@ -1,3 +1,3 @@
-"""Models and torch: the child runner, the base model, generation, merge and export. Imported by rooms; imports only
+"""Models and torch: the child runner, one way to load, to write and to score, merge, conversion, the base model.
 `tasks.base`.
 """

@@ -21,6 +21,7 @@ from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.model.child import run_child
 from tasks.model.params import STUB, BaseModelParams
+from tasks.model.request import GgufSource
 
 VERSION = "2026.11.24.1"
 
@@ -186,7 +187,7 @@ def fetch(name: str, revision: str | None) -> tuple[Path, str]:
 def base_model(run: StepRun, params: BaseModelParams) -> None:
     """Writes the model's folder."""
     if params.base_model == STUB:
-        order = {"gguf": str(stub_gguf()), "target": str(run.folder)}
+        order = GgufSource(gguf=stub_gguf(), target=run.folder)
         answer = run_child("tasks.model.convert:stub_from_gguf", order, exclusive=False)
         run.count("parameters", answer["parameters"])
     elif params.folder:

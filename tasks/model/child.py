@@ -25,6 +25,7 @@ from typing import IO, Any, Final
 from tasks.base import errors
 from tasks.base.errors import ChildError, InputError, RawtuneError
 from tasks.base.progress import notice
+from tasks.model.request import Request
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 """The folder that holds the package `tasks`; the child imports from it whatever environment it runs in."""
@@ -55,7 +56,7 @@ class OutOfMemory(ChildError):
 
 def run_child(
     job: str,
-    request: Mapping[str, Any],
+    request: Request | Mapping[str, Any],
     progress: Callable[[dict[str, Any]], None] | None = None,
     *,
     python: Path | None = None,
@@ -67,7 +68,7 @@ def run_child(
 
     Args:
         job: `package.module:function`, called there with the request and a function that reports progress.
-        request: a JSON object. Paths as strings.
+        request: what the job takes.
         progress: called in this thread with each JSON object that the job reports; what it raises ends the child.
         python: the interpreter; null = this one. It must be able to import what the job imports; `tasks` it finds
             by itself.
@@ -87,7 +88,8 @@ def run_child(
     keeper = _keeper.get()
     child = keeper.take(executable, surroundings, stays) if keeper else None
     child = child or _Child(job, executable, surroundings)
-    order = {"job": job, "exclusive": exclusive, "request": request, "stays": keeper is not None and stays}
+    asked = request.model_dump(mode="json") if isinstance(request, Request) else request
+    order = {"job": job, "exclusive": exclusive, "request": asked, "stays": keeper is not None and stays}
     outcome: dict[str, Any] | None = None
     try:
         outcome = child.converse(order, progress)

@@ -18,6 +18,7 @@ import signal
 import sys
 import tempfile
 import threading
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
@@ -28,8 +29,8 @@ PR_SET_PDEATHSIG = 1
 Report = Callable[[dict[str, Any]], None]
 """What a job calls to tell its parent something while it works."""
 
-Job = Callable[[dict[str, Any], Report], dict[str, Any]]
-"""A job takes the request and returns the answer, both JSON objects."""
+Job = Callable[[Any, Report], dict[str, Any]]
+"""A job takes the request, a JSON object or the `Request` that its annotation names, and returns a JSON object."""
 
 
 def main() -> int:
@@ -69,7 +70,8 @@ def _answer(order: dict[str, Any], send: Callable[[str, Any], None]) -> bool:
         os.pwrite(lock, f"{order['job']} (process {os.getpid()})".encode(), 0)
     try:
         send("started", os.getpid())
-        answer = _load(order["job"])(order["request"], lambda facts: send("progress", facts))
+        job = _load(order["job"])
+        answer = job(_typed(job, order["request"]), lambda facts: send("progress", facts))
     except BaseException as error:  # the parent names the job and turns the kind into rawtune's own error
         _print_traceback()
         send("error", {"kind": _kind(error), "message": _one_line(error)})
@@ -120,6 +122,12 @@ def _load(name: str) -> Job:
     module, _, function = name.partition(":")
     job: Job = getattr(importlib.import_module(module), function)
     return job
+
+
+def _typed(job: Job, request: dict[str, Any]) -> Any:
+    """The request as the job's annotation has it."""
+    validate = getattr(typing.get_type_hints(job).get("request"), "model_validate", None)
+    return request if validate is None else validate(request)
 
 
 def _kind(error: BaseException) -> str:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from tasks.model.child_main import Report
+from tasks.model.request import GgufSource
 
 
-def stub_from_gguf(request: dict[str, Any], report: Report) -> dict[str, Any]:
+def stub_from_gguf(request: GgufSource, report: Report) -> dict[str, Any]:
     """Dequantises a GGUF file into a folder: config.json, generation_config.json, model.safetensors (bf16), tokenizer
     files, chat_template.jinja.
 
@@ -19,7 +20,7 @@ def stub_from_gguf(request: dict[str, Any], report: Report) -> dict[str, Any]:
     import torch
     from transformers import AutoModelForCausalLM, GgufConfig
 
-    source, target = Path(request["gguf"]), Path(request["target"])
+    source, target = request.gguf, request.target
     _read_once()
     model = AutoModelForCausalLM.from_pretrained(
         str(source.parent),
@@ -32,9 +33,9 @@ def stub_from_gguf(request: dict[str, Any], report: Report) -> dict[str, Any]:
     return {"parameters": sum(parameter.numel() for parameter in model.parameters())}
 
 
-def tokenizer_from_gguf(request: dict[str, Any], report: Report) -> dict[str, Any]:
+def tokenizer_from_gguf(request: GgufSource, report: Report) -> dict[str, Any]:
     """The tokenizer files alone: tokenizer.json, tokenizer_config.json, chat_template.jinja."""
-    source, target = Path(request["gguf"]), Path(request["target"])
+    source, target = request.gguf, request.target
     _read_once()
     _save_tokenizer(source, target)
     return {}

@@ -18,9 +18,11 @@ from tasks.base.records import Item, Message
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.model.child import run_child
+from tasks.model.request import MergeRequest
 from tasks.model.served import is_served
 from tasks.release.folder import TOKENIZER, TOKENIZER_OPTIONAL, generation_config, write_json
 from tasks.release.params import ExportParams
+from tasks.release.requests import CompareRequest, GgufRequest, Text
 from tasks.text.chat import prompt_ids, stop_ids
 from tasks.text.tokenizer import TextTokenizer
 
@@ -45,7 +47,7 @@ def merge(run: StepRun, adapter: Artifact, model: Artifact) -> None:
     base = run.checkout(model)
     answer = run_child(
         "tasks.model.merge:merge",
-        {"model": str(base), "adapter": str(run.checkout(adapter)), "target": str(run.folder)},
+        MergeRequest(model=base, adapter=run.checkout(adapter), target=run.folder),
         lambda facts: run.progress(facts["done"], facts["total"], facts["unit"]),
     )
     for name in (*TOKENIZER, *TOKENIZER_OPTIONAL):
@@ -67,12 +69,12 @@ def gguf(run: StepRun, merged: Artifact, name: str, params: ExportParams) -> Non
     for quantization in params.gguf:
         answer = run_child(
             "tasks.release.gguf_job:write",
-            {
-                "model": str(run.checkout(merged)),
-                "target": str(run.path(f"{name}-{quantization}.gguf")),
-                "quantization": quantization,
-                "name": name,
-            },
+            GgufRequest(
+                model=run.checkout(merged),
+                target=run.path(f"{name}-{quantization}.gguf"),
+                quantization=quantization,
+                name=name,
+            ),
             lambda facts: run.progress(facts["done"], facts["total"], facts["unit"]),
         )
         run.count(f"bytes_{quantization}", answer["bytes"])
@@ -100,16 +102,16 @@ def verify_export(
     exports = {MERGED: run.checkout(merged)} | _files(run, gguf)
     answer = run_child(
         "tasks.release.compare_job:compare",
-        {
-            "model": str(base),
-            "adapter": str(run.checkout(adapter)),
-            "exports": {name: str(path) for name, path in exports.items()},
-            "prompts": prompts,
-            "texts": [{"text": text, "ids": tokenizer.encode(text)} for text in questions],
-            "max_new_tokens": MAX_NEW_TOKENS,
-            "stop_ids": list(stop_ids(tokenizer)),
-            "pad_id": tokenizer.end_of_document,
-        },
+        CompareRequest(
+            model=base,
+            adapter=run.checkout(adapter),
+            exports=exports,
+            prompts=prompts,
+            texts=[Text(text=text, ids=tokenizer.encode(text)) for text in questions],
+            max_new_tokens=MAX_NEW_TOKENS,
+            stop_ids=stop_ids(tokenizer),
+            pad_id=tokenizer.end_of_document,
+        ),
         lambda facts: run.progress(facts["done"], facts["total"], facts["unit"]),
     )
     for name, found in answer["exports"].items():

@@ -19,6 +19,7 @@ from safetensors import safe_open
 
 from tasks.base.errors import InputError
 from tasks.model.child_main import Report
+from tasks.release.requests import GgufRequest
 
 FAMILY = ("llama", "mistral")
 FILE_TYPES = {"Q8_0": LlamaFileType.MOSTLY_Q8_0, "Q4_0": LlamaFileType.MOSTLY_Q4_0}
@@ -29,28 +30,29 @@ WIDE = ("token_embd.weight", "output.weight")
 """Kept at 8 bits in a 4-bit file, as llama.cpp does: they are met at every token."""
 
 
-def write(request: dict[str, Any], report: Report) -> dict[str, Any]:
+def write(request: GgufRequest, report: Report) -> dict[str, Any]:
     """Writes one file.
 
     Args:
-        request: `model` (folder of a merged model), `target` (file), `quantization` (Q8_0 or Q4_0), `name`.
+        request: what is written where; also as a JSON object.
         report: called after each tensor.
 
     Raises:
         InputError: the model is of another family, or scales its positions.
     """
-    folder = Path(request["model"])
+    request = GgufRequest.model_validate(request)
+    folder = request.model
     config = json.loads((folder / "config.json").read_text("utf-8"))
     _check(config)
-    writer = GGUFWriter(request["target"], "llama", use_temp_file=True)
-    _add_architecture(writer, config, request["name"], FILE_TYPES[request["quantization"]])
+    writer = GGUFWriter(str(request.target), "llama", use_temp_file=True)
+    _add_architecture(writer, config, request.name, FILE_TYPES[request.quantization])
     _add_tokenizer(writer, folder, config)
-    _add_tensors(writer, folder, config, GGMLQuantizationType[request["quantization"]], report)
+    _add_tensors(writer, folder, config, GGMLQuantizationType[request.quantization], report)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return {"bytes": Path(request["target"]).stat().st_size}
+    return {"bytes": request.target.stat().st_size}
 
 
 def _check(config: dict[str, Any]) -> None:
@@ -77,7 +79,10 @@ def _add_architecture(writer: Any, config: dict[str, Any], name: str, file_type:
     writer.add_head_count(heads)
     writer.add_head_count_kv(config.get("num_key_value_heads") or heads)
     writer.add_rope_freq_base(float(_rope(config).get("rope_theta") or config.get("rope_theta") or 10000.0))
-    writer.add_rope_dimension_count(config.get("head_dim") or config["hidden_size"] // heads)
+    size = config.get("head_dim") or config["hidden_size"] // heads
+    writer.add_rope_dimension_count(size)
+    writer.add_key_length(size)  # llama.cpp would take hidden size / heads, which some models' heads are not
+    writer.add_value_length(size)
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_vocab_size(config["vocab_size"])
     writer.add_file_type(file_type)

@@ -13,11 +13,10 @@ import socket
 import time
 from typing import Any
 
-import torch
 import uvicorn
 from fastapi import HTTPException, Request
 from fastapi.responses import JSONResponse
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import AutoTokenizer, GenerationConfig
 from transformers.cli.serving.chat_completion import ChatCompletionHandler
 from transformers.cli.serving.completion import CompletionHandler
 from transformers.cli.serving.model_manager import ModelManager
@@ -27,24 +26,25 @@ from transformers.cli.serving.transcription import TranscriptionHandler
 from transformers.cli.serving.utils import GenerationState
 
 from tasks.model.child_main import Report
+from tasks.model.loading import load
+from tasks.release.requests import ServeRequest
 
 MAX_NEW_TOKENS = 512
 """Longest answer where the request names no limit."""
 
 
-def serve(request: dict[str, Any], report: Report) -> dict[str, Any]:
+def serve(request: ServeRequest, report: Report) -> dict[str, Any]:
     """Serves until it is ended.
 
     Args:
-        request: `model` and `release` (folders; the release's adapter, tokenizer and generation settings are used),
-            `host`, `port` (0 = any free one).
+        request: what is served, and where.
         report: told `url`, `pid` and `seconds` of loading once the server answers.
     """
     began = time.monotonic()
-    models = Models(request["model"], request["release"])
+    models = Models(str(request.model), str(request.release))
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((request["host"], request["port"]))
+    listener.bind((request.host, request.port))
     host, port = listener.getsockname()[:2]
     facts = {"url": f"http://{host}:{port}/v1", "pid": os.getpid(), "seconds": round(time.monotonic() - began, 3)}
     server = _Server(uvicorn.Config(_application(models), log_level="warning"), lambda: report(facts))
@@ -59,8 +59,7 @@ class Models(ModelManager):  # type: ignore[misc]  # transformers has no types h
         super().__init__(model_timeout=-1)
         from peft import PeftModel
 
-        cuda = torch.cuda.is_available()
-        base = AutoModelForCausalLM.from_pretrained(model, dtype="auto").to("cuda" if cuda else "cpu").eval()
+        base = load(model)
         base.generation_config = GenerationConfig.from_pretrained(release)
         base.generation_config.max_new_tokens = None
         weights = {id(tensor): tensor for tensor in [*base.parameters(), *base.buffers()]}

@@ -16,6 +16,7 @@ from tasks.base.errors import ChildError, RawtuneError
 from tasks.base.store import Store
 from tasks.model.child import run_child
 from tasks.release.lineage import base_of
+from tasks.release.requests import ServeRequest
 
 LOOPBACK: Final = "127.0.0.1"
 START_SECONDS: Final = 1800.0
@@ -46,12 +47,8 @@ def serve_release(
         port: 0 takes any free port.
         ready: called once, when the server answers.
     """
-    request = {
-        "model": str(store.checkout(base_of(store, release))),
-        "release": str(store.checkout(release)),
-        "host": host,
-        "port": port,
-    }
+    model = store.checkout(base_of(store, release))
+    request = ServeRequest(model=model, release=store.checkout(release), host=host, port=port)
     # not exclusive: it computes only while it answers, and must not keep a nightly run from training
     run_child(
         "tasks.release.serve_job:serve",

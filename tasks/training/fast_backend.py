@@ -16,12 +16,12 @@ import torch
 
 from tasks.base.records import IGNORED
 from tasks.model.holding import held
+from tasks.model.loading import dtype_of
 from tasks.training.checkpoints import Checkpoints
 from tasks.training.fast.adapters import Adapters
 from tasks.training.fast.decoder import Decoder
 from tasks.training.fast.shapes import shapes, supported, weight_reader
 from tasks.training.fast.sites import Site
-from tasks.training.hardware import base_dtype
 from tasks.training.journal import Journal, read_lines, write_lines
 from tasks.training.params import LINEARS, Precision, TrainingParams
 from tasks.training.planner import FP8_HIDDEN, USABLE, Shape, fast_bytes
@@ -51,7 +51,7 @@ def refusal(config: Any, params: TrainingParams, longest: int) -> str | None:
         return params.only_trl[0]
     if params.precision is Precision.NF4:
         return "a 4-bit base"
-    if base_dtype(params.precision) == torch.float16:
+    if dtype_of(params.precision) == torch.float16:
         return "a card without bfloat16"
     if params.precision is Precision.FLOAT32 and torch.cuda.is_available():
         return "float32 on a GPU"
@@ -81,7 +81,7 @@ def train(
     from transformers import AutoConfig
 
     device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
-    config, dtype = AutoConfig.from_pretrained(model_folder), base_dtype(params.precision)
+    config, dtype = AutoConfig.from_pretrained(model_folder), dtype_of(params.precision)
     site: Any = Site
     if uses_fp8(config, params):
         from tasks.training.fast.fp8 import Fp8Site

@@ -5,29 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Final
 
-from tasks.training.params import Precision
 from tasks.training.planner import CARDS, Card
 
 UNKNOWN: Final = Card("", 0, (0, 0), 100e12, None, 1e12, 0.0)
 """Rates of a card that is not in the list; they bear on predicted times only."""
-
-
-def base_dtype(precision: Precision) -> Any:
-    """The torch dtype that frozen weights are kept and multiplied in where they are not quantised.
-
-    bfloat16 on a GPU that has it, and on a CPU that multiplies it (avx512_bf16 or AMX: 2.1 times float32 there);
-    elsewhere bfloat16 would be emulated.
-    """
-    import torch
-
-    if precision is Precision.FLOAT32:
-        return torch.float32
-    if precision in (Precision.BFLOAT16, Precision.FP8):
-        return torch.bfloat16
-    if torch.cuda.is_available():
-        return torch.bfloat16 if torch.cuda.get_device_capability() >= (8, 0) else torch.float16
-    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.bfloat16 if fast else torch.float32
 
 
 def start_clean() -> None:

@@ -18,9 +18,9 @@ import numpy as np
 from tasks.base.errors import InputError
 from tasks.base.records import IGNORED
 from tasks.model.holding import held
+from tasks.model.loading import dtype_of
 from tasks.training.adapter import lora_config
 from tasks.training.checkpoints import Checkpoints
-from tasks.training.hardware import base_dtype
 from tasks.training.journal import Journal, read_lines
 from tasks.training.params import Precision, TrainingParams
 from tasks.training.ranks import world
@@ -45,7 +45,7 @@ def train(
     import torch
     from transformers import AutoModelForCausalLM
 
-    dtype = base_dtype(params.precision)
+    dtype = dtype_of(params.precision)
     quantised = quantisation(dtype) if params.precision is Precision.NF4 else None
 
     def load() -> Any:
@@ -132,7 +132,7 @@ def fit(
     from datasets import Dataset
     from trl import SFTConfig
 
-    on_cpu, dtype = not torch.cuda.is_available(), base_dtype(params.precision)
+    on_cpu, dtype = not torch.cuda.is_available(), dtype_of(params.precision)
     order = row_order(len(table), params.epochs, params.seed)
     # as the planner counts; a split base and a CPU have no 8-bit moments
     eight_bit = not (on_cpu or params.shard_base) and importlib.util.find_spec("bitsandbytes") is not None

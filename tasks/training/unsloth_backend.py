@@ -53,11 +53,11 @@ def train(
     unsloth = load()
     import torch
 
-    from tasks.training.hardware import base_dtype
+    from tasks.model.loading import dtype_of
     from tasks.training.trl_backend import Start, fit
     from tasks.training.trl_trainer import has_plain_head
 
-    dtype, four_bit = base_dtype(params.precision), params.precision is Precision.NF4
+    dtype, four_bit = dtype_of(params.precision), params.precision is Precision.NF4
     recompute = torch.cuda.is_available()
     model, _ = unsloth.FastLanguageModel.from_pretrained(
         str(model_folder), max_seq_length=max(table.lengths()), dtype=dtype, load_in_4bit=four_bit,

@@ -113,7 +113,7 @@ def ours(items: list[Any], model: Path, adapter: Path | None, limit: int, batch:
             "batch_tokens": batch * (longest + limit),
             "stop_ids": list(stop_ids(tokenizer)),
             "pad_id": tokenizer.end_of_document,
-            "dtype": "auto",
+            "precision": "auto",
             "kl_stream": None,
         },
         exclusive=False,

@@ -117,12 +117,16 @@ def one_recipe(recipe: str, params: Any, as_of: str, run_child: Child) -> None:
     from tasks.evaluation import answer as answering
     from tasks.evaluation.params import Arm
     from tasks.mixture.replay import answers as replaying
+    from tasks.model.request import Request
     from tasks.training import train as training
 
     store = Store(params.store)
 
     def child(name: str) -> Callable[..., dict[str, Any]]:
-        return lambda job, request, *_, **__: run_child(recipe, name, request)
+        def hand_over(job: str, request: Any, *_: Any, **__: Any) -> dict[str, Any]:
+            return run_child(recipe, name, request.model_dump(mode="json") if isinstance(request, Request) else request)
+
+        return hand_over
 
     replaying.run_child = child("replay")
     resolved = resolve(store, params, datetime.datetime.fromisoformat(as_of).replace(tzinfo=datetime.UTC))

@@ -6,8 +6,10 @@ from typing import Any
 
 import torch
 
-from tasks.evaluation.answer_job import answer, losses
+from tasks.evaluation.answer_job import answer
+from tasks.evaluation.requests import AnswerRequest
 from tasks.model.child_main import Report
+from tasks.model.scoring import losses
 
 
 def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -19,11 +21,9 @@ def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
     done = []
     for one in request["requests"]:
         events: list[dict[str, Any]] = []
-        done.append(answer(one, events.append) | {"events": len(events)})
+        done.append(answer(AnswerRequest.model_validate(one), events.append) | {"events": len(events)})
     measured = {}
     for dtype in request.get("dtypes", ()):
         model = AutoModelForCausalLM.from_pretrained(request["model"], dtype=getattr(torch, dtype)).eval()
-        measured[dtype] = [
-            losses(model, torch.device("cpu"), request["rows"], 0, tokens) for tokens in request["batch_tokens"]
-        ]
+        measured[dtype] = [losses(model, request["rows"], 0, tokens) for tokens in request["batch_tokens"]]
     return {"answers": done, "losses": measured}

@@ -110,7 +110,7 @@ def _job(tmp_path: Path, model: Path, **changed: Any) -> dict[str, Any]:
         "batch_tokens": 4096,
         "stop_ids": [2],
         "pad_id": 0,
-        "dtype": "float32",
+        "precision": "float32",
         "kl_stream": None,
         **changed,
     }

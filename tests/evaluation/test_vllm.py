@@ -39,9 +39,9 @@ def test_adapters_that_vllm_does_not_serve_are_merged(tmp_path: Path) -> None:
 
 def test_served_rank_is_the_next_limit_that_vllm_has(tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    from tasks.evaluation.vllm_job import served_rank
+    from tasks.model.vllm_job import served_rank
 
-    ranks = [served_rank(str(_config(tmp_path, r=rank))) for rank in (4, 8, 100, 512)]
+    ranks = [served_rank(_config(tmp_path, r=rank)) for rank in (4, 8, 100, 512)]
     assert ranks == [8, 8, 128, 512]
 
 
@@ -84,12 +84,14 @@ def test_vllm_answers_as_transformers_does_with_an_adapter_and_goes_on_where_it_
             "batch_tokens": 4096,
             "stop_ids": list(stop_ids(tokenizer)),
             "pad_id": tokenizer.end_of_document,
-            "dtype": "float32",
+            "precision": "float32",
             "kl_stream": None,
         }
 
     def by_vllm() -> list[dict[str, Any]]:
-        return list(run_child("tasks.evaluation.vllm_job:answer", request("vllm"), python=VLLM_PYTHON)["answers"])
+        names = ("rows", "batch_tokens", "kl_stream")
+        asked = {name: value for name, value in request("vllm").items() if name not in names}
+        return list(run_child("tasks.model.vllm_job:write", asked, python=VLLM_PYTHON)["answers"])
 
     both = {"requests": [request("base", None), request("transformers")]}
     base, one = (found["answers"] for found in run_child("tests.evaluation.several_job:run", both)["answers"])
@@ -101,7 +103,7 @@ def test_vllm_answers_as_transformers_does_with_an_adapter_and_goes_on_where_it_
     log = tmp_path / "vllm"
     batches = [json.loads(line) for line in log.read_text().splitlines() if line]
     assert len(batches) == 2  # one of each limit
-    batches[0]["answers"][0]["ids"] = [77]
+    batches[0]["made"][0]["ids"] = [77]
     log.write_text(json.dumps(batches[0]) + "\n")
     resumed = by_vllm()
     changed = [first["ids"] for first, second in zip(resumed, other, strict=True) if first != second]

@@ -77,14 +77,17 @@ def reloaded(request: dict[str, Any], adapter: Path) -> float:
 def merged(request: dict[str, Any], adapter: Path, target: Path) -> dict[str, Any]:
     """The export's own measure of how far the merged model is from the adapter."""
     from tasks.model.merge import merge
+    from tasks.model.request import MergeRequest
     from tasks.release.compare_job import compare
+    from tasks.release.requests import CompareRequest
 
     nothing = {"model": request["model"], "adapter": str(adapter)}
-    merge(nothing | {"target": str(target)}, lambda event: None)
+    merge(MergeRequest.model_validate(nothing | {"target": str(target)}), lambda event: None)
     for file in Path(request["model"]).glob("tokenizer*"):
         shutil.copy(file, target)
     prompts = {"prompts": [[40, 50, 60]], "texts": [], "max_new_tokens": 8, "stop_ids": [], "pad_id": 0}
-    measured = compare(nothing | prompts | {"exports": {"merged": str(target)}}, lambda event: None)
+    asked = CompareRequest.model_validate(nothing | prompts | {"exports": {"merged": str(target)}})
+    measured = compare(asked, lambda event: None)
     facts: dict[str, Any] = measured["exports"]["merged"]
     tied = json.loads((target / "config.json").read_text("utf-8"))["tie_word_embeddings"]
     return facts | {"tied": tied}

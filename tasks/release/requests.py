@@ -1,0 +1,51 @@
+"""What the child jobs of this room are asked. Imports no torch, so that whoever asks need not either."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tasks.model.request import Request
+
+
+class Text(Request):
+    """A text as the trained model's tokenizer reads it."""
+
+    text: str
+    ids: tuple[int, ...]
+
+
+class CompareRequest(Request):
+    """Exports to be compared with the adapter as trained: `tasks.release.compare_job:compare`."""
+
+    model: Path
+    adapter: Path
+    exports: dict[str, Path]
+    """A folder or a .gguf file by name."""
+    prompts: tuple[tuple[int, ...], ...]
+    texts: tuple[Text, ...]
+    max_new_tokens: int
+    stop_ids: tuple[int, ...]
+    pad_id: int
+
+
+class ServeRequest(Request):
+    """A release to be served beside its base: `tasks.release.serve_job:serve`."""
+
+    model: Path
+    release: Path
+    """Folder whose adapter, tokenizer and generation settings are used."""
+    host: str
+    port: int
+    """0 = any free one."""
+
+
+class GgufRequest(Request):
+    """A merged model to be written as GGUF: `tasks.release.gguf_job:write`."""
+
+    model: Path
+    target: Path
+    """The file."""
+    quantization: str
+    """Q8_0 or Q4_0."""
+    name: str
+    """Of the model, in the file."""
