@@ -128,6 +128,11 @@ def fail(message: str) -> None:
     errors.print(f"[bold red]rawtune:[/] {escape(' '.join(message.split()))}", highlight=False)
 
 
+def warn(message: str) -> None:
+    """One line on standard error about something that may go wrong."""
+    errors.print(f"[bold yellow]rawtune:[/] {escape(' '.join(message.split()))}", highlight=False)
+
+
 def print_json(report: RunReport) -> None:
     """The run's one JSON object on standard output."""
     sys.stdout.write(report.model_dump_json() + "\n")

@@ -20,10 +20,11 @@ from tasks.corpus.params import (
     SplitParams,
     StaleParams,
 )
-from tasks.evaluation.params import EvaluationParams
+from tasks.evaluation.params import EvaluationParams, expected_questions
 from tasks.harvest.params import GithubParams, SourceParams
 from tasks.mixture.params import LeakParams, MixtureParams, Replay
 from tasks.release.params import GateParams, ReleaseParams
+from tasks.release.shortfalls import shortfalls
 from tasks.synthesis.params import SynthesisParams
 from tasks.training.params import KlRows, SearchParams, TrainingParams
 
@@ -115,6 +116,10 @@ class RetrainParams(Params):
     """Where training runs."""
     store: Annotated[str, EXECUTION] = "./.rawtune"
     """Artifact store: a folder, or `s3://bucket/prefix` when several machines work together."""
+
+    def gate_shortfalls(self) -> list[str]:
+        """Bounds of the gate that the questions asked for cannot decide, a line each."""
+        return shortfalls(self.gate, expected_questions(self.evaluation))
 
     @model_validator(mode="after")
     def _sections_agree(self) -> RetrainParams:

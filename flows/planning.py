@@ -49,6 +49,8 @@ class RunPlan(BaseModel):
     synthesis: Spending
     table: TableFigures
     training: Forecast
+    gate: list[str]
+    """Bounds that the run's questions are too few to decide; empty where all of them can be."""
     usd: float
     """API and GPU together, as expected; without a GPU price the API alone."""
 
@@ -122,6 +124,7 @@ def plan_run(
         synthesis=api,
         table=table,
         training=training,
+        gate=params.gate_shortfalls(),
         usd=round(api.usd + (training.usd or 0.0), 4),
     )
 

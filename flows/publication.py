@@ -4,7 +4,9 @@ the publishing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from flows.dataset import Dataset
 from flows.params import RetrainParams
@@ -21,7 +23,7 @@ from tasks.release.export import gguf, merge, verify_export, wants_merged
 from tasks.release.gate import Decision, gate
 from tasks.release.lineage import ancestors
 from tasks.release.publish import ensure_published, publish
-from tasks.release.releases import is_released, previous_release
+from tasks.release.releases import is_released
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,12 @@ def release_folder(
 ) -> Outcome:
     """The gate's verdict and, if it allows one, the release folder; publishes nothing."""
     facts = release_facts(params, resolved)
-    previous = previous_release(store, adapter, facts)
     history = list(ancestors(store, [(one.step, one.sha256) for one in (adapter, report)]))
     ledgers = Ledgers(store, history)
     verdict = gate(
         store,
         report=report,
         params=params.gate,
-        previous=previous,
         chunks=data.chunks,
         dialogues=data.dialogues,
         exceeded=ledgers.exceeded(params.synthesis.budget_usd, params.training.max_usd),
@@ -91,12 +91,23 @@ def export(store: Store, params: RetrainParams, data: Dataset, adapter: Artifact
     return {"merged": merged, "agreement": agreement} | ({"gguf": files} if files else {})
 
 
+def scores_of(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Suite → arms' figures and the difference of tuned and base, as `--json` prints them."""
+    arms, differences = summary["arms"], summary["differences"]
+    return {
+        suite: {arm: found[suite] for arm, found in arms.items() if suite in found}
+        | ({"difference": differences[suite]} if suite in differences else {})
+        for suite in summary["suites"]
+    }
+
+
 def conclude(
     store: Store, params: RetrainParams, resolved: Resolved, outcome: Outcome, page: RunReport
 ) -> tuple[str, ...]:
     """Publishes an allowed release and fills in the run's report; returns the reasons if gate or person refused it."""
     if outcome.report:
         page.report = f"{outcome.report.uri}/report.html"
+        page.scores = scores_of(read_json(store, outcome.report, "summary.json"))
     if outcome.verdict is None:
         return ()
     decision = Decision.model_validate(read_json(store, outcome.verdict, "decision.json"))

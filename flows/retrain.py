@@ -5,6 +5,7 @@ Everything after `resolve` is a cached step (see `tasks/base/steps.py`), so a se
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -50,6 +51,8 @@ from tasks.synthesis.dialogues import dialogues
 from tasks.synthesis.facts.step import facts
 from tasks.synthesis.feedback import FeedbackParams, feedback
 
+logger = logging.getLogger(__name__)
+
 RECIPE: Final = ("name", "sources", "synthesis", "dataset", "training", "evaluation")
 """Sections of the parameters that a report's figures come from."""
 
@@ -76,8 +79,11 @@ def run(params: RetrainParams, until: Phase, trains: bool = True, choose: Choose
         choose: finds the parameters that the run goes on with, such as a search's winner.
     """
     with recorded(params.store) as (store, page):
+        warnings = params.gate_shortfalls() if until is Phase.PUBLISH else []
+        for line in warnings:
+            logger.warning("%s", line)
         resolved = resolve(store, params, scheduled_start())
-        page.resolved = resolved.model_dump(mode="json")
+        page.resolved = resolved.model_dump(mode="json") | ({"gate_warnings": warnings} if warnings else {})
         if choose is not None:
             params = choose(store, params, resolved, page)
         outcome = workflow(store, params, resolved, until, trains)

@@ -244,13 +244,21 @@ def _run(
     run: Callable[[RetrainParams, Phase], RunReport] | None = None,
 ) -> None:
     from deployments.cli.running import prefect_server, run_retrain
-    from deployments.cli.summary import print_summary
+    from deployments.cli.summary import print_refusal, print_summary
 
     params = _load(preset, changes, store)
     place = open_store(params.store)
     place.check_writable()
-    with console.step_progress(), prefect_server(place):
-        report = (run or run_retrain)(params, until)
+    if until is Phase.PUBLISH:
+        for line in params.gate_shortfalls():
+            console.warn(line)
+    try:
+        with console.step_progress(), prefect_server(place):
+            report = (run or run_retrain)(params, until)
+    except RunFailed as error:
+        if error.report.decision and not json:
+            print_refusal(place, error.report)
+        raise
     if json:
         console.print_json(report)
     else:

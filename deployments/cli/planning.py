@@ -83,6 +83,8 @@ def print_plan(made: RunPlan) -> None:
     say(api_table(made))
     for line in training_lines(made):
         say(line, highlight=False)
+    for line in made.gate:
+        say(f"[bold red]The gate cannot decide[/]  {escape(line)}", highlight=False)
     price = "" if made.training.usd is not None else " without the GPU, whose price is not known"
     say(f"\n[bold]about ${made.usd:,.2f} in all{price}[/]; nothing has been spent", highlight=False)
 

@@ -38,6 +38,14 @@ def print_summary(store: Store, report: RunReport) -> None:
     console.print_places({"details": f"rawtune up --store {store.uri}   (the run in the Prefect UI)"})
 
 
+def print_refusal(store: Store, report: RunReport) -> None:
+    """Prints what a refused run measured, every reason with the parameter that decides it, and where the report is."""
+    print_summary(store, report)
+    console.output.print("\n[bold red]Refused[/] because", highlight=False)
+    for reason in report.resolved.get("refused", ()):
+        console.output.print(f"  {escape(reason)}", highlight=False)
+
+
 def print_search(found: dict[str, Any]) -> None:
     """The winner of a search as arguments for `rawtune retrain`, and its page."""
     settings = " ".join(f"--set training.{name}={value:g}" for name, value in found["training"].items())
@@ -50,7 +58,7 @@ def what_was_learned(summary: dict[str, Any]) -> Table:
     `guess` is what answering with the most similar trained name scores, without a model; held-out figures mean
     something only above it.
     """
-    table = Table(box=None, pad_edge=False, title="What was learned", title_justify="left", title_style="")
+    table = Table(box=None, pad_edge=False, title="Mean scores", title_justify="left", title_style="")
     for column in ("", "guess", "base", "tuned", "difference"):
         table.add_column(column, justify="left" if column == "" else "right")
     arms, differences, losses = summary["arms"], summary["differences"], summary["losses"]

@@ -46,6 +46,8 @@ class RunReport(BaseModel):
     resolved: dict[str, Any] = Field(default_factory=dict)
     steps: list[StepOutcome] = Field(default_factory=list)
     decision: Literal["allow", "refuse"] | None = None
+    scores: dict[str, Any] = Field(default_factory=dict)
+    """Suite → arm → {estimate, low, high, items, …}, and `difference` of tuned and base; empty before the report."""
     report: str | None = None
     """Path or URL of the report page."""
     release: str | None = None

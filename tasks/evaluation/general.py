@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from tasks.base.errors import InputError
 from tasks.base.records import Item, Provenance
 from tasks.evaluation.ifeval import is_checkable
-from tasks.evaluation.params import GeneralSuite, ItemsParams
+from tasks.evaluation.params import GENERAL_SIZES, GeneralSuite, ItemsParams
 
 PREFIX: Final = "general-"
 """Every general suite's name begins with this; together they are the report's `forgetting`."""
@@ -73,16 +73,18 @@ def general_texts() -> list[tuple[str, str]]:
 
 
 def general_items(params: ItemsParams) -> list[Item]:
-    """The general questions, shared out evenly over the suites, in the order of a hash of id and seed within each.
+    """The general questions, shared out evenly over the suites as far as they go, in hash order of id and seed.
 
     Raises:
         InputError: a suite's package or file is missing or unreadable.
     """
-    suites = list(params.general_suites)
     made: list[Item] = []
-    for index, suite in enumerate(suites):
-        wanted = params.general_items // len(suites) + (index < params.general_items % len(suites))
-        made += _first(SOURCES[suite](params, wanted), wanted, params.item_seed)
+    left, suites = params.general_items, list(params.general_suites)
+    for index, suite in enumerate(sorted(suites, key=lambda one: GENERAL_SIZES.get(one, params.general_items))):
+        wanted = -(-left // (len(suites) - index))  # the smallest first: what it lacks goes to the others
+        found = _first(SOURCES[suite](params, wanted), wanted, params.item_seed)
+        made += found
+        left -= len(found)
     if params.general_file:
         made += _own(Path(params.general_file).expanduser())
     return made

@@ -22,25 +22,13 @@ from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.evaluation.facts import Fact, askable
 from tasks.evaluation.general import general_items
-from tasks.evaluation.params import ItemsParams, Suite
+from tasks.evaluation.params import SHARES, ItemsParams, Suite
 from tasks.evaluation.paraphrase import dialogue_facts
 from tasks.evaluation.questions import AFTER, DATED, OR_NO_PULL, OR_UNKNOWN, QUESTIONS
 from tasks.evaluation.questions import VERSION as WORDING
 from tasks.evaluation.stale import mentioned_files
 
-VERSION = "2026.11.24.2"
-
-SHARES: Final = {
-    Suite.RECALL: 0.38,
-    Suite.PARAPHRASE: 0.12,
-    Suite.HELD_OUT: 0.16,
-    Suite.CODE: 0.10,
-    Suite.DATED: 0.06,
-    Suite.PULL: 0.06,
-    Suite.STALE: 0.02,
-    Suite.UNANSWERABLE: 0.10,
-}
-"""Share of each suite; what a suite cannot fill goes to the others in this order. Recall decides, so it gets most."""
+VERSION = "2026.11.30"
 
 RECALL_KINDS: Final = ("location", "arguments", "purpose", "heading")
 Pair = tuple[Document, Fact]

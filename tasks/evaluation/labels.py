@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tasks.base.errors import InputError
 from tasks.base.records import Answer, Item
-from tasks.evaluation.statistics import cohens_kappa
+from tasks.figures.statistics import cohens_kappa
 
 SHEET_LINES: Final = 100
 """Answers of an arm that are offered for labelling; 50 to 100 labels are enough for a kappa within about 0.1."""

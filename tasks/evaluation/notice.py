@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tasks.base.ledger import Ledger, current_ledger, read_entries
-from tasks.evaluation.display import shown_markdown
 from tasks.evaluation.over_time import in_words
 from tasks.evaluation.page import interval, percent, points
 from tasks.evaluation.params import Suite
+from tasks.figures.display import shown_markdown
 
 
 def markdown(summary: Mapping[str, Any], costs: Mapping[str, float]) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 from tasks.base.artifacts import Artifact
 from tasks.base.runs import read_json, read_records
 from tasks.base.store import Store
-from tasks.evaluation.comparison import GUESS, differences, of_suite, paired
 from tasks.evaluation.params import Arm, ReportParams
 from tasks.evaluation.scoring import Score
+from tasks.evaluation.statistics import GUESS, differences, of_suite, paired
 
 
 @dataclass(frozen=True)

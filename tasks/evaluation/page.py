@@ -10,13 +10,14 @@ from typing import Any, Final
 from jinja2 import Environment
 
 from tasks.base.records import Answer, Item
-from tasks.evaluation.charts import Interval, curve, forest
-from tasks.evaluation.comparison import GUESS
-from tasks.evaluation.display import shown
 from tasks.evaluation.general import PREFIX
 from tasks.evaluation.over_time import in_words
 from tasks.evaluation.params import Arm, Suite
 from tasks.evaluation.scoring import Score
+from tasks.evaluation.statistics import GUESS
+from tasks.figures.charts import Interval, curve, forest
+from tasks.figures.display import shown
+from tasks.figures.statistics import MIN_CLUSTERS, MIN_ITEMS
 
 EXAMPLES: Final = 6
 """Examples per section of the page."""
@@ -67,12 +68,13 @@ def render_page(
     losses: Mapping[str, Mapping[str, Any]] = summary["losses"]
     streams = sorted({stream for arm in losses.values() for stream in arm})
     rows = [
-        Interval(suite, row["estimate"], row["low"], row["high"], row["items"])
+        Interval(suite, row["estimate"], row["low"], row["high"], row["tone"])
         for suite, row in summary["differences"].items()
     ]
     steps = [(float(entry["step"]), float(entry["loss"])) for entry in facts.loss_log if entry.get("loss") is not None]
     return template.render(
         summary=summary,
+        enough=f"{MIN_ITEMS} of {MIN_CLUSTERS} documents",
         arms=list(summary["arms"]),
         suites=list(summary["suites"]),
         contrasted=[suite for suite in summary["suites"] if any(suite in row for row in summary["contrasts"].values())],
@@ -99,7 +101,8 @@ def examples(
     both = [item for item in items if item.id in before and item.id in after]
     gain = {item.id: after[item.id].score - before[item.id].score for item in both}
     wins = sorted(
-        (item for item in both if gain[item.id] > 0), key=lambda item: (_is_general(item), -gain[item.id], item.id)
+        (item for item in both if gain[item.id] > 0 and item.answerable),
+        key=lambda item: (_is_general(item), -gain[item.id], item.id),
     )
     losses = sorted(
         (item for item in both if gain[item.id] < 0), key=lambda item: (_is_general(item), gain[item.id], item.id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
@@ -79,6 +79,31 @@ class GeneralSuite(StrEnum):
     """Generated tasks that no model can have seen; needs `pip install 'rawtune[evaluation]'`."""
 
 
+FORGETTING: Final = "forgetting"
+"""All general suites together."""
+
+GENERAL_SIZES: Final = {
+    GeneralSuite.KNOWN_FACTS: 60,
+    GeneralSuite.GSM8K: 100,
+    GeneralSuite.HELLASWAG: 100,
+    GeneralSuite.TRUTHFULQA: 100,
+    GeneralSuite.HUMAN_EVAL: 164,
+}
+"""Questions of suites that hold fewer than anybody may ask for."""
+
+SHARES: Final = {
+    Suite.RECALL: 0.38,
+    Suite.PARAPHRASE: 0.12,
+    Suite.HELD_OUT: 0.16,
+    Suite.CODE: 0.10,
+    Suite.DATED: 0.06,
+    Suite.PULL: 0.06,
+    Suite.STALE: 0.02,
+    Suite.UNANSWERABLE: 0.10,
+}
+"""Share of each suite; what a suite cannot fill goes to the others in this order. Recall decides, so it gets most."""
+
+
 class Engine(StrEnum):
     """What generates the answers."""
 
@@ -95,8 +120,10 @@ class ItemsParams(Params):
     """Questions about the sources, shared out over the suites; fewer where the documents do not hold as many facts."""
     suites: tuple[Suite, ...] = tuple(Suite)
     """Question sets to draw from."""
-    general_items: int = Field(200, ge=0)
-    """General questions, shared out evenly over the general suites. 0 = forgetting is measured by loss alone."""
+    general_items: int = Field(500, ge=0)
+    """General questions, shared out evenly over the general suites as far as they go. `gate.max_forgetting` needs so
+    many (`rawtune plan` says how many). 0 = forgetting is measured by loss alone.
+    """
     general_suites: tuple[GeneralSuite, ...] = (
         GeneralSuite.KNOWN_FACTS,
         GeneralSuite.GSM8K,
@@ -115,6 +142,14 @@ class ItemsParams(Params):
     def identity(self) -> dict[str, Any]:
         """As for every parameter model, but `general_file` is known by its bytes instead of its path."""
         return super().identity() | {"general_file": _bytes_of(self.general_file)}
+
+
+def expected_questions(params: ItemsParams) -> dict[str, int]:
+    """About how many questions a run will ask whose documents hold enough facts: of `recall` and of `forgetting`."""
+    shares = sum(SHARES[suite] for suite in params.suites)
+    recall = int(params.items * SHARES[Suite.RECALL] / shares) if Suite.RECALL in params.suites else 0
+    sizes = [GENERAL_SIZES.get(suite, params.general_items) for suite in params.general_suites]
+    return {Suite.RECALL.value: recall, FORGETTING: min(params.general_items, sum(sizes))}
 
 
 class LossParams(Params):
@@ -146,8 +181,6 @@ class ReportParams(Params):
 
     confidence: float = Field(0.95, gt=0.5, lt=1)
     """Coverage of every interval."""
-    resamples: int = Field(5_000, ge=200)
-    """Bootstrap resamples of documents."""
 
 
 class JudgeParams(Params):

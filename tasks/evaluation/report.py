@@ -2,10 +2,12 @@
 
 summary.json:
     verdict, items, confidence, leaks (null if the items were not guarded), kl_to_base
-    arms        arm → suite → {estimate, low, high, items, documents}; `guess` is the control without a model
+    arms        arm → suite → {estimate, low, high, items, documents, decides, right}; `guess` is the control without a
+                model, `right` counts wholly right answers, `decides` says whether there are enough questions
+    kinds       kind of recall question → arm → as in arms
     suites      suite → {metric, items, documents}
-    differences suite → tuned minus base: {estimate, low, high, items, documents, wins, losses, p, p_holm, mcnemar,
-                minimum_detectable_effect}
+    differences suite → tuned minus base: {estimate, low, high, items, documents, decides, wins, losses, p, p_holm,
+                mcnemar, minimum_detectable_effect, tone}; tone is better, worse or open
     contrasts   other arm → suite → tuned minus that arm, as in differences
     previous    null without an earlier report, else {name, shared, only_now, only_then, differences}: numbers of
                 questions, and suite → tuned minus the earlier tuned model, as in differences, with the means then, now,
@@ -29,7 +31,7 @@ from tasks.base.artifacts import Artifact
 from tasks.base.records import Answer, Item
 from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
-from tasks.evaluation import comparison
+from tasks.evaluation import statistics
 from tasks.evaluation.judge import Judgement, judged
 from tasks.evaluation.lineage import hashes, parameters, revisions, versions
 from tasks.evaluation.notice import publish
@@ -38,12 +40,12 @@ from tasks.evaluation.page import Facts, render_page
 from tasks.evaluation.params import Arm, ReportParams, Suite
 from tasks.evaluation.scoring import Score, metric_of, score_arm
 
-VERSION = "2026.11.24.2"
+VERSION = "2026.11.30"
 
 
 def summarise(
     items: Sequence[Item],
-    scores: comparison.Scores,
+    scores: statistics.Scores,
     losses: dict[str, dict[str, Any]],
     kl_to_base: float | None,
     leaks: int | None,
@@ -59,29 +61,31 @@ def summarise(
         losses: arm → stream → `loss`, `tokens`.
         kl_to_base: mean divergence of the tuned model on general text.
         leaks: items that the leak guard took out; null if it was not asked.
-        params: confidence and resamples.
+        params: confidence.
         earlier: an earlier report to compare with.
         table_tokens: tokens of the training table.
     """
-    arms = comparison.arm_figures(scores, params)
-    gains = comparison.differences(scores, Arm.TUNED, Arm.BASE, params)
+    arms = statistics.arm_figures(scores, params)
+    gains = statistics.differences(scores, Arm.TUNED, Arm.BASE, params)
+    kinds = statistics.kind_figures(scores, params)
     return {
-        "verdict": comparison.verdict(arms, gains),
+        "verdict": statistics.verdict(arms, gains, kinds),
         "items": len(items),
         "confidence": params.confidence,
         "leaks": leaks,
         "kl_to_base": kl_to_base,
         "arms": arms,
-        "suites": {suite: _suite(suite, items, scores) for suite in comparison.suite_names(scores)},
+        "kinds": kinds,
+        "suites": {suite: _suite(suite, items, scores) for suite in statistics.suite_names(scores)},
         "differences": gains,
         "previous": against([one for found in scores.values() for one in found], earlier, params) if earlier else None,
         "contrasts": {
-            arm: comparison.differences(scores, Arm.TUNED, arm, params)
+            arm: statistics.differences(scores, Arm.TUNED, arm, params)
             for arm in scores
             if arm not in (Arm.BASE, Arm.TUNED) and Arm.TUNED in scores
         },
-        "code": comparison.code_figures(scores),
-        "abstention": comparison.abstention(items, scores),
+        "code": statistics.code_figures(scores),
+        "abstention": statistics.abstention(items, scores),
         "losses": losses,
         "cost": _cost(scores, gains, table_tokens),
     }
@@ -108,7 +112,7 @@ def report(
         answers: of evaluation/answer, one per arm.
         adapter: for the training curve.
         table: what was trained on, for the cost.
-        params: confidence and resamples.
+        params: confidence.
         previous: an earlier artifact of this step or a release, which holds its files.
         judgements: of evaluation/judge, one per judged arm.
         data: of mixture/data-report, whose figures the page repeats.
@@ -123,7 +127,7 @@ def report(
         measured = read_json(run.store, artifact, "losses.json")
         arm = str(measured["arm"])
         if arm == Arm.BASE:
-            scores[comparison.GUESS] = score_arm(comparison.GUESS, asked, run.read(artifact, Answer, "guesses.jsonl"))
+            scores[statistics.GUESS] = score_arm(statistics.GUESS, asked, run.read(artifact, Answer, "guesses.jsonl"))
         texts[arm] = {answer.item_id: answer for answer in run.read(artifact, Answer)}
         scores[arm] = score_arm(arm, asked, texts[arm].values())
         if measured["streams"]:
@@ -159,23 +163,23 @@ def report(
     publish(summary)
 
 
-def _judged(run: StepRun, artifact: Artifact, scores: comparison.Scores) -> tuple[str, dict[str, Any]]:
+def _judged(run: StepRun, artifact: Artifact, scores: statistics.Scores) -> tuple[str, dict[str, Any]]:
     calibration = read_json(run.store, artifact, "calibration.json")
     arm = str(calibration["arm"])
     return arm, judged(list(run.read(artifact, Judgement)), scores.get(arm, ()), calibration)
 
 
-def _cost(scores: comparison.Scores, gains: dict[str, dict[str, Any]], table_tokens: int | None) -> dict[str, Any]:
+def _cost(scores: statistics.Scores, gains: dict[str, dict[str, Any]], table_tokens: int | None) -> dict[str, Any]:
     gain = 100 * gains.get(Suite.RECALL, {}).get("estimate", 0)
     return {
         "trained": table_tokens,
-        "answered": {arm: sum(one.tokens for one in found) for arm, found in scores.items() if arm != comparison.GUESS},
+        "answered": {arm: sum(one.tokens for one in found) for arm, found in scores.items() if arm != statistics.GUESS},
         "trained_per_recall_point": round(table_tokens / gain) if table_tokens and gain > 0 else None,
     }
 
 
-def _suite(suite: str, items: Sequence[Item], scores: comparison.Scores) -> dict[str, Any]:
-    found = {one.item_id: one for arm in scores.values() for one in comparison.of_suite(arm, suite)}
+def _suite(suite: str, items: Sequence[Item], scores: statistics.Scores) -> dict[str, Any]:
+    found = {one.item_id: one for arm in scores.values() for one in statistics.of_suite(arm, suite)}
     metrics = {metric_of(item) for item in items if item.id in found}
     return {
         "metric": ", ".join(sorted(metrics)),

@@ -91,6 +91,11 @@ class Score(Record):
     tokens: int
     finished: bool
 
+    @property
+    def right(self) -> bool:
+        """Whether the answer is wholly right; sharing some words with the reference is not."""
+        return self.score == 1
+
 
 def kind_of(item: Item) -> str:
     """The kind of question, from the item's prompt version (`<kind>/<version>`)."""
@@ -100,7 +105,7 @@ def kind_of(item: Item) -> str:
 def metric_of(item: Item) -> str:
     """What the item's score measures, for people."""
     if item.suite == Suite.UNANSWERABLE:
-        return "declines rightly"
+        return "declines or answers rightly"
     kind = kind_of(item)
     return OWN_METRICS.get(kind) or SCORERS[kind].__name__.replace("_", " ")
 
@@ -108,11 +113,14 @@ def metric_of(item: Item) -> str:
 def score(item: Item, text: str) -> float:
     """The score of an answer to an item.
 
-    In the unanswerable suite what counts is abstention: 1 for declining what cannot be answered and for not
-    declining what can. Always answering, and always declining, both score 0.5 on its pairs.
+    In the unanswerable suite a question without an answer is scored by whether it is declined, and its answerable twin
+    by its answer: not declining is no merit in itself. Always declining scores 0.5 on the pairs, always answering
+    wrongly 0.
     """
-    if item.suite == Suite.UNANSWERABLE:
-        return float(abstains(text) != item.answerable)
+    if item.suite == Suite.UNANSWERABLE and not item.answerable:
+        return float(abstains(text))
+    if item.suite == Suite.UNANSWERABLE and abstains(text):
+        return 0.0
     kind = kind_of(item)
     if kind == "program":
         return program_passes(human_eval_problem(item), text)

@@ -1,151 +1,253 @@
-"""Paired statistics of two arms over the same items.
-
-Answers about one document are not independent, so intervals come from a bootstrap over documents (cluster bootstrap;
-Miller 2024, arXiv 2411.00640, shows that ignoring clusters understates the error up to three times). Everything is
-deterministic: the resampling has a fixed seed.
-"""
+"""The evaluation's figures: means per arm and suite, right answers by kind, paired differences, abstention, verdict."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
+from tasks.base.records import Item
+from tasks.evaluation.params import FORGETTING, Arm, ReportParams, Suite
+from tasks.evaluation.scoring import BINARY, Score
+from tasks.figures.statistics import (
+    MIN_CLUSTERS,
+    MIN_ITEMS,
+    Estimate,
+    clustered_mean,
+    clustered_p,
+    clustered_share,
+    holm,
+    mcnemar,
+    minimum_detectable_effect,
+)
 
-SEED: Final = 20261124
-POWER: Final = 0.8
-"""Power at which the minimum detectable effect is stated."""
+GUESS: Final = "guess"
+"""The control that answers with what holds for the most similar trained name; it asks no model."""
 
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean with its interval."""
-
-    mean: float
-    low: float
-    high: float
-    items: int
-    clusters: int
-    standard_error: float
-    """Of the mean, clustered."""
+Scores = Mapping[str, Sequence[Score]]
 
 
-def clustered_mean(
-    values: Sequence[float], clusters: Sequence[str], confidence: float = 0.95, resamples: int = 5_000
-) -> Estimate:
-    """Mean of per-item values (a score, or a paired difference) with a percentile interval from resampling whole
-    clusters.
+def suite_names(scores: Scores) -> list[str]:
+    """Suites that were scored, in reading order: sources first, general ones last, their sum at the end."""
+    found = {one.suite for arm in scores.values() for one in arm}
+    known = [suite.value for suite in Suite if suite in found]
+    general = sorted(found - set(known))
+    return [*known, *general, *([FORGETTING] if general else [])]
 
-    The mean weighs items, not clusters, alike: a resample's mean is its sum of values over its number of items. One
-    cluster alone gives no information about the spread between clusters: the interval is then the widest possible
-    for the range of the values, (-inf, inf).
+
+def of_suite(scores: Sequence[Score], suite: str) -> list[Score]:
+    """Scores of a suite; `forgetting` holds those of every general suite."""
+    known = {member.value for member in Suite}
+    return [one for one in scores if one.suite == suite or (suite == FORGETTING and one.suite not in known)]
+
+
+def arm_figures(scores: Scores, params: ReportParams) -> dict[str, dict[str, dict[str, Any]]]:
+    """Arm → suite → mean score with its clustered interval."""
+    figures: dict[str, dict[str, dict[str, Any]]] = {}
+    for arm, all_scores in scores.items():
+        for suite in suite_names(scores):
+            chosen = of_suite(all_scores, suite)
+            if chosen:
+                figures.setdefault(arm, {})[suite] = share(chosen, params)
+    return figures
+
+
+def share(chosen: Sequence[Score], params: ReportParams) -> dict[str, Any]:
+    """Mean score with its clustered interval, and how many answers are wholly `right`."""
+    estimate = clustered_share([one.score for one in chosen], [one.document_id for one in chosen], params.confidence)
+    return _figure(estimate) | {"right": sum(one.right for one in chosen)}
+
+
+def kind_figures(scores: Scores, params: ReportParams, suite: str = Suite.RECALL) -> dict[str, dict[str, Any]]:
+    """Kind → arm → figure as in `arm_figures`, of one suite's questions, kinds in alphabetical order."""
+    kinds = sorted({one.kind for arm in scores.values() for one in arm if one.suite == suite})
+    chosen = {
+        kind: {arm: [one for one in found if one.suite == suite and one.kind == kind] for arm, found in scores.items()}
+        for kind in kinds
+    }
+    return {
+        kind: {arm: share(found, params) for arm, found in by_arm.items() if found} for kind, by_arm in chosen.items()
+    }
+
+
+def differences(scores: Scores, second: str, first: str, params: ReportParams) -> dict[str, dict[str, Any]]:
+    """Suite → `second` minus `first`, paired over the items that both answered, with p-values adjusted over the
+    suites (Holm).
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    for suite in suite_names(scores):
+        pairs = paired(of_suite(scores.get(first, ()), suite), of_suite(scores.get(second, ()), suite))
+        if not pairs:
+            continue
+        gains = [after.score - before.score for before, after in pairs]
+        clusters = [before.document_id for before, _ in pairs]
+        estimate = clustered_mean(gains, clusters, params.confidence)
+        rows[suite] = _figure(estimate) | {
+            "wins": sum(gain > 0 for gain in gains),
+            "losses": sum(gain < 0 for gain in gains),
+            "p": clustered_p(gains, clusters),
+            "mcnemar": _mcnemar(pairs),
+            "minimum_detectable_effect": _finite(minimum_detectable_effect(estimate.standard_error, params.confidence)),
+        }
+    tested = [suite for suite in rows if suite != FORGETTING]  # a sum of suites is not another test
+    for suite, adjusted in zip(tested, holm([rows[suite]["p"] for suite in tested]), strict=True):
+        rows[suite]["p_holm"] = adjusted
+    for row in rows.values():
+        row["tone"] = _tone(row, params.confidence)
+    return rows
+
+
+def _tone(row: Mapping[str, Any], confidence: float) -> str:
+    """`better` or `worse` where enough questions say so after the correction for the number of suites, else `open`."""
+    if not row["decides"] or row.get("p_holm", row["p"]) >= 1 - confidence:
+        return "open"
+    return "better" if row["estimate"] > 0 else "worse"
+
+
+def paired(first: Sequence[Score], second: Sequence[Score]) -> list[tuple[Score, Score]]:
+    """Scores of the items that both have, in the order of the first."""
+    other = {one.item_id: one for one in second}
+    return [(one, other[one.item_id]) for one in first if one.item_id in other]
+
+
+def abstention(items: Sequence[Item], scores: Scores) -> dict[str, dict[str, float]]:
+    """Arm → `recall` (share of unanswerable questions declined) and `false_refusals` (share of their answerable
+    twins declined).
+    """
+    asked = {item.id: item for item in items if item.suite == Suite.UNANSWERABLE}
+    result: dict[str, dict[str, float]] = {}
+    for arm, all_scores in scores.items():
+        rates = {}
+        for name, answerable in (("recall", False), ("false_refusals", True)):
+            chosen = [
+                one.abstained
+                for one in all_scores
+                if one.item_id in asked and asked[one.item_id].answerable is answerable
+            ]
+            if chosen:
+                rates[name] = sum(chosen) / len(chosen)
+        if rates and arm != GUESS:
+            result[arm] = rates
+    return result
+
+
+def code_figures(scores: Scores) -> dict[str, dict[str, float | None]]:
+    """Arm → `identifier_f1`, `parse_rate` (over the items whose reference parses) and `verbatim_words` (mean longest
+    run) of its code answers.
+    """
+    result: dict[str, dict[str, float | None]] = {}
+    for arm, all_scores in scores.items():
+        code = [one for one in all_scores if one.identifier_f1 is not None]
+        parsed = [one.parses for one in code if one.parses is not None]
+        if code:
+            result[arm] = {
+                "identifier_f1": sum(one.identifier_f1 or 0 for one in code) / len(code),
+                "parse_rate": sum(parsed) / len(parsed) if parsed else None,
+                "verbatim_words": sum(one.verbatim_words for one in code) / len(code),
+            }
+    return result
+
+
+def verdict(
+    arms: Mapping[str, Mapping[str, Any]],
+    gains: Mapping[str, Mapping[str, Any]],
+    kinds: Mapping[str, Mapping[str, Mapping[str, Any]]],
+) -> str:
+    """One sentence for a person who reads nothing else: right answers by kind beside the guess, then what was lost.
 
     Args:
-        values: one per item [n].
-        clusters: document of each item [n].
-        confidence: coverage of the interval.
-        resamples: bootstrap resamples.
+        arms: `arm_figures`.
+        gains: `differences` of tuned and base.
+        kinds: `kind_figures` of recall.
     """
-    if not values:
-        return Estimate(float("nan"), float("-inf"), float("inf"), 0, 0, float("inf"))
-    sums, sizes = _by_cluster(values, clusters)
-    mean = float(sums.sum() / sizes.sum())
-    count = len(sums)
-    if count < 2:
-        return Estimate(mean, float("-inf"), float("inf"), len(values), count, float("inf"))
-    generator = np.random.default_rng(SEED)
-    means = np.empty(resamples)
-    for start in range(0, resamples, 500):  # 500 resamples of 10,000 clusters are 40 MB
-        stop = min(start + 500, resamples)
-        drawn = generator.integers(0, count, (stop - start, count))
-        means[start:stop] = sums[drawn].sum(1) / sizes[drawn].sum(1)
-    tail = 100 * (1 - confidence) / 2
-    low, high = np.percentile(means, [tail, 100 - tail])
-    return Estimate(mean, float(low), float(high), len(values), count, clustered_standard_error(values, clusters))
+    recall = gains.get(Suite.RECALL)
+    if recall is None:
+        return (
+            "Nothing was measured about trained facts: no question was answered by both the base and the tuned model."
+        )
+    tuned = arms[Arm.TUNED][Suite.RECALL]
+    others = [
+        f"{name} {arms[arm][Suite.RECALL]['right']}{_of(arms[arm][Suite.RECALL], tuned)}"
+        for arm, name in (
+            (Arm.BASE, "the base model"),
+            (GUESS, "a guess from similar names"),
+            (Arm.BASE_RETRIEVAL, "the base model with retrieval"),
+        )
+        if Suite.RECALL in arms.get(arm, {})
+    ]
+    sentence = (
+        f"Of {tuned['items']} questions about trained facts the tuned model answers {tuned['right']} wholly right, "
+        f"{', '.join(others)} ({'; '.join(_kind(kind, row) for kind, row in kinds.items() if Arm.TUNED in row)}): "
+        f"{_claim(recall)}"
+    )
+    forgetting = gains.get(FORGETTING)
+    if forgetting is None:
+        return f"{sentence}; what it forgot was not measured."
+    return f"{sentence}; in general tasks it {_change(forgetting)}."
 
 
-def clustered_standard_error(values: Sequence[float], clusters: Sequence[str]) -> float:
-    """Standard error of the mean with the small-sample factor G/(G-1): statsmodels' OLS on a constant with
-    `cov_type="cluster"` gives the same.
-
-    (statsmodels' factor is G/(G-1) * (n-1)/(n-k) with k = 1 regressor, so the second part is 1.)
-    """
-    sums, sizes = _by_cluster(values, clusters)
-    count, total = len(sums), sizes.sum()
-    if count < 2:
-        return float("inf")
-    residuals = sums - sizes * (sums.sum() / total)
-    return float(np.sqrt(count / (count - 1) * np.square(residuals).sum()) / total)
+def _of(figure: Mapping[str, Any], tuned: Mapping[str, Any]) -> str:
+    """Out of how many, where an arm did not answer the same number."""
+    return "" if figure["items"] == tuned["items"] else f" of {figure['items']}"
 
 
-def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
-    """Exact two-sided McNemar p-value of paired 0/1 outcomes: a binomial test on the discordant pairs. No discordant
-    pair: 1.
-
-    It takes items as independent; the clustered interval beside it does not.
-    """
-    from scipy.stats import binomtest
-
-    wins = sum(b and not a for a, b in zip(first, second, strict=True))
-    losses = sum(a and not b for a, b in zip(first, second, strict=True))
-    if wins + losses == 0:
-        return 1.0
-    return float(binomtest(wins, wins + losses, 0.5).pvalue)
+def _kind(kind: str, row: Mapping[str, Mapping[str, Any]]) -> str:
+    guess = f", guess {row[GUESS]['right']}{_of(row[GUESS], row[Arm.TUNED])}" if GUESS in row else ""
+    return f"{kind} {row[Arm.TUNED]['right']} of {row[Arm.TUNED]['items']}{guess}"
 
 
-def clustered_p(values: Sequence[float], clusters: Sequence[str]) -> float:
-    """Two-sided p-value that the mean is 0: t-test with the clustered standard error and clusters - 1 degrees of
-    freedom.
-    """
-    from scipy.stats import t
-
-    error = clustered_standard_error(values, clusters)
-    mean = float(np.mean(values)) if len(values) else 0.0
-    if mean == 0 or not np.isfinite(error):
-        return 1.0
-    if error == 0:
-        return 0.0
-    return float(2 * t.sf(abs(mean) / error, len(set(clusters)) - 1))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjusted p-values, in the given order (Holm 1979): the family-wise error over all suites
-    stays at its level.
-    """
-    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
-    adjusted = [0.0] * len(p_values)
-    running = 0.0
-    for rank, index in enumerate(order):
-        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = running
-    return adjusted
+def _claim(gain: Mapping[str, Any]) -> str:
+    if not gain["decides"]:
+        return too_few(gain)
+    points = (
+        f"{100 * gain['estimate']:+.0f} points of mean score over the base model, "
+        f"between {100 * gain['low']:+.0f} and {100 * gain['high']:+.0f}"
+    )
+    if gain["low"] > 0:
+        return points
+    return (
+        f"{points}: worse" if gain["high"] < 0 else f"{points}: no difference that {gain['items']} questions can show"
+    )
 
 
-def minimum_detectable_effect(standard_error: float, confidence: float = 0.95) -> float:
-    """Smallest true difference that a two-sided test of this precision finds with probability `POWER`: (z_{1-a/2} +
-    z_{power}) * SE.
-    """
-    from scipy.stats import norm
-
-    return float((norm.ppf(1 - (1 - confidence) / 2) + norm.ppf(POWER)) * standard_error)
-
-
-def cohens_kappa(first: list[str], second: list[str]) -> float | None:
-    """Agreement of two raters beyond chance (Cohen 1960); null without labels or where chance alone agrees fully."""
-    count = len(first)
-    if count == 0:
-        return None
-    observed = sum(one == other for one, other in zip(first, second, strict=True)) / count
-    expected = sum(first.count(label) * second.count(label) for label in set(first)) / count**2
-    return None if expected == 1 else (observed - expected) / (1 - expected)
+def too_few(gain: Mapping[str, Any]) -> str:
+    """Why a suite decides nothing."""
+    return (
+        f"{gain['items']} questions of {gain['documents']} document{'s' if gain['documents'] != 1 else ''} are too few "
+        f"to claim anything ({MIN_ITEMS} of {MIN_CLUSTERS} are needed)"
+    )
 
 
-def _by_cluster(values: Sequence[float], clusters: Sequence[str]) -> tuple[Floats, Floats]:
-    index: dict[str, int] = {}
-    positions = np.array([index.setdefault(cluster, len(index)) for cluster in clusters])
-    sums = np.bincount(positions, np.asarray(values, dtype=float))
-    return sums.astype(np.float64), np.bincount(positions).astype(np.float64)
+def _change(gain: Mapping[str, Any]) -> str:
+    if not gain["decides"]:
+        return f"was asked too little to say: {too_few(gain)}"
+    interval = f"{100 * gain['estimate']:+.1f} points, between {100 * gain['low']:+.1f} and {100 * gain['high']:+.1f}"
+    if gain["high"] < 0:
+        return f"lost measurably ({interval})"
+    return f"gained measurably ({interval})" if gain["low"] > 0 else f"changed by nothing measurable ({interval})"
+
+
+def _mcnemar(pairs: Sequence[tuple[Score, Score]]) -> float | None:
+    """Over the items with 0/1 scores, where there are any."""
+    binary = [
+        (before.score == 1, after.score == 1)
+        for before, after in pairs
+        if before.kind in BINARY or before.suite == Suite.UNANSWERABLE
+    ]
+    return mcnemar([before for before, _ in binary], [after for _, after in binary]) if binary else None
+
+
+def _figure(estimate: Estimate) -> dict[str, Any]:
+    return {
+        "estimate": round(estimate.mean, 6),
+        "low": _finite(estimate.low),
+        "high": _finite(estimate.high),
+        "items": estimate.items,
+        "documents": estimate.clusters,
+        "decides": estimate.decides,
+    }
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no infinity: an interval without information is null."""
+    return round(value, 6) if math.isfinite(value) else None

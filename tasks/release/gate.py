@@ -1,9 +1,10 @@
 """The gate: may this adapter be published?
 
-Reads the evaluation's summary and compares it with the declared bounds. Its answer is data: decision.json with one
-reason per check, `counts["allowed"]` 0 or 1. A check whose figure is missing is a failed check: what was not measured
-is not published. Bounds hold for the cautious end of the 95% interval (`judge: interval`), so few questions make a
-release harder, not easier.
+Reads the report's figures, computes none, and compares them with the declared bounds. Its answer is data:
+decision.json, with one reason per check, `counts["allowed"]` 0 or 1. A check whose figure is missing is a failed
+check: what was not measured is not published. Bounds hold for the cautious end of the 95% interval (`judge:
+interval`), so few questions make a release harder, not easier; `shortfalls.py` says before a run which bound its
+questions are too few for.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from tasks.base.batching import by_size
 from tasks.base.records import Chunk, Dialogue
 from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
-from tasks.release.measures import FORGETTING, Figure, Measures, change_since, read_measures
+from tasks.figures.statistics import MIN_CLUSTERS, MIN_ITEMS
+from tasks.release.measures import FORGETTING, RECALL, Figure, Measures, read_measures
 from tasks.release.params import GateParams
 from tasks.text.secrets import find_secrets
 
-VERSION = "2026.11.24.2"
+VERSION = "2026.11.30"
 
-RECALL = "recall"
 HELD_OUT = "answers_held_out"
 
 BATCH_CHARACTERS: Final = 1_000_000
@@ -44,8 +45,10 @@ class Check(BaseModel):
     measured: float | None
     """The number that was compared; null if it was not measured."""
     bound: float
+    parameter: str
+    """What decides the bound, as it stands in a preset."""
     detail: str
-    """The same for a person, in one line."""
+    """The same for a person, in one line, the parameter included."""
 
 
 class Decision(BaseModel):
@@ -59,38 +62,35 @@ class Decision(BaseModel):
     checks: tuple[Check, ...]
 
 
-def decide(
-    measures: Measures,
-    params: GateParams,
-    change: Figure | None = None,
-    secrets: int = 0,
-    exceeded: Sequence[str] = (),
-    has_previous: bool = False,
-) -> Decision:
+def decide(measures: Measures, params: GateParams, secrets: int = 0, exceeded: Sequence[str] = ()) -> Decision:
     """Compares figures with bounds; pure.
 
     Args:
-        measures: this run's figures.
+        measures: the report's figures.
         params: the bounds.
-        change: recall against the last promoted release on the same questions; null if there is nothing to compare.
         secrets: unredacted secrets found in training text; one is too many.
         exceeded: stated budgets that were not kept, a line each; one is too many.
-        has_previous: whether there is such a release, asked the same questions or not.
     """
     checks = [
         *_recall_gain(measures, params),
         *_forgetting(measures, params),
         *_held_out_loss(measures, params),
-        *_regression(change, has_previous, params),
+        *_regression(measures, params),
         *_leaks(measures, params),
         Check(
-            name="secrets", passed=secrets == 0, measured=secrets, bound=0, detail=f"{secrets} unredacted secrets found"
+            name="secrets",
+            passed=secrets == 0,
+            measured=secrets,
+            bound=0,
+            parameter="dataset.redact",
+            detail=f"{secrets} unredacted secrets found",
         ),
         Check(
             name="budget",
             passed=not exceeded,
             measured=len(exceeded),
             bound=0,
+            parameter="synthesis.budget_usd, training.max_usd",
             detail=f"budget exceeded: {'; '.join(exceeded)}" if exceeded else "budget kept",
         ),
     ]
@@ -113,17 +113,17 @@ def count_secrets(texts: Iterable[str]) -> int:
 
 
 def _recall_gain(measures: Measures, params: GateParams) -> list[Check]:
-    if params.min_recall_gain is None or params.min_recall_gain <= -1:  # -1 asks for nothing either
+    if not params.asks_for_recall:
         return []
-    figure = measures.differences.get(RECALL)
-    return [_at_least("recall-gain", "recall gain over the base model", figure, params.min_recall_gain, params)]
+    figure, bound = measures.differences.get(RECALL), params.min_recall_gain or 0.0
+    return [_at_least("recall-gain", "gate.min_recall_gain", "recall gain over the base model", figure, bound, params)]
 
 
 def _forgetting(measures: Measures, params: GateParams) -> list[Check]:
-    if params.max_forgetting is None or params.max_forgetting >= 1:
+    if not params.asks_for_memory:
         return []
-    figure = measures.differences.get(FORGETTING)
-    return [_at_least("forgetting", "change in general ability", figure, -params.max_forgetting, params)]
+    figure, bound = measures.differences.get(FORGETTING), -(params.max_forgetting or 0.0)
+    return [_at_least("forgetting", "gate.max_forgetting", "change in general ability", figure, bound, params)]
 
 
 def _held_out_loss(measures: Measures, params: GateParams) -> list[Check]:
@@ -137,12 +137,14 @@ def _held_out_loss(measures: Measures, params: GateParams) -> list[Check]:
             passed=change is not None and change <= bound,
             measured=change,
             bound=bound,
-            detail=f"held-out answer loss against the base model: {found}, at most {bound:+.4f} allowed",
+            parameter="gate.max_held_out_loss_increase",
+            detail=f"held-out answer loss against the base model: {found}, at most {bound:+.4f} allowed "
+            "(gate.max_held_out_loss_increase)",
         )
     ]
 
 
-def _regression(change: Figure | None, has_previous: bool, params: GateParams) -> list[Check]:
+def _regression(measures: Measures, params: GateParams) -> list[Check]:
     """Refuses what is measurably worse than the released model.
 
     Here the interval's other end counts: the new model has already been shown to be better than its base, and a bound
@@ -150,17 +152,18 @@ def _regression(change: Figure | None, has_previous: bool, params: GateParams) -
     equal. A release that was asked nothing of what this one was asked, say of other sources under the same name, stops
     nothing either, but the decision says so.
     """
-    if params.max_regression is None or not (change or has_previous):
+    change = measures.change
+    if params.max_regression is None or measures.released is None:
         return []
-    bound = -params.max_regression
+    bound, parameter = -params.max_regression, "gate.max_regression"
     label = "recall against the released model"
     if change is None:
         detail = f"{label}: not compared, no question was asked of both"
-        return [Check(name="regression", passed=True, measured=None, bound=bound, detail=detail)]
+        return [Check(name="regression", passed=True, measured=None, bound=bound, parameter=parameter, detail=detail)]
     best = change.high if params.judge == "interval" else change.estimate
     passed = best is None or best >= bound
-    detail = f"{label}: {change.text}, not below {bound:+.2f}"
-    return [Check(name="regression", passed=passed, measured=best, bound=bound, detail=detail)]
+    detail = f"{label}: {change.text}, not below {bound:+.2f} ({parameter})"
+    return [Check(name="regression", passed=passed, measured=best, bound=bound, parameter=parameter, detail=detail)]
 
 
 def _leaks(measures: Measures, params: GateParams) -> list[Check]:
@@ -173,24 +176,36 @@ def _leaks(measures: Measures, params: GateParams) -> list[Check]:
             passed=measures.leaks is not None and measures.leaks <= params.max_leaks,
             measured=measures.leaks,
             bound=params.max_leaks,
-            detail=f"evaluation questions found in the training set: {found}, at most {params.max_leaks} allowed",
+            parameter="gate.max_leaks",
+            detail=f"evaluation questions found in the training set: {found}, at most {params.max_leaks} allowed "
+            "(gate.max_leaks)",
         )
     ]
 
 
-def _at_least(name: str, label: str, figure: Figure | None, bound: float, params: GateParams) -> Check:
+def _at_least(name: str, parameter: str, label: str, figure: Figure | None, bound: float, params: GateParams) -> Check:
+    measured = None
     if figure is None:
-        return Check(
-            name=name, passed=False, measured=None, bound=bound, detail=f"{label}: not measured, {bound:+.2f} needed"
+        found = "not measured"
+    elif params.judge == "point":
+        measured, found = figure.estimate, figure.text
+    elif not figure.decides:
+        asked = "an unknown number of" if figure.items is None else str(figure.items)
+        of = "" if figure.documents is None else f" of {figure.documents} documents"
+        found = (
+            f"{figure.text} by {asked} questions{of}, which decide nothing "
+            f"({MIN_ITEMS} of {MIN_CLUSTERS} documents are needed)"
         )
-    measured = figure.low if params.judge == "interval" else figure.estimate
-    missing = " (the questions give no interval)" if measured is None else ""
+    else:
+        measured, found = figure.low, f"{figure.text} by {figure.items} questions"
+        found += " (the questions give no interval)" if measured is None else ""
     return Check(
         name=name,
         passed=measured is not None and measured >= bound,
         measured=measured,
         bound=bound,
-        detail=f"{label}: {figure.text}{missing}, {bound:+.2f} needed",
+        parameter=parameter,
+        detail=f"{label}: {found}, {bound:+.2f} needed ({parameter})",
     )
 
 
@@ -199,7 +214,6 @@ def gate(
     run: StepRun,
     report: Artifact,
     params: GateParams,
-    previous: Artifact | None = None,
     chunks: Artifact | None = None,
     dialogues: Artifact | None = None,
     exceeded: tuple[str, ...] = (),
@@ -210,29 +224,20 @@ def gate(
         run: this step's run.
         report: the evaluation.
         params: the bounds.
-        previous: the last promoted release whose adapter differs.
         chunks: raw training text, to be searched for secrets.
         dialogues: training dialogues, to be searched for secrets.
         exceeded: stated budgets that were not kept (`costs.py`). Part of the key, so that a raised budget is looked at.
     """
-    change = None
-    if previous is not None:
-        change = change_since(_rows(run, report), _rows(run, previous))
     texts = itertools.chain(
         (chunk.text for chunk in run.read(chunks, Chunk)) if chunks else (),
         (message.content for one in run.read(dialogues, Dialogue) for message in one.messages) if dialogues else (),
     )
     measures = read_measures(read_json(run.store, report, "summary.json"))
-    decision = decide(measures, params, change, count_secrets(texts), exceeded, has_previous=previous is not None)
+    decision = decide(measures, params, count_secrets(texts), exceeded)
     run.path("decision.json").write_text(json.dumps(_document(decision), indent=1, ensure_ascii=False) + "\n", "utf-8")
     run.count("allowed", int(decision.decision == "allow"))
     for check in decision.checks:
         run.count("passed" if check.passed else "failed")
-
-
-def _rows(run: StepRun, artifact: Artifact) -> list[dict[str, Any]]:
-    with run.store.open(artifact, "scores.jsonl") as reader:
-        return [json.loads(line) for line in reader]
 
 
 def _document(decision: Decision) -> dict[str, Any]:

@@ -1,16 +1,19 @@
 """The figures of an evaluation that a release rests on, read from the report's summary.json.
 
-Kept apart from the gate so that the gate, the model card and the comparison with an earlier release see the same
-numbers.
+Kept apart from the gate so that the gate and the model card see the report's numbers and reckon none of their own.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
+
+from tasks.figures.statistics import decides
+
+RECALL: Final = "recall"
+"""The suite of facts that were trained."""
 
 FORGETTING: Final = "forgetting"
 """The suite that sums up the general ones."""
@@ -25,6 +28,12 @@ class Figure(BaseModel):
     low: float | None = None
     high: float | None = None
     items: int | None = None
+    documents: int | None = None
+
+    @property
+    def decides(self) -> bool:
+        """Whether it rests on enough questions of enough documents; not if nobody counted them."""
+        return self.items is not None and decides(self.items, self.documents)
 
     @property
     def text(self) -> str:
@@ -48,6 +57,10 @@ class Measures(BaseModel):
     losses: dict[str, dict[str, float]]
     """Arm → stream → mean loss."""
     leaks: int | None
+    released: str | None = None
+    """Name of the released model that the report compares with; null = none."""
+    change: Figure | None = None
+    """Recall minus the released model's on the questions that both were asked; null = none was."""
 
     def loss_change(self, stream: str) -> float | None:
         """Tuned minus base loss of a stream, or None if either is missing."""
@@ -65,46 +78,16 @@ def read_measures(summary: Mapping[str, Any]) -> Measures:
             if figure is not None:
                 scores.setdefault(suite, {})[arm] = figure
     differences = {suite: _figure(value) for suite, value in summary.get("differences", {}).items()}
+    previous: Mapping[str, Any] = summary.get("previous") or {}
     losses = {arm: _losses(streams) for arm, streams in summary.get("losses", {}).items()}
     return Measures(
         scores=scores,
         differences={suite: figure for suite, figure in differences.items() if figure is not None},
         losses=losses,
         leaks=summary.get("leaks"),
+        released=previous.get("name"),
+        change=_figure(previous.get("differences", {}).get("recall")),
     )
-
-
-def change_since(
-    ours: Iterable[Mapping[str, Any]], theirs: Iterable[Mapping[str, Any]], suite: str = "recall"
-) -> Figure | None:
-    """Tuned minus the earlier release's tuned score over the questions that both were asked; None if there are none.
-
-    Paired, with the cluster-robust standard error by document and the t distribution of clusters - 1 degrees of
-    freedom (Cameron and Miller, A Practitioner's Guide to Cluster-Robust Inference, 2015, section II).
-
-    Args:
-        ours: rows of this run's scores.jsonl.
-        theirs: rows of the earlier release's.
-        suite: whose questions are compared.
-    """
-    from scipy.stats import t
-
-    before = {row["item_id"]: row["score"] for row in theirs if row["arm"] == "tuned" and row["suite"] == suite}
-    sums: dict[str, list[float]] = {}
-    for row in ours:
-        if row["arm"] == "tuned" and row["suite"] == suite and row["item_id"] in before:
-            sums.setdefault(row["document_id"], []).append(row["score"] - before[row["item_id"]])
-    items = sum(len(gains) for gains in sums.values())
-    if not items:
-        return None
-    mean = sum(sum(gains) for gains in sums.values()) / items
-    clusters = len(sums)
-    if clusters < 2:
-        return Figure(estimate=mean, items=items)
-    squares = sum(sum(gain - mean for gain in gains) ** 2 for gains in sums.values())
-    error = math.sqrt(squares * clusters / (clusters - 1)) / items
-    reach = float(t.ppf(0.975, clusters - 1)) * error
-    return Figure(estimate=mean, low=mean - reach, high=mean + reach, items=items)
 
 
 def _figure(value: Any) -> Figure | None:

@@ -21,7 +21,9 @@ class GateParams(Params):
     min_recall_gain: float | None = Field(0.1, ge=-1, le=1)
     """Smallest gain in recall over the base model, as a share of questions; null asks for none."""
     max_forgetting: float | None = Field(0.03, ge=0, le=1)
-    """Largest loss of general ability against the base model, as a share of questions; null asks for none."""
+    """Largest loss of general ability against the base model, as a share of questions; null asks for none. 0.03 needs
+    452 general questions, 0.05 needs 172 (`rawtune plan` says whether a run's questions suffice).
+    """
     max_held_out_loss_increase: float | None = Field(0.0, ge=0)
     """By how much the tuned model's held-out answer loss may exceed the base's, in nats per token; null asks
     nothing."""
@@ -32,13 +34,24 @@ class GateParams(Params):
     max_leaks: int | None = Field(0, ge=0)
     """Evaluation questions found in the training set that are tolerated; null tolerates all."""
     judge: Literal["interval", "point"] = "interval"
-    """Whether bounds hold for 95% intervals (the cautious end against the base model; the whole interval must lie below
-    the bound to be worse than the released one) or for point estimates.
+    """Whether bounds hold for 95% intervals (the cautious end against the base model, of at least 20 questions about 5
+    documents; the whole interval must lie below the bound to be worse than the released one) or for point estimates of
+    however few questions.
     """
     approval: Annotated[Literal["none", "manual"], EXECUTION] = "none"
     """Whether a person must approve in the Prefect UI before anything is published."""
     approval_hours: Annotated[float, EXECUTION] = Field(72.0, gt=0)
     """How long a run waits for that person, in hours; then nothing is published."""
+
+    @property
+    def asks_for_recall(self) -> bool:
+        """Whether a gain in recall is asked for; a bound of -1 asks for nothing either."""
+        return self.min_recall_gain is not None and self.min_recall_gain > -1
+
+    @property
+    def asks_for_memory(self) -> bool:
+        """Whether general ability is asked for; a bound of 1 asks for nothing either."""
+        return self.max_forgetting is not None and self.max_forgetting < 1
 
 
 class ExportParams(Params):

@@ -25,7 +25,7 @@ def _made(store: Store, questions: list[Item], right: int) -> Artifact:
     texts = {item.id: item.answers[0] if place < right else "nothing" for place, item in enumerate(questions)}
     arms = [answers_of(store, "base", dict.fromkeys(texts, "nothing")), answers_of(store, "tuned", texts)]
     items = artifact_of(store, records=questions)
-    return report.direct(store, items=items, answers=arms, adapter=None, table=None, params=ReportParams(resamples=200))
+    return report.direct(store, items=items, answers=arms, adapter=None, table=None, params=ReportParams())
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Store
 from tasks.evaluation.items import make_items
-from tasks.evaluation.params import ItemsParams, ReportParams
+from tasks.evaluation.params import GeneralSuite, ItemsParams, ReportParams
 from tasks.evaluation.report import report
 
 REVISION = "a" * 40
@@ -23,7 +23,7 @@ HOSTILE = (
     "</pre><script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31mred\x1b[0m\x9b31m\u202eevil\x00\x07"
     "[link](https://evil.example) `code` | cell"
 )
-FAST = ReportParams(resamples=500)
+FAST = ReportParams()
 
 CART = '''"""The cart of the shop."""
 
@@ -227,7 +227,9 @@ def questions(talks: list[Dialogue]) -> list[Item]:
         )
         for word in words
     ]
-    return make_items(documents[1:], documents[:1], [], ItemsParams(items=120, general_items=6))
+    general = (GeneralSuite.KNOWN_FACTS, GeneralSuite.HELLASWAG)
+    params = ItemsParams(items=120, general_items=40, general_suites=general)
+    return make_items(documents[1:], documents[:1], [], params)
 
 
 def report_of(store: Store, questions: list[Item], *answers: Artifact, previous: Artifact | None = None) -> Artifact:

@@ -19,7 +19,7 @@ from tasks.evaluation.report import report
 from tasks.model.child import run_child
 from tests.evaluation.conftest import adapter_of, artifact_of, chunk, plain
 
-PARAMS = EvaluationParams(max_new_tokens=8, loss_tokens=200, resamples=200)
+PARAMS = EvaluationParams(max_new_tokens=8, loss_tokens=200)
 ASKED = ItemsParams(items=12, general_items=4, general_suites=(GeneralSuite.KNOWN_FACTS, GeneralSuite.HELLASWAG))
 
 

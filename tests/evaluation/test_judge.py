@@ -20,7 +20,7 @@ from tasks.evaluation.labels import Grade, Label
 from tasks.evaluation.params import ItemsParams, JudgeParams, ReportParams, Suite
 from tasks.evaluation.report import report
 from tasks.evaluation.scoring import kind_of
-from tasks.evaluation.statistics import cohens_kappa
+from tasks.figures.statistics import cohens_kappa
 from tasks.llm import online
 from tasks.llm.calls import Call, Usage
 from tasks.llm.params import PriceParams
@@ -175,7 +175,7 @@ def test_judgements_are_in_the_report_with_agreement_on_abstention(
         answers=[base, inputs["answers"]],
         adapter=None,
         table=None,
-        params=ReportParams(resamples=200),
+        params=ReportParams(),
         judgements=[made],
     )
     row = read_json(store, page, "summary.json")["judge"]["tuned"]

@@ -37,7 +37,7 @@ def test_page_fits_its_width_asks_nobody_and_runs_nothing(
         answers=arms,
         adapter=None,
         table=None,
-        params=ReportParams(resamples=200),
+        params=ReportParams(),
     )
     requests: list[str] = []
     with sync_playwright() as driver:

@@ -10,16 +10,18 @@ from rich.console import Console
 
 from deployments.cli.summary import what_was_learned
 from tasks.base.artifacts import Artifact
-from tasks.base.records import Document, Item, Split
+from tasks.base.records import Answer, Document, Item, Split
 from tasks.base.runs import read_json, read_records
 from tasks.base.store import Store
-from tasks.evaluation.display import shown, shown_line, shown_markdown
 from tasks.evaluation.items import make_items
 from tasks.evaluation.notice import markdown
 from tasks.evaluation.over_time import compare_reports
+from tasks.evaluation.page import examples
 from tasks.evaluation.params import ItemsParams
 from tasks.evaluation.report import report
 from tasks.evaluation.scoring import Score
+from tasks.figures.charts import Interval, forest
+from tasks.figures.display import shown, shown_line, shown_markdown
 from tests.evaluation.conftest import (
     FAST,
     HOSTILE,
@@ -49,7 +51,13 @@ def test_better_arm_is_called_better_with_an_interval_above_zero(store: Store, q
     assert recall["losses"] == 0
     assert summary["arms"]["tuned"]["recall"]["estimate"] == 1
     assert summary["suites"]["recall"]["items"] == sum(item.suite == "recall" for item in questions)
-    assert summary["verdict"].startswith("The tuned model answers 100%")
+    asked = sum(item.suite == "recall" for item in questions)
+    assert summary["verdict"].startswith(
+        f"Of {asked} questions about trained facts the tuned model answers {asked} wholly right, the base model 0"
+    )
+    by_kind = summary["kinds"]
+    assert sum(row["tuned"]["right"] for row in by_kind.values()) == asked
+    assert recall["tone"] == "better"
     assert summary["contrasts"] == {"guess": {}}
 
 
@@ -60,7 +68,8 @@ def test_arm_that_always_says_the_same_is_called_worse(store: Store, questions: 
     summary = read_json(store, report_of(store, questions, base, tuned), "summary.json")
     assert summary["differences"]["recall"]["high"] < 0
     assert summary["differences"]["forgetting"]["high"] < 0
-    assert ": worse)" in summary["verdict"]
+    assert ": worse;" in summary["verdict"]
+    assert summary["differences"]["recall"]["tone"] == "worse"
     assert "lost measurably" in summary["verdict"]
 
 
@@ -85,9 +94,63 @@ def test_abstention_counts_what_was_declined_rightly_and_wrongly(store: Store, q
         "base": {"recall": 0, "false_refusals": 0},
         "tuned": {"recall": 1, "false_refusals": 1},
     }
-    # always answering and always declining are worth the same
-    assert summary["arms"]["base"]["unanswerable"]["estimate"] == 0.5
+    # a wrong answer to what can be answered is no merit; declining everything is right for half of each pair
+    assert summary["arms"]["base"]["unanswerable"]["estimate"] == 0
     assert summary["arms"]["tuned"]["unanswerable"]["estimate"] == 0.5
+
+
+def test_no_answer_that_is_wrong_is_shown_as_right_or_as_a_gain(store: Store, questions: list[Item]) -> None:
+    base = answers_of(store, "base", {item.id: "I do not know." for item in questions})
+    tuned = answers_of(store, "tuned", {item.id: "It is a wrong answer." for item in questions})
+    made = report_of(store, questions, base, tuned)
+    scores = list(read_records(store, made, Score, "scores.jsonl"))
+    assert not [one.id for one in scores if one.arm == "tuned" and one.right]
+    texts = {
+        arm: {item.id: Answer(item_id=item.id, text="", tokens=1, finished=True) for item in questions}
+        for arm in ("base", "tuned")
+    }
+    by_arm = {arm: [one for one in scores if one.arm == arm] for arm in ("base", "tuned")}
+    helped = next(found for title, _, found in examples(questions, texts, by_arm) if title == "Where tuning helped")
+    assert helped == []
+
+
+def test_right_words_that_are_not_the_answer_are_no_right_answer_in_the_verdict(
+    store: Store, questions: list[Item]
+) -> None:
+    partly = {item.id: f"{' '.join(item.answers[0].split()[:2])} and more" for item in questions}
+    base = answers_of(store, "base", dict.fromkeys(partly, "no"))
+    summary = read_json(store, report_of(store, questions, base, answers_of(store, "tuned", partly)), "summary.json")
+    purposes = summary["kinds"]["purpose"]["tuned"]
+    assert purposes["estimate"] > 0.1
+    assert purposes["right"] == 0
+    assert f"purpose 0 of {purposes['items']}" in summary["verdict"]
+
+
+def test_few_questions_claim_nothing(store: Store, questions: list[Item]) -> None:
+    few = [item for item in questions if item.suite == "recall"][:3]
+    arms = [answers_of(store, "base", dict.fromkeys(right_answers(few), "no"))]
+    arms.append(answers_of(store, "tuned", right_answers(few)))
+    summary = read_json(store, report_of(store, few, *arms), "summary.json")
+    assert "3 questions of 1 document are too few to claim anything (20 of 5 are needed)" in summary["verdict"]
+    assert "+100" not in summary["verdict"]
+    row = summary["differences"]["recall"]
+    assert (row["decides"], row["tone"], row["low"]) == (False, "open", None)
+
+
+def test_colour_follows_the_adjusted_p_value_and_not_the_interval_alone(store: Store, questions: list[Item]) -> None:
+    base = {item.id: item.answers[0] for item in questions}
+    recall = [item for item in questions if item.suite == "recall"]
+    first = {item.document_id: item.id for item in recall}  # one of each document
+    base |= dict.fromkeys(list(first.values())[:7], "no")
+    arms = [answers_of(store, "base", base), answers_of(store, "tuned", right_answers(questions))]
+    rows = read_json(store, report_of(store, questions, *arms), "summary.json")["differences"]
+    assert rows["recall"]["p"] < 0.05 < rows["recall"]["p_holm"]
+    assert rows["recall"]["low"] > 0
+    assert {row["tone"] for row in rows.values()} == {"open"}
+    drawn = forest(
+        [Interval(name, row["estimate"], row["low"], row["high"], row["tone"]) for name, row in rows.items()]
+    )
+    assert {row.tone for row in drawn.rows} == {"none"}
 
 
 def test_scores_are_kept_for_every_answer_and_earlier_reports_are_compared_by_item(
@@ -192,7 +255,7 @@ def test_shown_text_spells_out_what_is_invisible_and_cuts_what_is_endless() -> N
     assert shown("a\x1bb\u202ec\n\td") == "a⟨U+001B⟩b⟨U+202E⟩c\n\td"
     assert shown("x" * 2_000, 10) == "xxxxxxxxxx… (1,990 more characters)"
     assert shown_line("a\nb\x07") == "a b⟨U+0007⟩"
-    assert not re.search(r"[\[\]`|<>]", shown_markdown("[a](b) `c` | <d>"))
+    assert shown_markdown("held-out +1 [a](b) `c` | <d>") == r"held-out +1 \[a\](b) \`c\` \| \<d\>"
 
 
 def test_report_without_general_questions_says_that_forgetting_was_not_measured(

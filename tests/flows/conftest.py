@@ -46,7 +46,6 @@ def tiny_params(repo: Path, model: Path, store: Path) -> RetrainParams:
                 "general_suites": ["known-facts", "hellaswag"],
                 "max_new_tokens": 8,
                 "loss_tokens": 1000,
-                "resamples": 200,
             },
             "gate": {"min_recall_gain": None, "max_forgetting": None},
             "store": str(store),

@@ -137,7 +137,6 @@ def test_articles_preset_completes_with_its_own_settings(
                 "evaluation.general_items=0",
                 "evaluation.max_new_tokens=8",
                 "evaluation.loss_tokens=500",
-                "evaluation.resamples=200",
                 "gate.min_recall_gain=null",
                 "gate.max_forgetting=null",
                 f"store={tmp_path / 'store'}",

@@ -12,10 +12,12 @@ from tasks.base.records import Dialogue, Message, Provenance, Split
 from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
 from tasks.base.store import Store
+from tasks.evaluation.params import ItemsParams, expected_questions
 from tasks.release.gate import decide, gate
-from tasks.release.measures import Figure, change_since, read_measures
+from tasks.release.measures import Figure, read_measures
 from tasks.release.params import GateParams
-from tests.release.conftest import FAKE_TOKEN, RECALLED, SUMMARY, report_of
+from tasks.release.shortfalls import shortfalls
+from tests.release.conftest import FAKE_TOKEN, SUMMARY, report_of
 
 
 @step("tests/records", "1")
@@ -44,9 +46,9 @@ def test_gate_good_report_allows(store: Store, report: Artifact) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "name"),
     [
-        ("differences/recall", {"estimate": 0.3, "low": 0.05, "high": 0.6}, "recall-gain"),
+        ("differences/recall", {"estimate": 0.3, "low": 0.05, "high": 0.6, "items": 40}, "recall-gain"),
         ("differences/recall", None, "recall-gain"),
-        ("differences/forgetting", {"estimate": -0.01, "low": -0.2, "high": 0.1}, "forgetting"),
+        ("differences/forgetting", {"estimate": -0.01, "low": -0.2, "high": 0.1, "items": 40}, "forgetting"),
         ("losses/tuned/answers_held_out", {"loss": 3.3, "tokens": 900}, "held-out-loss"),
         ("leaks", 2, "leaks"),
         ("leaks", None, "leaks"),
@@ -63,24 +65,27 @@ def test_gate_one_bad_figure_refuses_with_its_reason(store: Store, path: str, va
 
 
 def test_gate_point_judgement_ignores_the_interval(store: Store) -> None:
-    report = report_of(store, _changed("differences/recall", {"estimate": 0.3, "low": 0.05, "high": 0.6}))
+    report = report_of(store, _changed("differences/recall", {"estimate": 0.3, "low": 0.05, "high": 0.6, "items": 40}))
     assert gate.direct(store, report, GateParams(judge="point")).counts["allowed"] == 1
 
 
-def test_gate_worse_than_the_released_model_on_the_same_questions_refuses(store: Store, report: Artifact) -> None:
-    worse = report_of(store, SUMMARY, {item: score * (int(item[1:]) > 15) for item, score in RECALLED.items()})
-    made = gate.direct(store, worse, GateParams(), previous=report)
-    failed = [check for check in read_json(store, made, "decision.json")["checks"] if not check["passed"]]
-    assert [check["name"] for check in failed] == ["regression"]
-    assert gate.direct(store, report, GateParams(), previous=worse).counts["allowed"] == 1
-    assert gate.direct(store, report, GateParams(), previous=report).counts["allowed"] == 1
+def _against(change: dict[str, Any] | None) -> dict[str, Any]:
+    """The good summary beside a released model, with the report's figure of recall on the questions that both had."""
+    return SUMMARY | {"previous": {"name": "r1", "differences": {"recall": change} if change else {}}}
 
 
-def test_gate_few_questions_that_changed_by_chance_do_not_refuse(store: Store) -> None:
-    few = {f"q{number:02d}": 1.0 for number in range(10)}
-    before, after = (report_of(store, SUMMARY, scores) for scores in (few, few | {"q03": 0.0}))
-    assert gate.direct(store, after, GateParams(), previous=before).counts["allowed"] == 1
-    assert gate.direct(store, after, GateParams(judge="point"), previous=before).counts["allowed"] == 0
+@pytest.mark.parametrize(
+    ("estimate", "low", "high", "by_interval", "by_point"),
+    [(-0.4, -0.55, -0.25, 0, 0), (-0.1, -0.3, 0.1, 1, 0), (0.2, 0.1, 0.3, 1, 1), (0.0, -0.05, 0.05, 1, 1)],
+)
+def test_gate_refuses_what_is_measurably_worse_than_the_released_model_by_the_figures_of_the_report(
+    store: Store, estimate: float, low: float, high: float, by_interval: int, by_point: int
+) -> None:
+    report = report_of(store, _against({"estimate": estimate, "low": low, "high": high, "items": 40}))
+    for judge, allowed in (("interval", by_interval), ("point", by_point)):
+        made = gate.direct(store, report, GateParams(judge=judge))
+        failed = [check["name"] for check in read_json(store, made, "decision.json")["checks"] if not check["passed"]]
+        assert (made.counts["allowed"], failed) == (allowed, [] if allowed else ["regression"])
 
 
 def test_gate_bounds_that_everything_meets_ask_for_no_figure(store: Store) -> None:
@@ -91,8 +96,7 @@ def test_gate_bounds_that_everything_meets_ask_for_no_figure(store: Store) -> No
 def test_gate_released_model_asked_other_questions_is_not_compared_and_the_decision_says_so(
     store: Store, report: Artifact
 ) -> None:
-    other = report_of(store, SUMMARY, {"another": 1.0})
-    made = gate.direct(store, report, GateParams(), previous=other)
+    made = gate.direct(store, report_of(store, _against(None)), GateParams())
     checks = {check["name"]: check for check in read_json(store, made, "decision.json")["checks"]}
     assert (checks["regression"]["passed"], checks["regression"]["measured"]) == (True, None)
     assert checks["regression"]["detail"].endswith("not compared, no question was asked of both")
@@ -100,31 +104,49 @@ def test_gate_released_model_asked_other_questions_is_not_compared_and_the_decis
     assert "regression" not in [check["name"] for check in read_json(store, alone, "decision.json")["checks"]]
 
 
-def test_gate_bears_a_regression_up_to_its_bound_and_none_beyond(store: Store, report: Artifact) -> None:
-    nothing = report_of(store, SUMMARY, dict.fromkeys(RECALLED, 0.0))
-    change = -sum(RECALLED.values()) / len(RECALLED)
-    for bound, allowed in ((-change + 0.02, 1), (-change - 0.02, 0)):
-        params = GateParams(max_regression=bound, judge="point")
-        assert gate.direct(store, nothing, params, previous=report).counts["allowed"] == allowed
+def test_gate_bears_a_regression_up_to_its_bound_and_none_beyond(store: Store) -> None:
+    worse = report_of(store, _against({"estimate": -0.3, "low": -0.4, "high": -0.2, "items": 40}))
+    for bound, allowed in ((0.21, 1), (0.19, 0)):
+        assert gate.direct(store, worse, GateParams(max_regression=bound)).counts["allowed"] == allowed
 
 
-def test_change_since_equals_the_textbook_interval_when_every_document_has_one_question() -> None:
-    from scipy import stats
+@pytest.mark.parametrize(
+    ("figure", "passed"),
+    [
+        ({"estimate": 1.0, "low": 0.9, "high": 1.0, "items": 19, "documents": 19}, False),
+        ({"estimate": 1.0, "low": 0.9, "high": 1.0, "items": 300, "documents": 4}, False),
+        ({"estimate": 1.0, "low": 0.9, "high": 1.0}, False),
+        ({"estimate": 1.0, "low": 0.9, "high": 1.0, "items": 20, "documents": 5}, True),
+    ],
+)
+def test_gate_decides_nothing_on_few_questions_or_documents(store: Store, figure: dict[str, Any], passed: bool) -> None:
+    report = report_of(store, _changed("differences/recall", figure))
+    decision = read_json(store, gate.direct(store, report, GateParams()), "decision.json")
+    (check,) = [one for one in decision["checks"] if one["name"] == "recall-gain"]
+    assert check["passed"] == passed
+    assert ("decide nothing" in check["detail"]) != passed
+    assert gate.direct(store, report, GateParams(judge="point")).counts["allowed"] == 1  # asked for by name
 
-    ours = [0.0, 1.0, 1.0, 1.0, 0.5, 1.0, 0.0, 1.0]
-    theirs = [1.0, 0.0, 1.0, 0.0, 0.5, 0.0, 0.0, 0.0]
-    rows_of = [
-        [
-            {"item_id": f"q{n}", "arm": "tuned", "suite": "recall", "document_id": f"d{n}", "score": score}
-            for n, score in enumerate(scores)
-        ]
-        for scores in (ours, theirs)
-    ]
-    change = change_since(*rows_of)
-    assert change is not None
-    expected = stats.ttest_rel(ours, theirs).confidence_interval(0.95)
-    assert change.low == pytest.approx(expected.low)
-    assert change.high == pytest.approx(expected.high)
+
+def test_every_reason_names_the_parameter_that_decides(store: Store) -> None:
+    nothing = {"differences": {}, "losses": {}, "leaks": None}
+    decision = read_json(store, gate.direct(store, report_of(store, SUMMARY | nothing), GateParams()), "decision.json")
+    assert len(decision["reasons"]) == 4
+    for check in decision["checks"]:
+        section, _, field = check["parameter"].partition(".")
+        assert check["passed"] or (section == "gate" and field in GateParams.model_fields)
+        assert check["passed"] or f"({check['parameter']})" in check["detail"]
+
+
+def test_default_questions_fit_the_default_gate_and_fewer_are_told_before_anything_is_spent() -> None:
+    assert shortfalls(GateParams(), expected_questions(ItemsParams())) == []
+    (line,) = shortfalls(GateParams(), expected_questions(ItemsParams(general_items=200)))
+    assert "gate.max_forgetting: 0.03 needs 452 general questions and 200 are asked" in line
+    assert "gate.max_forgetting to 0.05" in line
+    both = shortfalls(GateParams(), {"recall": 8, "forgetting": 0})
+    assert [one.partition(":")[0] for one in both] == ["gate.min_recall_gain", "gate.max_forgetting"]
+    assert shortfalls(GateParams(min_recall_gain=None, max_forgetting=None), {}) == []
+    assert shortfalls(GateParams(judge="point"), {}) == []
 
 
 def test_gate_training_text_with_a_secret_refuses(store: Store, report: Artifact) -> None:
@@ -142,7 +164,7 @@ def test_gate_training_text_with_a_secret_refuses(store: Store, report: Artifact
 
 
 def test_gate_point_without_interval_is_not_enough_for_interval_judgement(store: Store) -> None:
-    report = report_of(store, _changed("differences/recall", {"estimate": 0.9, "low": None, "high": None}))
+    report = report_of(store, _changed("differences/recall", {"estimate": 0.9, "low": None, "high": None, "items": 40}))
     assert gate.direct(store, report, GateParams()).counts["allowed"] == 0
     assert gate.direct(store, report, GateParams(judge="point")).counts["allowed"] == 1
 
@@ -163,8 +185,8 @@ def test_decide_recall_bound_holds_exactly_for_the_lower_end(low: float, bound: 
     measures = read_measures(SUMMARY).model_copy(
         update={
             "differences": {
-                "recall": Figure(estimate=1.0, low=low, high=1.0),
-                "forgetting": Figure(estimate=0.0, low=0.0, high=0.0),
+                "recall": Figure(estimate=1.0, low=low, high=1.0, items=40),
+                "forgetting": Figure(estimate=0.0, low=0.0, high=0.0, items=40),
             }
         }
     )

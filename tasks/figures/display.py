@@ -12,6 +12,9 @@ from typing import Final
 SHOWN_CHARACTERS: Final = 1_200
 """Longer texts are cut; the full answers are in the answers artifact."""
 
+_MARKUP: Final = frozenset("\\`*_{}[]<>|&~")
+"""What begins or ends markup within a line; hyphens, plus and number signs do only where a line begins."""
+
 
 def shown(text: str, limit: int = SHOWN_CHARACTERS) -> str:
     """The text with control, format, surrogate and private characters spelt out (`⟨U+001B⟩`), cut to `limit`
@@ -33,8 +36,9 @@ def shown_line(text: str, limit: int = 200) -> str:
 
 
 def shown_markdown(text: str, limit: int = 200) -> str:
-    """The same for a Markdown table cell: nothing in it is markup, a link or an image."""
-    line = shown_line(text, limit)
-    return "".join(
-        f"&#{ord(character)};" if character in "\\`*_{}[]()<>#+-!|&~\"'" else character for character in line
-    )
+    """The same for Markdown: nothing in it is markup, a link, an image or the end of a table cell.
+
+    Backslashes, which every renderer of CommonMark takes away again; Prefect's UI shows entities such as `&#45;` as
+    they stand.
+    """
+    return "".join(f"\\{character}" if character in _MARKUP else character for character in shown_line(text, limit))

@@ -22,7 +22,8 @@ class Interval:
     estimate: float
     low: float | None
     high: float | None
-    items: int
+    tone: str = "open"
+    """`better`, `worse` or `open`: what the figures decide, which the bounds alone do not."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class ForestRow:
     label: str
     note: str
     tone: str
-    """`good`: wholly above zero, `bad`: wholly below, `none`."""
+    """CSS class: `good`, `bad`, `none`."""
     point: float
     start: float | None
     length: float | None
@@ -62,9 +63,8 @@ def forest(rows: Sequence[Interval]) -> Forest:
     drawn = []
     for row in rows:
         start = length = None
-        tone = "none"
+        tone = {"better": "good", "worse": "bad"}.get(row.tone, "none")
         if row.low is not None and row.high is not None:
-            tone = "good" if row.low > 0 else "bad" if row.high < 0 else "none"
             start, length = place(row.low), round(place(row.high) - place(row.low), 2)
         note = f"{100 * row.estimate:+.1f}"
         drawn.append(ForestRow(row.label, note, tone, place(row.estimate), start, length))
