@@ -1,12 +1,16 @@
 import json
 import shutil
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter
+from rich.console import Console
 
+from deployments.cli import console
 from deployments.cli.running import RunFailed, run_retrain
+from deployments.cli.summary import print_refusal
 from flows.params import RetrainParams
 from flows.phases import Phase
 from flows.resolve import resolve, scheduled_start
@@ -81,6 +85,7 @@ def test_whole_run_report_is_what_the_ledger_holds(finished: Finished):
         "resolved",
         "steps",
         "decision",
+        "scores",
         "report",
         "release",
     ]
@@ -142,6 +147,15 @@ def test_refusing_gate_fails_the_run_as_refused_every_time(finished: Finished):
         assert states(report)["release/gate"] == expected
         assert states(report)["release/publish"] == "Skipped"
         assert report.report == finished.report.report
+        assert report.scores["recall"]["tuned"]["items"] == report.scores["recall"]["difference"]["items"]
+        assert "(gate.min_recall_gain)" in report.resolved["refused"][0]
+        assert report.resolved["gate_warnings"][0].startswith("gate.min_recall_gain: ")
+    shown = StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(console, "output", Console(file=shown, width=200))
+        print_refusal(finished.store, report)
+    for part in ("recall (", "Refused because", "recall gain over the base model", str(report.report)):
+        assert part in shown.getvalue()
 
 
 def test_second_release_is_compared_with_the_first_on_the_same_questions(finished: Finished, tmp_path: Path):
