@@ -8,7 +8,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter
 from rich.console import Console
 
-from deployments.cli import console
+from deployments import console
 from deployments.cli.running import RunFailed, run_retrain
 from deployments.cli.summary import print_refusal
 from flows.params import RetrainParams
