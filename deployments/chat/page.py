@@ -22,12 +22,14 @@ from tasks.evaluation.retrieval import Index, Passage, passages
 from tasks.release.feedback import keep_vote
 from tasks.release.lineage import ancestor, chosen_release
 from tasks.release.registry import Revision
-from tasks.release.serving import LOOPBACK, Endpoint, messages_of, serving, stream_answer
+from tasks.release.serving import LOCAL_HOSTS, LOOPBACK, Endpoint, messages_of, serving, stream_answer
 
 ARMS: Final = ("base", "tuned")
 EXAMPLES: Final = 6
 PASSAGES: Final = 3
 PASSAGE_TOKENS: Final = 300
+MAX_WAITING: Final = 16
+"""Questions that wait for the models; another is refused."""
 
 CSS: Final = """
 @media (max-width: 640px) { #base, #tuned { height: 28vh !important; min-height: 200px; } }
@@ -74,6 +76,8 @@ def open_chat(store: Store, asked: str | None, port: int = 0, share: bool = Fals
     """The chat's address, for the duration of the block."""
     try:
         import gradio
+        from starlette.middleware import Middleware
+        from starlette.middleware.trustedhost import TrustedHostMiddleware
     except ImportError as error:
         raise InputError("chat: Gradio is not installed; run pip install 'rawtune[chat]'") from error
     name, release = chosen_release(store, asked)
@@ -81,7 +85,7 @@ def open_chat(store: Store, asked: str | None, port: int = 0, share: bool = Fals
         desk = Desk(
             store, name, release, endpoint, _search(store, release.artifact), _examples(store, release.artifact)
         )
-        page = build_page(desk)
+        page = build_page(desk).queue(max_size=MAX_WAITING)
         _, local, public = page.launch(
             server_name=LOOPBACK,
             server_port=port or None,
@@ -89,6 +93,7 @@ def open_chat(store: Store, asked: str | None, port: int = 0, share: bool = Fals
             prevent_thread_lock=True,
             quiet=True,
             footer_links=[],
+            app_kwargs=None if share else {"middleware": [Middleware(TrustedHostMiddleware, LOCAL_HOSTS)]},
             theme=gradio.themes.Soft(),
             css=CSS,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Final
 
@@ -9,7 +10,7 @@ from deployments import console
 from tasks.base.errors import InputError
 from tasks.base.store import Store
 from tasks.release.lineage import chosen_release
-from tasks.release.serving import Endpoint, messages_of, serve_release, serving, stream_answer
+from tasks.release.serving import KEY_VARIABLE, Endpoint, messages_of, serve_release, serving, stream_answer
 
 MODELS: Final = ("tuned", "base")
 """What the server of a release calls them."""
@@ -18,8 +19,10 @@ MODELS: Final = ("tuned", "base")
 def serve(store: Store, asked: str | None, host: str, port: int) -> None:
     """Serves a release with OpenAI's protocol until Ctrl-C; base model and tuned model by the names `base` and `tuned`.
 
+    Requests must bear the key of RAWTUNE_API_KEY, which may be missing on loopback only.
+
     Raises:
-        InputError: there is no such release.
+        InputError: there is no such release, or no key for other machines.
     """
     name, release = chosen_release(store, asked)
 
@@ -30,7 +33,7 @@ def serve(store: Store, asked: str | None, host: str, port: int) -> None:
         )
 
     try:
-        serve_release(store, release.artifact, host, port, ready)
+        serve_release(store, release.artifact, host, port, os.environ.get(KEY_VARIABLE) or None, ready)
     except KeyboardInterrupt:
         console.errors.print("ended")
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -44,8 +45,16 @@ QUIET: Final = {
 }
 """Children work on local files only; what is to be fetched is fetched before, in the parent."""
 
-SECRET_ENDINGS: Final = ("_TOKEN", "_API_KEY", "_SECRET", "_SECRET_ACCESS_KEY", "_PASSWORD")
-"""Environment variables with these endings do not reach a child: it has no use for them, and its stderr is kept."""
+KEPT: Final = re.compile(
+    r"(PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|TZ|TMPDIR|TEMP|TMP|VIRTUAL_ENV|CC|CXX|CPATH|LIBRARY_PATH|C_INCLUDE_PATH"
+    r"|LD_LIBRARY_PATH|LD_PRELOAD|MALLOC_ARENA_MAX|MASTER_ADDR|MASTER_PORT|RANK|LOCAL_RANK|WORLD_SIZE|NO_COLOR|COLUMNS"
+    r"|(LC|XDG|PYTHON|CUDA|NVIDIA|NCCL|CUBLAS|CUDNN|NVTE|HIP|ROCR|ROCM|HSA|OMP|KMP|MKL|OPENBLAS|NUMEXPR|GOMP|GLOO|TORCH"
+    r"|TORCHINDUCTOR|PYTORCH|TRITON|XFORMERS|FLASH_ATTENTION|UNSLOTH|VLLM|BNB|HF|TRANSFORMERS|SAFETENSORS|COVERAGE)_?\w*)",
+)
+"""Environment variables that a child gets: where things lie, and how Python and the accelerator's libraries work."""
+
+SECRET: Final = re.compile(r"TOKEN|KEY|SECRET|PASS|CREDENTIAL|AUTH|WEBHOOK|(URL|URI|DSN)$")
+"""Of those, what is named like one of these stays here: a child has no use for it, and its stderr is kept."""
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +81,7 @@ def run_child(
         progress: called in this thread with each JSON object that the job reports; what it raises ends the child.
         python: the interpreter; null = this one. It must be able to import what the job imports; `tasks` it finds
             by itself.
-        environment: variables on top of this process's own, without its secrets.
+        environment: variables on top of those of this process that a child has a use for.
         exclusive: wait for, then hold the machine's torch lock. False only for jobs that compute on one core.
         stays: whether inside `staying()` it may share its process with other jobs.
 
@@ -200,7 +209,7 @@ _keeper: ContextVar[_Keeper | None] = ContextVar("keeper", default=None)
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.upper().endswith(SECRET_ENDINGS)}
+    kept = {name: value for name, value in os.environ.items() if KEPT.fullmatch(name) and not SECRET.search(name)}
     search = os.pathsep.join(part for part in (str(ROOT), kept.get("PYTHONPATH", "")) if part)
     return kept | QUIET | {"PYTHONPATH": search} | dict(extra)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import Field
+
 from tasks.model.request import Request
 
 
@@ -37,6 +39,10 @@ class ServeRequest(Request):
     host: str
     port: int
     """0 = any free one."""
+    key: str | None = Field(repr=False)
+    """What requests must bear; null = nothing."""
+    hosts: tuple[str, ...]
+    """Names under which the server may be asked; empty = any."""
 
 
 class GgufRequest(Request):

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import secrets
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.base.artifacts import Artifact
-from tasks.base.errors import ChildError, RawtuneError
+from tasks.base.errors import ChildError, InputError, RawtuneError
 from tasks.base.store import Store
 from tasks.model.child import run_child
 from tasks.release.lineage import base_of
 from tasks.release.requests import ServeRequest
 
 LOOPBACK: Final = "127.0.0.1"
+LOCAL_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
+"""Names under which a server on loopback may be asked; a page that has another name pointed here is refused."""
+KEY_VARIABLE: Final = "RAWTUNE_API_KEY"
+"""Environment variable: the key that requests to `rawtune serve` must bear."""
+MIN_KEY_CHARACTERS: Final = 16
 START_SECONDS: Final = 1800.0
 """Loading a large base model from a slow disk takes minutes."""
 
@@ -33,10 +40,17 @@ class Endpoint(BaseModel):
     pid: int
     seconds: float
     """How long loading took."""
+    key: str | None = Field(default=None, repr=False)
+    """What requests must bear as their API key."""
 
 
 def serve_release(
-    store: Store, release: Artifact, host: str, port: int, ready: Callable[[Endpoint], None] = lambda _: None
+    store: Store,
+    release: Artifact,
+    host: str,
+    port: int,
+    key: str | None,
+    ready: Callable[[Endpoint], None] = lambda _: None,
 ) -> None:
     """Serves a release until the process is interrupted.
 
@@ -45,15 +59,30 @@ def serve_release(
         release: the release folder.
         host: address to listen on; loopback unless somebody asked for more.
         port: 0 takes any free port.
+        key: that requests must bear; None = none, on loopback only.
         ready: called once, when the server answers.
+
+    Raises:
+        InputError: the address is not one of loopback and there is no key, or one that can be guessed.
     """
-    model = store.checkout(base_of(store, release))
-    request = ServeRequest(model=model, release=store.checkout(release), host=host, port=port)
+    is_local = host == "localhost" or _is_loopback(host)
+    if not is_local and key is None:
+        raise InputError(f"serve: {host} can be reached from other machines; set {KEY_VARIABLE} to a key for them")
+    if key is not None and len(key) < MIN_KEY_CHARACTERS:
+        raise InputError(f"{KEY_VARIABLE}: too short; take {MIN_KEY_CHARACTERS} random characters or more")
+    request = ServeRequest(
+        model=store.checkout(base_of(store, release)),
+        release=store.checkout(release),
+        host=host,
+        port=port,
+        key=key,
+        hosts=LOCAL_HOSTS if is_local else (),
+    )
     # not exclusive: it computes only while it answers, and must not keep a nightly run from training
     run_child(
         "tasks.release.serve_job:serve",
         request,
-        lambda facts: ready(Endpoint.model_validate(facts)),
+        lambda facts: ready(Endpoint.model_validate({**facts, "key": key})),
         exclusive=False,
     )
 
@@ -75,7 +104,7 @@ def serving(store: Store, release: Artifact) -> Iterator[Endpoint]:
 
     def run() -> None:
         try:
-            serve_release(store, release, LOOPBACK, 0, ready)
+            serve_release(store, release, LOOPBACK, 0, secrets.token_urlsafe(), ready)
         except RawtuneError as error:  # also raised when the block ends, which nobody needs to hear about
             failed.append(error)
         finally:
@@ -91,6 +120,13 @@ def serving(store: Store, release: Artifact) -> Iterator[Endpoint]:
         with suppress(ProcessLookupError):
             os.killpg(found[0].pid, signal.SIGKILL)
         thread.join(timeout=10)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def messages_of(question: str, system: str = "", history: list[dict[str, str]] | None = None) -> list[dict[str, Any]]:
@@ -111,7 +147,7 @@ def stream_answer(
     """The answer's text as it grows piece by piece; greedy at temperature 0."""
     from openai import OpenAI
 
-    client: Any = OpenAI(base_url=endpoint.url, api_key="none", max_retries=0)
+    client: Any = OpenAI(base_url=endpoint.url, api_key=endpoint.key or "none", max_retries=0)
     stream: Any = client.chat.completions.create(
         model=model,
         messages=messages,

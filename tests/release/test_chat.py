@@ -1,5 +1,6 @@
 """The chat in headless Chromium: a question asked, both answers appear, a thumb becomes a record."""
 
+import http.client
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,6 +85,10 @@ def test_chat_question_gets_both_answers_and_a_thumb_is_kept(released: Store, pa
     with open_chat(released, None) as address:
         assert address.startswith("http://127.0.0.1:")
         foreign: list[str] = []
+        port = int(address.rstrip("/").rpartition(":")[2])
+        stranger = http.client.HTTPConnection("127.0.0.1", port)
+        stranger.request("GET", "/config", headers={"Host": "evil.example.org"})
+        assert stranger.getresponse().status == 400
         page.on("request", lambda request: foreign.append(request.url) if "127.0.0.1" not in request.url else None)
         page.goto(address)
         expect(page.get_by_text("What does nothing install?")).to_have_count(0)

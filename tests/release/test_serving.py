@@ -12,7 +12,7 @@ from tests.release.conftest import Release
 def test_serving_base_and_tuned_answer_differently_and_greedily(store: Store, made_whole: Release) -> None:
     release = made_whole(1)
     with serving(store, release) as endpoint:
-        client = OpenAI(base_url=endpoint.url, api_key="none", max_retries=0)
+        client = OpenAI(base_url=endpoint.url, api_key=endpoint.key, max_retries=0)
         assert endpoint.url.startswith("http://127.0.0.1:")
         assert [model.id for model in client.models.list()] == ["tuned", "base"]
         messages = messages_of("What is this?")
