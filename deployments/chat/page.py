@@ -178,6 +178,9 @@ def build_page(desk: Desk) -> Any:
         def keep(turns: dict[str, Turns], system: str, event: gr.LikeData) -> None:
             position = event.index[0] if isinstance(event.index, tuple) else event.index
             turn = [Message.model_validate(one) for one in turns[arm][: position + 1]]
+            if len(turn) <= position:  # it is still being written
+                gr.Info("Please wait until the answer is complete.")
+                return
             opening = [Message(role="system", content=system)] if system else []
             keep_vote(desk.store, desk.name, desk.release.revision, arm, [*opening, *turn], event.liked is True)
             gr.Info("Thank you, kept.")

@@ -332,11 +332,18 @@ async def _events(identifier: str, asked: ChatRequest, answer: Answering, new_to
         return f"data: {json.dumps(_document(identifier, asked, 'chat.completion.chunk', choice))}\n\n"
 
     yield event({"role": "assistant", "content": ""})
-    while (piece := await answer.queue.get()) is not None:
-        if not isinstance(piece, str):
+    is_over = False
+    while not is_over:
+        pieces = [await answer.queue.get()]
+        while not answer.queue.empty():  # a reader that is slower than the model gets fewer and longer events
+            pieces.append(answer.queue.get_nowait())
+        text = "".join(piece for piece in pieces if isinstance(piece, str))
+        if text:
+            yield event({"content": text})
+        if any(not isinstance(piece, str | None) for piece in pieces):
             yield f"data: {json.dumps({'error': {'message': FAILED, 'type': 'server_error'}})}\n\n"
             return
-        yield event({"content": piece})
+        is_over = None in pieces
     yield event({}, _reason(answer, new_tokens))
     yield "data: [DONE]\n\n"
 

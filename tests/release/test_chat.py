@@ -103,7 +103,12 @@ def test_chat_question_gets_both_answers_and_a_thumb_is_kept(released: Store, pa
             expect(page.locator(f"#{arm} [data-testid=user]").last).to_contain_text(QUESTION)
         expect(page.locator("#citations")).to_contain_text("hello/file/setup.py, lines 1 to 1")
         page.get_by_text("Settings").click()
-        page.wait_for_timeout(3000)
+        shown = ""
+        for _ in range(60):  # until both answers are complete
+            before, shown = shown, "".join(page.locator(f"#{arm}").inner_text() for arm in ("base", "tuned"))
+            if before == shown:
+                break
+            page.wait_for_timeout(2000)
         page.screenshot(path=str(tmp_path / "chat.png"))
         page.set_viewport_size({"width": 390, "height": 844})
         page.wait_for_timeout(500)
