@@ -30,9 +30,9 @@ from tasks.base.steps import Step
 from tasks.base.store import Store
 from tasks.evaluation.answer import answer
 from tasks.training.params import SearchParams, TrainingParams
-from tasks.training.search import Tried
+from tasks.training.search.study import Tried
+from tasks.training.search.trial import trial
 from tasks.training.train import train
-from tasks.training.trial import trial
 
 INLINE: Final = "inline"
 

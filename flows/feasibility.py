@@ -9,9 +9,9 @@ from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
 from tasks.base.modes import explanations
 from tasks.base.store import Store
-from tasks.training.forecast import forecast, refuse_hopeless
-from tasks.training.machine import CPU, this_machines
-from tasks.training.shapes import shape_of
+from tasks.training.plan.cards import CPU, this_machines
+from tasks.training.plan.forecast import forecast, refuse_hopeless
+from tasks.training.plan.shape import shape_of
 
 BYTES_A_TOKEN: Final = 6
 """On the high side, so that fewer tokens are expected than there will be: source code has 3.6 characters a token."""

@@ -32,9 +32,9 @@ from tasks.synthesis.dialogues import dialogues
 from tasks.synthesis.facts.step import facts
 from tasks.synthesis.feedback import feedback
 from tasks.synthesis.plan import Spending, estimate, spending, tokens_by_method, tokens_of_votes
-from tasks.training.forecast import Forecast, forecast
-from tasks.training.planner import Card
-from tasks.training.shapes import shape_of
+from tasks.training.plan.cards import Card
+from tasks.training.plan.forecast import Forecast, forecast
+from tasks.training.plan.shape import shape_of
 
 
 class RunPlan(BaseModel):

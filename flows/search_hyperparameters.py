@@ -19,8 +19,8 @@ from tasks.base.store import Store
 from tasks.evaluation.held_out import held_out_rows
 from tasks.mixture.params import HeldOut
 from tasks.training.params import Objective
-from tasks.training.search import recipe
-from tasks.training.search_report import search_report
+from tasks.training.search.report import search_report
+from tasks.training.search.study import recipe
 
 
 @flow(name="search-hyperparameters")

@@ -22,9 +22,9 @@ from tasks.evaluation.params import EvaluationParams
 from tasks.evaluation.report import report
 from tasks.model.child import staying
 from tasks.training.params import Objective, SearchParams, TrainingParams
-from tasks.training.search import Measured, Tried, recipe, study_name
-from tasks.training.study_file import study, tried_in_full
-from tasks.training.trial import looked, loss_lines, trial
+from tasks.training.search.study import Measured, Tried, recipe, study_name
+from tasks.training.search.study_file import study, tried_in_full
+from tasks.training.search.trial import looked, loss_lines, trial
 
 
 class Trials(Params):

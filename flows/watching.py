@@ -31,8 +31,8 @@ from tasks.base.runs import read_json
 from tasks.base.steps import PENDING
 from tasks.base.store import Store
 from tasks.release.gate import Decision
-from tasks.training.search import Tried
-from tasks.training.search_report import table_rows
+from tasks.training.search.report import table_rows
+from tasks.training.search.study import Tried
 
 EVERY_SECONDS: Final = 10.0
 """A step's progress is sent at most this often; a call costs about 10 ms."""

@@ -11,13 +11,13 @@ from rich.table import Table
 from deployments import console
 from deployments.console import open_store
 from tasks.base.errors import InputError
-from tasks.training.machine import CPU, this_machines
+from tasks.training.plan.cards import CPU, this_machines
 
 if TYPE_CHECKING:
     from flows.params import RetrainParams
     from flows.planning import RunPlan
     from tasks.synthesis.plan import Share
-    from tasks.training.planner import Card
+    from tasks.training.plan.cards import Card
 
 RENTED = "h100"
 """What the pool `gpu-lambda` asks for first."""
@@ -39,7 +39,7 @@ def plan_preset(params: RetrainParams, gpu: str | None, as_json: bool) -> None:
     """
     from flows.planning import plan_run
     from flows.resolve import resolve, scheduled_start
-    from tasks.training.forecast import refuse_hopeless
+    from tasks.training.plan.forecast import refuse_hopeless
 
     card, usd_per_hour = machine(params, gpu)
     store = open_store(params.store)
@@ -59,7 +59,7 @@ def machine(params: RetrainParams, gpu: str | None) -> tuple[Card | None, float 
     Raises:
         InputError: no such card, or this machine's is not known.
     """
-    from tasks.training.planner import CARDS
+    from tasks.training.plan.cards import CARDS
 
     inline = params.compute.pool == "inline"
     name = gpu or (this_machines() if inline else RENTED)

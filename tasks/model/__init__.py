@@ -1,3 +1,1 @@
-"""Models and torch: the child runner, one way to load, to write and to score, merge, conversion, the base model.
-`tasks.base`.
-"""
+"""Models and torch: the child runner, one way to load, to write and to score, merge, conversion, the base model."""

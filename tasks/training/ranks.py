@@ -4,12 +4,11 @@ The child is rank 0. It starts the others beside itself, in its own process grou
 the environment that torchrun would give them; accelerate and torch find each other through it. Every process reads
 every row and computes its share; gradients and losses are summed over all. Rank 0 alone reports, saves and writes.
 
-Under torchrun itself (`torchrun --nproc-per-node 2 -m tasks.training.ranks REQUEST.json`) nothing is started.
+Under torchrun itself (`torchrun --nproc-per-node 2 -m tasks.training.job REQUEST.json`) nothing is started.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -21,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tasks.model.child_main import die_with_parent
+from tasks.model.request import Request
 
 
 def shares(batch_size: int, devices: int) -> int:
@@ -54,7 +53,7 @@ def add_up(*tensors: Any) -> None:
 
 
 @contextmanager
-def together(request: dict[str, Any], size: int) -> Iterator[None]:
+def together(request: Request, size: int) -> Iterator[None]:
     """Inside the block `size` processes form a group; in rank 0 it starts the others with the same request.
 
     Args:
@@ -76,10 +75,10 @@ def together(request: dict[str, Any], size: int) -> Iterator[None]:
     threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // size))}
     with tempfile.TemporaryDirectory(prefix="rawtune-ranks-") as folder:
         file = Path(folder) / "request.json"
-        file.write_text(json.dumps(request), "utf-8")
+        file.write_text(request.model_dump_json(), "utf-8")
         others = [
             subprocess.Popen(
-                [sys.executable, "-m", "tasks.training.ranks", str(file)],
+                [sys.executable, "-m", "tasks.training.job", str(file)],
                 env=os.environ | threads | place | {"RANK": str(number), "LOCAL_RANK": str(number)},
                 stdin=subprocess.DEVNULL,
             )
@@ -134,20 +133,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def main(path: str) -> None:
-    """One process of a group: the job of the request in the file; only rank 0 writes to the request's folders."""
-    from tasks.training import job
-
-    die_with_parent()
-    request = json.loads(Path(path).read_text("utf-8"))
-    if rank() == 0:
-        job.run(request, lambda event: print(json.dumps(event), flush=True))
-        return
-    with tempfile.TemporaryDirectory(prefix="rawtune-rank-") as nowhere:
-        job.run(request | {"out": nowhere, "events": None}, lambda event: None)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

@@ -6,7 +6,6 @@ see `journal.py`).
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,10 +19,11 @@ from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Store
 from tasks.model.child import run_child
+from tasks.training.backends.environments import has_unsloth, unsloth_python
 from tasks.training.checkpoints import download, upload
-from tasks.training.environments import has_unsloth, unsloth_python
 from tasks.training.events import EventFolder
 from tasks.training.params import Backend, TrainingParams
+from tasks.training.request import Chosen, TrainingRequest
 
 VERSION = "2026.11.24"
 
@@ -72,22 +72,22 @@ def train_in_child(run: StepRun, table: Artifact, model: Artifact, params: Train
             except Exception as error:  # every filesystem has its own; the next checkpoint tries again
                 logger.warning("%s: checkpoint not copied to %s (%s)", run.step, remote, type(error).__name__)
 
-    request = {
-        "table": str(run.checkout(table)),
-        "model": str(run.checkout(model)),
-        "params": json.loads(params.model_dump_json()),
-        "base_name": params.public_name,
-        "checkpoints": str(checkpoints),
-        "out": str(run.folder),
-        "events": str(events.path) if events.path else None,
-        "has_unsloth": has_unsloth(),
+    request = TrainingRequest(
+        table=run.checkout(table),
+        model=run.checkout(model),
+        params=params,
+        base_name=params.public_name,
+        checkpoints=checkpoints,
+        out=run.folder,
+        events=events.path,
+        has_unsloth=has_unsloth(),
         **more,
-    }
+    )
     python = unsloth_python() if params.backend is Backend.UNSLOTH else None
     with _store_stays(run.store):
         answer = run_child(JOB, request, follow, python=python, stays=params.backend is not Backend.UNSLOTH)
         if "hand_over" in answer:  # `auto` found, in this environment, that Unsloth is what this machine should use
-            request |= {"choice": answer["hand_over"]}
+            request = request.model_copy(update={"choice": Chosen.model_validate(answer["hand_over"])})
             answer = run_child(JOB, request, follow, python=unsloth_python(), stays=False)  # it wants to be first
         events.keep()
     run.resolved.update(answer["resolved"])

@@ -38,16 +38,16 @@ def packed(precision: str, folder: Path) -> dict[str, float]:
     """
     import torch
 
-    from tasks.training.fast.adapters import Adapters
-    from tasks.training.fast.decoder import Decoder
-    from tasks.training.fast.shapes import shapes, weight_reader
-    from tasks.training.fast.sites import Site
+    from tasks.training.backends.fast.adapters import Adapters
+    from tasks.training.backends.fast.decoder import Decoder
+    from tasks.training.backends.fast.sites import Site
+    from tasks.training.backends.fast.weights import shapes, weight_reader
     from tasks.training.params import TrainingParams
     from tasks.training.table import Table
 
     config, site = CHECK.made_config(), Site
     if precision == "fp8":
-        from tasks.training.fast.fp8 import Fp8Site
+        from tasks.training.backends.fast.fp8 import Fp8Site
 
         site = Fp8Site  # type: ignore[assignment]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -78,6 +78,7 @@ def packed(precision: str, folder: Path) -> dict[str, float]:
 def _trained(backend: str, precision: str, folder: Path) -> dict[str, Any]:
     from tasks.training import job
     from tasks.training.params import TrainingParams
+    from tasks.training.request import TrainingRequest
 
     params = TrainingParams(rank=16, alpha=16, backend=backend, precision=precision, epochs=2, learning_rate=1e-3)
     out = Path(tempfile.mkdtemp())
@@ -90,7 +91,7 @@ def _trained(backend: str, precision: str, folder: Path) -> dict[str, Any]:
     request = {"table": str(folder / "table"), "model": str(folder / "model"), "base_name": "check"}
     request |= {"params": params.model_dump(mode="json"), "checkpoints": tempfile.mkdtemp(), "out": str(out)}
     try:
-        answer = job.run(request, listen)
+        answer = job.run(TrainingRequest.model_validate(request), listen)
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"[:600]}
     written = sorted(path.name for path in out.iterdir())

@@ -57,11 +57,11 @@ def _ours(variant: str, rank: int, works: list[str], work: Workload, folder: Pat
     """The backend's own loop with what it would choose for this card; weights are random, made on the device."""
     import torch
 
-    from tasks.training import fast_backend
-    from tasks.training.fast.adapters import Adapters
-    from tasks.training.fast.decoder import Decoder
-    from tasks.training.fast.shapes import shapes
-    from tasks.training.fast.sites import Site
+    from tasks.training.backends import fast_backend
+    from tasks.training.backends.fast.adapters import Adapters
+    from tasks.training.backends.fast.decoder import Decoder
+    from tasks.training.backends.fast.sites import Site
+    from tasks.training.backends.fast.weights import shapes
     from tasks.training.journal import Journal
     from tasks.training.params import TrainingParams
     from tasks.training.table import Table
@@ -73,7 +73,7 @@ def _ours(variant: str, rank: int, works: list[str], work: Workload, folder: Pat
     fp8 = fast_backend.uses_fp8(config, params)
     site: Any = Site
     if fp8:
-        from tasks.training.fast.fp8 import Fp8Site
+        from tasks.training.backends.fast.fp8 import Fp8Site
 
         site = Fp8Site
     generator = torch.Generator(device).manual_seed(0)

@@ -15,7 +15,7 @@ from tasks.base.records import Message
 from tasks.base.store import Store
 from tasks.llm.prices import count_tokens
 from tasks.release.feedback import keep_vote
-from tasks.training.planner import CARDS
+from tasks.training.plan.cards import CARDS
 from tests.emulators.openai_api import OpenAIEmulator
 from tests.flows.conftest import tiny_params
 

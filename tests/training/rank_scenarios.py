@@ -10,6 +10,7 @@ from tasks.model.child_main import Report
 from tasks.training import job
 from tasks.training.journal import read_lines
 from tasks.training.params import TrainingParams
+from tasks.training.request import TrainingRequest
 
 RECIPE = {"rank": 4, "alpha": 8, "learning_rate": 1e-3, "epochs": 3, "batch_size": 4, "precision": "float32"}
 
@@ -32,12 +33,10 @@ def attempt(
                 raise Killed
 
     params = TrainingParams.model_validate(RECIPE | {"backend": backend, "devices": devices} | changes)
-    answer = job.run(
-        {
+    answer = job.run(TrainingRequest.model_validate({
             "table": request["table"], "model": request["model"], "params": params.model_dump(mode="json"),
             "base_name": "tiny", "checkpoints": str(folder / "checkpoints"), "out": str(out),
-        },
-        listen,
+        }), listen,
     )  # fmt: skip
     files = sorted(path.name for path in out.iterdir())
     return answer | {"lines": read_lines(out / "loss.jsonl"), "files": files, "steps_reported": reported}

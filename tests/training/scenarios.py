@@ -12,8 +12,12 @@ from tasks.model.holding import stay
 from tasks.training import job
 from tasks.training.journal import read_lines
 from tasks.training.params import TrainingParams
+from tasks.training.request import TrainingRequest
 
-RECIPE = {"rank": 4, "alpha": 8, "learning_rate": 1e-3, "epochs": 2, "batch_size": 2, "precision": "float32"}
+RECIPE = {
+    "rank": 4, "alpha": 8, "learning_rate": 1e-3, "epochs": 2, "batch_size": 2, "precision": "float32",
+    "warmup_fraction": 0,
+}  # fmt: skip
 
 
 LOGITS = 40 * 49152 * 4
@@ -78,13 +82,11 @@ def attempt(
 
     params = TrainingParams.model_validate(RECIPE | {"backend": backend} | changes)
     try:
-        answer = job.run(
-            {
+        answer = job.run(TrainingRequest.model_validate({
                 "table": request["table"], "model": request["model"], "params": params.model_dump(mode="json"),
                 "base_name": "stub", "checkpoints": str(folder / "checkpoints"), "out": str(out),
             }
-            | {name: request[name] for name in ("held_out", "looks") if name in request},
-            listen,
+            | {name: request[name] for name in ("held_out", "looks") if name in request}), listen,
         )  # fmt: skip
     except RawtuneError as error:
         return {"error": f"{type(error).__name__}: {error}"}
@@ -134,9 +136,9 @@ def parity(model_folder: Path) -> dict[str, float]:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     from tasks.training.adapter import lora_config
-    from tasks.training.fast.adapters import SITES, Adapters
-    from tasks.training.fast.decoder import Decoder
-    from tasks.training.fast.shapes import shapes, weight_reader
+    from tasks.training.backends.fast.adapters import SITES, Adapters
+    from tasks.training.backends.fast.decoder import Decoder
+    from tasks.training.backends.fast.weights import shapes, weight_reader
 
     config = AutoConfig.from_pretrained(model_folder)
     params = TrainingParams(rank=4, alpha=8)

@@ -3,10 +3,10 @@
 import pytest
 
 from tasks.base.errors import InputError
-from tasks.training.choice import Choice, choose
-from tasks.training.hardware import card
 from tasks.training.params import Backend, Precision, TrainingParams
-from tasks.training.planner import CARDS, GIB, Card, Shape
+from tasks.training.plan.cards import CARDS, GIB, Card, card
+from tasks.training.plan.planner import Chosen, choose
+from tasks.training.plan.shape import Shape
 
 MISTRAL = Shape(4096, 32, 32, 8, 128, 14336, 32000, False)
 H100 = card("NVIDIA H100 80GB HBM3", int(78.6 * GIB), int(79.1 * GIB), [9, 0])
@@ -19,7 +19,7 @@ def choice(
     has_unsloth: bool = True,
     shape: Shape | None = MISTRAL,
     **recipe: object,
-) -> Choice:
+) -> Chosen:
     return choose(TrainingParams(rank=64, alpha=64, **recipe), shape, 8192, card, refused, has_unsloth)
 
 
@@ -33,7 +33,9 @@ def test_card_is_known_by_the_drivers_name_and_its_memory() -> None:
 
 def test_choose_own_loop_wherever_it_runs() -> None:
     assert choice(H100).backend is Backend.FAST
-    assert choice(None) == Choice(Backend.FAST, Precision.AUTO, "the fastest that this model allows")
+    assert choice(None) == Chosen(
+        backend=Backend.FAST, precision=Precision.AUTO, because="the fastest that this model allows"
+    )
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,9 @@ def test_choose_t4_a_4_bit_base_where_16_bits_do_not_fit() -> None:
 def test_choose_model_of_another_shape_is_not_planned() -> None:
     made = choice(H100, "model type gemma3_text", shape=None)
 
-    assert made == Choice(Backend.UNSLOTH, Precision.AUTO, "fast does not do model type gemma3_text")
+    assert made == Chosen(
+        backend=Backend.UNSLOTH, precision=Precision.AUTO, because="fast does not do model type gemma3_text"
+    )
 
 
 def test_choose_what_cannot_be_done_is_one_clear_line() -> None:
@@ -79,4 +83,4 @@ def test_choose_what_cannot_be_done_is_one_clear_line() -> None:
 def test_choice_travels_to_the_next_child() -> None:
     made = choice(T4)
 
-    assert Choice.of(made.document()) == made
+    assert Chosen.model_validate_json(made.model_dump_json()) == made

@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.base.errors import InputError
-from tasks.training.forecast import forecast, refuse_hopeless
 from tasks.training.params import Precision, TrainingParams
-from tasks.training.planner import CARDS, GIB, USABLE, Shape, fast_bytes, peft_bytes, plan
+from tasks.training.plan.cards import CARDS, GIB
+from tasks.training.plan.forecast import forecast, refuse_hopeless
+from tasks.training.plan.planner import USABLE, fast_bytes, peft_bytes, plan
+from tasks.training.plan.shape import Shape
 
 MISTRAL = Shape(4096, 32, 32, 8, 128, 14336, 32000, False)
 SMOLLM2 = Shape(576, 30, 9, 3, 64, 1536, 49152, True)

@@ -129,7 +129,7 @@ def test_job_runs_under_torchrun(tmp_path: Path, tiny_model: Path) -> None:
     (tmp_path / "request.json").write_text(json.dumps(asked))
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-         "-m", "tasks.training.ranks", str(tmp_path / "request.json")],
+         "-m", "tasks.training.job", str(tmp_path / "request.json")],
         capture_output=True, text=True, timeout=240,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tasks.base.store import Store
-from tasks.training.parallel import parallel_coordinates
 from tasks.training.params import SearchParams
-from tasks.training.search import Tried
-from tasks.training.search_report import search_report
+from tasks.training.search.parallel import parallel_coordinates
+from tasks.training.search.report import search_report
+from tasks.training.search.study import Tried
 
 
 def tried(number: int, value: float | None, state: str = "complete", **settings: float) -> Tried:

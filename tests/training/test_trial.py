@@ -15,7 +15,7 @@ from tasks.base.steps import step
 from tasks.base.store import Store
 from tasks.model.child import run_child, staying
 from tasks.training.params import TrainingParams
-from tasks.training.trial import trial
+from tasks.training.search.trial import trial
 from tests.conftest import _folder
 from tests.training.conftest import ROWS, _table
 

@@ -7,9 +7,9 @@ import pytest
 from tasks.training.events import tag, with_event_files
 from tasks.training.journal import Journal
 from tasks.training.params import TrainingParams
-from tasks.training.planner import Shape
+from tasks.training.plan.shape import Shape
+from tasks.training.plan.utilisation import flops_per_token, peak_flops, table_facts
 from tasks.training.table import Table
-from tasks.training.utilisation import flops_per_token, peak_flops, table_facts
 from tests.training.conftest import write_table
 
 MISTRAL = Shape(4096, 32, 32, 8, 128, 14336, 32000, False)

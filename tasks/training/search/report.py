@@ -12,9 +12,9 @@ from markupsafe import Markup
 
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.training.parallel import parallel_coordinates
 from tasks.training.params import Objective, SearchParams
-from tasks.training.search import Tried
+from tasks.training.search.parallel import parallel_coordinates
+from tasks.training.search.study import Tried
 
 VERSION = "2026.11.24"
 

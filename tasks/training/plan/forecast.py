@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict
 
 from tasks.base.errors import InputError
 from tasks.training.params import KlRows, TrainingParams
-from tasks.training.planner import CARDS, Card, Shape, plan
+from tasks.training.plan.cards import CARDS, Card
+from tasks.training.plan.planner import plan
+from tasks.training.plan.shape import Shape
 from tasks.training.table import optimizer_steps
 
 CPU_RATE: Final = 165 * 134.5e6

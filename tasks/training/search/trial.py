@@ -28,7 +28,7 @@ def trial(
 ) -> None:
     """Trains on the table and measures the loss of the held-out rows `looks` times."""
     rows = run.checkout(held_out) / "rows.jsonl"
-    train_in_child(run, table, model, params, held_out=str(rows), looks=looks)
+    train_in_child(run, table, model, params, held_out=rows, looks=looks)
 
 
 def looked(lines: list[dict[str, Any]]) -> list[float]:

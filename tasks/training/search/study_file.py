@@ -17,7 +17,7 @@ from tasks.base.errors import InputError
 from tasks.base.locks import hold
 from tasks.base.store import Store
 from tasks.training.params import SearchParams, TrainingParams
-from tasks.training.search import Study, Tried
+from tasks.training.search.study import Study, Tried
 
 
 @contextmanager

@@ -10,12 +10,14 @@ measured (`tests/benchmarks/train_gpu.py`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from tasks.base.errors import InputError
 from tasks.training.params import Backend, KlRows, Precision, TrainingParams
+from tasks.training.plan.cards import GIB, Card
+from tasks.training.plan.shape import Shape
+from tasks.training.request import Chosen
 
-GIB: Final = 2**30
 USABLE: Final = 0.97
 """Share of the free memory that a plan may fill; the rest is for fragments and for what libraries take."""
 FP8_HIDDEN: Final = 2048
@@ -46,80 +48,6 @@ PEFT_SHARE: Final = {"unsloth": 0.75, "trl": 0.56}
 BF16_SHARE, FP8_SHARE, ATTENTION_SHARE, BANDWIDTH_SHARE = 0.72, 0.69, 0.44, 0.85
 """Achieved shares of a card's peak rates, measured on the H100: products 700-760 and
 1,350-1,500 TFLOP/s, 1,380 within a step; attention 62 TFLOP in 138 ms."""
-
-
-@dataclass(frozen=True)
-class Card:
-    """What matters of a GPU."""
-
-    name: str
-    free_bytes: int
-    capability: tuple[int, int]
-    bf16_flops: float
-    """Peak dense rate; of float16 where there is no bfloat16."""
-    fp8_flops: float | None
-    bandwidth: float
-    """Bytes per second."""
-    usd_per_hour: float
-    """On demand at Lambda, November 2026; 0 where it does not offer the card."""
-
-
-CARDS: Final = {
-    "h100": Card("H100 SXM", int(78.6 * GIB), (9, 0), 989e12, 1979e12, 3.35e12, 4.29),
-    "h200": Card("H200", int(139.0 * GIB), (9, 0), 989e12, 1979e12, 4.8e12, 0.0),
-    "a100-80": Card("A100 80 GB", int(78.6 * GIB), (8, 0), 312e12, None, 2.04e12, 0.0),
-    "a100-40": Card("A100 40 GB", int(38.9 * GIB), (8, 0), 312e12, None, 1.56e12, 1.99),
-    "l4": Card("L4", int(21.9 * GIB), (8, 9), 121e12, 242e12, 0.3e12, 0.0),
-    "t4": Card("T4", int(14.6 * GIB), (7, 5), 65e12, None, 0.32e12, 0.0),
-}
-
-
-@dataclass(frozen=True)
-class Shape:
-    """A Llama-shaped model."""
-
-    hidden: int
-    layers: int
-    heads: int
-    kv_heads: int
-    head: int
-    inner: int
-    vocabulary: int
-    tied: bool
-
-    @classmethod
-    def of(cls, config: Any) -> Shape:
-        """From transformers' configuration, or an object with the same names."""
-        return cls(
-            config.hidden_size, config.num_hidden_layers, config.num_attention_heads, config.num_key_value_heads,
-            getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads,
-            config.intermediate_size, config.vocab_size, bool(config.tie_word_embeddings),
-        )  # fmt: skip
-
-    @property
-    def sites(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
-        """(input, outputs) of the projections that share an input."""
-        queries, keys = self.heads * self.head, self.kv_heads * self.head
-        return (
-            (self.hidden, (queries, keys, keys)),
-            (queries, (self.hidden,)),
-            (self.hidden, (self.inner, self.inner)),
-            (self.inner, (self.hidden,)),
-        )
-
-    @property
-    def frozen(self) -> int:
-        """Parameters of the layers' linears."""
-        return self.layers * sum(into * sum(outs) for into, outs in self.sites)
-
-    @property
-    def vocabulary_parameters(self) -> int:
-        """Parameters of embedding and output layer."""
-        return (1 if self.tied else 2) * self.vocabulary * self.hidden
-
-    def adapter(self, rank: int) -> int:
-        """Parameters of an adapter on all linears."""
-        return self.layers * rank * sum(len(outs) * into + sum(outs) for into, outs in self.sites)
 
 
 @dataclass(frozen=True)
@@ -287,3 +215,40 @@ def _rate(shape: Shape, params: TrainingParams, tokens: int, card: Card, fp8: bo
         frozen += 2 * tokens * shape.heads * shape.head * shape.layers / (card.bf16_flops * ATTENTION_SHARE)
     optimizer = 26 * adapter / (card.bandwidth * BANDWIDTH_SHARE) / (params.batch_size * tokens)
     return 1 / (frozen + thin + attention + traffic + optimizer)
+
+
+def choose(
+    params: TrainingParams, shape: Shape | None, tokens: int, card: Card | None, refused: str | None, has_unsloth: bool
+) -> Chosen:
+    """Which backend trains, in which precision: what was asked for, or the fastest that model and machine allow.
+
+    On a CPU `auto` takes the own loop, else TRL: Unsloth needs longer to start there than it wins (docs/training.md).
+
+    Args:
+        params: the recipe.
+        shape: of the model; null where it is not Llama-shaped, and nothing can be predicted.
+        tokens: of the longest row.
+        card: the GPU; null = the CPU.
+        refused: why the own loop cannot do it, whatever the memory.
+        has_unsloth: whether Unsloth is installed.
+
+    Raises:
+        InputError: the backend or precision that is asked for cannot do it, or nothing fits.
+    """
+    asked, precision = params.backend, params.precision
+    if asked is Backend.FAST and refused:
+        raise InputError(f"training.backend: fast does not do {refused}; choose auto or trl")
+    if card is None and precision is Precision.FP8:
+        raise InputError("training.precision: a CPU does not multiply 8-bit floats; choose auto or bfloat16")
+    refused = f"fast does not do {refused}" if refused else None
+    peft = Backend.UNSLOTH if has_unsloth and card is not None and not params.only_trl else Backend.TRL
+    if card is not None and shape is not None:
+        made = plan(shape, params, tokens, card, refused, peft.value)
+        if made.precision == Precision.NF4:
+            precision = Precision.NF4
+        return Chosen(backend=Backend(made.backend), precision=precision, because=made.line())
+    if asked is not Backend.AUTO:
+        return Chosen(backend=asked, precision=precision, because="asked for")
+    if refused is None:
+        return Chosen(backend=Backend.FAST, precision=precision, because="the fastest that this model allows")
+    return Chosen(backend=peft, precision=precision, because=refused)

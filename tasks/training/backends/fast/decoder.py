@@ -14,10 +14,10 @@ from typing import Any
 import torch
 
 from tasks.base.records import IGNORED
-from tasks.training.fast import formulas
-from tasks.training.fast.adapters import SITES, Adapters
-from tasks.training.fast.attention import Attention, Documents
-from tasks.training.fast.sites import Site
+from tasks.training.backends.fast import formulas
+from tasks.training.backends.fast.adapters import SITES, Adapters
+from tasks.training.backends.fast.attention import Attention, Documents
+from tasks.training.backends.fast.sites import Site
 
 HEAD_ROWS = 4096
 """Rows of logits in memory at a time: 250 MB in bf16 for a vocabulary of 32,000."""
@@ -192,7 +192,7 @@ class Decoder:
         self, h: torch.Tensor, delta: torch.Tensor | None, labels: torch.Tensor, factor: float
     ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]]:
         """Losses of the targets, and `(gradient of the last norm's output, its input, rstd, weight)`."""
-        from tasks.training.fast.sites import _ops
+        from tasks.training.backends.fast.sites import _ops
 
         ops = _ops(h)
         eps = self.config.rms_norm_eps
@@ -258,7 +258,7 @@ class Decoder:
                 h, rstd, weight, residual = keep.h, rest["rstd1"], layer.norms[0], dh2
 
     def _rope(self, q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> None:
-        from tasks.training.fast.sites import _ops
+        from tasks.training.backends.fast.sites import _ops
 
         (_ops(q) or formulas).rope(q, k, cos, sin, self.head)
 
@@ -270,6 +270,6 @@ class Decoder:
 
 
 def _refresher(sites: list[Any]) -> Any:
-    from tasks.training.fast.fp8 import Refresher
+    from tasks.training.backends.fast.fp8 import Refresher
 
     return Refresher(sites)

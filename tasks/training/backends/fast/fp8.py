@@ -18,9 +18,9 @@ from typing import Any
 
 import torch
 
-from tasks.training.fast import kernels
-from tasks.training.fast.adapters import SiteAdapter
-from tasks.training.fast.sites import add_product
+from tasks.training.backends.fast import kernels
+from tasks.training.backends.fast.adapters import SiteAdapter
+from tasks.training.backends.fast.sites import add_product
 
 E4M3 = torch.float8_e4m3fn
 THIN = 128

@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 from typing import Final
 
-from tasks.training.planner import Shape
+from tasks.training.plan.shape import Shape
 from tasks.training.table import Table
 
 PEAKS: Final = (

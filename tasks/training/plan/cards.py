@@ -1,14 +1,65 @@
-"""What the machine has; only children call this, since it asks torch."""
+"""GPUs: which there are, what they can do, and which one this machine has.
+
+Only `start_clean`, `device_count`, `device_facts` and `this_card` ask torch, so only children call those.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import shutil
+import subprocess
+from dataclasses import dataclass
 from typing import Any, Final
 
-from tasks.training.planner import CARDS, Card
+GIB: Final = 2**30
+
+
+@dataclass(frozen=True)
+class Card:
+    """What matters of a GPU."""
+
+    name: str
+    free_bytes: int
+    capability: tuple[int, int]
+    bf16_flops: float
+    """Peak dense rate; of float16 where there is no bfloat16."""
+    fp8_flops: float | None
+    bandwidth: float
+    """Bytes per second."""
+    usd_per_hour: float
+    """On demand at Lambda, November 2026; 0 where it does not offer the card."""
+
+
+CARDS: Final = {
+    "h100": Card("H100 SXM", int(78.6 * GIB), (9, 0), 989e12, 1979e12, 3.35e12, 4.29),
+    "h200": Card("H200", int(139.0 * GIB), (9, 0), 989e12, 1979e12, 4.8e12, 0.0),
+    "a100-80": Card("A100 80 GB", int(78.6 * GIB), (8, 0), 312e12, None, 2.04e12, 0.0),
+    "a100-40": Card("A100 40 GB", int(38.9 * GIB), (8, 0), 312e12, None, 1.56e12, 1.99),
+    "l4": Card("L4", int(21.9 * GIB), (8, 9), 121e12, 242e12, 0.3e12, 0.0),
+    "t4": Card("T4", int(14.6 * GIB), (7, 5), 65e12, None, 0.32e12, 0.0),
+}
 
 UNKNOWN: Final = Card("", 0, (0, 0), 100e12, None, 1e12, 0.0)
 """Rates of a card that is not in the list; they bear on predicted times only."""
+
+
+CPU: Final = "cpu"
+
+
+def this_machines() -> str:
+    """The planner's name of the first GPU here, as nvidia-smi calls it; `cpu` if there is none."""
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return CPU
+    query = [command, "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+    found = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False).stdout.strip()
+    if not found:
+        return CPU
+    title, _, mebibytes = found.splitlines()[0].rpartition(",")
+    words = title.lower().replace("-", " ").split()
+    if "a100" in words:
+        return "a100-80" if float(mebibytes) > 60_000 else "a100-40"
+    return next((name for name in ("h200", "h100", "l4", "t4") if name in words), title.strip())
 
 
 def start_clean() -> None:

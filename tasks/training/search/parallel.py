@@ -9,7 +9,7 @@ from typing import Final
 
 from markupsafe import Markup
 
-from tasks.training.search import Tried
+from tasks.training.search.study import Tried
 
 WIDTH, HEIGHT = 720, 320
 """View box; whoever shows the picture scales it."""

@@ -114,9 +114,9 @@ class Adapters:
         self.steps += 1
         norm = torch.linalg.vector_norm(self.gradient, dtype=torch.float32)
         if self.master.is_cuda:
-            from tasks.training.fast import kernels as operations
+            from tasks.training.backends.fast import kernels as operations
         else:
-            from tasks.training.fast import formulas as operations  # type: ignore[no-redef]
+            from tasks.training.backends.fast import formulas as operations  # type: ignore[no-redef]
         operations.adamw(
             self.master,
             self.first,

@@ -7,7 +7,7 @@ import torch
 import triton
 import triton.language as tl
 
-from tasks.training.fast.kernels.quantising import block_size, store_quantised, warps
+from tasks.training.backends.fast.kernels.quantising import block_size, store_quantised, warps
 
 
 @triton.jit

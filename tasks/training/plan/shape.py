@@ -1,12 +1,64 @@
-"""The shape of a model that has not been fetched: from its folder, else from the Hub's config.json."""
+"""The shape of a model: what memory, time and arithmetic are counted from.
+
+Of one that has not been fetched it comes from the Hub's config.json alone.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tasks.base.errors import InputError
-from tasks.training.planner import Shape
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A Llama-shaped model."""
+
+    hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head: int
+    inner: int
+    vocabulary: int
+    tied: bool
+
+    @classmethod
+    def of(cls, config: Any) -> Shape:
+        """From transformers' configuration, or an object with the same names."""
+        return cls(
+            config.hidden_size, config.num_hidden_layers, config.num_attention_heads, config.num_key_value_heads,
+            getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads,
+            config.intermediate_size, config.vocab_size, bool(config.tie_word_embeddings),
+        )  # fmt: skip
+
+    @property
+    def sites(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
+        """(input, outputs) of the projections that share an input."""
+        queries, keys = self.heads * self.head, self.kv_heads * self.head
+        return (
+            (self.hidden, (queries, keys, keys)),
+            (queries, (self.hidden,)),
+            (self.hidden, (self.inner, self.inner)),
+            (self.inner, (self.hidden,)),
+        )
+
+    @property
+    def frozen(self) -> int:
+        """Parameters of the layers' linears."""
+        return self.layers * sum(into * sum(outs) for into, outs in self.sites)
+
+    @property
+    def vocabulary_parameters(self) -> int:
+        """Parameters of embedding and output layer."""
+        return (1 if self.tied else 2) * self.vocabulary * self.hidden
+
+    def adapter(self, rank: int) -> int:
+        """Parameters of an adapter on all linears."""
+        return self.layers * rank * sum(len(outs) * into + sum(outs) for into, outs in self.sites)
+
 
 HUB_SECONDS: Final = 10.0
 

@@ -3,11 +3,11 @@
 Only imported on a GPU (or under Triton's interpreter, in tests). Shapes: T tokens, K columns, all row-major.
 """
 
-from tasks.training.fast.kernels.gates import swiglu, swiglu_backward, swiglu_backward_quantised
-from tasks.training.fast.kernels.norms import norm, norm_backward
-from tasks.training.fast.kernels.quantising import quantise, tail, weight_tail
-from tasks.training.fast.kernels.rotations import rope, rope_backward
-from tasks.training.fast.kernels.updates import adamw, cross_entropy, thin_gradient
+from tasks.training.backends.fast.kernels.gates import swiglu, swiglu_backward, swiglu_backward_quantised
+from tasks.training.backends.fast.kernels.norms import norm, norm_backward
+from tasks.training.backends.fast.kernels.quantising import quantise, tail, weight_tail
+from tasks.training.backends.fast.kernels.rotations import rope, rope_backward
+from tasks.training.backends.fast.kernels.updates import adamw, cross_entropy, thin_gradient
 
 __all__ = [
     "adamw",

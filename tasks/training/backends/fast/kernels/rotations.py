@@ -7,7 +7,7 @@ import torch
 import triton
 import triton.language as tl
 
-from tasks.training.fast.kernels.quantising import FP8_MAX, TINY
+from tasks.training.backends.fast.kernels.quantising import FP8_MAX, TINY
 
 
 @triton.jit

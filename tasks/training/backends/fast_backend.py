@@ -17,14 +17,15 @@ import torch
 from tasks.base.records import IGNORED
 from tasks.model.holding import held
 from tasks.model.loading import dtype_of
+from tasks.training.backends.fast.adapters import Adapters
+from tasks.training.backends.fast.decoder import Decoder
+from tasks.training.backends.fast.sites import Site
+from tasks.training.backends.fast.weights import shapes, supported, weight_reader
 from tasks.training.checkpoints import Checkpoints
-from tasks.training.fast.adapters import Adapters
-from tasks.training.fast.decoder import Decoder
-from tasks.training.fast.shapes import shapes, supported, weight_reader
-from tasks.training.fast.sites import Site
 from tasks.training.journal import Journal, read_lines, write_lines
 from tasks.training.params import LINEARS, Precision, TrainingParams
-from tasks.training.planner import FP8_HIDDEN, USABLE, Shape, fast_bytes
+from tasks.training.plan.planner import FP8_HIDDEN, USABLE, fast_bytes
+from tasks.training.plan.shape import Shape
 from tasks.training.ranks import add_up, rank, world
 from tasks.training.schedule import factor
 from tasks.training.table import Rows, Table, row_order
@@ -84,7 +85,7 @@ def train(
     config, dtype = AutoConfig.from_pretrained(model_folder), dtype_of(params.precision)
     site: Any = Site
     if uses_fp8(config, params):
-        from tasks.training.fast.fp8 import Fp8Site
+        from tasks.training.backends.fast.fp8 import Fp8Site
 
         site = Fp8Site
     adapters = Adapters(shapes(config), config.num_hidden_layers, params, dtype, device)

@@ -1,23 +1,143 @@
-"""SFTTrainer with what rawtune adds to it: its own order of rows, losses per source, whole checkpoints.
+"""What the backends `trl` and `unsloth` share: SFTTrainer with rawtune's own rows, losses and checkpoints.
 
-Losses are made from hidden states. Besides: a rate of their own for trained embeddings, the divergence from the base.
+The table goes in as it is: rows are looked up by number, so TRL neither tokenises, packs nor truncates. Added to the
+trainer are the order of the rows, losses per source, made from hidden states, a rate of their own for trained
+embeddings, the divergence from the base, and checkpoints that are whole or absent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import importlib.util
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
 
 from tasks.base.errors import InputError
 from tasks.base.records import IGNORED
+from tasks.model.loading import dtype_of
 from tasks.training.checkpoints import Checkpoints
-from tasks.training.journal import Journal, write_lines
-from tasks.training.params import KlRows, TrainingParams
-from tasks.training.ranks import add_up
+from tasks.training.journal import Journal, read_lines, write_lines
+from tasks.training.params import KlRows, Precision, TrainingParams
+from tasks.training.ranks import add_up, world
 from tasks.training.schedule import factor
-from tasks.training.table import Rows
+from tasks.training.table import Rows, Table, row_order
+
+NO_ROW: Final = -1
+"""Fills the last step up where rows do not suffice for all processes; otherwise accelerate would repeat some."""
+
+EMPTY: Final = Rows(*(np.array(values, dtype=np.int64) for values in ([0, 0], [IGNORED] * 2, [0, 1], [0, 0])))
+"""What stands in its place: nothing to learn."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A loaded model, ready for the trainer."""
+
+    model: Any
+    peft_config: Any
+    """Null where the model carries its adapter already."""
+    recompute: bool
+    states: Callable[[Any, Any, dict[str, Any]], Any]
+    """As `hidden_states`."""
+
+
+def fit(
+    start: Start,
+    table: Table,
+    model_folder: Path,
+    params: TrainingParams,
+    journal: Journal,
+    checkpoints: Checkpoints,
+    out: Path,
+) -> dict[str, Any]:
+    """Trains a loaded model and writes the adapter to `out`.
+
+    Returns:
+        Precision, micro-batch, recompute, and the step that the run was resumed at.
+    """
+    import torch
+    from datasets import Dataset
+    from trl import SFTConfig
+
+    on_cpu, dtype = not torch.cuda.is_available(), dtype_of(params.precision)
+    order = row_order(len(table), params.epochs, params.seed)
+    # as the planner counts; a split base and a CPU have no 8-bit moments
+    eight_bit = not (on_cpu or params.shard_base) and importlib.util.find_spec("bitsandbytes") is not None
+    config = SFTConfig(
+        output_dir=str(checkpoints.root),
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=params.batch_size // world(),
+        ddp_backend="gloo" if on_cpu and world() > 1 else None,
+        ddp_find_unused_parameters=False if world() > 1 else None,
+        learning_rate=params.learning_rate,
+        weight_decay=params.weight_decay,
+        max_grad_norm=params.max_grad_norm,
+        num_train_epochs=1,
+        seed=params.seed,
+        # the adapter is kept in float32; on a GPU its products run in the base's precision
+        bf16=not on_cpu and dtype == torch.bfloat16,
+        fp16=not on_cpu and dtype == torch.float16,
+        use_cpu=on_cpu,
+        gradient_checkpointing=start.recompute,
+        optim="adamw_8bit" if eight_bit else "adamw_torch_fused",
+        logging_steps=1,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_num_workers=0,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        max_length=None,
+        packing=False,
+    )
+    trainer = trainer_class()(
+        model=start.model,
+        args=config,
+        train_dataset=Dataset.from_dict({"row": order + [NO_ROW] * (-len(order) % world())}),
+        data_collator=lambda items: collate(table, [item["row"] for item in items]),
+        processing_class=_tokenizer(model_folder),
+        peft_config=start.peft_config,
+    )
+    trainer.prepare(params, journal, checkpoints, start.states)
+    found = checkpoints.latest()
+    if found:
+        journal.resume(read_lines(found[0] / "loss.jsonl"), found[1]["seconds"])
+        checkpoints.resumed(found[1]["step"])
+    trainer.train(resume_from_checkpoint=str(found[0]) if found else None)
+    trainer.model.save_pretrained(out)
+    if start.peft_config is not None:
+        trainer.model.unload()  # the base is as it was before, for the next job of this process
+    four_bit = params.precision is Precision.NF4
+    return {
+        "base_precision": "nf4" if four_bit else str(dtype).removeprefix("torch."),
+        "micro_batch_rows": 1,
+        "recompute": "full" if start.recompute else "none",
+        "measured_peak_bytes": None if on_cpu else torch.cuda.max_memory_allocated(),
+        "resumed_at": found[1]["step"] if found else 0,
+    }
+
+
+@functools.cache
+def _tokenizer(model_folder: Path) -> Any:
+    """TRL wants one, though it has nothing to read."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(model_folder)
+
+
+def collate(table: Table, indices: list[int]) -> dict[str, Any]:
+    """Rows side by side as one batch of one: `input_ids`, `labels`, `position_ids`, `sources`, each int64 `[1, T]`.
+
+    No attention mask: transformers then keeps the documents apart by their positions, while a mask of ones would let
+    them see each other.
+    """
+    chosen = [index for index in indices if index != NO_ROW]
+    return tensors(table.side_by_side(chosen) if chosen else EMPTY)
 
 
 def tensors(rows: Rows) -> dict[str, Any]:
@@ -118,13 +238,13 @@ def trainer_class() -> type[Any]:
         def _wrap_model(self, model: Any, training: bool = True, dataloader: Any = None) -> Any:
             if not self.params.shard_base:
                 return super()._wrap_model(model, training, dataloader)
-            from tasks.training.sharding import Together
+            from tasks.training.backends.sharding import Together
 
             return model if isinstance(model, Together) else Together(model)
 
         def _clip_grad_norm(self, model: Any) -> Any:
             if self.params.shard_base:
-                from tasks.training.sharding import average_gradients
+                from tasks.training.backends.sharding import average_gradients
 
                 average_gradients(self.model)
             return super()._clip_grad_norm(model)

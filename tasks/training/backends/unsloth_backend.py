@@ -1,4 +1,4 @@
-"""Training by Unsloth: its model and kernels under the trainer of `trl_trainer.py`. Runs in the child only, in an
+"""Training by Unsloth: its model and kernels under the trainer of `sft.py`. Runs in the child only, in an
 environment that has Unsloth (see `environments.py`).
 
 This module is imported before trl, transformers and peft, since Unsloth patches them when it is imported itself.
@@ -54,8 +54,7 @@ def train(
     import torch
 
     from tasks.model.loading import dtype_of
-    from tasks.training.trl_backend import Start, fit
-    from tasks.training.trl_trainer import has_plain_head
+    from tasks.training.backends.sft import Start, fit, has_plain_head
 
     dtype, four_bit = dtype_of(params.precision), params.precision is Precision.NF4
     recompute = torch.cuda.is_available()
@@ -82,16 +81,16 @@ def train(
 
 
 def hidden_states(model: Any, wrapped: Any, inputs: dict[str, Any]) -> Any:
-    """As `trl_trainer.hidden_states`: Unsloth's own forward pass on a GPU returns them, its CPU backend is
+    """As `sft.hidden_states`: Unsloth's own forward pass on a GPU returns them, its CPU backend is
     transformers'.
     """
     import torch
 
-    from tasks.training import trl_trainer
+    from tasks.training.backends import sft
 
     positions = inputs["position_ids"]
     if not positions.is_cuda:
-        return trl_trainer.hidden_states(model, wrapped, inputs)
+        return sft.hidden_states(model, wrapped, inputs)
     starts = (positions[0] == 0).nonzero()[:, 0]
     lengths = torch.diff(starts, append=starts.new_tensor([positions.shape[1]])).to(torch.int32)
     os.environ[RETURN_STATES] = "1"  # Unsloth's own for_inference, which the trainer calls, switches it off

@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 
-from tasks.training.fast import formulas
-from tasks.training.fast.adapters import SiteAdapter
+from tasks.training.backends.fast import formulas
+from tasks.training.backends.fast.adapters import SiteAdapter
 
 
 def _ops(tensor: torch.Tensor) -> Any:
     if tensor.is_cuda:
-        from tasks.training.fast import kernels
+        from tasks.training.backends.fast import kernels
 
         return kernels
     return None

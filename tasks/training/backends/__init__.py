@@ -1,0 +1,1 @@
+"""The trainers: rawtune's own loop, TRL's and Unsloth's; imported by children, when used."""
