@@ -12,8 +12,13 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
-_REQUIREMENT = re.compile(r"^(?P<name>[A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?\s*(?P<value>(?:[=<>!~]=?|===)[^;#\s][^;#]*)")
-_GO = re.compile(r"^\s*(?:require\s+)?(?P<name>[\w.-]+\.[\w./-]+)\s+(?P<value>v\d\S*)")
+_REQUIREMENT = re.compile(
+    r"^(?P<name>[A-Za-z0-9][\w.-]{0,200})(?:\[[^\]]{0,400}\])?\s{0,40}(?P<value>(?:[=<>!~]=?|===)[^;#\s][^;#]*)"
+)
+_GO = re.compile(
+    r"^\s{0,40}(?:require\s{1,40})?(?P<name>[\w-]{1,100}(?:\.[\w-]{1,100}){1,10}(?:/[\w.~-]{1,100}){0,20})"
+    r"\s{1,40}(?P<value>v\d\S{0,100})"
+)
 
 GROUPS = ("dependencies", "devDependencies", "peerDependencies", "optionalDependencies")
 

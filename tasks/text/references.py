@@ -20,7 +20,7 @@ SELVES: Final = frozenset({"cls", "self", "this"})
 """What a method calls the object that it belongs to."""
 
 _WORD: Final = re.compile(rb"[A-Za-z_$][\w$]*")
-_NEXT: Final = re.compile(rb"\s*(?:\?\.|\.|->|::)\s*([A-Za-z_$][\w$]*)")
+_NEXT: Final = re.compile(rb"\s{0,80}(?:\?\.|\.|->|::)\s{0,80}([A-Za-z_$][\w$]*)")
 _NAMES: Final = frozenset(
     {"identifier", "type_identifier", "simple_identifier", "name", "constant", "package_identifier", "jsx_identifier"}
     | {"shorthand_property_identifier", "shorthand_property_identifier_pattern", "namespace_identifier"}
@@ -284,6 +284,10 @@ def _bound(node: Any, language: str) -> tuple[int, int] | None:
 
 def _how(node: Any) -> How:
     outer, parent = node, node.parent
+    if parent is not None and parent.type == "await_expression":
+        around = parent.parent  # the grammar reads `await load<T>(…)` as a call of `await load`
+        if around is not None and around.type == "call_expression" and around.child_by_field_name("function") == parent:
+            return "call"
     while parent is not None and (
         (parent.type in _MEMBERS and parent.type not in _CALLED)
         or parent.type

@@ -1,6 +1,7 @@
 """Syntax trees by tree-sitter: a file's root, its nodes of some types, their text.
 
-A language without a grammar here, and a text above `MAX_PARSE_BYTES`, has no tree.
+A language without a grammar here, a text above `MAX_PARSE_BYTES`, and one whose errors take the parser too many steps
+to get over has no tree.
 """
 
 from __future__ import annotations
@@ -15,6 +16,15 @@ MAX_PARSE_BYTES: Final = 4_000_000
 """Hand-written source is far below; above it lies data, for which a syntax tree would cost about 30 times the text in
 memory.
 """
+
+FREE_ERROR_STEPS: Final = 3_000
+ERROR_STEPS_PER_KB: Final = 15
+"""The parser reports its progress 10 to 50 times in 1,000 bytes, 14 at most in real sources. Behind an
+ error that it cannot get over each step takes longer than the one before: 20 kB of `|-` took Python's grammar three
+minutes.
+"""
+
+READ_BYTES: Final = 65_536
 
 
 @lru_cache(maxsize=64)
@@ -31,9 +41,26 @@ def tree(path: str, text: str) -> Any | None:
 
 
 @lru_cache(maxsize=2)
-def _parsed(language: str, text: str) -> Any:
-    """Remembers the last trees, since whoever asks for calls asks for imports next."""
-    return _parser(language).parse(text.encode("utf-8", "surrogatepass")).root_node
+def _parsed(language: str, text: str) -> Any | None:
+    """Remembers the last trees, since whoever asks for calls asks for imports next.
+
+    Steps are counted, not seconds, so that a text has a tree or has none on every machine.
+    """
+    parser, source = _parser(language), text.encode("utf-8", "surrogatepass")
+    most, taken = FREE_ERROR_STEPS + ERROR_STEPS_PER_KB * len(source) // 1000, 0
+
+    def gives_up(_: int, has_error: bool) -> bool:
+        nonlocal taken
+        taken += has_error
+        return taken > most
+
+    try:
+        return parser.parse(
+            lambda offset, _: source[offset : offset + READ_BYTES], progress_callback=gives_up
+        ).root_node
+    except ValueError:
+        parser.reset()
+        return None
 
 
 @lru_cache(maxsize=64)

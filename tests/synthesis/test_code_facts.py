@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ import pytest
 from tasks.synthesis.facts import code
 from tasks.synthesis.facts.corpus import corpora
 from tasks.text.facts import Fact
+from tests.synthesis.code_verifier import checked, wrong
 from tests.synthesis.conftest import document
 from tests.synthesis.repositories import csharp, go, java, php, python, ruby, rust, typescript
 
@@ -38,3 +42,57 @@ def test_small_repository(language: str, tmp_path: Path) -> None:
     assert not missing
     assert not known.ABSENT & values.keys()
     assert len({fact.id for fact in found}) == len(found)
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_nothing_is_wrong_from_the_other_side(language: str, tmp_path: Path) -> None:
+    files = LANGUAGES[language].FILES
+    found = facts_of(tmp_path, files)
+    assert not [(fact.kind, fact.subject, reason) for fact in found if (reason := wrong(fact, files))]
+    assert not {fact.kind for fact in found if not checked(fact.kind)}
+
+
+def test_a_wrong_fact_is_noticed_from_the_other_side(tmp_path: Path) -> None:
+    files = LANGUAGES["python"].FILES
+    by_kind = {fact.kind: fact for fact in facts_of(tmp_path, files)}
+    for kind, made_up in (("default", "True"), ("hierarchy", "OSError"), ("value", "901"), ("route", "nobody")):
+        fact = by_kind[kind]
+        words = fact.words | ({"written": made_up} if "written" in fact.words else {})
+        assert wrong(fact.model_copy(update={"values": (made_up,), "words": words}), files), kind
+    caller = by_kind["caller"]
+    assert wrong(caller.model_copy(update={"words": {"placed": "- `nobody` in `rocket/errors.py`"}}), files)
+
+
+def test_what_the_other_side_says_is_not_told(tmp_path: Path) -> None:
+    files = dict(LANGUAGES["python"].FILES)
+    held = {"rocket/api.py": files.pop("rocket/api.py")}
+    found = facts_of(tmp_path, files, held)
+    train = [fact for fact in found if not fact.document_id.endswith("rocket/api.py")]
+    assert not [
+        fact for fact in train if "rocket/api.py" in "".join((*fact.values, *fact.words.values(), *fact.rests_on))
+    ]
+    assert ("caller", "region") not in {(fact.kind, fact.subject) for fact in train}, "its only caller is held out"
+    assert not [fact for fact in found if fact.document_id.endswith("rocket/api.py") and len(fact.rests_on) > 0]
+
+
+REAL = [str(Path(__file__).parents[2]), *filter(None, os.environ.get("RAWTUNE_VERIFY", "").split(":"))]
+"""This repository, and clones of others that are named in the environment."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("clone", REAL)
+def test_real_repository_has_at_most_five_wrong_in_a_thousand(clone: str, tmp_path: Path) -> None:
+    listed = subprocess.run(["git", "-C", clone, "ls-files", "-z"], capture_output=True, text=True, check=True).stdout
+    files: dict[str, str] = {}
+    for path in filter(None, listed.split("\0")):
+        file = Path(clone, path)
+        if file.is_file() and not file.is_symlink() and file.stat().st_size < 300_000:
+            files[path] = file.read_bytes().decode("utf-8", "replace")
+    found = facts_of(tmp_path, files)
+    total = Counter(fact.kind for fact in found)
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for fact in found:
+        if reason := wrong(fact, files):
+            reasons[fact.kind].append(f"{fact.subject}: {reason}")
+    assert len(found) > 1_000
+    assert not {kind: some[:5] for kind, some in reasons.items() if len(some) > max(1, 0.005 * total[kind])}

@@ -10,6 +10,7 @@ from tasks.base.records import Document, Kind, Split
 from tasks.synthesis.facts import (
     behaviours,
     configuration,
+    definitions,
     endpoints,
     environment,
     errors,
@@ -34,7 +35,7 @@ from tasks.text.paths import kind_of_path
 MAX_BYTES: Final = 400_000
 """A longer file is data or generated; nobody wrote it by hand."""
 
-OF_CODE: Final = (uses, types, hierarchy, values, errors, behaviours, purposes)
+OF_CODE: Final = (definitions, uses, types, hierarchy, values, errors, behaviours, purposes)
 OF_FILES: Final = (pipelines, configuration, packages)
 
 

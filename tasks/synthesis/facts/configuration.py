@@ -93,7 +93,7 @@ def _ports(source: Source) -> Iterator[Fact]:
     path, text = source.path, source.document.text
     name = PurePosixPath(path).name
     if name.startswith("Dockerfile") or name.endswith(".dockerfile"):
-        stages = len(re.findall(r"^\s*FROM\s", text, re.MULTILINE))
+        stages = len(re.findall(r"^[ \t]*FROM\s", text, re.MULTILINE))
         for number, line in enumerate(text.split("\n"), 1):
             if found := re.match(r"\s*EXPOSE\s+(\d{2,5})(?:/\w+)?\s*$", line):
                 yield source.fact("port", path, [found[1]], Shape.ONE, (number, number), how="exposes")
@@ -106,7 +106,9 @@ def _ports(source: Source) -> Iterator[Fact]:
             if values and all(re.fullmatch(r"[\d.:${}\w/-]+", value) for value in values):
                 yield source.fact("port", service, values, Shape.ALL, lines_of(published), how="publishes")
     elif name.endswith(".conf") and "listen" in text:
-        listens = list(dict.fromkeys(re.findall(r"^\s*listen\s+(?:[\w.\[\]:]+:)?(\d{2,5})\b", text, re.MULTILINE)))
+        listens = list(
+            dict.fromkeys(re.findall(r"^[ \t]*listen[ \t]+(?:[\w.\[\]:]+:)?(\d{2,5})\b", text, re.MULTILINE))
+        )
         if listens and "server" in text:
             numbers = [at for at, line in enumerate(text.split("\n"), 1) if re.match(r"\s*listen\s", line)]
             yield source.fact("port", path, listens, Shape.ALL, (numbers[0], numbers[-1]), how="listens on")
@@ -121,11 +123,10 @@ def _listening(source: Source) -> Iterator[Fact]:
             continue
         number = match[1]
         if match[2]:
-            bound = re.findall(
-                rf"^\s*(?:const|let|var)?\s*{re.escape(match[2])}\s*(?::\s*\w+\s*)?=\s*(\d{{2,5}})\s*;?\s*$",
-                source.document.text,
-                re.M,
-            )
-            number = bound[0] if len(bound) == 1 else None
+            name = re.escape(match[2])
+            pattern = rf"^[ \t]*(?:const |let |var )?[ \t]*{name}(?::[ \t]*\w+)?[ \t]*=[ \t]*(\d{{2,5}})[ \t]*;?$"
+            bound = list(re.finditer(pattern, source.document.text, re.MULTILINE))
+            number = bound[0][1] if len(bound) == 1 else None
+            line = source.document.text.count("\n", 0, bound[0].start()) + 1 if number else line
         if number:
             yield source.fact("port", source.path, [number], Shape.ONE, (line, line), how="listens on")

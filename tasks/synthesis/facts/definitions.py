@@ -1,64 +1,41 @@
-"""Where things are defined, how they are declared, which parameters they take and what their comments say of them."""
+"""Where things are defined, how they are declared, and which parameters they take."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Final
 
-from tasks.base.records import Document, Kind
-from tasks.synthesis.facts.corpus import Corpus, Family
+from tasks.synthesis.facts.source import MIN_NAME, Source
 from tasks.text.facts import Fact, Shape
 from tasks.text.languages import language_of
 from tasks.text.signatures import parameters
 from tasks.text.structure import Definition
 
 CALLABLE: Final = frozenset({"function", "method", "class"})
-
-MIN_NAME: Final = 4
-"""Shorter names (`x`, `id`, `app`) are not asked for: the question would not be about anything in particular."""
-
-PRAGMAS: Final = (
-    "eslint",
-    "@ts-",
-    "prettier",
-    "istanbul",
-    "noqa",
-    "type:",
-    "pylint",
-    "nolint",
-    "tslint",
-    "biome",
-    "/ <",
-)
+MAX_SIGNATURE: Final = 399
+"""A longer signature was cut off."""
 
 
-def facts(document: Document, corpus: Corpus) -> Iterator[Fact]:
-    """Facts of a code file's definitions in order of lines; none for a file without a syntax tree."""
-    if document.kind is not Kind.FILE:
-        return
-    items = corpus.structure(document).definitions
-    times = Counter(item.qualified for item in items)
-    for item in items:
-        if len(item.name) >= MIN_NAME and times[item.qualified] == 1 and not re.search(r"[\s,]", item.qualified):
-            yield from _of(document, corpus, item)
+def facts(source: Source) -> Iterator[Fact]:
+    """Facts of a file's definitions in order of lines."""
+    for item in source.definitions:
+        named = source.graph.symbol(source.path, item.qualified) is not None and item.kind != "module"
+        if named and len(item.name) >= MIN_NAME and not re.search(r"[\s,]", item.qualified):
+            yield from _of(source, item)
 
 
-def _of(document: Document, corpus: Corpus, item: Definition) -> Iterator[Fact]:
+def _of(source: Source, item: Definition) -> Iterator[Fact]:
     span = (item.first_line, item.last_line)
-    words = {"thing": item.kind}
-    scope = corpus.scope(document, item.qualified)
-    if "." not in item.qualified and corpus.is_unique(document.repo, item.name) and not bears(document.path, item.name):
-        yield corpus.fact(document, "location", item.name, [document.path], span, words=words)
+    thing, scope = source.noun(item), source.scope_of(item.name)
+    if "." not in item.qualified and not scope and not bears(source.path, item.name) and not source.is_test:
+        yield source.fact("location", item.name, [source.path], Shape.ONE, span, thing=thing)
     if tells(item):
-        yield corpus.fact(document, "signature", item.qualified, [item.signature], span, scope=scope, words=words)
-    names = parameters(item.signature, item.name, language_of(document.path) or "")
-    if item.kind in ("function", "method") and names and names != ["props"]:
-        yield corpus.fact(
-            document, "parameters", item.qualified, names, span, shape=Shape.ORDERED, scope=scope, words=words
-        )
+        yield source.fact("signature", item.qualified, [item.signature], Shape.ONE, span, scope=scope, thing=thing)
+    names = parameters(item.signature, item.name, language_of(source.path) or "")
+    if item.kind in ("function", "method") and names and names != ["props"] and not source.is_test:
+        yield source.fact("parameters", item.qualified, names, Shape.ORDERED, span, scope=scope, thing=thing)
 
 
 def bears(path: str, name: str) -> bool:
@@ -70,7 +47,6 @@ def bears(path: str, name: str) -> bool:
 def tells(item: Definition) -> bool:
     """Whether a signature says more than kind and name: parameters, or what a class extends."""
     head, _, rest = item.signature.partition(item.name)
-    return item.kind in CALLABLE and head != item.signature and bool(rest.strip(" ()"))
-
-
-FAMILY: Final = Family("definitions", facts)
+    said = rest.strip(" ()=>{:")
+    whole = len(item.signature) < MAX_SIGNATURE
+    return item.kind in CALLABLE and head != item.signature and bool(said) and said != "props" and whole

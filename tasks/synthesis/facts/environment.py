@@ -20,8 +20,8 @@ _READ: Final = re.compile(
     rf"|\bENV\[\s*['\"]{_NAME}['\"]|\bENV\.fetch\(\s*['\"]{_NAME}['\"]|\$_ENV\[\s*['\"]{_NAME}['\"]"
 )
 _INSTEAD: Final = re.compile(
-    r"['\"]?\s*(?:\]|\))?\s*(?:\|\||\?\?)\s*('[^'\n`]{1,80}'|\"[^\"\n`]{1,80}\"|\d{1,12}\b)"
-    r"|['\"]\s*,\s*('[^'\n`]{1,80}'|\"[^\"\n`]{1,80}\"|\d{1,12}\b)\s*\)"
+    r"['\"]?\s{0,2}[\])]?\s{0,8}(?:\|\||\?\?)\s{0,8}('[^'\n`]{1,80}'|\"[^\"\n`]{1,80}\"|\d{1,12}\b)"
+    r"|['\"]\s{0,8},\s{0,8}('[^'\n`]{1,80}'|\"[^\"\n`]{1,80}\"|\d{1,12}\b)\s{0,8}\)"
 )
 
 
@@ -47,7 +47,7 @@ def readings(sources: Iterable[Source]) -> dict[str, list[Reading]]:
             name = next(filter(None, match.groups()))
             line = text.count("\n", 0, match.start()) + 1
             written = source.lines[line - 1]
-            if re.match(r"\s*(//|#|\*|/\*|--)", written):
+            if re.match(r"[ \t]*(//|#|\*|/\*|--)", written):
                 continue
             if re.match(
                 r"['\"]?\s*\]?\s*=(?!=)",

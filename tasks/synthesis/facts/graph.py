@@ -32,6 +32,12 @@ MAX_HOPS: Final = 8
 _MESSAGE: Final = re.compile(
     r"\b(?:raise|throw|Errorf?|New|Exception|Errors?)\b[^\n\"'`()]{0,80}[(,]\s{0,80}([\"'`])([^\n\"`]{3,200}?)\1"
 )
+BINDS: Final = re.compile(
+    r"\b(?:const|let|var|function\*?|class|def|func|fn|interface|type|enum|struct|trait) {1,4}"
+    r"([A-Za-z_$][\w$]{2,80})(?![\w$])"
+)
+"""A name that is bound, at whatever depth."""
+
 _SUFFIXES: Final = (".ts", ".tsx", ".d.ts", ".js", ".jsx", ".mjs", ".cjs", ".mts", ".cts", ".py", ".pyi")
 _INDEXES: Final = ("index.ts", "index.tsx", "index.js", "index.jsx", "__init__.py")
 
@@ -88,6 +94,8 @@ class Graph:
         self.modules: dict[str, Module] = {}
         self._by_key: dict[str, list[str]] = {}
         self._names: Counter[str] = Counter()
+        self._bound: Counter[str] = Counter()
+        self._foreign: set[str] = set()
         self._spaces: dict[str, dict[str, Symbol | None]] = {}
         self._go_module = ""
         self._folders: set[str] = set()
@@ -110,6 +118,13 @@ class Graph:
                 self.messages.update(match[2] for match in _MESSAGE.finditer(text))
         self.uses: dict[str, list[Edge]] = {}
         """Edges by the path of the using file, in order of lines."""
+        for module in self.modules.values():
+            self._foreign |= {
+                one.local
+                for one in module.bindings
+                if one.module and one.local != EVERYTHING
+                if not isinstance(self._bound_to(module, one, MAX_HOPS), Symbol)
+            }
         self._used: dict[tuple[str, str], list[Edge]] = {}
         for _, path, text, _ in files:
             if path in self.modules:
@@ -152,8 +167,10 @@ class Graph:
         ]
 
     def is_unique(self, name: str) -> bool:
-        """Whether one definition of the repository has that name, members included."""
-        return self._names[name] == 1
+        """Whether a name means one thing in the repository: one definition has it, members, nested functions and local
+        variables included, and no file imports it from elsewhere.
+        """
+        return self._names[name] == 1 and self._bound[name] <= 1 and name not in self._foreign
 
     def is_defined(self, name: str) -> bool:
         """Whether anything is defined under that name."""
@@ -206,6 +223,8 @@ class Graph:
         if language in PACKAGED:
             key = f"{FAMILIES.get(language, language)}:{_package_of(path, language, package(path, root))}"
         exports = {one.local: one.imported for one in bound if not one.module and one.exported}
+        alike = {one.local for one in bound if one.local in lent and one.imported != EVERYTHING}
+        self._bound.update(name for name in BINDS.findall(text) if name not in alike)
         lines = text.count("\n") + 1
         self.modules[path] = Module(path, split, identifier, key, symbols, bound, lines, exports)
         self._by_key.setdefault(key, []).append(path)
@@ -220,7 +239,7 @@ class Graph:
             return module.symbols[name]
         for binding in module.bindings:
             if binding.local == name and binding.module:
-                return self._bound(module, binding, hops)
+                return self._bound_to(module, binding, hops)
         if module.key != module.path and (found := self._spaces.get(module.key, {}).get(name)):
             return found
         for binding in module.bindings:
@@ -231,7 +250,7 @@ class Graph:
                     return found_there
         return None
 
-    def _bound(self, module: Module, binding: Binding, hops: int) -> Symbol | str | None:
+    def _bound_to(self, module: Module, binding: Binding, hops: int) -> Symbol | str | None:
         if not hops:
             return None
         if binding.imported == EVERYTHING:
@@ -253,7 +272,7 @@ class Graph:
                 return found
             return next(
                 (
-                    self._bound(self.modules[path], one, hops)
+                    self._bound_to(self.modules[path], one, hops)
                     for path in self._by_key.get(space, ())
                     for one in self.modules[path].bindings
                     if one.exported and one.local == name
@@ -274,7 +293,7 @@ class Graph:
         through: Symbol | str | None = None
         for binding in module.bindings:
             if binding.exported and binding.local == name:
-                return self._bound(module, binding, hops) if binding.module else None
+                return self._bound_to(module, binding, hops) if binding.module else None
         if renamed is not None:
             return self._local(module, renamed, hops)
         for binding in module.bindings:
@@ -369,7 +388,8 @@ class Graph:
         resolved: dict[tuple[str, tuple[str, ...]], tuple[Symbol | None, bool]] = {}
         for reference in references(path, root, names | SELVES, around):
             if reference.name in SELVES:
-                target, left = self._own_member(module, reference.inside, reference.members), False
+                target = self._own_member(module, reference.inside, reference.members)
+                left = len(reference.members) > 1
             else:
                 key = (reference.name, reference.members)
                 if key not in resolved:
@@ -378,6 +398,10 @@ class Graph:
             if target is not None:
                 how = "value" if left and reference.how == "call" else reference.how  # `PATTERN.sub(…)`
                 yield Edge(path, reference.inside, reference.line, target, how)
+                owner, dot, _ = target.qualified.rpartition(".")
+                outer = self.symbol(target.path, owner) if dot and reference.name not in SELVES else None
+                if outer is not None:  # `Suite.RECALL` uses the enum, too
+                    yield Edge(path, reference.inside, reference.line, outer, "value")
 
     def _own_member(self, module: Module, inside: str, members: tuple[str, ...]) -> Symbol | None:
         """`self.total` inside a method of the class that has it."""

@@ -13,7 +13,7 @@ from tasks.text.structure import Definition
 MIN_WORDS: Final = 4
 MAX_CHARACTERS: Final = 600
 
-_DOCUMENTING: Final = re.compile(r"\s*(/\*\*|///|//!|#\||##|\"\"\"|''')")
+_DOCUMENTING: Final = ("/**", "///", "//!", "#|", "##", '"""', "'''")
 _ORDER: Final = re.compile(
     r"(?i)^(todo|fixme|xxx|hack|note|nb|warning|important|deprecated|eslint|@|prettier|istanbul|noqa|type:|pylint|nolint"
     r"|tslint|biome|copyright|licen[cs]e|see |https?:|from http|region|endregion|#region|generated|pragma|c8 )"
@@ -67,7 +67,9 @@ def purpose(source: Source, item: Definition) -> str:
         return ""
     if not re.match(r"[A-Z`\"'“a-z]", text) or re.search(r"\bTODO\b|\bFIXME\b", text):
         return ""
-    documented = item.outer_line == item.first_line or _DOCUMENTING.match(source.lines[item.outer_line - 1])
+    documented = item.outer_line == item.first_line or source.lines[item.outer_line - 1].lstrip().startswith(
+        _DOCUMENTING
+    )
     if source.language == "go":
         return text if text.startswith(item.name) else ""
     if documented:

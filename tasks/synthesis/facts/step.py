@@ -10,14 +10,13 @@ from tasks.base.artifacts import Artifact
 from tasks.base.records import Document
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.synthesis.facts import code, definitions, imports, manifests
+from tasks.synthesis.facts import code, imports, manifests
 from tasks.synthesis.facts.corpus import Corpus, Family, corpora
 from tasks.text.facts import Fact
 
-VERSION = "2026.11.30.1"
+VERSION = "2026.11.30.2"
 
 FAMILIES: Final[tuple[Family, ...]] = (
-    definitions.FAMILY,
     imports.FAMILY,
     code.FAMILY,
     manifests.FAMILY,

@@ -77,6 +77,8 @@ def call_of(node: Any) -> CallSite | None:
             None,
         )
         return CallSite(node, _short(receiver), text_of(method), arguments_of(listed))
+    if function.type == "await_expression" and function.named_child_count:
+        function = function.named_children[0]  # the grammar reads `await load<T>(…)` as a call of `await load`
     for field in ("property", "attribute", "field", "name"):
         member = function.child_by_field_name(field)
         if member is not None:

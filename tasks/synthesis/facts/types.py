@@ -65,6 +65,8 @@ class Member:
     """A literal as written; empty if it has none."""
     optional: bool
     line: int
+    last: int = 0
+    """Last line, where it is not the first."""
 
 
 def facts(source: Source) -> Iterator[Fact]:
@@ -129,7 +131,7 @@ def _type(
                 name,
                 [one.type],
                 Shape.ONE,
-                (one.line, one.line),
+                (one.line, max(one.line, one.last)),
                 scope=scope,
                 field=one.name,
                 type=one.type,
@@ -284,7 +286,7 @@ def _field(node: Any) -> list[Member]:
         kind = kind or next((one for outer in node.named_children if (one := outer.child_by_field_name("type"))), None)
     optional = any(child.type == "?" for child in node.children)
     return [
-        Member(text_of(one).lstrip("$").strip("'\"`"), _type_text(kind), "", optional, line)
+        Member(text_of(one).lstrip("$").strip("'\"`"), _type_text(kind), "", optional, line, node.end_point.row + 1)
         for one in names
         if one.type != "computed_property_name"
     ]

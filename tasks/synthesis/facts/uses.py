@@ -80,7 +80,7 @@ def told_users(
 
 def _calls(source: Source, item: Definition, span: tuple[int, int]) -> Iterator[Fact]:
     edges = [edge for edge in source.graph.made_of(source.path, item.qualified) if edge.how == "call"]
-    edges = [edge for edge in edges if edge.target.qualified != item.qualified or edge.target.path != source.path]
+    edges = [edge for edge in edges if edge.target.qualified != item.qualified]
     names = list(dict.fromkeys(edge.target.qualified for edge in edges))
     if 0 < len(names) <= MAX_LISTED and all(source.here(edge.target.path) for edge in edges):
         targets = list(dict.fromkeys((edge.target.qualified, edge.target.path) for edge in edges))

@@ -193,7 +193,7 @@ def _bare(literal: str) -> str:
 def _defaults(source: Source) -> Iterator[Fact]:
     known = set(source.graph.modules[source.path].symbols)
     seen: dict[tuple[str, str], int] = {}
-    found: list[tuple[Definition, str, str, int]] = []
+    found: list[tuple[Definition, str, str, tuple[int, int]]] = []
     for node in nodes_of(source.path, source.root, (*_DEFAULTS, "parameter", "formal_parameter")):
         name, value = _default(node)
         item = source.inside(node.start_point.row + 1)
@@ -204,15 +204,15 @@ def _defaults(source: Source) -> Iterator[Fact]:
         text = written(value)
         seen[item.qualified, name] = seen.get((item.qualified, name), 0) + 1
         if len(text) <= MAX_DEFAULT and text not in _EMPTY and value.type not in ("arrow_function", "lambda"):
-            found.append((item, name.lstrip("$"), text, node.start_point.row + 1))
-    for item, name, text, line in found:
+            found.append((item, name.lstrip("$"), text, (node.start_point.row + 1, node.end_point.row + 1)))
+    for item, name, text, span in found:
         if seen.get((item.qualified, name), 1) == 1 and len(item.name) > 1:
             yield source.fact(
                 "default",
                 item.qualified,
                 [_bare(text)],
                 Shape.ONE,
-                (line, line),
+                span,
                 scope=source.scope_of(item.name),
                 parameter=name,
                 written=text,
