@@ -34,7 +34,7 @@ def answer(request: AnswerRequest, report: Report) -> dict[str, Any]:
     answers = generator.write(prompts, report, request.finished)
     generated = time.monotonic()
     measured = losses(model, rows, request.pad_id)
-    general = [row for row in rows if row["stream"] == request.kl_stream]
+    general = [row for row in rows if request.kl_stream and row["stream"].startswith(request.kl_stream)]
     return {
         "answers": [asdict(one) for one in answers],
         "rows": measured,

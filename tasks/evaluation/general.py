@@ -66,12 +66,6 @@ class OwnQuestion(BaseModel):
         return self
 
 
-def general_texts() -> list[tuple[str, str]]:
-    """(id, text) of the fixed paragraphs, in order."""
-    text = (resources.files("tasks.evaluation") / "general_text.txt").read_text("utf-8")
-    return [(f"general/text/{number:03d}", paragraph) for number, paragraph in enumerate(text.strip().split("\n\n"))]
-
-
 def general_items(params: ItemsParams) -> list[Item]:
     """The general questions, shared out evenly over the suites as far as they go, in hash order of id and seed.
 

@@ -12,7 +12,7 @@ from tasks.base.errors import InputError
 from tasks.base.records import Chunk, Dialogue, Split
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.evaluation.losses import GENERAL, loss_rows
+from tasks.evaluation.losses import FIRST, GENERAL, loss_rows
 from tasks.evaluation.params import LossParams
 from tasks.text.tokenizer import TextTokenizer
 
@@ -35,7 +35,7 @@ def held_out_rows(run: StepRun, chunks: Artifact, dialogues: Artifact, model: Ar
             (dialogue for dialogue in run.read(dialogues, Dialogue) if dialogue.split is Split.HELD_OUT),
             params.loss_tokens,
         )
-        if row.stream != GENERAL
+        if not row.stream.startswith(GENERAL) and row.stream != FIRST
     ]
     if not rows or not params.loss_tokens:
         raise InputError(

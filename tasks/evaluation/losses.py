@@ -12,16 +12,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tasks.base.records import Chunk, Dialogue
-from tasks.evaluation.general import general_texts
+from tasks.base.records import IGNORED, Chunk, Dialogue
+from tasks.evaluation.general_text import general_texts
 from tasks.text.chat import render_dialogue
 from tasks.text.tokenizer import TextTokenizer
 
 LOSS_ROW_TOKENS: Final = 512
 """A longer row is measured on its first tokens, so that a sample of a given size holds many documents."""
 
-GENERAL: Final = "general"
-"""Stream of fixed text that has nothing to do with the sources; forgetting shows here first."""
+GENERAL: Final = "general_loss"
+"""Fixed text that has nothing to do with the sources: a stream per domain (`general_loss:news`) and one of all.
+Forgetting shows here first.
+"""
+FIRST: Final = "general_first_64"
+"""The first tokens of that text, after the start token: what a model that has lost its footing gets wrong first."""
+FIRST_TOKENS: Final = 64
+GENERAL_PART: Final = 3
+"""A domain has this part of a stream's tokens."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class LossRow:
 def loss_rows(
     tokenizer: TextTokenizer, chunks: Iterable[Chunk], dialogues: Iterable[Dialogue], budget_tokens: int
 ) -> Iterator[LossRow]:
-    """A fixed sample per stream: `answers_train`, `answers_held_out`, `raw_train`, `raw_held_out`, `general`.
+    """A fixed sample per stream: `answers_train`, `answers_held_out`, `raw_train`, `raw_held_out`, the general text's.
 
     Rows are taken in the order of a hash of their ids until the budget is spent, so a sample hardly changes when
     documents come and go.
@@ -50,12 +57,28 @@ def loss_rows(
     for stream, records in sorted(streams.items()):
         ordered = (_row(tokenizer, stream, records[name]) for name in sorted(records, key=_order))
         yield from _within(budget_tokens, ordered)
-    yield from _within(budget_tokens, (_raw_row(tokenizer, name, GENERAL, text) for name, text in general_texts()))
+    yield from general_rows(tokenizer, budget_tokens // GENERAL_PART)
+
+
+def general_rows(tokenizer: TextTokenizer, budget_tokens: int) -> Iterator[LossRow]:
+    """The general text by domain, each row after a start token, and the first tokens of the same rows as a stream."""
+    start = list(tokenizer.prefix_ids) or [tokenizer.end_of_document]
+    for domain, texts in general_texts().items():
+        ordered = (
+            LossRow(name, f"{GENERAL}:{domain}", ids, [IGNORED] * len(start) + ids[len(start) :])
+            for name in sorted(texts, key=_order)
+            for ids in ((start + tokenizer.encode(texts[name]))[:LOSS_ROW_TOKENS],)
+        )
+        for row in _within(budget_tokens, ordered):
+            first = slice(0, len(start) + FIRST_TOKENS)
+            yield row
+            yield LossRow(f"{row.id}:first", FIRST, row.input_ids[first], row.labels[first])
 
 
 def stream_losses(rows: Sequence[LossRow], measured: Sequence[dict[str, float]]) -> dict[str, dict[str, Any]]:
-    """Stream → `loss` (nats per token, over all its tokens), `tokens`, `rows` (ids). Rows without a stream are left
-    out.
+    """Stream → `loss` (nats per token, over all its tokens), `tokens`, `rows` (ids).
+
+    Rows without a stream are left out; the domains of the general text are also a stream together.
 
     Args:
         rows: what was measured.
@@ -65,6 +88,9 @@ def stream_losses(rows: Sequence[LossRow], measured: Sequence[dict[str, float]])
     for row, found in zip(rows, measured, strict=True):
         if row.stream:
             streams.setdefault(row.stream, []).append((row, found))
+    for stream, pairs in list(streams.items()):
+        if stream.startswith(f"{GENERAL}:"):
+            streams.setdefault(GENERAL, []).extend(pairs)
     result = {}
     for stream, pairs in sorted(streams.items()):
         tokens = sum(found["tokens"] for _, found in pairs)

@@ -25,4 +25,4 @@ class AnswerRequest(Request):
     precision: str = "auto"
     """See `tasks.model.loading.dtype_of`."""
     kl_stream: str | None
-    """Stream on which the divergence from the base is measured too; null = none."""
+    """Beginning of the streams on which the divergence from the base is measured too; null = none."""

@@ -12,6 +12,7 @@ from tasks.base.records import Answer, Dialogue, Document, Item, Split
 from tasks.base.runs import read_json, read_records
 from tasks.base.store import Store
 from tasks.evaluation.answer import answer
+from tasks.evaluation.general_text import general_texts
 from tasks.evaluation.items import make_items
 from tasks.evaluation.losses import LossRow, stream_losses
 from tasks.evaluation.params import Arm, EvaluationParams, GeneralSuite, ItemsParams, Suite
@@ -63,7 +64,15 @@ def test_arms_answer_all_items_and_an_adapter_without_effect_changes_nothing(
     assert base.counts["tokens"] == sum(one.tokens for one in answers)
     assert all(one.text for one in answers if "hellaswag" in one.item_id)
     losses = read_json(store, base, "losses.json")
-    assert sorted(losses["streams"]) == ["answers_held_out", "answers_train", "general", "raw_held_out", "raw_train"]
+    assert sorted(losses["streams"]) == [
+        "answers_held_out",
+        "answers_train",
+        "general_first_64",
+        "general_loss",
+        *(f"general_loss:{domain}" for domain in sorted(general_texts())),
+        "raw_held_out",
+        "raw_train",
+    ]
     assert all(5 < stream["loss"] < 15 for stream in losses["streams"].values())
     same = read_json(store, tuned, "losses.json")
     assert same["streams"] == losses["streams"]
@@ -250,4 +259,7 @@ def test_adapter_of_noise_on_the_stub_is_called_worse_and_an_empty_one_equal(
     assert equal["low"] <= 0 <= equal["high"]
     assert verdicts[1.0]["differences"]["forgetting"]["high"] < 0
     assert verdicts[1.0]["kl_to_base"] > 1 > 0.05 > verdicts[0.0]["kl_to_base"]
-    assert verdicts[1.0]["losses"]["tuned"]["general"]["loss"] > verdicts[1.0]["losses"]["base"]["general"]["loss"] + 1
+    assert (
+        verdicts[1.0]["losses"]["tuned"]["general_loss"]["loss"]
+        > verdicts[1.0]["losses"]["base"]["general_loss"]["loss"] + 1
+    )

@@ -20,13 +20,15 @@ from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.mixture.params import SamplingParams, Stream
 from tasks.mixture.replay.openings import opening
+from tasks.mixture.replay.request import SoftenRequest
 from tasks.model.child import run_child, staying
+from tasks.model.request import WritingRequest
 from tasks.text.chat import UserTurn, stop_ids, user_turn
 from tasks.text.tokenizer import TextTokenizer, stored_tokenizer
 
 VERSION = "2026.11.30"
 
-SAMPLE_JOB: Final = "tasks.mixture.replay.job:sample"
+WRITING_JOB: Final = "tasks.model.writing_job:write"
 SOFTEN_JOB: Final = "tasks.mixture.replay.job:soften"
 
 SOFT: Final = "soft.npz"
@@ -40,7 +42,9 @@ EXPECTED_FILL: Final = 0.6
 MOST_WAVES: Final = 8
 
 Drawer = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
-"""Continues prompts: see `job.sample`."""
+"""Continues prompts of `name`, `ids`, `limit` and `stops`: per prompt, in order, `ids` without the token that ended the
+text, and `stop`, that token or null.
+"""
 
 
 class Sample(Record):
@@ -196,6 +200,8 @@ def replay(run: StepRun, model: Artifact, params: SamplingParams, tokens: int) -
     Raises:
         InputError: the template cannot be sampled from, or the samples are empty.
     """
+    import pyarrow.parquet as pq
+
     folder = run.checkout(model)
     tokenizer = stored_tokenizer(folder)
     work = run.cache("replay", run.key)
@@ -204,18 +210,21 @@ def replay(run: StepRun, model: Artifact, params: SamplingParams, tokens: int) -
     def draw(prompts: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if not prompts:
             return []
-        request = {
-            "model": str(folder),
-            "prompts": _lines(work / "prompts.jsonl", prompts),
-            "seed": params.seed,
-            "finished": str(work / "finished.jsonl"),
-            "pad_id": tokenizer.end_of_document,
-        }
-        made = run_child(SAMPLE_JOB, request, lambda facts: run.progress(facts["done"], facts["total"], "samples"))
+        request = WritingRequest(
+            model=folder,
+            prompts=Path(_lines(work / "prompts.jsonl", prompts)),
+            target=work / "samples.parquet",
+            finished=work / "finished.jsonl",
+            stop_ids=stop_ids(tokenizer),
+            pad_id=tokenizer.end_of_document,
+            sampled=True,
+            seed=params.seed,
+        )
+        made = run_child(WRITING_JOB, request, lambda facts: run.progress(facts["done"], facts["total"], "samples"))
         run.resolved.update(device=made["device"], dtype=made["dtype"], engine=made["engine"])
         run.ledger("replay", samples=len(prompts), seconds=made["seconds"], device=made["device"])
-        samples: list[dict[str, Any]] = made["samples"]
-        return samples
+        drawn: list[dict[str, Any]] = pq.read_table(request.target, columns=["ids", "stop"]).to_pylist()
+        return drawn
 
     for stream in params.streams:
         opening(tokenizer, stream, 0)  # a template that cannot be sampled from is told before anything is drawn
@@ -230,12 +239,13 @@ def replay(run: StepRun, model: Artifact, params: SamplingParams, tokens: int) -
                     run.verdict(*sample)
         run.write(kept)
         if params.soft_targets:
-            request = {
-                "model": str(folder),
-                "rows": _lines(work / "rows.jsonl", (sample.ids for sample in kept)),
-                "most": params.soft_targets,
-                "out": str(run.path(SOFT)),
-            }
+            request = SoftenRequest(
+                model=folder,
+                rows=Path(_lines(work / "rows.jsonl", (sample.ids for sample in kept))),
+                pad_id=tokenizer.end_of_document,
+                most=params.soft_targets,
+                target=run.path(SOFT),
+            )
             run_child(SOFTEN_JOB, request, lambda facts: run.progress(facts["done"], facts["total"], "samples"))
 
 
