@@ -85,6 +85,7 @@ def test_ctrl_c_while_c_code_runs_ends_the_process_all_the_same(tmp_path: Path):
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     process.stdout.readline()
+    time.sleep(1)  # until it is in C code
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=20)
     assert (process.returncode, told) == (130, "rawtune: interrupted; run again to go on\n")

@@ -34,10 +34,10 @@ SECTIONS: dict[str, Any] = {
     "synthesis": {"provider": "openai", "prices": {"input_usd": 1, "output_usd": 2}},
     "dataset": {
         "replay": {"source": "acme/general"},
-        "budgets": [{"repo": "*", "kind": "file", "tokens": 9}],
-        "shares": {"raw": 0.5, "dialogue": 0.25},
+        "filter": {"budgets": [{"repo": "*", "kind": "file", "tokens": 9}]},
+        "mixture": {"shares": {"raw": 0.5, "dialogue": 0.25}},
     },
-    "evaluation": {"judge": {"model": "grader"}},
+    "evaluation": {"judge": {"model": "grader", "prices": {"input_usd": 1, "output_usd": 2}}},
 }
 """Sections that are null by default, and values that bound each other."""
 

@@ -11,7 +11,7 @@ from tasks.model.child_main import Report
 from tests.training.scenarios import attempt
 
 RATE, EMBEDDING_RATE = 1e-3, 1e-4
-PLAIN = {"schedule": "constant", "learning_rate": RATE}
+PLAIN = {"schedule": "constant", "warmup_fraction": 0.0, "learning_rate": RATE}
 
 
 def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
