@@ -1,5 +1,8 @@
 """Losses of target tokens, and their divergence from another model, through the output layer, without keeping logits.
 
+A target is a label, or soft: the base's likeliest tokens with their probabilities, from which the model is to keep its
+distance small. That costs no second forward pass.
+
 Of a frozen output layer the gradient with respect to the hidden state is formed while a chunk's logits are at hand, so
 it is multiplied twice per token (forward, and probabilities times weights) and never again in the backward pass; only
 `[N, hidden]` is kept. Of one that is trained a chunk's logits are made again in the backward pass.
@@ -68,6 +71,86 @@ class FrozenHeadDivergence(_FrozenHead):
             gradient[piece] = (ours.softmax(1) - bases.softmax(1)).to(weight.dtype) @ weight
         ctx.save_for_backward(gradient)
         return divergences
+
+
+class FrozenHeadSoft(_FrozenHead):
+    """`soft_divergences` of hidden states and a weight that gets no gradient."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: tuple[torch.Tensor, torch.Tensor]
+    ) -> torch.Tensor:
+        """Divergences in float32 `[N]` of hidden states `[N, H]`, weight `[V, H]`, soft targets `[N, k]` twice."""
+        divergences = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
+        gradient = torch.empty_like(hidden)
+        rows = max(1, CHUNK_LOGITS // len(weight) // 2)
+        for start in range(0, len(hidden), rows):
+            piece = slice(start, start + rows)
+            logits = hidden[piece] @ weight.T
+            divergences[piece] = soft_divergences_(logits, targets[0][piece], targets[1][piece], 1.0)
+            gradient[piece] = logits @ weight
+        ctx.save_for_backward(gradient)
+        return divergences
+
+
+def soft_losses(hidden: torch.Tensor, weight: torch.Tensor, ids: torch.Tensor, logprobs: torch.Tensor) -> torch.Tensor:
+    """KL(base ‖ ours) in nats of tokens with soft targets, float32 `[N]`; differentiable as `target_losses`.
+
+    Args:
+        hidden: last hidden states `[N, H]`.
+        weight: of the output layer, `[V, H]`.
+        ids: the base's likeliest tokens, int64 `[N, k]`.
+        logprobs: theirs under the base, float32 `[N, k]`.
+    """
+    made: torch.Tensor
+    if weight.requires_grad:
+        both = torch.cat([ids.to(torch.float64), logprobs.to(torch.float64)], dim=1)
+        top = ids.shape[1]
+        made = _by_chunks(
+            lambda logits, part: soft_divergences(logits, part[:, :top].long(), part[:, top:].float()),
+            weight,
+            hidden,
+            both,
+        )
+    else:
+        made = FrozenHeadSoft.apply(hidden.to(weight.dtype), weight, (ids, logprobs))
+    return made
+
+
+def soft_divergences(logits: torch.Tensor, ids: torch.Tensor, logprobs: torch.Tensor) -> torch.Tensor:
+    """KL(base ‖ ours) in nats `[N]` of logits `[N, V]` over k + 1 outcomes: the base's likeliest tokens, and the rest.
+
+    Merging outcomes can only make a divergence smaller (the log-sum inequality), by what the two differ within the
+    rest.
+    """
+    wide = logits.float()
+    normaliser = torch.logsumexp(wide, dim=1)
+    ours = wide.gather(1, ids) - normaliser[:, None]
+    rest = torch.logsumexp(wide.scatter(1, ids, -torch.inf), dim=1) - normaliser
+    base = logprobs.exp()
+    base_rest = (1 - base.sum(1)).clamp(min=0)
+    known = torch.where(base > 0, base * (logprobs - ours), 0.0).sum(1)
+    return known + torch.xlogy(base_rest, base_rest) - base_rest * rest
+
+
+def soft_divergences_(logits: torch.Tensor, ids: torch.Tensor, logprobs: torch.Tensor, factor: float) -> torch.Tensor:
+    """The same; logits `[N, V]` become the gradients times `factor`.
+
+    With q ours and p the base's, the gradient is q - p at the base's likeliest tokens and, at others, q less the rest's
+    probability under the base shared out as we share it: q - p_rest q / q_rest.
+    """
+    wide = logits.float()
+    normaliser = torch.logsumexp(wide, dim=1)
+    rest = torch.logsumexp(wide.scatter(1, ids, -torch.inf), dim=1)
+    base = logprobs.exp()
+    base_rest = (1 - base.sum(1)).clamp(min=0)
+    ours = wide.gather(1, ids) - normaliser[:, None]
+    losses = torch.where(base > 0, base * (logprobs - ours), 0.0).sum(1)
+    losses += torch.xlogy(base_rest, base_rest) - base_rest * (rest - normaliser)
+    gradient = torch.exp(wide - normaliser[:, None]) - base_rest[:, None] * torch.exp(wide - rest[:, None])
+    gradient.scatter_(1, ids, ours.exp() - base)
+    logits.copy_(gradient.mul_(factor))
+    return losses
 
 
 def target_losses(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

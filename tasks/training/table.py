@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,29 @@ from tasks.base.errors import InputError
 from tasks.base.records import IGNORED
 
 Integers = NDArray[np.int64]
+
+SOFT_IDS: Final = "soft_ids"
+SOFT_LOGPROBS: Final = "soft_logprobs"
+"""Columns that a table may have beside `input_ids`: lists of tokens x k, row by row; null where a row has none."""
+
+
+@dataclass(frozen=True)
+class Soft:
+    """Soft targets: at token t the base's likeliest tokens where token t was chosen, and their log-probabilities.
+
+    What is missing to a probability of 1 is the rest, one bucket. A first id of -1: the token has none, its loss is
+    that of its label.
+    """
+
+    ids: NDArray[np.int32]
+    """`[T, k]`."""
+    logprobs: NDArray[np.float32]
+    """`[T, k]`, in nats."""
+
+    @classmethod
+    def none(cls, tokens: int, top: int) -> Soft:
+        """Of tokens without any."""
+        return cls(np.full((tokens, top), -1, np.int32), np.zeros((tokens, top), np.float32))
 
 
 @dataclass(frozen=True)
@@ -25,6 +49,13 @@ class Rows:
     position_ids: Integers
     sources: Integers
     """Index into `Table.sources` of each token."""
+    soft: Soft | None = None
+    """Null = every target is a label."""
+
+    @property
+    def soft_targets(self) -> NDArray[np.bool_] | None:
+        """Of each target, in order, whether it is soft; null = none is."""
+        return None if self.soft is None else (self.soft.ids[:, 0] >= 0)[self.labels != IGNORED]
 
     @property
     def targets(self) -> int:
@@ -45,6 +76,8 @@ class Table:
         import pyarrow.parquet as pq
 
         columns = ["source", "input_ids", "labels", "position_ids"]
+        names_there = set(pq.read_schema(folder / "table.parquet").names)
+        columns += [name for name in (SOFT_IDS, SOFT_LOGPROBS) if name in names_there]
         self._table = pq.read_table(folder / "table.parquet", columns=columns, memory_map=True).combine_chunks()
         if not len(self):
             raise InputError("dataset: the training table has no rows; loosen the filters or add sources")
@@ -64,7 +97,18 @@ class Table:
             for name in ("input_ids", "labels", "position_ids")
         )
         labels = np.where(positions == 0, IGNORED, labels)
-        return Rows(ids, labels, positions, self._sources(index, len(ids)))
+        return Rows(ids, labels, positions, self._sources(index, len(ids)), self._soft(index, len(ids)))
+
+    def _soft(self, index: int, tokens: int) -> Soft | None:
+        if SOFT_IDS not in self._table.column_names or not self._table.column(SOFT_IDS)[index].is_valid:
+            return None
+        ids, logprobs = (
+            self._table.column(name)[index].values.to_numpy(zero_copy_only=False) for name in (SOFT_IDS, SOFT_LOGPROBS)
+        )
+        if len(ids) != len(logprobs) or not len(ids) or len(ids) % tokens:
+            raise InputError(f"dataset.replay: row {index} of the table has {len(ids)} soft ids for {tokens} tokens")
+        top = len(ids) // tokens
+        return Soft(ids.reshape(tokens, top).astype(np.int32), logprobs.reshape(tokens, top).astype(np.float32))
 
     def side_by_side(self, indices: list[int]) -> Rows:
         """Several rows as one; positions restart at each, so they stay apart as documents in a row do."""
@@ -74,6 +118,7 @@ class Table:
             np.concatenate([row.labels for row in rows]),
             np.concatenate([row.position_ids for row in rows]),
             np.concatenate([row.sources for row in rows]),
+            _side_by_side(rows),
         )
 
     def length(self, index: int) -> int:
@@ -106,6 +151,17 @@ def row_order(rows: int, epochs: int, seed: int) -> list[int]:
 def optimizer_steps(rows: int, epochs: int, batch_size: int) -> int:
     """Steps that all epochs take; a batch may reach over the end of an epoch, and only the last one can be smaller."""
     return -(-rows * epochs // batch_size)
+
+
+def _side_by_side(rows: list[Rows]) -> Soft | None:
+    """Soft targets of rows, of which some may have none; null where all have none."""
+    tops = {row.soft.ids.shape[1] for row in rows if row.soft is not None}
+    if not tops:
+        return None
+    if len(tops) > 1:
+        raise InputError(f"dataset.replay: soft targets of {sorted(tops)} tokens in one table; make it again")
+    parts = [row.soft or Soft.none(len(row.input_ids), max(tops)) for row in rows]
+    return Soft(np.concatenate([part.ids for part in parts]), np.concatenate([part.logprobs for part in parts]))
 
 
 def _parts(path: Path) -> list[list[tuple[str, int]]]:

@@ -61,6 +61,35 @@ def widened() -> dict[str, float]:
     return {"difference": float(difference.abs().max()), "gradient": float(wide.grad.abs().max())}
 
 
+def soft_parity(
+    decoder: Any, adapters: Any, peft: Any, pairs: list[Any], ids: Any, positions: Any, labels: Any
+) -> tuple[float, float]:
+    """The same where every third target is soft: against whole distributions and autograd through transformers."""
+    import torch
+
+    from tasks.training.backends.fast.decoder import SoftTargets
+
+    generator = torch.Generator().manual_seed(2)
+    places = (labels[1:] != -100).nonzero()[:, 0]
+    which = torch.arange(len(places)) % 3 == 0
+    base = (3 * torch.randn(len(places), decoder.config.vocab_size, generator=generator)).log_softmax(-1)
+    top = base.topk(20, -1)
+    soft = SoftTargets((~which).nonzero()[:, 0], which.nonzero()[:, 0], top.indices[which], top.values[which])
+    adapters.gradient.zero_()
+    losses = decoder.forward_backward(ids, positions, labels, 1 / len(places), 0, soft)
+    peft.zero_grad()
+    logits = peft(input_ids=ids[None], position_ids=positions[None], use_cache=False).logits[0, places]
+    q, p = logits.softmax(-1), base.exp()
+    q_top, p_top = q.gather(1, top.indices), p.gather(1, top.indices)
+    rest_q, rest_p = 1 - q_top.sum(1), 1 - p_top.sum(1)
+    divergence = (p_top * (p_top / q_top).log()).sum(1) + rest_p * (rest_p / rest_q).log()
+    entropy = torch.nn.functional.cross_entropy(logits, labels[1:][places], reduction="none")
+    expected = torch.where(which, divergence, entropy)
+    expected.mean().backward()
+    worst = max(float((one.grad - ours).norm() / one.grad.norm()) for one, ours in pairs)
+    return float((losses - expected).abs().max()), worst
+
+
 def run_unsloth(request: dict[str, Any], report: Report) -> dict[str, Any]:
     """In Unsloth's environment; it is imported by the job, before anything else."""
     folder = Path(request["folder"])
@@ -184,7 +213,10 @@ def parity(model_folder: Path) -> dict[str, float]:
     expected.mean().backward()
     for parameter, ours in pairs:
         worst = max(worst, float((parameter.grad - ours).norm() / parameter.grad.norm()))
+    soft = soft_parity(decoder, adapters, peft, pairs, ids, positions, labels)
     return {
+        "soft_loss": soft[0],
+        "soft_gradient": soft[1],
         "loss": float((losses - expected).abs().max()),
         "gradient": worst,
         "recomputed": recomputed,

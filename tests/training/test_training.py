@@ -92,6 +92,12 @@ def test_training_packed_documents_have_the_losses_of_each_alone(scenarios: dict
     assert scenarios["parity"]["packed"] < 1e-5
 
 
+def test_fast_decoder_with_soft_targets_is_autograd_through_transformers(scenarios: dict[str, Any]) -> None:
+    parity = scenarios["parity"]
+    assert parity["soft_loss"] < 1e-4
+    assert parity["soft_gradient"] < 1e-4
+
+
 def test_training_out_of_memory_recomputes_more_and_loses_nothing(scenarios: dict[str, Any]) -> None:
     ample, tight = scenarios["scarce"]["ample"], scenarios["scarce"]["tight"]
 

@@ -18,7 +18,7 @@ from tasks.base.records import IGNORED
 from tasks.model.holding import held
 from tasks.model.loading import dtype_of
 from tasks.training.backends.fast.adapters import Adapters
-from tasks.training.backends.fast.decoder import Decoder
+from tasks.training.backends.fast.decoder import Decoder, SoftTargets
 from tasks.training.backends.fast.sites import Site
 from tasks.training.backends.fast.weights import shapes, supported, weight_reader
 from tasks.training.checkpoints import Checkpoints
@@ -253,7 +253,7 @@ class Loop:
         sums = torch.zeros(len(self.table.sources), dtype=torch.float64, device=self.device)
         for row in rows[rank() :: world()]:
             ids, positions, labels, padding = self._padded(row)
-            losses = self.decoder.forward_backward(ids, positions, labels, 1 / targets, padding)
+            losses = self.decoder.forward_backward(ids, positions, labels, 1 / targets, padding, _soft(row))
             sources = torch.from_numpy(row.sources[row.labels != IGNORED]).to(self.device, non_blocking=True)
             sums.index_add_(0, sources, losses.double())
         add_up(sums, self.adapters.gradient)
@@ -286,6 +286,21 @@ class Loop:
                 groups.append([index])
                 tokens = length
         return [self.table.side_by_side(group) for group in groups]
+
+
+def _soft(row: Rows) -> SoftTargets | None:
+    """A row's soft targets as the decoder takes them."""
+    which = row.soft_targets
+    if which is None or row.soft is None or not which.any():
+        return None
+    bearing = row.labels != IGNORED
+    ids, logprobs = row.soft.ids[bearing][which], row.soft.logprobs[bearing][which]
+    return SoftTargets(
+        torch.from_numpy((~which).nonzero()[0]),
+        torch.from_numpy(which.nonzero()[0]),
+        torch.from_numpy(ids.astype(np.int64)),
+        torch.from_numpy(logprobs),
+    )
 
 
 def _save(folder: Path, adapters: Adapters, journal: Journal) -> None:

@@ -30,7 +30,8 @@ from tasks.training.table import Rows, Table, row_order
 NO_ROW: Final = -1
 """Fills the last step up where rows do not suffice for all processes; otherwise accelerate would repeat some."""
 
-EMPTY: Final = Rows(*(np.array(values, dtype=np.int64) for values in ([0, 0], [IGNORED] * 2, [0, 1], [0, 0])))
+_TWO: Final = np.zeros(2, dtype=np.int64)
+EMPTY: Final = Rows(_TWO, np.full(2, IGNORED), np.arange(2), _TWO)
 """What stands in its place: nothing to learn."""
 
 
@@ -144,9 +145,12 @@ def tensors(rows: Rows) -> dict[str, Any]:
     """The arrays of rows as a batch of one."""
     import torch
 
-    return {
-        name: torch.from_numpy(getattr(rows, name))[None] for name in ("input_ids", "labels", "position_ids", "sources")
-    }
+    names = ("input_ids", "labels", "position_ids", "sources")
+    made = {name: torch.from_numpy(getattr(rows, name))[None] for name in names}
+    if rows.soft is not None:
+        made |= {"soft_ids": torch.from_numpy(rows.soft.ids)[None].long()}
+        made |= {"soft_logprobs": torch.from_numpy(rows.soft.logprobs)[None]}
+    return made
 
 
 def has_plain_head(config: Any) -> bool:
@@ -204,7 +208,7 @@ def trainer_class() -> type[Any]:
     from transformers import TrainerCallback
     from trl import SFTTrainer
 
-    from tasks.training.losses import divergences, logit_divergences, target_losses
+    from tasks.training.losses import divergences, logit_divergences, soft_divergences, soft_losses, target_losses
 
     class Callback(TrainerCallback):  # type: ignore[misc]  # trl and transformers are untyped here
         def __init__(self, trainer: Any) -> None:
@@ -272,9 +276,10 @@ def trainer_class() -> type[Any]:
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Any:
             sources, labels = inputs.pop("sources"), inputs.pop("labels")
+            soft = [inputs.pop(name)[:, 1:] for name in ("soft_ids", "soft_logprobs") if name in inputs]
             aim = labels[:, 1:] != IGNORED
             made = self._made(model, inputs, aim)
-            losses = self._losses(made, labels[:, 1:][aim])
+            losses = self._losses(made, labels[:, 1:][aim], *(each[aim] for each in soft))
             apart = self._divergences(made, inputs, aim, sources[:, 1:]) if self.params.kl_weight else losses[:0]
             self._note(losses.detach(), apart.detach(), sources[:, 1:], aim, labels.shape[1] if len(losses) else 0)
             loss = (losses.sum() + self.params.kl_weight * apart.sum()) / num_items_in_batch
@@ -288,8 +293,16 @@ def trainer_class() -> type[Any]:
                 return self.states(self.model, model, inputs)[:, :-1][aim]
             return model(**inputs, use_cache=False).logits[:, :-1][aim].float()
 
-        def _losses(self, made: Any, aims: Any) -> Any:
+        def _losses(self, made: Any, aims: Any, soft_ids: Any = None, logprobs: Any = None) -> Any:
             """Losses of the targets; TRL's own fused output layer needs triton, which a CPU has not."""
+            if soft_ids is not None and (which := soft_ids[:, 0] >= 0).any():
+                losses = made.new_zeros(len(made), dtype=torch.float32)
+                hard, ids, logprobs = ~which, soft_ids[which], logprobs[which]
+                weight = self.model.get_output_embeddings().weight
+                soft = soft_losses(made[which], weight, ids, logprobs) if self.plain else None
+                soft = soft_divergences(made[which], ids, logprobs) if soft is None else soft
+                losses = losses.masked_scatter(which, soft)
+                return losses.masked_scatter(hard, self._losses(made[hard], aims[hard])) if hard.any() else losses
             if self.plain:
                 return target_losses(made, self.model.get_output_embeddings().weight, aims)
             return torch.nn.functional.cross_entropy(made, aims, reduction="none")

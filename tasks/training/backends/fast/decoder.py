@@ -18,6 +18,7 @@ from tasks.training.backends.fast import formulas
 from tasks.training.backends.fast.adapters import SITES, Adapters
 from tasks.training.backends.fast.attention import Attention, Documents
 from tasks.training.backends.fast.sites import Site
+from tasks.training.losses import soft_divergences_
 
 HEAD_ROWS = 4096
 """Rows of logits in memory at a time: 250 MB in bf16 for a vocabulary of 32,000."""
@@ -37,6 +38,20 @@ class Kept:
 
     h: torch.Tensor
     rest: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class SoftTargets:
+    """Targets of a row that are soft, on the CPU."""
+
+    labelled: torch.Tensor
+    """Numbers, among the row's targets, of those that are labels; int64."""
+    numbers: torch.Tensor
+    """Of those that are soft, `[N]`, int64."""
+    ids: torch.Tensor
+    """`[N, k]`, int64."""
+    logprobs: torch.Tensor
+    """`[N, k]`, float32."""
 
 
 class Decoder:
@@ -117,6 +132,7 @@ class Decoder:
         labels: torch.Tensor,
         factor: float,
         padding: int = 0,
+        soft: SoftTargets | None = None,
     ) -> torch.Tensor:
         """Adds the adapters' gradients of `factor` times the summed losses of one row.
 
@@ -126,9 +142,10 @@ class Decoder:
             labels: int64 `[T]` on the CPU; `IGNORED` where there is no loss. Token t is predicted from token t - 1.
             factor: 1 / targets of the whole optimizer step.
             padding: so many last tokens only fill the row up.
+            soft: which targets are soft, and those; null = all are labels.
 
         Returns:
-            Losses of the targets in their order, float32 on the device.
+            Losses of the targets in their order, float32 on the device; divergences of those that are soft.
         """
         device = self.embedding.device
         documents = Documents.of(position_ids, device, padding)
@@ -142,7 +159,7 @@ class Decoder:
             kept.append(Kept(h, rest if number < light else None))
             h = rest["h2"]
             del rest
-        losses, residual = self._head(h, delta, labels, factor)
+        losses, residual = self._head(h, delta, labels, factor, soft)
         self._backward(kept, residual, cos, sin, documents)
         return losses
 
@@ -189,7 +206,12 @@ class Decoder:
         return h, d2, rest
 
     def _head(
-        self, h: torch.Tensor, delta: torch.Tensor | None, labels: torch.Tensor, factor: float
+        self,
+        h: torch.Tensor,
+        delta: torch.Tensor | None,
+        labels: torch.Tensor,
+        factor: float,
+        soft: SoftTargets | None = None,
     ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]]:
         """Losses of the targets, and `(gradient of the last norm's output, its input, rstd, weight)`."""
         from tasks.training.backends.fast.sites import _ops
@@ -204,13 +226,28 @@ class Decoder:
         targets = labels[1:][places].to(h.device, non_blocking=True)
         places = places.to(h.device, non_blocking=True)
         gradient = torch.zeros_like(x)
-        losses = []
-        for start in range(0, len(places), HEAD_ROWS):
-            piece = slice(start, start + HEAD_ROWS)
-            logits = x[places[piece]] @ self.output.T
-            losses.append((ops or formulas).cross_entropy(logits, targets[piece], factor))
-            gradient.index_copy_(0, places[piece], logits @ self.output)
-        return torch.cat(losses) if losses else x.new_zeros(0, dtype=torch.float32), (
+        losses = torch.zeros(len(places), dtype=torch.float32, device=x.device)
+
+        def through(chosen: torch.Tensor, measure: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> None:
+            for piece in chosen.split(HEAD_ROWS):
+                logits = x[places[piece]] @ self.output.T
+                losses.index_copy_(0, piece, measure(logits, piece))
+                gradient.index_copy_(0, places[piece], logits @ self.output)
+
+        every = torch.arange(len(places), device=x.device)
+        through(
+            every if soft is None else soft.labelled.to(x.device, non_blocking=True),
+            lambda logits, piece: (ops or formulas).cross_entropy(logits, targets[piece], factor),
+        )
+        if soft is not None:
+            numbers = soft.numbers.to(x.device, non_blocking=True)
+            row = torch.zeros_like(every).index_copy_(0, numbers, torch.arange(len(numbers), device=x.device))
+            ids, logprobs = (each.to(x.device, non_blocking=True) for each in (soft.ids, soft.logprobs))
+            through(
+                numbers,
+                lambda logits, piece: soft_divergences_(logits, ids[row[piece]], logprobs[row[piece]], factor),
+            )
+        return losses, (
             gradient,
             h,
             rstd,
