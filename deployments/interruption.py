@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NoReturn
 
@@ -36,10 +37,13 @@ def on_interrupt() -> None:
     threading.Thread(target=_watch, args=(read,), name="interruption", daemon=True).start()
 
 
-def wait_for_interrupt() -> None:
-    """Returns at Ctrl-C, for commands that work until then: it is their normal end, which may take its time."""
-    signal.set_wakeup_fd(-1)
+def wait_for_interrupt(ready: Callable[[], object]) -> None:
+    """Calls `ready`, which says so, and returns at Ctrl-C, for commands that work until then: it is their normal end,
+    which may take its time.
+    """
     with suppress(KeyboardInterrupt):
+        signal.set_wakeup_fd(-1)
+        ready()
         threading.Event().wait()
 
 

@@ -29,7 +29,6 @@ RUN apt-get update \
     && useradd --uid 1000 --create-home rawtune \
     && install --directory --owner rawtune --group rawtune /home/rawtune/work /home/rawtune/.prefect
 COPY --from=build /opt/rawtune /opt/rawtune
-COPY deployments/prefect.yaml /home/rawtune/prefect.yaml
 ENV PATH=/opt/rawtune/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     DO_NOT_TRACK=1 \

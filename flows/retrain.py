@@ -21,7 +21,7 @@ from flows.phases import Phase
 from flows.publication import Outcome, conclude, release_folder
 from flows.resolve import Resolved, release_facts, resolve, scheduled_start
 from flows.train_adapter import answers
-from flows.watching import recorded, show_markdown
+from flows.watching import name_run, recorded, show_markdown
 from tasks.base.artifacts import Artifact
 from tasks.base.ledger import RunReport
 from tasks.base.steps import PENDING, Step
@@ -84,6 +84,7 @@ def run(params: RetrainParams, until: Phase, trains: bool = True, choose: Choose
             logger.warning("%s", line)
         resolved = resolve(store, params, scheduled_start())
         page.resolved = resolved.model_dump(mode="json") | ({"gate_warnings": warnings} if warnings else {})
+        name_run(params.name, resolved)
         if choose is not None:
             params = choose(store, params, resolved, page)
         outcome = workflow(store, params, resolved, until, trains)

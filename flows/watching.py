@@ -20,10 +20,11 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
 
-from flows.resolve import scheduled_start
+from flows.resolve import Resolved, scheduled_start
 from tasks.base.artifacts import Artifact
 from tasks.base.ledger import RunReport, ledger
 from tasks.base.progress import Event, listening
@@ -58,6 +59,17 @@ def recorded(uri: str) -> Iterator[tuple[Store, RunReport]]:
             yield store, book.report
         finally:
             book.close(time.monotonic() - started)
+
+
+def name_run(project: str, resolved: Resolved) -> None:
+    """Names the flow run `project @ date commit`, after the first source."""
+    if flow_run.id is None:
+        return
+    first, *others = resolved.sources
+    more = f" +{len(others)}" if others else ""
+    name = f"{project} @ {first.snapshot.committed_at[:10]} {first.snapshot.revision[:7]}{more}"
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(UUID(flow_run.id), name=name)
 
 
 def show_markdown(store: Store, artifact: Artifact, name: str, key: str, description: str) -> None:

@@ -66,8 +66,7 @@ def chat(store: Store, asked: str | None, port: int = 0, share: bool = False) ->
         InputError: there is no such release, or Gradio is not installed.
     """
     with open_chat(store, asked, port, share) as address:
-        console.errors.print(f"chat at {address}; Ctrl-C ends it", highlight=False)
-        wait_for_interrupt()
+        wait_for_interrupt(lambda: console.errors.print(f"chat at {address}; Ctrl-C ends it", highlight=False))
         console.errors.print("ended")
 
 

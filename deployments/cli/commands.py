@@ -201,11 +201,31 @@ def serve(
 
 
 @app.command()
-def up(store: StoreOption = None) -> None:
-    """Start a Prefect server, a worker and the deployments, and print the UI's address; Ctrl-C ends them."""
+def up(
+    presets: Annotated[
+        list[str] | None, typer.Argument(help="YAML files or names; those that come with rawtune if left out.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Of the UI; 4300 or a free one if left out.")
+    ] = None,
+    store: StoreOption = None,
+) -> None:
+    """Start a Prefect server and a worker with presets as forms, and print the UI's address; Ctrl-C ends them."""
     from deployments.cli.up import serve_everything
 
-    serve_everything(open_store(store))
+    serve_everything(open_store(store), presets or [], port)
+
+
+@app.command()
+def deploy(
+    presets: Annotated[list[str], typer.Argument(help="YAML files or names of presets.")],
+    changes: Set = None,
+    store: StoreOption = None,
+) -> None:
+    """Hand presets to the Prefect server at PREFECT_API_URL as forms, with a monthly schedule that is switched off."""
+    from deployments.cli.up import deploy as deploy_presets
+
+    deploy_presets(store, presets, changes or [])
 
 
 @app.command()

@@ -108,10 +108,14 @@ def local_server(home: Path, meanwhile: Callable[[], object] | None = None, port
             server.wait()
 
 
-def free_port() -> int:
-    """A TCP port on loopback that nobody listens on."""
+def free_port(wanted: int = 0) -> int:
+    """A TCP port on loopback that nobody listens on: the wanted one if it is free."""
     with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, wanted))
+        except OSError:
+            return free_port()
         return int(probe.getsockname()[1])
 
 

@@ -1,4 +1,4 @@
-"""The work pools that deployments/prefect.yaml names.
+"""The work pools of a server.
 
     python -m deployments.prefect.pools [--wheel ADDRESS]      against the server at PREFECT_API_URL
 
@@ -41,34 +41,38 @@ POOLS: Final = (
     Pool("gpu-colab", "process", "Training and answers on a machine that somebody has made a worker.", 1),
 )
 
+GPU_POOLS: Final = tuple(pool for pool in POOLS if pool.name.startswith("gpu-"))
+
 
 def ensure_pool(client: SyncPrefectClient, pool: Pool) -> None:
-    """Makes the pool, or brings description, limit and defaults of one that exists up to date."""
+    """Makes the pool. One that is there gets the job variables of this version and the defaults that `pool` names;
+    its other defaults and its limit are left as a person may have set them.
+    """
     worker = BaseWorker.get_worker_class_from_type(pool.type)
     if worker is None:
         raise ValueError(f"{pool.name}: no worker type {pool.type}")
     template = copy.deepcopy(worker.get_default_base_job_template())
     properties = template["variables"]["properties"]
-    for name, value in pool.variables.items():
-        properties[name]["default"] = value
     try:
-        client.read_work_pool(pool.name)
-        client.update_work_pool(
-            pool.name,
-            WorkPoolUpdate(
-                description=pool.description, concurrency_limit=pool.concurrency_limit, base_job_template=template
-            ),
-        )
+        found = client.read_work_pool(pool.name)
     except ObjectNotFound:
-        client.create_work_pool(
-            WorkPoolCreate(
-                name=pool.name,
-                type=pool.type,
-                description=pool.description,
-                concurrency_limit=pool.concurrency_limit,
-                base_job_template=template,
-            )
+        found = None
+    held = found.base_job_template.get("variables", {}).get("properties", {}) if found else {}
+    defaults = {name: field["default"] for name, field in held.items() if name in properties and "default" in field}
+    for name, value in (defaults | dict(pool.variables)).items():
+        properties[name]["default"] = value
+    if found:
+        client.update_work_pool(pool.name, WorkPoolUpdate(base_job_template=template))
+        return
+    client.create_work_pool(
+        WorkPoolCreate(
+            name=pool.name,
+            type=pool.type,
+            description=pool.description,
+            concurrency_limit=pool.concurrency_limit,
+            base_job_template=template,
         )
+    )
 
 
 def ensure_gpu_limit(client: SyncPrefectClient, limit: int = 1) -> None:

@@ -12,6 +12,9 @@ from uuid import UUID
 
 from playwright.sync_api import Page, sync_playwright
 
+TYPED = ("repository", "date", "base_model", "publish_to", "budget_usd", "overrides")
+"""The form's text fields in its order; two more are lists."""
+
 
 @contextmanager
 def chromium_page() -> Iterator[Page]:
@@ -35,28 +38,25 @@ def press_run(
     page: Page,
     ui: str,
     deployment: UUID | str,
-    changes: Mapping[str, str],
+    fields: Mapping[str, str],
     until: str = "publish",
     picture: str = "form",
 ) -> None:
-    """Fills in the run form of a deployment over `RetrainParams` and submits it.
+    """Fills in the run form of a deployment and submits it.
 
     Args:
         page: of the browser.
         ui: the server's address, without /api.
         deployment: its id.
-        changes: text that a field shows → text to be typed in its place.
+        fields: what is typed into the form's fields, by their names.
         until: phase to choose from the list.
         picture: first part of the screenshots' names.
     """
     page.goto(f"{ui}/deployments/deployment/{deployment}/run")
-    page.get_by_text("Name of the model that the run makes").wait_for(timeout=120_000)
+    page.get_by_text("Where every parameter comes from").wait_for(timeout=120_000)
     page.screenshot(path=str(pictures() / f"{picture}.png"))
-    for before, after in changes.items():
-        index = next(
-            number for number, area in enumerate(page.locator("textarea").all()) if area.input_value() == before
-        )
-        page.locator("textarea").nth(index).fill(after)
+    for name, text in fields.items():
+        page.locator("textarea").nth(TYPED.index(name)).fill(text)
     if until != "publish":
         phase = page.locator("button", has_text=re.compile(r"^\s*publish\s*$")).last
         phase.scroll_into_view_if_needed()

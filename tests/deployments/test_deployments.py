@@ -1,23 +1,27 @@
-"""Every deployment that a person starts, as prefect.yaml deploys it: parent on `cpu`, child on a GPU pool."""
+"""Every deployment that a person starts, as `rawtune deploy` makes it: parent on `cpu`, child on a GPU pool."""
 
 from __future__ import annotations
 
+import re
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentUpdate, VariableUpdate, WorkPoolUpdate
 from prefect.client.schemas.filters import FlowFilter
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from deployments.lambda_cloud.wheel import CHECKOUT
+from deployments.prefect.form import variable_of
 from tasks.base.ledger import RunReport
 from tasks.base.store import Store
 from tests.deployments.prefect_server import PrefectServer, process_worker
+from tests.deployments.test_cli import RAWTUNE
 from tests.flows.conftest import tiny_params
 from tests.flows.sample_repository import make_repository
 
@@ -31,15 +35,13 @@ SEARCH = {
 }  # fmt: skip
 
 
-def deploy(server: PrefectServer) -> None:
-    """What docs/operations.md says."""
-    environment = server.environment | {"RAWTUNE_STORE": "s3://bucket/rawtune", "PYTHONPATH": str(CHECKOUT)}
-    deploying = [*("-m", "prefect", "--no-prompt", "deploy", "--all"), "--prefect-file", "deployments/prefect.yaml"]
-    for arguments in (["-m", "deployments.prefect.pools"], deploying):
-        done = subprocess.run(
-            [sys.executable, *arguments], cwd=CHECKOUT, env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-1500:]
+def deploy(server: PrefectServer, preset: Path) -> str:
+    """What docs/operations.md says; returns what it printed."""
+    done = subprocess.run(
+        [*RAWTUNE, "deploy", str(preset)], cwd=CHECKOUT, env=server.environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-1500:]
+    return done.stdout
 
 
 def ended(client: SyncPrefectClient, name: str, parameters: dict[str, Any]) -> FlowRun:
@@ -65,35 +67,70 @@ def test_deployments_complete_with_parent_and_child_on_two_pools(
     params["evaluation"]["loss_tokens"] = 500
     reports: dict[str, dict[str, str]] = {}
 
+    preset = tmp_path / "post.yaml"
+    preset.write_text(yaml.safe_dump(params))
+
     def run(client: SyncPrefectClient, name: str, **more: Any) -> None:
-        done = ended(client, name, {"params": params} | more)
+        done = ended(client, f"{name}/post", {"preset": "post"} | more)
         path = store.root / "ledger" / str(done.id) / "run.json"
         made = RunReport.model_validate_json(path.read_text("utf-8"))
-        reports[name] = {step.step: step.state for step in made.steps}
+        reports[f"{name} {more['until']}"] = {step.step: step.state for step in made.steps}
+        assert re.fullmatch(r"post @ 2024-01-\d\d [0-9a-f]{7}", done.name)
 
-    deploy(server)
+    deploy(server, preset)
     with (
         temporary_settings({PREFECT_API_URL: server.url, PREFECT_HOME: server.folder / "home"}),
         get_client(sync_client=True) as client,
         process_worker(server, "cpu"),
         process_worker(server, POOL),
     ):
-        run(client, "build-dataset/cpu")
-        run(client, "retrain/monthly", until="train")
-        run(client, "evaluate-adapter/cpu")
-        run(client, "publish-release/cpu")
-        run(client, "search-hyperparameters/cpu", until="dataset")
+        run(client, "retrain", until="dataset")
+        run(client, "retrain", until="train")
+        run(client, "publish-release", until="evaluate")
+        run(client, "publish-release", until="publish")
+        run(client, "search-hyperparameters", until="dataset")
         children = [
             found.name
             for name in ("train-adapter", "search-trials")
             for found in client.read_flow_runs(flow_filter=FlowFilter.model_validate({"name": {"any_": [name]}}))
             if found.work_pool_name == POOL
         ]
+        leave_alone(client, server, preset)
     assert len(children) == 3, children
-    assert reports["retrain/monthly"]["mixture/assemble"] == "Cached"
-    assert reports["retrain/monthly"]["training/train"] == "Completed"
-    assert reports["evaluate-adapter/cpu"]["training/train"] == "Cached"
-    assert reports["evaluate-adapter/cpu"]["evaluation/report"] == "Completed"
-    assert reports["publish-release/cpu"]["evaluation/report"] == "Cached"
-    assert reports["publish-release/cpu"]["release/publish"] == "Completed"
-    assert reports["search-hyperparameters/cpu"]["training/search-report"] == "Completed"
+    assert reports["retrain train"]["mixture/assemble"] == "Cached"
+    assert reports["retrain train"]["training/train"] == "Completed"
+    assert reports["publish-release evaluate"]["training/train"] == "Cached"
+    assert reports["publish-release evaluate"]["evaluation/report"] == "Completed"
+    assert reports["publish-release publish"]["evaluation/report"] == "Cached"
+    assert reports["publish-release publish"]["release/publish"] == "Completed"
+    assert reports["search-hyperparameters dataset"]["training/search-report"] == "Completed"
+
+
+def leave_alone(client: SyncPrefectClient, server: PrefectServer, preset: Path) -> None:
+    """A redeploy brings an unedited preset up to date and leaves what somebody changed."""
+    before = client.read_deployment_by_name("retrain/post")
+    assert [(one.slug, one.active) for one in before.schedules] == [("monthly", False)]
+    client.update_deployment_schedule(before.id, before.schedules[0].id, active=True)
+    client.update_deployment(
+        before.id, DeploymentUpdate(parameters={"preset": "post", "until": "dataset"}, tags=["rawtune", "ours"])
+    )
+    client.update_work_pool("cpu", WorkPoolUpdate(concurrency_limit=7))
+    preset.write_text(preset.read_text() + "# the same\n")
+    deploy(server, preset)
+    after = client.read_deployment_by_name("retrain/post")
+    assert [(one.slug, one.active) for one in after.schedules] == [("monthly", True)]
+    assert after.parameters == {"preset": "post", "until": "dataset"}
+    assert set(after.tags) == {"rawtune", "ours"}
+    assert client.read_work_pool("cpu").concurrency_limit == 7
+    client.update_deployment_schedule(after.id, after.schedules[0].id, active=False)
+
+    variable = client.read_variable_by_name(variable_of("post"))
+    assert variable is not None
+    assert isinstance(variable.value, dict)
+    edited = dict(variable.value)
+    edited["document"] = {**edited["document"], "training": {**edited["document"]["training"], "epochs": 9}}
+    client.update_variable(VariableUpdate(name=variable.name, value=edited))
+    assert "preset post was edited on the server and stays" in deploy(server, preset)
+    kept = client.read_variable_by_name(variable_of("post"))
+    assert kept is not None
+    assert kept.value == edited

@@ -1,9 +1,12 @@
+from pathlib import Path
+
 import pytest
 
-from deployments.presets import FOLDER, load_preset
+from deployments.presets import FOLDER, load_preset, project_of
 from deployments.reference import pages
 from flows.params import MOVED, DatasetParams
 from tasks.base.errors import InputError
+from tests.flows.sample_repository import git
 
 PRESETS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
@@ -82,3 +85,53 @@ def test_replay_that_cannot_be_is_refused_in_one_line(changes: list[str], says: 
 
 def test_replay_with_soft_targets_may_be_seen_more_than_once():
     assert load_preset("dry-run", ["dataset.replay.soft_targets=20", "training.epochs=3"]).training.epochs == 3
+
+
+def test_preset_with_several_mistakes_names_all_of_them_and_what_may_have_been_meant(tmp_path: Path):
+    preset = tmp_path / "mine.yaml"
+    preset.write_text(
+        "name: a\nsources: [{repo: r, pullz: 1}]\ntrainign: {rank: 8}\ntraining: {rnak: 1, epochs: 0}\n"
+        "dataset: {filter: {max_file_token: 1}}\n"
+    )
+    with pytest.raises(InputError) as raised:
+        load_preset(str(preset))
+    assert str(raised.value).removeprefix(f"{preset}: ").split("; ") == [
+        "sources.0.pullz: no such parameter, did you mean `pulls`?",
+        "dataset.filter.max_file_token: no such parameter, did you mean `max_file_tokens`?",
+        "training.epochs: Input should be greater than or equal to 1, not 0",
+        "training.rnak: no such parameter, did you mean `rank`?",
+        "trainign: no such parameter, did you mean `training`?",
+    ]
+
+
+def test_preset_with_a_section_twice_is_refused(tmp_path: Path):
+    preset = tmp_path / "mine.yaml"
+    preset.write_text("sources: [{repo: r}]\ntraining: {rank: 8, max_usd: 1}\ntraining: {epochs: 1}\n")
+    with pytest.raises(InputError, match="`training` stands twice, in line 2 and 3; put them together"):
+        load_preset(str(preset))
+    preset.write_text("x: &x {rank: 8}\nsources: [{repo: r}]\ntraining: {<<: *x, epochs: 2}\n")
+    with pytest.raises(InputError, match=r": x: no such parameter$"):
+        load_preset(str(preset))
+
+
+@pytest.mark.parametrize(
+    ("repo", "name"),
+    [
+        ("encode/httpx", "httpx"),
+        ("https://example.org/acme/post.git", "post"),
+        ("git@example.org:acme/post office.git", "post-office"),
+        ("../elsewhere/", "elsewhere"),
+    ],
+)
+def test_project_is_named_after_the_repository(repo: str, name: str):
+    assert project_of(repo) == name
+
+
+def test_project_of_a_clone_is_named_after_its_origin(tmp_path: Path):
+    git(tmp_path, "init", "--quiet", "checkout")
+    assert project_of(str(tmp_path / "checkout")) == "checkout"
+    git(tmp_path / "checkout", "remote", "add", "origin", "https://example.org/acme/post.git")
+    assert project_of(str(tmp_path / "checkout")) == "post"
+    preset = tmp_path / "mine.yaml"
+    preset.write_text(f"sources: [{{repo: {tmp_path / 'checkout'}}}]\n")
+    assert load_preset(str(preset)).name == "post"

@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import VariableCreate
 from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter, LogFilter, WorkPoolFilter
 from prefect.client.schemas.objects import FlowRun
 
 from deployments.cli.monthly import months
 from deployments.prefect.deploying import deployment
+from deployments.prefect.form import variable_of
 from deployments.prefect.pools import Pool, ensure_gpu_limit, ensure_pool
 from flows.params import RetrainParams
 from tasks.base.ledger import RunReport
@@ -83,7 +85,10 @@ def test_run_of_the_ui_trains_on_rented_machines_and_outlives_the_first(
         ensure_pool(client, Pool(office, "process", "drill", 1))
         ensure_gpu_limit(client)
         deployment("flows.train_adapter.train_adapter", name=drill.pool).apply(work_pool_name=drill.pool)
-        parent = deployment("flows.retrain.retrain", name=office, parameters={"params": params.model_dump(mode="json")})
+        document = params.model_dump(mode="json", exclude_defaults=True) | {"name": "rented"}
+        value = {"preset": "rented", "document": document, "sha256": ""}
+        client.create_variable(VariableCreate(name=variable_of("rented"), value=value))
+        parent = deployment("deployments.prefect.form.retrain", name=office, parameters={"preset": "rented"})
         identifier = parent.apply(work_pool_name=office)
         worker = drill.process(server)
 
@@ -94,7 +99,7 @@ def test_run_of_the_ui_trains_on_rented_machines_and_outlives_the_first(
             with process_worker(server, office):
                 with chromium_page() as page:
                     ui = server.url.removesuffix("/api")
-                    press_run(page, ui, identifier, {"post": "rented"}, until="train", picture="rented")
+                    press_run(page, ui, identifier, {"overrides": "name: rented"}, until="train", picture="rented")
                 checkpoints = store.root / "cache" / "training"
                 wait_for(lambda: bool(list(checkpoints.glob("*/step-*/complete.json"))), 600, story)
                 assert not list(store.manifests("training/train"))
@@ -112,7 +117,7 @@ def test_run_of_the_ui_trains_on_rented_machines_and_outlives_the_first(
             worker.wait(30)
         (run,) = runs_of(client, office)
     assert run.state_name == "Completed", run.state
-    assert run.parameters["params"]["name"] == "rented"
+    assert run.parameters["overrides"] == "name: rented"
     assert [child.state_name for child in children] == ["Crashed", "Completed"]
     assert len(machines.instances) == 2
     (trained,) = store.manifests("training/train")

@@ -49,7 +49,9 @@ def test_trials_on_a_pool_are_made_by_one_child_and_found_by_the_parent(
     work = Trials(
         data=Dataset(**dict.fromkeys(Dataset.model_fields, inputs["table"]) | {"model": inputs["model"]}),
         held_out=inputs["held_out"],
-        training=TrainingParams(backend="fast", rank=4, alpha=4, epochs=1, learning_rate=1e-3, precision="float32"),
+        training=TrainingParams(
+            backend="fast", rank=4, alpha=4, batch_size=1, epochs=1, learning_rate=1e-3, precision="float32"
+        ),
         search=SearchParams(trials=2, sampler="grid", rank=(2, 4), alpha_ratio=(), batch_size=(), looks=2),
         evaluation=None,
     )

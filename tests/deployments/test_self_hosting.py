@@ -14,6 +14,7 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.concurrency.sync import concurrency
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
+from deployments.prefect.form import filled_in
 from deployments.prefect.local_server import LEASES
 from deployments.prefect.pools import POOLS
 from tests.deployments.prefect_server import PrefectServer
@@ -81,13 +82,12 @@ def test_setup_commands_make_everything_and_nothing_twice(server: PrefectServer)
     script = COMPOSE["services"]["setup"]["command"][-1].replace("$$", "$")
     environment = server.environment | {
         "RAWTUNE_STORE": "s3://bucket/rawtune",
+        "RAWTUNE_REPO": "acme/post",
         "RAWTUNE_WHEEL": "s3://bucket/rawtune/wheels/ab/rawtune.whl",
         "PATH": f"{Path(sys.executable).parent}:{server.environment['PATH']}",
     }
     for _ in range(2):
-        done = subprocess.run(
-            ["sh", "-ec", script], cwd=DOCKER.parent / "deployments", env=environment, capture_output=True, text=True
-        )
+        done = subprocess.run(["sh", "-ec", script], cwd=DOCKER.parent, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-1500:]
     with (
         temporary_settings({PREFECT_API_URL: server.url, PREFECT_HOME: server.folder / "home"}),
@@ -96,13 +96,19 @@ def test_setup_commands_make_everything_and_nothing_twice(server: PrefectServer)
         assert {pool.name for pool in client.read_work_pools()} >= {pool.name for pool in POOLS}
         rented = client.read_work_pool("gpu-lambda")
         assert rented.base_job_template["variables"]["properties"]["wheel"]["default"].endswith("rawtune.whl")
-        monthly = client.read_deployment_by_name("retrain/monthly")
-        assert monthly.parameters["params"]["store"] == "s3://bucket/rawtune"
+        monthly = client.read_deployment_by_name("retrain/researched")
+        assert monthly.parameters == {"preset": "researched"}
         (schedule,) = monthly.schedules
-        assert (schedule.slug, schedule.active) == ("monthly", True)
+        assert (schedule.slug, schedule.active) == ("monthly", False)
+        filled = filled_in("researched")
+        assert (filled.store, filled.sources[0].repo, filled.compute.pool) == (
+            "s3://bucket/rawtune", "acme/post", "gpu-colab",
+        )  # fmt: skip
+        active = [one for found in client.read_deployments() for one in found.schedules if one.active]
+        assert active == []
         assert client.read_global_concurrency_limit_by_name("gpu").limit == 1
         assert client.read_deployment_by_name("train-adapter/gpu-lambda").job_variables["max_usd"] == 15
-        assert not client.read_deployment_by_name("publish-release/cpu").schedules
+        assert not client.read_deployment_by_name("publish-release/researched").schedules
 
 
 @pytest.mark.slow

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,7 +48,7 @@ def up(tmp_path: Path) -> Iterator[str]:
             lines.append(line)
             if "log" in line:
                 break
-        (address,) = re.findall(r"http://127.0.0.1:\d+", "".join(lines))
+        (address,) = re.findall(r"http://127.0.0.1:\d+/open#\S+", "".join(lines))
         yield address
         assert database.psql("select count(*) from flow_run", "prefect") == "2"
         process.terminate()
@@ -55,8 +57,13 @@ def up(tmp_path: Path) -> Iterator[str]:
         database.close()
 
 
-def ask(url: str, body: bytes | None = None) -> Any:
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+def ask(entrance: str, path: str, body: bytes | None = None, **headers: str) -> Any:
+    """An answer of the API to somebody who has the password."""
+    address, _, password = entrance.partition("/open#")
+    basic = "Basic " + base64.b64encode(password.encode()).decode()
+    request = urllib.request.Request(
+        f"{address}/api/{path}", body, {"Content-Type": "application/json", "Authorization": basic} | headers
+    )
     with urllib.request.urlopen(request, timeout=20) as answer:
         return json.load(answer)
 
@@ -69,22 +76,33 @@ def ended(up: str, *names: str) -> dict[str, Any]:
     while not found or found[0]["state_type"] not in ("COMPLETED", "FAILED", "CRASHED"):
         assert time.monotonic() < deadline, found
         time.sleep(1)
-        found = ask(f"{up}/api/flow_runs/filter", body)
+        found = ask(up, "flow_runs/filter", body)
     run: dict[str, Any] = found[0]
     return run
+
+
+def refused(entrance: str, path: str, body: bytes | None = None, **headers: str) -> int:
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        ask(entrance, path, body, **headers)
+    return raised.value.code
 
 
 @pytest.mark.timeout(900)
 def test_run_started_in_the_ui_with_changed_fields_completes(up: str, tmp_path: Path):
     make_repository(tmp_path / "post")
-    deployment = ask(f"{up}/api/deployments/name/retrain/dry-run")
+    deployment = ask(up, "deployments/name/retrain/dry-run")
+    assert [one["active"] for one in deployment["schedules"]] == [False]
+    ui = up.partition("/open#")[0]
     with chromium_page() as page:
-        press_run(page, up, deployment["id"], {"dry-run": "pressed", ".": str(tmp_path / "post")}, until="dataset")
+        page.goto(up)
+        page.wait_for_url(re.compile("/dashboard"))
+        press_run(page, ui, deployment["id"], {"repository": str(tmp_path / "post")}, until="dataset")
         run = ended(up, "retrain")
         assert run["state_type"] == "COMPLETED", run["state"]
-        assert run["parameters"]["params"]["name"] == "pressed"
+        assert run["name"].startswith("post @ 2024-01-")
+        assert run["parameters"]["preset"] == "dry-run"
         assert run["parameters"]["until"] == "dataset"
-        page.goto(f"{up}/runs/flow-run/{run['id']}")
+        page.goto(f"{ui}/runs/flow-run/{run['id']}")
         page.get_by_text("harvest/snapshot").first.wait_for(timeout=60_000)
         page.wait_for_timeout(2000)
         page.screenshot(path=str(pictures() / "run.png"))
@@ -98,8 +116,28 @@ def test_run_started_in_the_ui_with_changed_fields_completes(up: str, tmp_path: 
     assert snapshot is not None
     assert snapshot["counts"]["records"] == 22
 
-    publishing = ask(f"{up}/api/deployments/name/publish-release/local")
-    body = json.dumps({"parameters": {"params": run["parameters"]["params"]}}).encode()
-    ask(f"{up}/api/deployments/{publishing['id']}/create_flow_run", body)
+    publishing = ask(up, "deployments/name/publish-release/dry-run")
+    body = json.dumps({"parameters": {"preset": "dry-run", "repository": str(tmp_path / "post")}}).encode()
+    ask(up, f"deployments/{publishing['id']}/create_flow_run", body)
     state = ended(up, "publish-release")["state"]
     assert "the store has no adapter of these parameters; run `retrain` with them first" in state["message"]
+
+    attack(up, deployment["id"], tmp_path / "executed")
+
+
+def attack(up: str, deployment: str, executed: Path) -> None:
+    """A page of another origin, or another program of this machine, has a worker execute a command."""
+    order = json.dumps({"job_variables": {"command": f"touch {executed}"}}).encode()
+    path = f"deployments/{deployment}/create_flow_run"
+    without = up.partition("/open#")[0] + "/open#"
+    assert refused(without, path, order) == 401
+    assert refused(without + "rawtune:guess", path, order) == 401
+    assert refused(up, path, order, Origin="http://evil.example") == 403
+    assert refused(up, path, order, Origin="null") == 403
+    assert refused(up, path, order, Host="evil.example") == 403
+    assert refused(up, path, order, Host="127.0.0.1:1") == 403
+    entrance = urllib.request.urlopen(up.partition("#")[0], timeout=20).read()
+    assert up.partition("#")[2].encode() not in entrance
+    time.sleep(5)
+    assert not executed.exists()
+    assert len(ask(up, "flow_runs/filter", b"{}")) == 2

@@ -37,8 +37,8 @@ def unsloth_python() -> Path | None:
     if beside.exists():
         return beside
     raise InputError(
-        "training.backend: unsloth is not installed; run make setup-unsloth, on a GPU machine pip install "
-        f"'rawtune[gpu]', or name an interpreter that has it in {VARIABLE}"
+        "training.backend: unsloth is not installed; run make setup-unsloth in a checkout, or name an interpreter "
+        f"that has it in {VARIABLE}"
     )
 
 

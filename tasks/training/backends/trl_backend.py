@@ -78,7 +78,7 @@ def quantisation(dtype: Any) -> Any:
 
     if importlib.util.find_spec("bitsandbytes") is None:
         raise InputError(
-            "training.precision: nf4 needs bitsandbytes, which is not installed; pip install 'rawtune[gpu]', "
+            "training.precision: nf4 needs bitsandbytes, which is not installed; pip install bitsandbytes, "
             "or choose auto"
         )
     return BitsAndBytesConfig(
