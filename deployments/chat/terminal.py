@@ -7,7 +7,7 @@ import sys
 from typing import Final
 
 from deployments import console
-from tasks.base.errors import InputError
+from tasks.base.errors import InputError, printable
 from tasks.base.store import Store
 from tasks.release.lineage import chosen_release
 from tasks.release.serving import KEY_VARIABLE, Endpoint, messages_of, serve_release, serving, stream_answer
@@ -57,10 +57,3 @@ def ask(store: Store, asked: str | None, question: str, model: str = "tuned", ma
             answer += piece
     sys.stdout.write("\n")
     return answer
-
-
-def printable(text: str) -> str:
-    """A model's text without control characters, which could rewrite what the terminal shows."""
-    return "".join(
-        letter if letter.isprintable() or letter in "\n\t" else "\N{REPLACEMENT CHARACTER}" for letter in text
-    )

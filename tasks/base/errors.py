@@ -15,10 +15,26 @@ RawtuneError                exit 1, one line
 """
 
 
+def printable(text: str) -> str:
+    """Text of others for a terminal or a page: no escape sequence, no bidirectional override, nothing else unseen.
+
+    What is not printable by Unicode (categories C and Z but the space) becomes U+FFFD, but line breaks and tabs stay.
+    """
+    return "".join(
+        letter if letter.isprintable() or letter in "\n\t" else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
+
+
 class RawtuneError(Exception):
-    """Root of every error that rawtune raises on purpose; its text is one line for a person."""
+    """Root of every error that rawtune raises on purpose; its text is one line for a person.
+
+    Names of files, branches, authors and servers' own words end up in it, so it is `printable`.
+    """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class InputError(RawtuneError):

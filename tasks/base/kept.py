@@ -24,27 +24,46 @@ logger = logging.getLogger(__name__)
 
 
 def open_cache(path: Path, *statements: str) -> sqlite3.Connection:
-    """A cache's file, made if missing and made again if it is no such file.
+    """A cache's file, made if missing and made again if it is no such file; in memory where no file can be had.
 
     Args:
         path: of the file; its folder is made too.
         statements: what every connection executes first, the tables among them.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     for _ in range(2):
-        file = sqlite3.connect(path, timeout=60)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = sqlite3.connect(path, timeout=60)
+        except (OSError, sqlite3.OperationalError) as error:
+            logger.warning("%s cannot be opened (%s); nothing is kept this time", path.name, error)
+            break
         try:
             for statement in ("PRAGMA synchronous = OFF", *statements):  # a lost cache costs time, not truth
                 file.execute(statement)
-        except sqlite3.OperationalError:
+        except sqlite3.DatabaseError as error:
             file.close()
-            raise
-        except sqlite3.DatabaseError:
-            file.close()
-            path.unlink(missing_ok=True)
+            if not is_damage(error):
+                logger.warning("%s cannot be used (%s); nothing is kept this time", path.name, error)
+                break
+            discard(path)
         else:
             return file
-    raise AssertionError("a new file is no database")
+    file = sqlite3.connect(":memory:")
+    for statement in statements:
+        file.execute(statement)
+    return file
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether an error says that a file's content is wrong, and not that it is locked, full or not to be written."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_IOERR)
+
+
+def discard(path: Path) -> None:
+    """Removes a cache's file with what SQLite has beside it; who has it open goes on with what they have."""
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm", f"{path.name}-journal"):
+        path.with_name(name).unlink(missing_ok=True)
 
 
 def portions(keys: Sequence[str] | Sequence[bytes]) -> Iterator[tuple[str, Sequence[str] | Sequence[bytes]]]:
@@ -63,21 +82,30 @@ class Kept:
     """
 
     def __init__(self, folder: Path, name: str) -> None:
+        self._path = folder / f"{name}.sqlite"
+        self._is_damaged = False
         self._database = open_cache(
-            folder / f"{name}.sqlite",
+            self._path,
             "PRAGMA journal_mode = WAL",
             "CREATE TABLE IF NOT EXISTS kept (digest BLOB PRIMARY KEY, checksum BLOB, value BLOB) WITHOUT ROWID",
         )
-        pages, size = (self._database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
-        if pages * size > MAX_BYTES:
-            with self._database:
-                self._database.execute("DELETE FROM kept")
+        try:
+            pages, size = (
+                self._database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")
+            )
+            if pages * size > MAX_BYTES:
+                with self._database:
+                    self._database.execute("DELETE FROM kept")
+        except sqlite3.DatabaseError as error:
+            self._told(error)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._database.close()
+        if self._is_damaged:
+            discard(self._path)
 
     def get(self, digests: Iterable[bytes]) -> dict[bytes, bytes]:
         """The values that are there and whole."""
@@ -86,7 +114,7 @@ class Kept:
         try:
             for marks, keys in portions(sorted(set(digests))):
                 for key, checksum, value in self._database.execute(
-                    f"SELECT * FROM kept WHERE digest IN ({marks})", keys
+                    f"SELECT digest, checksum, value FROM kept WHERE digest IN ({marks})", keys
                 ):
                     if isinstance(value, bytes) and checksum == _checksum(key, value):
                         found[key] = value
@@ -96,7 +124,7 @@ class Kept:
                 with self._database:
                     self._database.executemany("DELETE FROM kept WHERE digest = ?", damaged)
         except sqlite3.DatabaseError as error:
-            logger.warning("a cache cannot be read, what it held is made again: %s", error)
+            self._told(error)
         return found
 
     def put(self, values: Iterable[tuple[bytes, bytes]]) -> None:
@@ -106,7 +134,11 @@ class Kept:
             with self._database:
                 self._database.executemany("INSERT OR IGNORE INTO kept VALUES (?, ?, ?)", rows)
         except sqlite3.DatabaseError as error:
-            logger.warning("a cache cannot be written: %s", error)
+            self._told(error)
+
+    def _told(self, error: sqlite3.DatabaseError) -> None:
+        logger.warning("%s: %s; what it held is made again", self._path.name, error)
+        self._is_damaged = self._is_damaged or is_damage(error)
 
 
 def _checksum(key: bytes, value: bytes) -> bytes:

@@ -68,15 +68,15 @@ def hold(store: Store, name: str, poll: float = 0.2, lease_seconds: float = LEAS
 
 
 @contextmanager
-def at_work(store: Store, run: str) -> Iterator[None]:
+def at_work(store: Store, run: str, lease_seconds: float = LEASE_SECONDS) -> Iterator[None]:
     """Shows for the duration of the block that a run is at work in the store, so that nobody prunes it meanwhile.
 
-    While somebody prunes it, this waits.
+    While somebody prunes it, this waits. `lease_seconds` is what `runs_at_work` is asked with.
     """
     name = f"{RUN}{run.replace('/', '--')}--{uuid.uuid4().hex[:8]}"
     with ExitStack() as shown:
         with hold(store, PRUNING):
-            shown.enter_context(hold(store, name))
+            shown.enter_context(hold(store, name, lease_seconds=lease_seconds))
         yield
     if store.is_local:
         (store.local("locks") / f"{name}.lock").unlink(missing_ok=True)

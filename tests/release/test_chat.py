@@ -9,8 +9,9 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from deployments.chat.page import open_chat
-from deployments.chat.terminal import ask, printable
+from deployments.chat.terminal import ask
 from tasks.base.artifacts import Artifact
+from tasks.base.errors import printable
 from tasks.base.records import Dialogue, Document, Item, Provenance
 from tasks.base.runs import StepRun
 from tasks.base.steps import step

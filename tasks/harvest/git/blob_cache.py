@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from tasks.base.kept import open_cache, portions
+from tasks.base.kept import discard, is_damage, open_cache, portions
 from tasks.harvest.git.repository import Repository
 
 PENDING_BYTES: Final = 8_000_000
@@ -41,33 +41,44 @@ class BlobCache:
         self._repository = repository
 
     def blobs(self, object_ids: Sequence[str]) -> Iterator[bytes | None]:
-        """Contents of blobs in the order asked, None for an absent one; streams."""
-        with closing(open_cache(self._path, *SCHEMA)) as file:
-            kept = _kept(file, object_ids)
-            unread = self._repository.blobs([object_id for object_id in object_ids if object_id not in kept])
-            pending: dict[str, bytes] = {}
-            held = 0
-            for place, object_id in enumerate(object_ids, 1):
-                data = _content(file, object_id) if object_id in kept else next(unread)
-                if data is None and object_id in kept:  # damaged on disk
-                    data = next(self._repository.blobs([object_id]))
-                    self.blobs_read += 1
-                elif data is not None and object_id not in kept:
-                    self.blobs_read += 1
-                    held += len(data)
-                    pending[object_id] = data
-                if held > PENDING_BYTES or place == len(object_ids):  # a reader may stop at the last one
-                    _keep(file, pending)
-                    held = 0
-                yield data
+        """Contents of blobs in the order asked, None for an absent one; streams. What is damaged is kept anew."""
+        is_damaged = False
+        try:
+            with closing(open_cache(self._path, *SCHEMA)) as file:
+                kept, is_damaged = _kept(file, object_ids)
+                unread = self._repository.blobs([object_id for object_id in object_ids if object_id not in kept])
+                pending: dict[str, bytes] = {}
+                held = 0
+                for place, object_id in enumerate(object_ids, 1):
+                    data = _content(file, object_id) if object_id in kept else next(unread)
+                    is_read = object_id not in kept
+                    if data is None and not is_read:  # damaged on disk
+                        data, is_read = next(self._repository.blobs([object_id])), True
+                    if data is not None and is_read:
+                        self.blobs_read += 1
+                        held += len(data)
+                        pending[object_id] = data
+                    if held > PENDING_BYTES or place == len(object_ids):  # a reader may stop at the last one
+                        is_damaged = not _keep(file, pending) or is_damaged
+                        held = 0
+                    if is_damaged and place == len(object_ids):
+                        discard(self._path)
+                    yield data
+        finally:
+            if is_damaged:
+                discard(self._path)
 
 
-def _kept(file: sqlite3.Connection, object_ids: Sequence[str]) -> set[str]:
-    """Those of the blobs that the file has."""
+def _kept(file: sqlite3.Connection, object_ids: Sequence[str]) -> tuple[set[str], bool]:
+    """Those of the blobs that the file has, and whether it is damaged."""
     kept: set[str] = set()
-    for marks, asked in portions(object_ids):
-        kept.update(row[0] for row in file.execute(f"SELECT id FROM blobs WHERE id IN ({marks})", asked))
-    return kept
+    try:
+        for marks, asked in portions(object_ids):
+            kept.update(row[0] for row in file.execute(f"SELECT id FROM blobs WHERE id IN ({marks})", asked))
+    except sqlite3.DatabaseError as error:
+        logger.warning("The cache of blobs cannot be read and is made again: %s", error)
+        return set(), is_damage(error)
+    return kept, False
 
 
 def _content(file: sqlite3.Connection, object_id: str) -> bytes | None:
@@ -76,16 +87,23 @@ def _content(file: sqlite3.Connection, object_id: str) -> bytes | None:
         rows = file.execute("SELECT data FROM blobs WHERE id = ?", (object_id,)).fetchall()
     except sqlite3.DatabaseError:
         return None
-    data = bytes(rows[0][0]) if rows else b""
+    data = rows[0][0] if rows else None
+    if not isinstance(data, bytes):
+        return None
     algorithm = hashlib.sha1 if len(object_id) == 40 else hashlib.sha256
     return data if algorithm(b"blob %d\0" % len(data) + data).hexdigest() == object_id else None
 
 
-def _keep(file: sqlite3.Connection, pending: dict[str, bytes]) -> None:
-    """Writes contents into the file; one that cannot be written is read again next time."""
+def _keep(file: sqlite3.Connection, pending: dict[str, bytes]) -> bool:
+    """Writes contents into the file, in place of what is there; False if the file is damaged. One that cannot be
+    written is read again next time.
+    """
     try:
         with file:
-            file.executemany("INSERT OR IGNORE INTO blobs VALUES (?, ?)", pending.items())
+            file.executemany("INSERT OR REPLACE INTO blobs (id, data) VALUES (?, ?)", pending.items())
     except sqlite3.DatabaseError as error:
         logger.warning("The cache of blobs cannot be written: %s", error)
-    pending.clear()
+        return not is_damage(error)
+    finally:
+        pending.clear()
+    return True

@@ -14,7 +14,7 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -184,17 +184,21 @@ def pull_heads(folder: Path) -> dict[int, str]:
 
 
 def open_view(folder: Path, cache: Path) -> Repository:
-    """The view of a git directory, made in `cache` if missing."""
+    """The view of a git directory, made in `cache` if missing or if it is not what is made here."""
     view = cache / (hashlib.sha256(os.fsencode(folder)).hexdigest()[:20] + ".git")
+    # A linked work tree has its objects elsewhere.
+    facts = ("rev-parse", "--show-object-format", "--git-path", "objects")
+    kind, _, objects = git(*facts, at=folder).rstrip(b"\n").partition(b"\n")
+    wanted = {"info/attributes": DIFF_ATTRIBUTES.encode(), "objects/info/alternates": objects + b"\n"}
+    if view.exists() and not _is_view(view, wanted):
+        shutil.rmtree(view)
     if not view.exists():
-        # A linked work tree has its objects elsewhere.
-        facts = ("rev-parse", "--show-object-format", "--git-path", "objects")
-        kind, _, objects = git(*facts, at=folder).rstrip(b"\n").partition(b"\n")
         fresh = view.with_name(f"{view.name}.{uuid.uuid4().hex[:8]}")
         git("init", "--quiet", "--bare", "--template=", f"--object-format={kind.decode()}", operands=[str(fresh)])
         (fresh / "info").mkdir(exist_ok=True)
-        (fresh / "info" / "attributes").write_text(DIFF_ATTRIBUTES, "utf-8")
-        (fresh / "objects" / "info" / "alternates").write_bytes(objects + b"\n")
+        for name, content in wanted.items():
+            (fresh / name).write_bytes(content)
+        (fresh / "made").write_bytes(_digest(fresh))
         try:
             fresh.rename(view)
         except OSError:  # another process made it first
@@ -206,6 +210,19 @@ def open_view(folder: Path, cache: Path) -> Repository:
     else:
         (view / "shallow").unlink(missing_ok=True)
     return Repository(view)
+
+
+def _is_view(view: Path, wanted: Mapping[str, bytes]) -> bool:
+    try:
+        are_there = all((view / name).read_bytes() == content for name, content in wanted.items())
+        return are_there and (view / "refs").is_dir() and (view / "made").read_bytes() == _digest(view)
+    except OSError:
+        return False
+
+
+def _digest(view: Path) -> bytes:
+    """Of the files by which git takes a folder for a repository."""
+    return hashlib.sha256(b"\0".join((view / name).read_bytes() for name in ("HEAD", "config"))).hexdigest().encode()
 
 
 def _refs(folder: Path, prefix: str) -> list[tuple[str, str]]:

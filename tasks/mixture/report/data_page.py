@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from tasks.base.errors import printable
 from tasks.mixture.leaks.passages import Hit
 from tasks.mixture.report.charts import bar, histogram
 from tasks.mixture.report.samples import Shown
@@ -30,7 +31,7 @@ def render_page(
         hits: what the leak guard found, with both texts.
         lineage: name and value of what the report was made from.
     """
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_visible)
     environment.filters |= {"count": count, "percent": percent}
     longest = summary["table"]["max_tokens"]
     largest = max((facts["tokens"] for facts in summary["sources"].values()), default=0)
@@ -51,6 +52,11 @@ def render_page(
         hits=hits,
         lineage=lineage,
     )
+
+
+def _visible(value: Any) -> Any:
+    """What a template writes; text of sources without what a reader cannot see."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def render_markdown(summary: Mapping[str, Any]) -> str:
