@@ -10,7 +10,7 @@ import pytest
 
 from tasks.base.errors import ChildError, InputError
 from tasks.base.progress import Event, inside, listening
-from tasks.model.child import ROOT, OutOfMemory, run_child, staying
+from tasks.model.child import ROOT, OutOfMemory, _environment, run_child, staying
 
 
 def run(job: str, **request: object) -> dict:
@@ -25,6 +25,25 @@ def test_child_answers_json_reports_progress_and_sees_no_secret(monkeypatch: pyt
 
     assert answer == {"text": "ä\n", "secret": None, "torch": False}
     assert events == [{"done": 1}]
+
+
+PLANTED = (
+    "DATABASE_URL", "PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_AUTH_STRING", "PREFECT_API_KEY",
+    "PREFECT_CLIENT_CUSTOM_HEADERS", "GITHUB_PAT", "GITHUB_TOKEN", "GH_TOKEN", "GITLAB_PAT", "PGPASSWORD", "PGPASSFILE",
+    "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "OPENAI_API_KEY", "JUDGE_API_KEY", "LAMBDA_API_KEY", "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "RAWTUNE_API_KEY", "RAWTUNE_WEBHOOK_URL",
+    "SLACK_WEBHOOK", "SENTRY_DSN", "VLLM_API_KEY", "REDIS_URL",
+)  # fmt: skip
+
+
+def test_child_gets_nothing_that_it_has_no_use_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PLANTED:
+        monkeypatch.setenv(name, "planted")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    given = _environment({"MASTER_PORT": "1"})
+    assert [name for name, value in given.items() if value == "planted"] == []
+    assert (given["CUDA_VISIBLE_DEVICES"], given["MASTER_PORT"]) == ("0", "1")
+    assert given["PATH"] == os.environ["PATH"]
 
 
 def test_child_own_error_arrives_as_what_it_is() -> None:
