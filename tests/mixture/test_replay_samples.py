@@ -13,7 +13,8 @@ from tasks.base.records import IGNORED, Split
 from tasks.base.runs import read_records, read_verdicts
 from tasks.mixture.params import MixtureParams, Packing, SamplingParams, Stream
 from tasks.mixture.replay.openings import CODE, opening
-from tasks.mixture.replay.sample import SOFT, Sample, draw_texts, replay
+from tasks.mixture.replay.sample import SOFT, replay
+from tasks.mixture.replay.texts import Sample, draw_texts
 from tasks.mixture.table.assemble import assemble
 from tasks.mixture.table.expected import rounded_up
 from tasks.text.chat import user_turn
