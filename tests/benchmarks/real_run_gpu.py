@@ -133,7 +133,7 @@ def make_table(arguments: argparse.Namespace, repo: str, arm: str, samples: list
     """`table.parquet` as `mixture/assemble` writes it: packed rows as often as they are seen, samples once each."""
     from tasks.mixture.table.draw import replay_tokens
     from tasks.mixture.table.packing import best_fit
-    from tasks.mixture.table.rows import TABLE, Part, Row, TableWriter
+    from tasks.mixture.table.rows import ROWS, TABLE, Part, Row, TableWriter
 
     variant = VARIANTS[arm]
     target = arguments.scratch / repo / f"table-{arm}"
@@ -160,6 +160,7 @@ def make_table(arguments: argparse.Namespace, repo: str, arm: str, samples: list
 
     writer = TableWriter(target / TABLE, read)
     counts: dict[str, int] = {}
+    listed: list[str] = []
     for index, numbers in enumerate(rows):
         members = []
         for number in numbers:
@@ -176,8 +177,11 @@ def make_table(arguments: argparse.Namespace, repo: str, arm: str, samples: list
                     copy_number=0,
                 )
             )
-        writer.append(Row(id=f"row-{index:08d}", tokens=sum(p.tokens for p in members), parts=tuple(members)), numbers)
+        row = Row(id=f"row-{index:08d}", tokens=sum(part.tokens for part in members), parts=tuple(members))
+        writer.append(row, numbers)
+        listed.append(row.line() + "\n")
     writer.close()
+    (target / ROWS).write_text("".join(listed), "utf-8")
     counts |= {"tokens": sum(counts.values()), "rows": len(rows), "replay_missing": max(0, wanted - tokens)}
     (target / "counts.json").write_text(json.dumps(counts))
     print(f"{repo} {arm}: table {counts}", flush=True)

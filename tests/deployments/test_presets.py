@@ -58,8 +58,8 @@ def test_generated_pages_are_current():
 
 def test_divergence_from_the_base_on_replay_rows_needs_a_replay_stream():
     with pytest.raises(InputError, match=r"training\.kl_weight: there are no replay rows; set dataset\.replay"):
-        load_preset("researched", ["training.kl_weight=0.1"])
-    assert load_preset("researched", ["training.kl_weight=0.1", "training.kl_rows=all"]).training.kl_weight == 0.1
+        load_preset("article", ["training.kl_weight=0.1"])
+    assert load_preset("article", ["training.kl_weight=0.1", "training.kl_rows=all"]).training.kl_weight == 0.1
 
 
 @pytest.mark.parametrize(
