@@ -2,8 +2,7 @@
 
 Facts that name their subject, in 3 to 5 paraphrases (Knowledge-Instruct, arXiv 2504.05571, which saw a plateau at 3
 to 5), with the
-question turned around, because a model that learned "A is B" does not know "B is A" (arXiv 2309.12288). The template
-provider takes them from the syntax tree and from package manifests.
+question turned around, because a model that learned "A is B" does not know "B is A" (arXiv 2309.12288).
 """
 
 from __future__ import annotations
@@ -13,10 +12,9 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from tasks.base.records import Kind, Verdict
+from tasks.base.records import Kind
 from tasks.llm.calls import Call
-from tasks.synthesis import code_facts, prompts
-from tasks.synthesis.banked import drafts_of
+from tasks.synthesis import prompts
 from tasks.synthesis.drafts import Draft
 from tasks.synthesis.evidence import quoted, windows
 from tasks.synthesis.methods import Subject
@@ -52,12 +50,6 @@ class Facts(prompts.Reply):
 def applies(subject: Subject) -> bool:
     """Files and pages; pull requests have a method of their own."""
     return subject.document.kind is not Kind.PULL
-
-
-def template(subject: Subject, params: SynthesisParams) -> Iterator[Draft | Verdict]:
-    """Facts about a code file's definitions, imports and calls, or about a manifest's entries."""
-    facts = [*code_facts.facts(subject, params.max_answer_characters), *code_facts.manifest_facts(subject)]
-    yield from drafts_of(subject.document, facts, params)
 
 
 def calls(subject: Subject, params: SynthesisParams) -> Iterator[Call]:

@@ -13,7 +13,10 @@ from typing import Any, Final, NamedTuple
 from pydantic_core import from_json
 
 from tasks.base.records import Dialogue, Record, Verdict
+from tasks.llm.prices import count_tokens
 from tasks.synthesis.duplicates import Asked, wording
+from tasks.synthesis.facts.source import is_test
+from tasks.synthesis.quotas import QuotaParams, Weighed, within
 
 TEMPLATE: Final = "template"
 """What stands in the provenance of a dialogue that no model wrote."""
@@ -32,6 +35,8 @@ class Curated:
 
     dialogue: Dialogue
     scores: dict[str, str] = field(default_factory=dict)
+    rank: int = 0
+    """Which wording of its fact it is, from 0."""
 
 
 class Finished(NamedTuple):
@@ -40,6 +45,8 @@ class Finished(NamedTuple):
     id: str
     method: str
     kind: str
+    tokens: int
+    """Of the answer, by o200k."""
     written: bytes
 
     def line(self) -> str:
@@ -58,6 +65,9 @@ class Place(NamedTuple):
     offset: int
     method: str
     kind: str
+    tokens: int
+    rank: int
+    is_test: bool
     wording: bytes | None
     """Of a template's question; None of one that a model wrote, which is compared with those that are alike."""
 
@@ -78,24 +88,43 @@ class Spool:
         dialogue = curated.dialogue
         question = dialogue.messages[0].content
         exact = wording(question) if dialogue.provenance.model == TEMPLATE else None
-        self._places.append(Place(dialogue.id, self._size, dialogue.method, dialogue.kind, exact))
+        about = dialogue.provenance.document_id.partition("/file/")[2]
+        tokens = count_tokens(dialogue.messages[-1].content)
+        self._places.append(
+            Place(dialogue.id, self._size, dialogue.method, dialogue.kind, tokens, curated.rank, is_test(about), exact)
+        )
         self._size += self._file.write(dialogue.line().encode() + b"\n")
         if curated.scores:
             self.scores.append(Scored(id=dialogue.id, scores=curated.scores))
 
-    def ordered(self) -> Iterator[Finished | Verdict]:
-        """Dialogues in order of id; for one whose question was asked before, anywhere in the corpus, a verdict."""
+    def ordered(self, quotas: QuotaParams | None = None, refusals: float = 1.0) -> Iterator[Finished | Verdict]:
+        """Dialogues in order of id; a verdict for one whose question was asked before, anywhere in the corpus, and for
+        one that the quotas leave out.
+        """
         asked = Asked()
-        dropped: set[str] = set()
-        for place in sorted(self._places, key=attrgetter("id", "offset")):
-            self._file.seek(place.offset)
-            written = self._file.readline().removesuffix(b"\n")
-            if twin := _twin(asked, place, written):
-                dropped.add(place.id)
-                yield Verdict(id=place.id, reason=twin, detail=_turns(written)[0])
-                continue
-            yield Finished(place.id, place.method, place.kind, written)
-        self.scores = [score for score in self.scores if score.id not in dropped]
+        twins: dict[str, str] = {}
+        places = sorted(self._places, key=attrgetter("id", "offset"))
+        first: list[Place] = []
+        for place in places:
+            if twin := _twin(asked, place, b"" if place.wording is not None else self._line(place)):
+                twins[f"{place.id} {place.offset}"] = twin
+            else:
+                first.append(place)
+        weighed = [Weighed(one.id, one.kind, one.tokens, one.rank, one.is_test) for one in first]
+        kept = {one.id for one in first} if quotas is None else within(weighed, quotas, refusals)
+        for place in places:
+            if twin := twins.get(f"{place.id} {place.offset}"):
+                yield Verdict(id=place.id, reason=twin, detail=_turns(self._line(place))[0])
+            elif place.id not in kept:
+                yield Verdict(id=place.id, reason="over-quota", detail=place.kind)
+            else:
+                yield Finished(place.id, place.method, place.kind, place.tokens, self._line(place))
+        self.scores = [score for score in self.scores if score.id in kept]
+
+    def _line(self, place: Place) -> bytes:
+        self._file.seek(place.offset)
+        line: bytes = self._file.readline()
+        return line.removesuffix(b"\n")
 
     def close(self) -> None:
         """Removes the file."""

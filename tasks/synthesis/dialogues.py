@@ -30,6 +30,7 @@ from tasks.synthesis.facts.shelf import Shelf
 from tasks.synthesis.index import FILES, Index
 from tasks.synthesis.methods import Method, Subject
 from tasks.synthesis.params import SynthesisParams
+from tasks.synthesis.quotas import EXPLAINING
 from tasks.synthesis.templates import by_template
 from tasks.synthesis.written import SERVER_ERROR, write_all
 
@@ -97,7 +98,7 @@ def dialogues(
     else:
         asyncio.run(_ask(run, documents, facts, methods, params, intake))
     corrected = Corrections(read_records(run.store, corrections, Correction) if corrections else (), intake.repos)
-    run.write(_finished(run, intake.spool, corrected))
+    run.write(_finished(run, intake.spool, corrected, params))
     if intake.spool.scores:
         run.write(sorted(intake.spool.scores, key=attrgetter("id")), "scores.jsonl")
     intake.spool.close()
@@ -148,8 +149,10 @@ async def _ask(
             told.tell()
 
 
-def _finished(run: StepRun, spool: Spool, corrections: Corrections) -> Iterator[Dialogue | Finished]:
-    for found in spool.ordered():
+def _finished(
+    run: StepRun, spool: Spool, corrections: Corrections, params: SynthesisParams
+) -> Iterator[Dialogue | Finished]:
+    for found in spool.ordered(params.quotas, params.near_miss_fraction):
         result: Dialogue | Finished | Verdict = found
         if isinstance(found, Finished) and corrections.concerns(found.id):
             result = corrections.applied(found.dialogue())
@@ -158,6 +161,10 @@ def _finished(run: StepRun, spool: Spool, corrections: Corrections) -> Iterator[
             continue
         run.count(f"method:{result.method}")
         run.count(f"kind:{result.kind}")
+        if isinstance(found, Finished):
+            run.count("answer_tokens", found.tokens)
+            run.count(f"answer_tokens:{found.kind}", found.tokens)
+            run.count("explaining_tokens", found.tokens if found.kind in EXPLAINING else 0)
         yield result
     for verdict in corrections.unused():
         run.verdict(verdict.id, verdict.reason, verdict.detail)

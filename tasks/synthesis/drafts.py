@@ -7,8 +7,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from tasks.base.records import Dialogue, Document, Split
+
+T = TypeVar("T")
 
 LONG_ANSWER_CHARACTERS = 600
 """An answer above this is asked for once: repeating it under every wording would train a whole page several times."""
@@ -31,6 +34,8 @@ class Draft:
     """Where the evidence stands, if not in the document that the question was made from."""
     kind: str = ""
     """What is asked; empty where the method's name says it."""
+    rank: int = 0
+    """Which wording of its fact it is, from 0."""
 
 
 def to_dialogue(document: Document, draft: Draft, method: str, version: str, model: str, split: Split) -> Dialogue:
@@ -58,7 +63,7 @@ def to_dialogue(document: Document, draft: Draft, method: str, version: str, mod
     )
 
 
-def pick(bank: Sequence[str], key: str, number: int) -> list[str]:
+def pick(bank: Sequence[T], key: str, number: int) -> list[T]:
     """`number` different entries of a bank, from a place that the key decides: over a corpus all are used alike."""
     start = int.from_bytes(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:8], "big")
     return [bank[(start + offset) % len(bank)] for offset in range(min(number, len(bank)))]

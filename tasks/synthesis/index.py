@@ -8,6 +8,7 @@ tell what a held-out document says.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
@@ -39,8 +40,10 @@ SUFFIXES: Final = (
     ".kt",
     ".rb",
 )
-NAMES: Final = 50
+NAMES: Final = 200
 """Names of a repository that lend their last words, spread over the alphabet."""
+
+_IDENTIFIER: Final = re.compile(r"[A-Za-z_$][\w$]{3,80}")
 
 INDEX_FILES: Final = ("index.ts", "index.tsx", "index.js", "index.jsx", "__init__.py", "mod.rs")
 
@@ -83,25 +86,24 @@ class Index:
         self._paths: dict[tuple[str, Split], list[str]] = {}
         self._definitions: Counter[tuple[str, str]] = Counter()
         self._titles: Counter[tuple[str, str]] = Counter()
-        self._last_pull: dict[str, int] = {}
-        wiki: dict[str, set[str]] = {}
-        markdown: dict[str, set[str]] = {}
+        self._pulls: dict[str, set[int]] = {}
+        self._words: set[str] = set()
+        pages: set[str] = set()
         for split, name in FILES.items():
             with (folder / name).open("rb") as reader:
                 offset = 0
                 for line in reader:
                     document = Document.model_validate_json(line)
                     self._add(document, Place(document.id, split, offset))
-                    if document.kind is Kind.WIKI:
-                        wiki.setdefault(document.repo, set()).add(document.id)
-                    elif is_markdown(document):
-                        markdown.setdefault(document.repo, set()).add(document.id)
+                    if document.kind is Kind.WIKI or is_markdown(document):
+                        pages.add(document.id)
                     offset += len(line)
-        self.pages = frozenset(
-            identifier for repo in wiki.keys() | markdown.keys() for identifier in wiki.get(repo) or markdown[repo]
-        )
-        """Ids of the documents that are pages: per repository the wiki's if it has any, else its Markdown files."""
+        self.pages = frozenset(pages)
+        """Ids of the documents that are pages: those of wikis and the repositories' Markdown files."""
 
+        self._headings: dict[str, list[str]] = {}
+        for repo, title in sorted(self._titles):
+            self._headings.setdefault(repo, []).append(title)
         names: dict[str, list[str]] = {}
         for repo, name in sorted(self._definitions):
             names.setdefault(repo, []).append(name)
@@ -111,9 +113,11 @@ class Index:
 
     def _add(self, document: Document, place: Place) -> None:
         repo = document.repo
+        self._words.update(_IDENTIFIER.findall(document.text))
         if document.kind is Kind.PULL:
             number = document.meta.get("number")
-            self._last_pull[repo] = max(self._last_pull.get(repo, 0), number if isinstance(number, int) else 0)
+            if isinstance(number, int):
+                self._pulls.setdefault(repo, set()).add(number)
             return
         if document.kind is Kind.FILE:
             self._places[repo, document.path] = place
@@ -135,9 +139,28 @@ class Index:
         """Whether exactly one section of the repository's pages and Markdown files has that heading."""
         return self._titles[repo, title] == 1
 
-    def last_pull(self, repo: str) -> int | None:
-        """Highest pull request number known."""
-        return self._last_pull.get(repo)
+    def unknown_pulls(self, repo: str) -> list[int]:
+        """Numbers between the first and the last pull request that is known, and about as many before and after, that
+        are no known pull request's.
+        """
+        known = self._pulls.get(repo, set())
+        if not known:
+            return []
+        first, last = min(known), max(known)
+        margin = max(1, (last - first) // 10)
+        return [number for number in range(max(1, first - margin), last + margin + 1) if number not in known]
+
+    def speaks_of(self, name: str) -> bool:
+        """Whether a name stands anywhere in a document, trained or held out."""
+        return name in self._words
+
+    def titles(self, repo: str) -> list[str]:
+        """Headings of the repository's pages, sorted."""
+        return self._headings.get(repo, [])
+
+    def has_title(self, repo: str, title: str) -> bool:
+        """Whether a page of the repository has a heading."""
+        return self._titles[repo, title] > 0
 
     def file(self, repo: str, path: str, split: Split) -> Document | None:
         """A file of the repository, if it is on that side of the split."""

@@ -47,13 +47,17 @@ class Method(Protocol):
         """Whether the method has anything to ask about this kind of document."""
         ...
 
+
+class Templated(Method, Protocol):
+    """A method that needs no model."""
+
     def template(self, subject: Subject, params: SynthesisParams) -> Iterator[Draft | Verdict]:
-        """Drafts in the document's own words, without a model; deterministic, in a fixed order."""
+        """Drafts in the document's own words; deterministic, in a fixed order."""
         ...
 
 
 class Asking(Method, Protocol):
-    """A method that can ask a model; one that cannot uses its template with every provider."""
+    """A method that can ask a model; one that cannot uses its template with every provider, and vice versa."""
 
     def calls(self, subject: Subject, params: SynthesisParams) -> Iterator[Call]:
         """What to ask about the document."""
@@ -69,3 +73,8 @@ class Asking(Method, Protocol):
 def asks(method: Method) -> TypeGuard[Asking]:
     """Whether the method can ask a model."""
     return hasattr(method, "calls")
+
+
+def has_template(method: Method) -> TypeGuard[Templated]:
+    """Whether the method can do without a model."""
+    return hasattr(method, "template")

@@ -14,17 +14,17 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from tasks.base.records import Document, Kind, Verdict
+from tasks.base.records import Document, Kind
 from tasks.llm.calls import Call
-from tasks.synthesis import code_wordings as wordings
 from tasks.synthesis import prompts
-from tasks.synthesis.code_facts import MIN_NAME, import_span, tells
-from tasks.synthesis.drafts import Draft, pick, repo_name, spread
+from tasks.synthesis.drafts import Draft, spread
 from tasks.synthesis.evidence import NOWHERE, locate, source_text
+from tasks.synthesis.facts.definitions import MIN_NAME
+from tasks.synthesis.facts.imports import import_span
 from tasks.synthesis.index import structure
 from tasks.synthesis.methods import Subject
 from tasks.synthesis.params import SynthesisParams
-from tasks.synthesis.pull_edges import Touch, pull_drafts, shown_touch, touches
+from tasks.synthesis.pull_edges import Touch, shown_touch, touches
 from tasks.text.imports import Import
 from tasks.text.structure import Definition
 
@@ -97,43 +97,6 @@ def edges(subject: Subject) -> list[Edge]:
             if definition is not None and len(name) >= MIN_NAME:
                 found.append(Edge(item, span, target, definition))
     return [found[place] for place in spread(len(found), MAX_EDGES)]
-
-
-def template(subject: Subject, params: SynthesisParams) -> Iterator[Draft | Verdict]:
-    """Where the imported name is defined, how it is declared, and where what a function calls is defined; of a pull
-    request what stands in the files that it touches.
-    """
-    document = subject.document
-    if document.kind is Kind.PULL:
-        yield from pull_drafts(subject, min(2, params.wordings))
-        return
-    tree = structure(document.path, document.text)
-    number = min(2, params.wordings)
-    for edge in edges(subject):
-        definition, target = edge.definition, edge.target
-        span = (definition.first_line, definition.last_line)
-        words = {
-            "repo": repo_name(document),
-            "caller": document.path,
-            "name": definition.name,
-            "kind": definition.kind,
-            "module": edge.item.module,
-        }
-        key = f"{document.id} {definition.name}"
-        banks = [(wordings.HOP_DEFINED, f"`{target.path}`")]
-        if tells(definition):
-            banks.append((wordings.HOP_SIGNATURE, f"`{definition.signature}`\n\n(in `{target.path}`)"))
-        calls_it = [
-            call.inside
-            for call in tree.calls
-            if call.target == definition.name and call.inside not in ("", call.target)
-        ]
-        if calls_it:
-            words["inside"] = calls_it[0]
-            banks.append((wordings.HOP_CALL, f"`{target.path}`"))
-        for bank, answer in banks:
-            for question in pick(bank, key, number):
-                yield Draft(question.format(**words), answer, span, (definition.name,), source=target)
 
 
 def calls(subject: Subject, params: SynthesisParams) -> Iterator[Call]:

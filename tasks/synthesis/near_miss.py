@@ -3,29 +3,28 @@
 Fine-tuning on new facts erases abstention (3,189 refusals of 21,036 questions fell to at most 5, arXiv 2502.14502,
 table 4); a few percent of
 unanswerable questions next to answerable ones are meant to keep it. A name is made up from parts of real ones and
-checked against every name of
-the repository, trained and held out.
+checked against every word of the repository, trained and held out; the rest of the question is a real one's.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pydantic import BaseModel
 
-from tasks.base.records import Document, Kind, Verdict
+from tasks.base.records import Document, Verdict
 from tasks.llm.calls import Call
-from tasks.synthesis import code_wordings as wordings
 from tasks.synthesis import pages, prompts
-from tasks.synthesis.code_facts import CALLABLE
 from tasks.synthesis.drafts import Draft, pick, repo_name
 from tasks.synthesis.evidence import windows
-from tasks.synthesis.index import structure
 from tasks.synthesis.methods import Subject
 from tasks.synthesis.params import SynthesisParams
+from tasks.synthesis.wordings import WORDINGS
+from tasks.synthesis.wordings.grammar import said, slots, usable
+from tasks.text.facts import Fact
 
 METHOD: Final = "near_miss"
 PROMPT_VERSION: Final = "near_miss/2026.11.24.1"
@@ -40,11 +39,6 @@ REFUSALS: Final = (
     "I can't answer that. As far as I know, {page} of `{repo}` says nothing about it ({missing}).",
     "That is not something {page} of `{repo}` tells ({missing}), so I don't know.",
 )
-
-FAKES_PER_NAME: Final = 12
-
-MAX_KNOWN_FILES: Final = 100
-"""Of a longer list of files nobody can say that it is whole."""
 
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
@@ -82,51 +76,120 @@ def share(subject: Subject, params: SynthesisParams) -> int:
 
 
 def template(subject: Subject, params: SynthesisParams) -> Iterator[Draft | Verdict]:
-    """Made-up definitions of a code file, headings that a page has not, a pull request number beyond the last, files
-    that a pull request does not touch.
+    """Questions in the words that real facts of the document are asked with, about names that are made up.
+
+    Because question and kind are real ones, nothing but the name tells that there is no answer.
     """
-    document, number = subject.document, share(subject, params)
-    if number == 0:
-        return
-    if document.kind is Kind.PULL:
-        yield from _pulls(subject, number)
-    elif subject.is_page:
-        yield from _sections(subject, number)
-    else:
-        yield from _definitions(subject, number)
+    number = share(subject, params)
+    asked: set[str] = set()
+    for turn in range(TURNS if number else 0):
+        for fact in _shuffled(subject.facts):
+            fake = _made_up(subject, fact, turn)
+            draft = _asked(subject, fact, fake) if fake is not None else None
+            if draft is None or draft.question in asked:
+                continue
+            asked.add(draft.question)
+            yield draft
+            if len(asked) == number:
+                return
 
 
-def _definitions(subject: Subject, number: int) -> Iterator[Draft]:
-    document, index = subject.document, subject.index
-    tree = structure(document.path, document.text)
-    kinds = {item.name: item.kind for item in tree.definitions}
-    imported = [name for item in tree.imports for name in item.names]
-    made: set[str] = set()
-    for name, fake in _fakes(list(kinds), list(dict.fromkeys([*kinds, *imported, *index.names(document.repo)]))):
-        if len(made) == number:
-            return
-        if fake in made or fake in document.text or index.is_defined(document.repo, fake):
-            continue
-        made.add(fake)
-        words = {"fake": fake, "name": name, "path": document.path, "repo": repo_name(document)}
-        bank = wordings.NO_DEFINITION if kinds[name] in CALLABLE else wordings.NO_NAME
-        question = pick(bank, f"{document.id} {fake}", 1)[0].format(**words)
-        answer = pick(wordings.NO_DEFINITION_ANSWER, f"{document.id} {fake}", 1)[0].format(**words)
-        yield Draft(question, answer, (1, document.text.count("\n") + 1), (name,), answerable=False)
+TURNS: Final = 6
+"""Most made-up names that one fact lends its form."""
 
 
-def _fakes(names: list[str], pool: list[str]) -> Iterator[tuple[str, str]]:
-    """(real name, made-up name): first one of every name, then a second of every name, up to `FAKES_PER_NAME`.
+ENDINGS: Final = ("s", "er", "ing", "able", "ion", "or")
+"""A name of one word becomes another that still is one."""
 
-    Args:
-        names: names of the file, in order.
-        pool: these names, then others that the file knows, whose last words may be borrowed.
-    """
-    for turn in range(1, FAKES_PER_NAME + 1):
-        for place, name in enumerate(names):
-            fake = mixed(name, (pool * 2)[place + turn : place + len(pool)])
-            if fake is not None:
-                yield name, fake
+
+def _shuffled(facts: Sequence[Fact]) -> list[Fact]:
+    return sorted(facts, key=lambda fact: hashlib.sha256(f"refusal {fact.id}".encode()).digest())
+
+
+NAMED: Final = frozenset(
+    {
+        "location", "signature", "parameters", "purpose", "calls", "caller", "reverse-use", "type", "enum", "value",
+        "introduction", "subclasses", "hierarchy", "tested-by", "rendered-by", "renders", "union",
+        "default", "field", "environment",
+    }
+)  # fmt: skip
+"""Kinds whose subject is a name that can be made up."""
+
+SAID: Final = frozenset({"section", "list", "section-place", "snippet"})
+"""Kinds whose subject is a heading."""
+
+NUMBERED: Final = frozenset({"pull", "commits", "symbols-added", "symbols-removed"})
+"""Kinds whose subject is a pull request."""
+
+OPEN_SLOTS: Final = frozenset({"repo", "subject", "named", "thing", "scope", "page", "kind", "noun"})
+"""Slots that stay true with another subject."""
+
+
+def _made_up(subject: Subject, fact: Fact, turn: int) -> str | None:
+    """A subject like the fact's that no document of the repository, trained or held out, speaks of."""
+    index, repo = subject.index, subject.document.repo
+    key = f"refusal {turn} {fact.id}"
+    if fact.kind in NUMBERED:
+        unknown = index.unknown_pulls(repo)
+        return f"#{pick(unknown, key, 1)[0]}" if unknown else None
+    if fact.kind in NAMED:
+        head, dot, last = fact.subject.rpartition(".")
+        if len(_WORDS.findall(last)) < 2:
+            derived = [last + ending for ending in pick(ENDINGS, key, len(ENDINGS))]
+            return next((f"{head}{dot}{fake}" for fake in derived if not index.speaks_of(fake)), None)
+        for other in pick(index.names(repo), key, len(index.names(repo))):
+            fake = mixed(last, [other])
+            if fake is not None and not index.speaks_of(fake):
+                return f"{head}{dot}{fake}"
+    if fact.kind in SAID:
+        for other in pick(index.titles(repo), key, len(index.titles(repo))):
+            fake = _heading(fact.subject, other)
+            if fake is not None and not index.has_title(repo, fake):
+                return fake
+    return None
+
+
+def _heading(title: str, other: str) -> str | None:
+    """A heading with another's last word: “Custom transports” and “Event hooks” give “Custom hooks”."""
+    words, last = title.split(), other.split()[-1]
+    if len(words) < 2 or last.lower() in title.lower() or not last.isalpha() or not words[-1].isalpha():
+        return None
+    return " ".join([*words[:-1], last.lower() if words[-1].islower() else last])
+
+
+def _asked(subject: Subject, fact: Fact, fake: str) -> Draft | None:
+    document = subject.document
+    words = {
+        **fact.words,
+        "repo": repo_name(document),
+        "page": pages.label(document),
+        "subject": fake,
+        "scope": fact.scope,
+        "named": f"`{fake}` in `{fact.scope}`" if fact.scope else f"`{fake}`",
+    }
+    questions = [
+        question
+        for question in usable(WORDINGS[fact.kind].questions, words)
+        if OPEN_SLOTS.issuperset(slots(question)) and {"subject", "named"} & set(slots(question))
+    ]
+    if not questions:
+        return None
+    key = f"{fact.id} {fake}"
+    shown = fake if fact.kind in NUMBERED else f"“{fake}”" if fact.kind in SAID else f"`{fake}`"
+    thing = {"thing": "pull request" if fact.kind in NUMBERED else fact.words.get("thing") or "such thing"}
+    answer = said(pick(ANSWERS, key, 1)[0], {"shown": shown, "repo": repo_name(document)} | thing)
+    question = said(pick(questions, key, 1)[0], words)
+    return Draft(question, answer, (1, document.text.count("\n") + 1), (), answerable=False, kind="refusal")
+
+
+ANSWERS: Final = (
+    "I don't know of {shown} in {repo}, so I can't say.",
+    "As far as I know, there is no {shown} in {repo}.",
+    "I can't answer that: {shown} is not something I know from {repo}.",
+    "{shown} means nothing to me. Are you sure that it is in {repo}?",
+    "I don't know. I have not come across {shown} in {repo}.",
+    "There is nothing called {shown} in {repo} that I know of.",
+)
 
 
 def mixed(name: str, others: list[str]) -> str | None:
@@ -151,44 +214,6 @@ def mixed(name: str, others: list[str]) -> str | None:
                 styled = last.upper()
             return name[: -len(words[-1])] + styled
     return None
-
-
-def _sections(subject: Subject, number: int) -> Iterator[Draft]:
-    """Questions for a subject made of two of the page's own headings, if no page has it and the page's text neither."""
-    document = subject.document
-    titles = [section.title for section in pages.sections(document.text) if section.title]
-    made = 0
-    for first, second in zip(titles, titles[1:] + titles[:1], strict=True):
-        fake = f"{first} without {second[:1].lower()}{second[1:]}"
-        if first == second or fake.lower() in document.text.lower() or made == number:
-            continue
-        words = {"page": pages.label(document), "repo": repo_name(document), "fake": fake}
-        question = pick(wordings.NO_SECTION, f"{document.id} {fake}", 1)[0].format(**words)
-        answer = pick(wordings.NO_SECTION_ANSWER, f"{document.id} {fake}", 1)[0].format(**words)
-        yield Draft(question, answer, (1, document.text.count("\n") + 1), (), answerable=False)
-        made += 1
-
-
-def _pulls(subject: Subject, number: int) -> Iterator[Draft]:
-    document, last = subject.document, subject.index.last_pull(subject.document.repo)
-    if last is None or not document.path.isdigit():
-        return
-    words = {"fake": str(last + 1000 + int(document.path) % 1000), "repo": repo_name(document), "number": document.path}
-    question = pick(wordings.NO_PULL, document.id, 1)[0].format(**words)
-    answer = pick(wordings.NO_PULL_ANSWER, document.id, 1)[0].format(**words)
-    yield Draft(question, answer, (1, 1), (), answerable=False)
-    entries = document.meta.get("files") or []
-    touched = {entry.get(name) for entry in entries for name in ("path", "previous_path")} - {None}
-    if not touched or len(entries) > MAX_KNOWN_FILES:
-        return
-    others = [
-        path for path in subject.index.paths(document, subject.split, number - 1 + len(touched)) if path not in touched
-    ]
-    for path in others[: number - 1]:
-        named = words | {"file": path, "touched": pick(sorted(touched), path, 1)[0]}
-        question = pick(wordings.NO_PULL_FILE, f"{document.id} {path}", 1)[0].format(**named)
-        answer = pick(wordings.NO_PULL_FILE_ANSWER, f"{document.id} {path}", 1)[0].format(**named)
-        yield Draft(question, answer, (1, 1), (), answerable=False)
 
 
 def calls(subject: Subject, params: SynthesisParams) -> Iterator[Call]:

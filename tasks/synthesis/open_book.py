@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tasks.base.records import Document, Kind, Verdict
-from tasks.synthesis import atomic_facts, page_qa
+from tasks.synthesis import worded
 from tasks.synthesis.drafts import Draft, pick, spread
 from tasks.synthesis.methods import Subject
 from tasks.synthesis.params import SynthesisParams
@@ -34,9 +34,8 @@ def applies(subject: Subject) -> bool:
 
 def template(subject: Subject, params: SynthesisParams) -> Iterator[Draft | Verdict]:
     """Facts of the other methods, asked with passages; the answer names the passage that it stands in."""
-    source = page_qa if subject.is_page else atomic_facts
     single = params.model_copy(update={"wordings": 1})
-    facts = [draft for draft in source.template(subject, single) if isinstance(draft, Draft)]
+    facts = [draft for draft in worded.template(subject, single) if isinstance(draft, Draft)]
     for place in spread(len(facts), MAX_ROWS):
         draft = facts[place]
         passage = _passage(subject.document, draft.span)

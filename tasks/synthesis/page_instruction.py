@@ -16,7 +16,6 @@ from tasks.synthesis import pages, prompts
 from tasks.synthesis.drafts import Draft, pick, repo_name
 from tasks.synthesis.evidence import windows
 from tasks.synthesis.methods import Subject
-from tasks.synthesis.page_wordings import PAGE, PAGE_PART
 from tasks.synthesis.params import SynthesisParams
 
 METHOD: Final = "page_instruction"
@@ -25,6 +24,22 @@ PROMPT_VERSION: Final = "page_instruction/2026.11.24"
 TASK: Final = """\
 Write one specific instruction to which {page} of the repository `{repo}`, as a whole, is the perfect answer, such as \
 "Walk me through how Fastly is used in `manage-frontend`". It must name the repository and the page's subject."""
+
+
+PAGE: Final = (
+    "Walk me through {topic} in `{repo}`, the way {page} does.",
+    "Explain {topic} in `{repo}` as the page {page} documents it.",
+    "Give me the full documentation of `{repo}` on {topic} ({page}).",
+    "Show me the page {page} of `{repo}`, the one about {topic}.",
+    "What is the complete content of {page} in `{repo}` ({topic})?",
+    "Take me through the whole {page} page of `{repo}` about {topic}.",
+)
+PAGE_PART: Final = (
+    "Walk me through “{title}” in {page} of `{repo}`.",
+    "Explain “{title}” as {page} of `{repo}` documents it.",
+    "Give me the whole section “{title}” of {page} in `{repo}`.",
+    "Take me through the part “{title}” of the {page} page in `{repo}`.",
+)
 
 
 class Instruction(prompts.Reply):

@@ -123,15 +123,28 @@ def sentences(paragraph: Piece) -> list[Piece]:
 
 
 def list_items(section: Section) -> list[Piece]:
-    """Items of the section's lists outside code, one line each."""
+    """Items of the section's lists outside code, each with the lines that continue it."""
     inside = ""
     found: list[Piece] = []
+    indent = -1
     for offset, line in enumerate(section.body.split("\n")):
         mark = _FENCE.match(line)
+        number = section.body_first + offset
         if mark:
             inside = "" if inside and mark[1].startswith(inside) else inside or mark[1]
-        elif not inside and (item := _ITEM.match(line)):
-            found.append(Piece(item[1].strip(), section.body_first + offset, section.body_first + offset))
+            indent = -1
+        elif inside:
+            continue
+        elif item := _ITEM.match(line):
+            found.append(Piece(item[1].strip(), number, number))
+            indent = len(line) - len(line.lstrip())
+        elif not line.strip():
+            indent = -1
+        elif indent >= 0 and len(line) - len(line.lstrip()) > indent:
+            last = found[-1]
+            found[-1] = Piece(f"{last.text} {line.strip()}", last.first, number)
+        else:
+            indent = -1
     return found
 
 

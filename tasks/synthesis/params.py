@@ -8,6 +8,7 @@ from pydantic import Field
 
 from tasks.base.params import EXECUTION, Params
 from tasks.llm.params import PriceParams, Server
+from tasks.synthesis.quotas import QuotaParams
 
 MethodName = Literal[
     "facts",
@@ -46,7 +47,8 @@ class SynthesisParams(Params):
         "rewrites",
         "near_miss",
     )
-    """Which kinds of dialogues to make; the first three are the article's. `open_book` puts passages into the
+    """Which kinds of dialogues to make. `facts`, `page_instruction`, `file_question`, `near_miss` and `open_book` need
+    no model; `page_qa`, `page_instruction` and `file_question` are the article's; `open_book` puts passages into the
     prompt.
     """
 
@@ -54,12 +56,13 @@ class SynthesisParams(Params):
     """Differently worded questions per short fact; four taught a small model what one did not."""
 
     pairs_per_1000_characters: float = Field(4.0, gt=0.0, le=50.0)
-    """Facts asked about per thousand characters of a document, spread evenly from its first to its last line; what a
-    definition's name alone asks for (where it is, its parameters, its purpose) comes on top.
-    """
+    """Questions that a model is asked for per thousand characters of a document."""
 
     max_answer_characters: int = Field(16_000, ge=200)
     """Longer answers are asked for in parts (files) or by section (pages); 2 to 3 characters of code make a token."""
+
+    quotas: QuotaParams | None = QuotaParams()
+    """Largest shares of kinds; null = everything is kept."""
 
     near_miss_fraction: float = Field(0.04, ge=0.0, le=0.5)
     """Unanswerable questions, as a share of a document's dialogues."""

@@ -21,7 +21,7 @@ from tasks.synthesis.dialogues import METHODS
 from tasks.synthesis.facts.shelf import Shelf
 from tasks.synthesis.feedback import METHOD, FeedbackParams, trained_votes
 from tasks.synthesis.index import FILES, Index
-from tasks.synthesis.methods import Method, Subject, asks
+from tasks.synthesis.methods import Method, Subject, asks, has_template
 from tasks.synthesis.params import SynthesisParams
 from tasks.synthesis.templates import from_template
 
@@ -192,7 +192,7 @@ class _Tally:
                 made += _expected(call, params)
             if made and method.METHOD in VERBATIM:
                 made += count_tokens(subject.document.text)
-        else:
+        elif has_template(method):
             for result in from_template(subject, method, params):
                 if isinstance(result, Curated):
                     made += sum(count_tokens(message.content) for message in result.dialogue.messages)

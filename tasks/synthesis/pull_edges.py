@@ -7,14 +7,12 @@ the pull request's side of the split are followed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from tasks.base.records import Document
-from tasks.synthesis import code_wordings as wordings
-from tasks.synthesis.code_facts import MAX_LISTED, MIN_NAME
-from tasks.synthesis.drafts import Draft, pick, repo_name, spread
+from tasks.synthesis.drafts import spread
+from tasks.synthesis.facts.definitions import MIN_NAME
 from tasks.synthesis.index import structure
 from tasks.synthesis.methods import Subject
 from tasks.text.structure import Definition
@@ -55,35 +53,6 @@ def _named(patch: str, target: Document) -> Definition | None:
     top = {item.name for item in tree.definitions if "." not in item.qualified and len(item.name) >= MIN_NAME}
     named = [tree.named(name) for name in sorted(top & words)]
     return named[0] if len(named) == 1 else None
-
-
-def pull_drafts(subject: Subject, number: int) -> Iterator[Draft]:
-    """What the only file of a pull request defines; how the only definition that its added lines name is declared.
-
-    Args:
-        subject: a pull request with a title.
-        number: wordings of each question.
-    """
-    document = subject.document
-    words = {"repo": repo_name(document), "number": document.path, "title": document.title.strip()}
-    if not words["title"]:
-        return
-    for touch in touches(subject):
-        target, key = touch.target, f"{document.id} {touch.target.path}"
-        tree = structure(target.path, target.text)
-        top = [item for item in tree.definitions if "." not in item.qualified and item.name]
-        names = list(dict.fromkeys(item.name for item in top))
-        if len(document.meta["files"]) == 1 and 1 < len(names) <= MAX_LISTED:
-            span = (top[0].first_line, max(item.last_line for item in top))
-            listing = ", ".join(f"`{name}`" for name in names)
-            for question in pick(wordings.HOP_PULL_DEFINES, key, number):
-                yield Draft(question.format(**words), listing, span, tuple(names), source=target)
-        if touch.named is not None:
-            item = touch.named
-            answer = f"`{item.signature}`\n\n(in `{target.path}`)"
-            for question in pick(wordings.HOP_PULL_NAMES, key, number):
-                text = question.format(**words, kind=item.kind, path=target.path)
-                yield Draft(text, answer, (item.first_line, item.last_line), (item.name,), source=target)
 
 
 def shown_touch(document: Document, touch: Touch) -> str:

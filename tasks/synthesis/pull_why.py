@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from pydantic import BaseModel
 
-from tasks.base.records import Document, Kind, Verdict
+from tasks.base.records import Document, Kind
 from tasks.llm.calls import Call
-from tasks.synthesis import code_wordings as wordings
 from tasks.synthesis import prompts
-from tasks.synthesis.banked import Fact, drafts_of
-from tasks.synthesis.drafts import Draft, spread
+from tasks.synthesis.drafts import Draft
 from tasks.synthesis.evidence import quoted
 from tasks.synthesis.methods import Subject
 from tasks.synthesis.page_qa import Pairs
@@ -27,58 +25,10 @@ why the change was made, why in this way, which problem or objection came up, wh
 changed and in which files. Give with each pair as evidence the sentence or line that proves the answer, copied word \
 for word."""
 
-MIN_WHY_CHARACTERS: Final = 30
-"""A shorter description gives no reason."""
-
-MAX_LISTED: Final = 60
-
-MAX_FILES: Final = 8
-"""Files of one pull request that are asked about one by one."""
-
 
 def applies(subject: Subject) -> bool:
     """Pull requests."""
     return subject.document.kind is Kind.PULL
-
-
-def template(subject: Subject, params: SynthesisParams) -> Iterator[Draft | Verdict]:
-    """Title, description, files, dates, authors and review remarks, each verbatim."""
-    yield from drafts_of(subject.document, list(_facts(subject.document, params.max_answer_characters)), params)
-
-
-def _facts(document: Document, limit: int) -> Iterator[Fact]:
-    meta = document.meta
-    whole = (1, document.text.count("\n") + 1)
-    title = document.title.strip()
-    words = {"number": document.path, "title": title}
-    if title:
-        yield Fact(wordings.PULL_TITLE, wordings.PULL_TITLE_ANSWER, (1, 1), (title,), words)
-        yield Fact(wordings.PULL_NUMBER, wordings.PULL_NUMBER_ANSWER, (1, 1), (title, document.path), words)
-    text = document.text.strip()
-    if MIN_WHY_CHARACTERS <= len(text) <= limit:
-        yield Fact(wordings.PULL_WHY, ("{text}",), whole, (text,), words | {"text": text})
-    files = [entry["path"] for entry in meta.get("files") or [] if isinstance(entry.get("path"), str)]
-    if 0 < len(files) <= MAX_LISTED:
-        listing = "\n".join(f"- `{path}`" for path in files)
-        yield Fact(wordings.PULL_FILES, ("{listing}",), (1, 1), tuple(files), words | {"listing": listing})
-    for path in [files[place] for place in spread(len(files), MAX_FILES)] if title else []:
-        yield Fact(wordings.PULL_FILE_WHY, ("{title}",), (1, 1), (path, title), words | {"file": path})
-    if isinstance(meta.get("merged_at"), str):
-        date = meta["merged_at"][:10]
-        yield Fact(wordings.PULL_MERGED, ("{date}", "On {date}."), (1, 1), (date,), words | {"date": date})
-    if isinstance(meta.get("author"), str) and meta["author"]:
-        yield Fact(wordings.PULL_AUTHOR, ("`{author}`",), (1, 1), (meta["author"],), words | {"author": meta["author"]})
-    yield from _remarks(meta.get("review_comments") or [], words, limit)
-
-
-def _remarks(comments: list[dict[str, Any]], words: dict[str, str], limit: int) -> Iterator[Fact]:
-    """Review comments that are the only one of their author on their file."""
-    places = [(comment.get("author"), comment.get("path")) for comment in comments]
-    for comment, place in zip(comments, places, strict=True):
-        body = (comment.get("body") or "").strip()
-        if all(place) and places.count(place) == 1 and MIN_WHY_CHARACTERS <= len(body) <= limit:
-            named = words | {"author": str(place[0]), "file": str(place[1]), "body": body}
-            yield Fact(wordings.PULL_COMMENT, ("{body}",), (1, 1), (body,), named)
 
 
 def calls(subject: Subject, params: SynthesisParams) -> Iterator[Call]:

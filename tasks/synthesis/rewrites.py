@@ -1,9 +1,7 @@
 """Method `rewrites`: the same document in other genres.
 
 Rewriting in a few fixed genres carries knowledge that questions alone do not (SPA's seven prompts, arXiv 2603.22213;
-mixing questions and rewritten documents 1:1, arXiv 2603.23562). Genres are used in the order below. The template
-provider knows one:
-an overview of a code file, from its syntax tree.
+mixing questions and rewritten documents 1:1, arXiv 2603.23562). Genres are used in the order below.
 """
 
 from __future__ import annotations
@@ -13,14 +11,11 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from tasks.base.records import Kind, Verdict
+from tasks.base.records import Kind
 from tasks.llm.calls import Call
-from tasks.synthesis import code_wordings as wordings
 from tasks.synthesis import pages, prompts
-from tasks.synthesis.code_facts import spoken
-from tasks.synthesis.drafts import Draft, pick, repo_name
+from tasks.synthesis.drafts import Draft, repo_name
 from tasks.synthesis.evidence import windows
-from tasks.synthesis.index import structure
 from tasks.synthesis.methods import Subject
 from tasks.synthesis.params import SynthesisParams
 
@@ -56,38 +51,6 @@ class Rewrite(prompts.Reply):
 def applies(subject: Subject) -> bool:
     """Files and pages."""
     return subject.document.kind is not Kind.PULL
-
-
-def template(subject: Subject, params: SynthesisParams) -> Iterator[Draft | Verdict]:
-    """An overview of a code file: its imports and definitions in order, documented ones with their first line."""
-    document = subject.document
-    if document.kind is not Kind.FILE:
-        return
-    tree = structure(document.path, document.text)
-    top = [item for item in tree.definitions if "." not in item.qualified]
-    if not top:
-        return
-    lines: list[str] = []
-    modules = list(dict.fromkeys(item.module for item in tree.imports))
-    if modules:
-        lines += ["Imports: " + ", ".join(f"`{module}`" for module in modules), ""]
-    for item in top:
-        said = spoken(item.docstring).split("\n")[0]
-        span = (
-            f"line {item.first_line}"
-            if item.first_line == item.last_line
-            else f"lines {item.first_line} to {item.last_line}"
-        )
-        lines.append(f"- `{item.name}`, {item.kind}, {span}" + (f": {said}" if said else ""))
-    answer = "\n".join(lines)
-    if len(answer) > params.max_answer_characters:
-        yield Verdict(
-            id=document.id, reason="answer-too-long", detail=f"{METHOD}: overview of {len(answer)} characters"
-        )
-        return
-    question = pick(wordings.OVERVIEW, document.id, 1)[0].format(path=document.path, repo=repo_name(document))
-    evidence = (*modules, *(item.name for item in top))
-    yield Draft(question, answer, (1, document.text.count("\n") + 1), evidence)
 
 
 def calls(subject: Subject, params: SynthesisParams) -> Iterator[Call]:

@@ -56,4 +56,4 @@ def worded(document: Document, fact: Fact, params: SynthesisParams) -> Iterator[
     number = 1 if min(map(len, fitting)) > LONG_ANSWER_CHARACTERS else params.wordings
     order = pick(fitting, fact.id, len(fitting))
     for place, question in enumerate(pick(questions, fact.id, number)):
-        yield Draft(said(question, words), order[place % len(order)], fact.span, (), kind=fact.kind)
+        yield Draft(said(question, words), order[place % len(order)], fact.span, (), kind=fact.kind, rank=place)

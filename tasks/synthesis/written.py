@@ -19,7 +19,7 @@ from tasks.synthesis.curation import Curated
 from tasks.synthesis.drafts import Draft, to_dialogue
 from tasks.synthesis.duplicates import Asked
 from tasks.synthesis.judge import RefusalScores, Scores
-from tasks.synthesis.methods import Asking, Method, Subject, asks
+from tasks.synthesis.methods import Asking, Method, Subject, asks, has_template
 from tasks.synthesis.params import SynthesisParams
 from tasks.synthesis.templates import from_template
 
@@ -70,7 +70,7 @@ async def chain(
         if method.applies(subject):
             if asks(method):
                 jobs += [(method, call) for call in method.calls(subject, params)]
-            else:
+            elif has_template(method):
                 results += from_template(subject, method, params)
     answers = await _together([client.ask(call) for _, call in jobs])
     written: list[Written] = []

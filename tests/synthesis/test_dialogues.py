@@ -56,7 +56,7 @@ def test_dialogues_twice_of_equal_input_are_byte_identical(tmp_path: Path, make_
     assert dialogues_of(other, documents=split, params=SynthesisParams()).sha256 == first.sha256
 
 
-def test_pages_of_a_repository_with_a_wiki_are_the_wiki_only(store: Store, make_split: MakeSplit) -> None:
+def test_markdown_of_a_repository_with_a_wiki_is_read_as_pages_too(store: Store, make_split: MakeSplit) -> None:
     split = make_split([document("README.md", README), document("Home", "# Home\n\nHome is a page.\n", Kind.WIKI)])
     made = dialogues_of(store, documents=split, params=SynthesisParams())
     pages = {
@@ -64,7 +64,7 @@ def test_pages_of_a_repository_with_a_wiki_are_the_wiki_only(store: Store, make_
         for record in read_records(store, made, Dialogue)
         if record.method.startswith("page_")
     }
-    assert pages == {"octo/rocket/wiki/Home"}
+    assert pages == {"octo/rocket/wiki/Home", "octo/rocket/file/README.md"}
 
 
 def test_long_file_is_asked_for_in_parts_that_join_to_it(store: Store, make_split: MakeSplit) -> None:

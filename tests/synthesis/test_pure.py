@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.synthesis import code_wordings, page_wordings
 from tasks.synthesis.checks import identifiers, language, problem
-from tasks.synthesis.drafts import Draft, fence, pick, runs_of_lines, spread
+from tasks.synthesis.drafts import Draft, fence, runs_of_lines, spread
 from tasks.synthesis.duplicates import Asked
 from tasks.synthesis.evidence import NOWHERE, locate, windows
 from tasks.synthesis.index import candidates
@@ -109,18 +108,6 @@ def test_locate_finds_every_part_of_a_text_whatever_its_white_space(text: str, s
 @given(st.text(alphabet="a`\n", max_size=60))
 def test_fence_is_longer_than_any_run_in_the_text(text: str) -> None:
     assert fence(text) not in text
-
-
-def test_banks_are_used_evenly_and_every_wording_differs() -> None:
-    banks = [
-        bank for module in (code_wordings, page_wordings) for bank in vars(module).values() if isinstance(bank, tuple)
-    ]
-    assert len(banks) > 30
-    for bank in banks:
-        assert len(set(bank)) == len(bank)
-        drawn = {wording for key in range(200) for wording in pick(bank, str(key), 1)}
-        assert drawn == set(bank)
-        assert len(set(pick(bank, "key", 99))) == len(bank)
 
 
 @pytest.mark.parametrize(

@@ -69,10 +69,10 @@ def test_edits_are_applied_with_the_editor_in_the_provenance(store: Store, split
 
 def test_correction_of_a_correction_still_fits_the_machines_text(store: Store, split: Artifact, tmp_path: Path) -> None:
     made = dialogues_of(store, documents=split, params=PARAMS)
-    first = next(identifier for identifier in by_id(store, made) if "#page_qa/" in identifier)
+    first = next(identifier for identifier in by_id(store, made) if "#page_instruction/" in identifier)
     path = tmp_path / "edited.jsonl"
     for answer in ("Better.", "Best."):
-        export(store, made, split, path, method="page_qa")
+        export(store, made, split, path, method="page_instruction")
         edit(path, {first: {"answer": answer}})
         import_edits(store, made, path, editor="ana")
         made = dialogues_of(store, documents=split, params=PARAMS, corrections=latest_corrections(store))

@@ -10,16 +10,18 @@ from tasks.base.artifacts import Artifact
 from tasks.base.records import Document
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.synthesis.facts import code, imports, manifests
+from tasks.synthesis.facts import code, documentation, imports, manifests, pulls
 from tasks.synthesis.facts.corpus import Corpus, Family, corpora
 from tasks.text.facts import Fact
 
-VERSION = "2026.11.30.2"
+VERSION = "2026.11.30.3"
 
 FAMILIES: Final[tuple[Family, ...]] = (
     imports.FAMILY,
     code.FAMILY,
     manifests.FAMILY,
+    documentation.FAMILY,
+    pulls.FAMILY,
 )
 """A family sees every document of a side; the order decides nothing."""
 

@@ -6,10 +6,12 @@ from typing import Final
 
 from tasks.synthesis.wordings import (
     definitions,
+    documentation,
     errors,
     imports,
     manifests,
     pipelines,
+    pulls,
     purposes,
     routes,
     screens,
@@ -32,6 +34,8 @@ WORDINGS: Final[dict[str, Wording]] = merged(
         pipelines.WORDINGS,
         purposes.WORDINGS,
         manifests.WORDINGS,
+        documentation.WORDINGS,
+        pulls.WORDINGS,
     )
 )
 """By kind of fact. Several wordings of one fact taught a small model what one did not (69% against 21% of paraphrased

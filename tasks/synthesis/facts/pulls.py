@@ -1,0 +1,269 @@
+"""Pull requests: what changed from what to what, what came and went, who introduced what, why, and what reviewers said.
+
+Only what the patches, commits and people's own sentences say. The description's template is told apart by its lines:
+they stand in several descriptions of the repository.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tasks.base.records import Document, Kind
+from tasks.synthesis.facts.corpus import Corpus, Family
+from tasks.synthesis.facts.patches import Patch, changed_values, patches, renamed
+from tasks.text.facts import Fact, Shape
+
+MAX_LISTED: Final = 12
+TEMPLATE_PULLS: Final = 3
+"""A line that stands in so many descriptions is the template's."""
+
+MAX_SENTENCES: Final = 6
+
+_NOISE: Final = re.compile(
+    r"(?i)^(merge |revert \"merge|fixup!|squash!|wip\b|lint\w*$|format\w*$|typo|tweaks?$|fix(es)?$|update(s)?$|"
+    r"prettier|review (comments|feedback)|pr (comments|feedback)|address(es|ing)? (pr |review )?(comments|feedback))"
+)
+_TRAILER: Final = re.compile(
+    r"(?i)^\s*(co-authored-by|signed-off-by|closes|fixes|resolves|refs?|see)\b.{0,20}[:#]|^\s*-{3,}\s*$"
+)
+_MARKS: Final = re.compile(r"^\s*(#|[-*+] \[[ xX]\]|!\[|<|\||>|```|https?://\S+$|\*\*[^*]+\*\*:?$)")
+_END: Final = re.compile(r"(?<=[.!?])\s+(?=[A-Z`\"(])")
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What other documents need to know of a pull request."""
+
+    number: str
+    title: str
+    paths: tuple[str, ...]
+    added: tuple[str, ...]
+    lines: frozenset[str]
+    """Lines of its description."""
+    merged: bool
+
+
+def gather(document: Document) -> Gathered | None:
+    """Title, paths, added names and description lines of a pull request."""
+    if document.kind is not Kind.PULL:
+        return None
+    found = patches(document.meta.get("files") or [])
+    return Gathered(
+        document.path,
+        document.title.strip(),
+        tuple(patch.path for patch in found),
+        tuple(dict.fromkeys(name for patch in found if not patch.is_test for name in patch.added)),
+        frozenset(line.strip() for line in document.text.split("\n") if len(line.strip()) > 8),
+        bool(document.meta.get("merged_at")),
+    )
+
+
+@dataclass(frozen=True)
+class History:
+    """All pull requests of a side together."""
+
+    templates: frozenset[tuple[str, str]]
+    """(repository, line) of descriptions' templates."""
+    adders: dict[tuple[str, str], list[str]]
+    """(repository, name) → ids of the pull requests that add its definition."""
+    touching: dict[tuple[str, str], list[str]]
+    """(repository, path) → ids of the merged pull requests that change the file, in order of their numbers."""
+    told: dict[str, Gathered]
+
+
+def history(corpus: Corpus) -> History:
+    """The pull requests of a side by line, name and path."""
+    lines: Counter[tuple[str, str]] = Counter()
+    adders: dict[tuple[str, str], list[str]] = {}
+    touching: dict[tuple[str, str], list[str]] = {}
+    told: dict[str, Gathered] = {}
+    for identifier, pull in corpus.gathered(FAMILY.name):
+        repo = identifier.rsplit("/pull/", 1)[0]
+        told[identifier] = pull
+        lines.update((repo, line) for line in pull.lines)
+        for name in pull.added:
+            adders.setdefault((repo, name), []).append(identifier)
+        for path in pull.paths if pull.merged else ():
+            touching.setdefault((repo, path), []).append(identifier)
+    templates = frozenset(line for line, times in lines.items() if times >= TEMPLATE_PULLS)
+    return History(templates, adders, touching, told)
+
+
+def facts(document: Document, corpus: Corpus) -> Iterator[Fact]:
+    """Facts of a pull request; of a file which pull requests changed it."""
+    if document.kind is Kind.FILE:
+        yield from _file_history(document, corpus)
+    if document.kind is not Kind.PULL or not document.title.strip():
+        return
+    meta, found = document.meta, patches(document.meta.get("files") or [])
+    about = {"merged": str(meta.get("merged_at") or "")[:10], "author": str(meta.get("author") or "")}
+    yield from _summary(document, corpus, found, about)
+    yield from _changes(document, corpus, found)
+    yield from _introduced(document, corpus)
+    sentences = reasons(document, corpus.once(history).templates)
+    if sentences:
+        span = (1, document.text.count("\n") + 1)
+        yield corpus.fact(document, "reason", f"#{document.path}", sentences, span, shape=Shape.PROSE, words=about)
+    yield from _commits(document, corpus, about)
+    yield from _reviews(document, corpus)
+    if about["merged"]:
+        yield corpus.fact(document, "merge-date", f"#{document.path}", [about["merged"]], (1, 1), words=about)
+
+
+def _summary(document: Document, corpus: Corpus, found: list[Patch], about: dict[str, str]) -> Iterator[Fact]:
+    folders = Counter(patch.path.rpartition("/")[0] or "the root folder" for patch in found)
+    areas = [folder for folder, _ in folders.most_common(3)]
+    added = list(dict.fromkeys(name for patch in found if not patch.is_test for name in patch.added))
+    removed = [name for patch in found if not patch.is_test for name in patch.removed]
+    words = about | {
+        "areas": ", ".join(f"`{folder}`" if folder != "the root folder" else folder for folder in areas),
+        "files": str(len(found)) if len(found) <= 60 else "",
+        "added": ", ".join(f"`{name}`" for name in added[:6]) if len(added) <= 6 else "",
+        "removed": ", ".join(f"`{name}`" for name in removed[:6]) if len(removed) <= 6 else "",
+    }
+    yield corpus.fact(document, "pull", f"#{document.path}", [document.title.strip()], (1, 1), words=words)
+    yield corpus.fact(
+        document, "pull-number", document.title.strip(), [f"#{document.path}"], (1, 1), words={"areas": words["areas"]}
+    )
+
+
+def _changes(document: Document, corpus: Corpus, found: list[Patch]) -> Iterator[Fact]:
+    words = {"pull": f"#{document.path}"}
+    for patch in found:
+        for name, old, new in changed_values(patch):
+            yield corpus.fact(
+                document,
+                "change",
+                name,
+                [old, new],
+                (1, 1),
+                shape=Shape.ORDERED,
+                scope=patch.path,
+                words=words | {"old": old, "new": new, "line": patch.line_of(name)},
+            )
+        for old, new in renamed(patch):
+            yield corpus.fact(document, "rename", old, [new], (1, 1), scope=patch.path, words=words | {"new": new})
+    for kind, names in (
+        ("symbols-added", [name for patch in found if not patch.is_test for name in patch.added]),
+        ("symbols-removed", [name for patch in found if not patch.is_test for name in patch.removed]),
+    ):
+        unique = list(dict.fromkeys(names))
+        if 0 < len(unique) <= MAX_LISTED:
+            yield corpus.fact(document, kind, f"#{document.path}", unique, (1, 1), shape=Shape.ALL)
+
+
+def _introduced(document: Document, corpus: Corpus) -> Iterator[Fact]:
+    """Names that this pull request alone adds and that the snapshot still defines, once."""
+    past = corpus.once(history)
+    if not past.told[document.id].merged:
+        return
+    for name in past.told[document.id].added:
+        where = corpus.defining(document.repo, name)
+        if (
+            past.adders[document.repo, name] == [document.id]
+            and len(where) == 1
+            and corpus.is_unique(document.repo, name)
+        ):
+            file = corpus.document(where[0])
+            if file is not None and file.path in past.told[document.id].paths:
+                yield corpus.fact(
+                    document,
+                    "introduction",
+                    name,
+                    [f"#{document.path}"],
+                    (1, 1),
+                    words={"file": file.path},
+                    rests_on=[file.id],
+                )
+
+
+def reasons(document: Document, templates: frozenset[tuple[str, str]]) -> list[str]:
+    """The description's real sentences, in order: no headings, check lists, images, trailers, code or template."""
+    found: list[str] = []
+    inside = False
+    paragraph: list[str] = []
+    for line in [*re.sub(r"<!--.{0,4000}?-->", "", document.text, flags=re.DOTALL).split("\n"), ""]:
+        if line.lstrip().startswith("```"):
+            inside = not inside
+        bare = line.strip()
+        is_prose = bare and not inside and not _MARKS.match(line) and not _TRAILER.match(line)
+        if is_prose and (document.repo, bare) not in templates:
+            paragraph.append(re.sub(r"^[-*+] ", "", bare))
+            continue
+        found += _END.split(" ".join(paragraph)) if paragraph else []
+        paragraph = []
+    title = document.title.strip().lower()
+    real = [one.strip() for one in found if _is_sentence(one.strip()) and one.strip(" .").lower() != title]
+    return list(dict.fromkeys(real))[:MAX_SENTENCES]
+
+
+def _is_sentence(text: str) -> bool:
+    words = text.split()
+    return 6 <= len(words) <= 80 and text[0].isupper() and text[-1] in ".!?" and "`" * 3 not in text
+
+
+def commit_subjects(document: Document) -> list[str]:
+    """First lines of the commits' messages that say something, in order."""
+    found: list[str] = []
+    for commit in document.meta.get("commits") or []:
+        subject = str(commit.get("message") or "").split("\n")[0].strip()
+        if len(subject.split()) >= 3 and not _NOISE.match(subject):
+            found.append(re.sub(r"\s*\(#\d+\)$", "", subject))
+    return list(dict.fromkeys(found))
+
+
+def _commits(document: Document, corpus: Corpus, about: dict[str, str]) -> Iterator[Fact]:
+    subjects = commit_subjects(document)
+    if 2 <= len(subjects) <= MAX_LISTED:
+        yield corpus.fact(document, "commits", f"#{document.path}", subjects, (1, 1), shape=Shape.ORDERED, words=about)
+
+
+def _reviews(document: Document, corpus: Corpus) -> Iterator[Fact]:
+    """Remarks of reviewers with what came of them: an answer, or that it was merged."""
+    comments: list[dict[str, Any]] = document.meta.get("review_comments") or []
+    outcome = "It was merged." if document.meta.get("merged_at") else ""
+    replies: dict[Any, dict[str, Any]] = {}
+    for comment in comments:
+        if comment.get("in_reply_to"):
+            replies.setdefault(comment["in_reply_to"], comment)
+    for comment in comments:
+        remark, reviewer = _said(comment), str(comment.get("author") or "")
+        if comment.get("in_reply_to") or not remark or not reviewer or reviewer == document.meta.get("author"):
+            continue
+        reply = replies.get(comment.get("id"))
+        answer = _said(reply) if reply else ""
+        words = {
+            "reviewer": reviewer,
+            "file": str(comment.get("path") or ""),
+            "answered": f"{reply.get('author')} answered: {answer}" if reply and answer else "",
+            "outcome": outcome,
+        }
+        yield corpus.fact(document, "review", f"#{document.path}", [remark], (1, 1), shape=Shape.PROSE, words=words)
+    for review in document.meta.get("reviews") or []:
+        remark, reviewer = _said(review), str(review.get("author") or "")
+        if remark and reviewer and reviewer != document.meta.get("author"):
+            words = {"reviewer": reviewer, "outcome": outcome}
+            yield corpus.fact(document, "review", f"#{document.path}", [remark], (1, 1), shape=Shape.PROSE, words=words)
+
+
+def _said(comment: dict[str, Any] | None) -> str:
+    """What a comment says in prose; empty if that is nothing."""
+    body = str((comment or {}).get("body") or "")
+    lines = [line.strip() for line in re.split(r"```", body)[0].split("\n") if line.strip() and not _MARKS.match(line)]
+    text = " ".join(lines)
+    return text if 5 <= len(text.split()) <= 120 else ""
+
+
+def _file_history(document: Document, corpus: Corpus) -> Iterator[Fact]:
+    past = corpus.once(history)
+    pulls = past.touching.get((document.repo, document.path), [])
+    if 1 <= len(pulls) <= 8 and corpus.structure(document).definitions:
+        told = [f"#{past.told[one].number} “{past.told[one].title}”" for one in pulls]
+        yield corpus.fact(document, "file-history", document.path, told, (1, 1), shape=Shape.ALL, rests_on=pulls)
+
+
+FAMILY: Final = Family("pulls", facts, gather)
