@@ -12,7 +12,7 @@ from typing import Final
 
 from tasks.base.records import Document
 from tasks.synthesis.drafts import spread
-from tasks.synthesis.facts.definitions import MIN_NAME
+from tasks.synthesis.facts.source import MIN_NAME
 from tasks.synthesis.index import structure
 from tasks.synthesis.methods import Subject
 from tasks.text.structure import Definition

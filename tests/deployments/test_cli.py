@@ -115,7 +115,7 @@ def test_plan_prints_one_json_object_or_tables_and_spends_nothing(preset: Path, 
     assert 0 < made["training"]["usd"] == pytest.approx(made["training"]["hours"] * made["training"]["usd_per_hour"])
     shown = rawtune("plan", *options, cwd=tmp_path)
     assert shown.returncode == 0
-    for part in ("dialogue-page_qa", "budget_usd", "peak memory", "because:", "max_usd 15: within", "nothing has been"):
+    for part in ("dialogue-facts", "budget_usd", "peak memory", "because:", "max_usd 15: within", "nothing has been"):
         assert part in shown.stdout
     assert "Traceback" not in done.stderr + shown.stderr
 

@@ -33,11 +33,11 @@ def reviewable(tmp_path: Path) -> Path:
 def test_show_pages_through_dialogues_with_source_provenance_and_scores(reviewable: Path, tmp_path: Path):
     store = str(reviewable)
     shown = rawtune(
-        "show", "synthesis/dialogues", "--method", "page_qa", "--records", "2", "--store", store, cwd=tmp_path
+        "show", "synthesis/dialogues", "--method", "page_instruction", "--records", "2", "--store", store, cwd=tmp_path
     )
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.count("\nuser: ") == shown.stdout.count("\nassistant: ") == 2
-    assert shown.stdout.count("page_qa/") >= 2
+    assert shown.stdout.count("page_instruction/") >= 2
     for part in ("source:", "lines ", "by template; no judge"):
         assert part in shown.stdout
     assert "source: is the answer" in shown.stdout
