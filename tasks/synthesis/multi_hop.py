@@ -19,8 +19,8 @@ from tasks.llm.calls import Call
 from tasks.synthesis import prompts
 from tasks.synthesis.drafts import Draft, spread
 from tasks.synthesis.evidence import NOWHERE, locate, source_text
-from tasks.synthesis.facts.source import MIN_NAME
 from tasks.synthesis.facts.imports import import_span
+from tasks.synthesis.facts.source import MIN_NAME
 from tasks.synthesis.index import structure
 from tasks.synthesis.methods import Subject
 from tasks.synthesis.params import SynthesisParams
