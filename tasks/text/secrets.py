@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import binascii
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,6 +22,27 @@ OWN_RULES: Final = (
 """betterleaks 2.0.0 takes `hf_` only before 34 letters without a digit, and `sk-proj-` only where `T3BlbkFJ` stands in
 the middle of one of three exact lengths; issuers have changed both before.
 """
+SHAPES: Final = (
+    ("google-oauth", re.compile(r"(?<![\w-])GOCSPX-([\w-]{28})(?![\w-])|(?<![\w.-])ya29\.([\w-]{30,300})", re.ASCII)),
+    ("azure-client-secret", re.compile(r"(?<![\w~.-])[\w~.-]{3}\dQ~([\w~.-]{31,34})(?![\w~.-])", re.ASCII)),
+    ("notion-token", re.compile(r"(?<![\w-])(?:secret_([A-Za-z0-9]{43})|ntn_([A-Za-z0-9]{40,60}))(?![\w-])")),
+    ("discord-webhook", re.compile(r"discord(?:app)?\.com/api/webhooks/\d{17,20}/([\w-]{60,80})", re.ASCII)),
+    (
+        "lambda-cloud-key",
+        re.compile(r"(?<![\w-])secret_[\w-]{1,40}_[0-9a-f]{32}\.([A-Za-z0-9]{20,60})(?!\w)", re.ASCII),
+    ),
+    ("generic-bearer-token", re.compile(r"[Aa]uthorization['\"]?\s?[:=]\s?['\"]?Bearer ([\w.~+/-]{24,500})", re.ASCII)),
+    ("generic-token-in-address", re.compile(r"(?<!\w)https?://([\w-]{20,255})@[\w.-]", re.ASCII)),
+)
+"""Shapes that issuers give their keys, and places where nothing else stands; the groups are the secret's own part."""
+PEM_BEGIN: Final = re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----(?:\r?\n[ +-]?[\w+/=]{16,80}){1,500}", re.ASCII)
+PEM_END: Final = re.compile(r"-----END [A-Z ]{0,40}PRIVATE KEY-----")
+PEM_LINE: Final = re.compile(r"[ +-]?[\w+/=]{16,80}\r?", re.ASCII)
+"""A private key whose end or beginning was cut off, as in the hunk of a patch."""
+PEM_LINES: Final = 500
+PEM_LINE_CHARACTERS: Final = 120
+ENCODED_PEM: Final = re.compile(r"LS0tLS1CRUdJTi[\w+/]{60,20000}={0,2}", re.ASCII)
+"""`-----BEGIN` in base64, as in a secret of Kubernetes; a certificate begins so too."""
 MIN_DISTINCT: Final = 12
 """Different characters of a secret that our own rules find: `hf_xxxxxxxx` and `sk-proj-0000` stand in every manual."""
 
@@ -60,10 +82,42 @@ def find_secrets(text: str) -> list[Secret]:
 
 def _own(text: str) -> Iterator[Secret]:
     """What our own rules find and is random enough: many different characters, some of upper case."""
+    yield from _keys(text)
+    for rule, pattern in SHAPES:
+        for match in pattern.finditer(text):
+            start, end = next(match.span(number) for number, group in enumerate(match.groups(), 1) if group)
+            value = text[start:end]
+            if len(set(value)) >= MIN_DISTINCT and any(letter.isdigit() for letter in value):
+                yield Secret(rule, "medium", start, end, value)
     for rule, pattern in OWN_RULES:
         for match in pattern.finditer(text):
             if len(set(match[1])) >= MIN_DISTINCT and match[1].lower() != match[1]:
                 yield Secret(rule, "medium", *match.span(), match[0])
+
+
+def _keys(text: str) -> Iterator[Secret]:
+    """Private keys that are cut off, or written in base64 once more."""
+    for match in PEM_BEGIN.finditer(text):
+        yield Secret("private-key", "high", *match.span(), match[0])
+    for match in PEM_END.finditer(text):
+        start = _line_start(text, match.start())
+        end_line = start
+        for _ in range(PEM_LINES):
+            before = _line_start(text, start - 1)
+            if start == 0 or PEM_LINE.fullmatch(text, before, start - 1) is None:
+                break
+            start = before
+        if start < end_line:
+            yield Secret("private-key", "high", start, match.end(), text[start : match.end()])
+    for match in ENCODED_PEM.finditer(text):
+        if b"PRIVATE KEY" in binascii.a2b_base64(match[0][:80]):
+            yield Secret("private-key", "high", *match.span(), match[0])
+
+
+def _line_start(text: str, position: int) -> int:
+    """Where the line of a position begins, or what a line of a key cannot be longer than before it."""
+    first = max(0, position - PEM_LINE_CHARACTERS)
+    return max(first, text.rfind("\n", first, max(0, position)) + 1)
 
 
 def _parts(finding: dict[str, Any], confidence: str) -> Iterator[tuple[str, str, str, str]]:

@@ -1,3 +1,5 @@
+import base64
+
 import pytest
 
 from tasks.text.secrets import MAX_SCAN_CHARACTERS, _places, find_secrets
@@ -29,6 +31,39 @@ GITHUB = "ghp_" + "R7vX2mQ9sK4tY8wZ1aB3cD5eF6gH0iJkLmNo"
 def test_each_kind_of_secret_is_found(rule: str, secret: str, line: str) -> None:
     text = f"# settings\n{line.format(secret)}\n"
     assert (rule, secret) in [(found.rule, text[found.start : found.end]) for found in find_secrets(text)]
+
+
+RANDOM = "q7X2mQ9sK4tY8wZ1aB3cD5eF6gH0iJkLmNoPqRsTuVw5xY8z"
+KEY_LINES = [f"{line:02d}{RANDOM}Ab3dEf9hJk2m" for line in range(12)]
+PEM = "\n".join(["-----BEGIN RSA PRIVATE " + "KEY-----", *KEY_LINES, "-----END RSA PRIVATE " + "KEY-----", ""])
+
+
+@pytest.mark.parametrize(
+    ("rule", "hidden", "text"),
+    [
+        ("private-key", KEY_LINES[3], "\n".join(PEM.split("\n")[:7])),
+        ("private-key", KEY_LINES[3], "@@ -1,7 +1,7 @@\n" + "\n".join(f"+{line}" for line in PEM.split("\n")[:7])),
+        ("private-key", KEY_LINES[9], "@@ -9,7 +9,7 @@\n" + "\n".join(f" {line}" for line in PEM.split("\n")[7:])),
+        ("private-key", base64.b64encode(PEM.encode()).decode(), f"tls.key: {base64.b64encode(PEM.encode()).decode()}"),
+        ("google-oauth", RANDOM[:28], f"google: GOCSPX-{RANDOM[:28]}"),
+        ("azure-client-secret", RANDOM[:34], f"AZURE = 'aB38Q~{RANDOM[:34]}'"),
+        ("notion-token", RANDOM[:43], f"notion: secret_{RANDOM[:43]}"),
+        ("discord-webhook", RANDOM + RANDOM[:20], f"https://discord.com/api/webhooks/{'1' * 18}/{RANDOM}{RANDOM[:20]}"),
+        ("lambda-cloud-key", RANDOM[:40], f"secret_main_{'0a' * 16}.{RANDOM[:40]}"),
+        ("generic-bearer-token", RANDOM[:40], f'"Authorization": "Bearer {RANDOM[:40]}"'),
+        ("generic-token-in-address", RANDOM[:40], f"git clone https://{RANDOM[:40]}@git.example.org/a/b"),
+    ],
+)
+def test_kinds_that_the_library_misses_are_found(rule: str, hidden: str, text: str) -> None:
+    found = find_secrets(text)
+    assert rule in [secret.rule for secret in found]
+    assert any(hidden in text[secret.start : secret.end] for secret in found)
+
+
+def test_what_only_looks_like_these_kinds_is_none() -> None:
+    certificate = base64.b64encode(b"-----BEGIN CERTIFICATE-----\n" + RANDOM.encode() * 8).decode()
+    manual = f"ca.crt: {certificate}\nAuthorization: Bearer YOUR_ACCESS_TOKEN_GOES_HERE\nhttps://example.org/@user\n"
+    assert [secret for secret in find_secrets(manual) if secret.confidence != "low"] == []
 
 
 def test_placeholders_of_manuals_are_no_secrets() -> None:
