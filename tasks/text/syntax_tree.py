@@ -1,7 +1,7 @@
 """Syntax trees by tree-sitter: a file's root, its nodes of some types, their text.
 
-A language without a grammar here, a text above `MAX_PARSE_BYTES`, and one whose errors take the parser too many steps
-to get over has no tree.
+A language without a grammar here, a text above `MAX_PARSE_BYTES`, and one that takes the parser too many steps
+has no tree.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ MAX_PARSE_BYTES: Final = 4_000_000
 memory.
 """
 
-FREE_ERROR_STEPS: Final = 3_000
-ERROR_STEPS_PER_KB: Final = 15
-"""The parser reports its progress 10 to 50 times in 1,000 bytes, 14 at most in real sources. Behind an
- error that it cannot get over each step takes longer than the one before: 20 kB of `|-` took Python's grammar three
-minutes.
+FREE_STEPS: Final = 2_000
+STEPS_PER_KB: Final = 30
+"""The parser reports its progress at most 14 times in 1,000 bytes of real sources, 50 times where every line is `f(x)`.
+Behind an error that it cannot get over it reports without end: 20 kB of `|-` took Python's grammar a minute.
 """
 
 READ_BYTES: Final = 65_536
@@ -47,11 +46,11 @@ def _parsed(language: str, text: str) -> Any | None:
     Steps are counted, not seconds, so that a text has a tree or has none on every machine.
     """
     parser, source = _parser(language), text.encode("utf-8", "surrogatepass")
-    most, taken = FREE_ERROR_STEPS + ERROR_STEPS_PER_KB * len(source) // 1000, 0
+    most, taken = FREE_STEPS + STEPS_PER_KB * len(source) // 1000, 0
 
-    def gives_up(_: int, has_error: bool) -> bool:
+    def gives_up(_: int, __: bool) -> bool:
         nonlocal taken
-        taken += has_error
+        taken += 1
         return taken > most
 
     try:

@@ -31,8 +31,9 @@ def _of(source: Source, item: Definition) -> Iterator[Fact]:
     thing, scope = source.noun(item), source.scope_of(item.name)
     if "." not in item.qualified and not scope and not bears(source.path, item.name) and not source.is_test:
         yield source.fact("location", item.name, [source.path], Shape.ONE, span, thing=thing)
-    if tells(item):
-        yield source.fact("signature", item.qualified, [item.signature], Shape.ONE, span, scope=scope, thing=thing)
+    if tells(item) and not source.is_test:
+        signature = re.sub(r"^@.*?(?=(?:async )?(?:def|class) )", "", item.signature)
+        yield source.fact("signature", item.qualified, [signature], Shape.ONE, span, scope=scope, thing=thing)
     names = parameters(item.signature, item.name, language_of(source.path) or "")
     if item.kind in ("function", "method") and names and names != ["props"] and not source.is_test:
         yield source.fact("parameters", item.qualified, names, Shape.ORDERED, span, scope=scope, thing=thing)
@@ -48,5 +49,5 @@ def tells(item: Definition) -> bool:
     """Whether a signature says more than kind and name: parameters, or what a class extends."""
     head, _, rest = item.signature.partition(item.name)
     said = rest.strip(" ()=>{:")
-    whole = len(item.signature) < MAX_SIGNATURE
+    whole = len(item.signature) < MAX_SIGNATURE and not re.search(r"(?:^|\s)(?:#|//)\s", item.signature)
     return item.kind in CALLABLE and head != item.signature and bool(said) and said != "props" and whole

@@ -30,6 +30,7 @@ _IFS: Final = frozenset(
     {"if_statement", "if_expression", "elif_clause", "if_modifier", "unless_modifier", "if", "unless"}
 )
 _CATCHES: Final = frozenset({"except_clause", "catch_clause", "rescue", "catch_block"})
+_TRIES: Final = frozenset({"try_statement", "try_expression", "begin"})
 _OTHERS: Final = frozenset(
     {"for_statement", "while_statement", "for_in_statement", "switch_statement", "switch_case", "match_statement"}
     | {"case_clause", "else_clause", "else", "elsif", "match_arm", "match_expression", "when", "with_statement"}
@@ -96,6 +97,7 @@ def facts(source: Source) -> Iterator[Fact]:
 
 def _told(source: Source, item: Definition, one: Raised, found: list[Raised], scope: str, noun: str) -> Iterator[Fact]:
     words = {"error": one.error, "message": one.message, "thing": noun, "caught": one.caught}
+    words["raised"] = raised_as(one.error)
     span = (one.first, one.last)
     alone = sum(other.error == one.error for other in found) == 1
     condition = " and ".join(f"`{text}`" for text in one.conditions)
@@ -124,10 +126,18 @@ def _told(source: Source, item: Definition, one: Raised, found: list[Raised], sc
             function=item.qualified,
             condition=words.get("condition", ""),
             error=one.error,
+            raised=raised_as(one.error),
             thing=noun,
         )
         if alone:
             yield source.fact("message", item.qualified, [one.message], Shape.ONE, span, scope=scope, **words)
+
+
+def raised_as(error: str) -> str:
+    """An error as a person says it: by its class, or just “an error” where only a function that makes it is known."""
+    return (
+        f"`{error}`" if re.split(r"[.:\\]", error)[-1][:1].isupper() and not error.startswith("errors.") else "an error"
+    )
 
 
 def _raised(source: Source) -> Iterator[tuple[Definition, Raised]]:
@@ -243,10 +253,15 @@ def _around(node: Any) -> tuple[list[str], str, bool, int]:
                 elif child != parent.child_by_field_name("condition"):
                     whole = False
                 whole = whole and not chained
+            elif parent.type in _TRIES and child == parent.child_by_field_name("body"):
+                if any(one.type in _CATCHES for one in parent.named_children):
+                    functions += 2  # it may be caught right there
             elif parent.type in _CATCHES:
                 named = next((one for one in parent.named_children if one.type not in ("block", "comment")), None)
                 said = re.split(r"\s+as\s+", written(named))[0] if named is not None else ""
-                caught = caught or (said if re.fullmatch(r"(\w+[.:])*:?[A-Z]\w*|\w+\.\w*error", said) else "an error")
+                caught = caught or (
+                    f"`{said}`" if re.fullmatch(r"(\w+[.:])*:?[A-Z]\w*|\w+\.\w*error", said) else "an error"
+                )
             elif parent.type in _OTHERS and parent.type not in ("with_statement", "try_statement"):
                 whole = False
         child, parent = parent, parent.parent

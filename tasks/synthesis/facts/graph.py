@@ -396,7 +396,9 @@ class Graph:
                     resolved[key] = self._resolved(path, *key)
                 target, left = resolved[key]
             if target is not None:
-                how = "value" if left and reference.how == "call" else reference.how  # `PATTERN.sub(…)`
+                how = reference.how
+                if left and how in ("call", "render"):
+                    how = "value"  # `PATTERN.sub(…)`, `<Context.Provider>`
                 yield Edge(path, reference.inside, reference.line, target, how)
                 owner, dot, _ = target.qualified.rpartition(".")
                 outer = self.symbol(target.path, owner) if dot and reference.name not in SELVES else None

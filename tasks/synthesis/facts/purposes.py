@@ -73,7 +73,22 @@ def purpose(source: Source, item: Definition) -> str:
     if source.language == "go":
         return text if text.startswith(item.name) else ""
     if documented:
-        return text if text[-1] in ".!?)\"'`" or len(text.split()) >= 6 else ""
+        cut = len(" ".join(item.docstring.split())) > len(text)
+        dangling = text.split()[-1].lower() in {
+            "a",
+            "an",
+            "and",
+            "by",
+            "for",
+            "in",
+            "of",
+            "on",
+            "or",
+            "the",
+            "to",
+            "with",
+        }
+        return "" if text[-1] not in ".!?)\"'`" and (cut or dangling) else text
     if item.kind == "constant" or item.outer_line < item.first_line - 6:
         return ""  # a plain comment above a constant speaks of the lines that follow as often as of the constant
     whole = text[-1] in ".!?" and text[0].isupper()

@@ -159,7 +159,7 @@ def _defined(source: Source, node: Any) -> Definition | None:
         named = next((child for child in node.named_children if child.type.endswith(("_declaration", "name"))), None)
     name = text_of(named) if named is not None else ""
     item = source.inside(node.start_point.row + 1)
-    if item is None or item.name != name or len(name) < MIN_NAME or item.kind != "constant":
+    if item is None or item.name != name or len(name) < MIN_NAME or item.kind != "constant" or name.startswith("__"):
         return None
     return item if source.graph.symbol(source.path, item.qualified) is not None else None
 

@@ -9,20 +9,20 @@ from tasks.synthesis.wordings.grammar import Wording
 WORDINGS: Final = {
     "error": Wording(
         questions=(
-            "When does {named} raise `{error}`?",
-            "Under which condition does {named} fail with `{error}`?",
-            "Why does {named} of {repo} raise `{error}`?",
-            "I get `{error}` from {named}. What did I do wrong?",
-            "What makes {named} raise `{error}` in {repo}?",
-            "In which case does the {thing} {named} end in `{error}`?",
-            "What has to be true for {named} to raise `{error}`?",
-            "How can I provoke `{error}` in {named}?",
+            "When does {named} raise {raised}?",
+            "Under which condition does {named} fail with {raised}?",
+            "Why does {named} of {repo} raise {raised}?",
+            "I get {raised} from {named}. What did I do wrong?",
+            "What makes {named} raise {raised} in {repo}?",
+            "In which case does the {thing} {named} end in {raised}?",
+            "What has to be true for {named} to raise {raised}?",
+            "How can I provoke {raised} in {named}?",
         ),
         answers=(
             "If {condition}.",
-            "It raises `{error}` if {condition}.",
-            "When {condition} holds, it raises `{error}`: “{message}”",
-            "`{error}` is raised in `{path}` if {condition}.",
+            "It raises {raised} if {condition}.",
+            "When {condition} holds, it raises {raised}: “{message}”",
+            "{raised!c} is raised in `{path}` if {condition}.",
         ),
     ),
     "error-message": Wording(
@@ -38,9 +38,9 @@ WORDINGS: Final = {
         ),
         answers=(
             "If {condition}.",
-            "It raises `{error}` with that message if {condition}.",
-            "The check is {condition}; if it holds, `{error}` is raised.",
-            "`{error}` is raised with it in `{path}` if {condition}.",
+            "It raises {raised} with that message if {condition}.",
+            "The check is {condition}; if it holds, {raised} is raised.",
+            "{raised!c} is raised with it in `{path}` if {condition}.",
         ),
     ),
     "error-origin": Wording(
@@ -57,8 +57,8 @@ WORDINGS: Final = {
         answers=(
             "`{value}`.",
             "`{value}` raises it, in `{path}`.",
-            "It comes from the {thing} `{value}`, which raises `{error}` if {condition}.",
-            "The {thing} `{value}` in `{path}` raises `{error}` with it.",
+            "It comes from the {thing} `{value}`, which raises {raised} if {condition}.",
+            "The {thing} `{value}` in `{path}` raises {raised} with it.",
         ),
     ),
     "error-translation": Wording(
@@ -73,10 +73,10 @@ WORDINGS: Final = {
             "What does {named} answer to {caught} with?",
         ),
         answers=(
-            "`{error}`.",
-            "It raises `{error}` instead.",
-            "{caught!c} is caught and `{error}` is raised in its place.",
-            "`{error}`: `{path}` catches {caught} and raises that.",
+            "{raised!c}.",
+            "It raises {raised} instead.",
+            "{caught!c} is caught and {raised} is raised in its place.",
+            "{raised!c}: `{path}` catches {caught} and raises that.",
         ),
     ),
     "raises": Wording(
@@ -99,20 +99,20 @@ WORDINGS: Final = {
     ),
     "message": Wording(
         questions=(
-            "With which message does {named} raise `{error}`?",
-            "What does the `{error}` of {named} say?",
-            "Which text does {named} of {repo} put into `{error}`?",
-            "How does {named} word its `{error}`?",
-            "What will I read if {named} fails with `{error}`?",
-            "In {repo}, which message comes with the `{error}` from {named}?",
-            "What does {repo} tell the user when {named} raises `{error}`?",
-            "For which message do I search the log if {named} raised `{error}`?",
+            "With which message does {named} raise {raised}?",
+            "What does the {raised} of {named} say?",
+            "Which text does {named} of {repo} put into {raised}?",
+            "How does {named} word its {raised}?",
+            "What will I read if {named} fails with {raised}?",
+            "In {repo}, which message comes with the {raised} from {named}?",
+            "What does {repo} tell the user when {named} raises {raised}?",
+            "For which message do I search the log if {named} raised {raised}?",
         ),
         answers=(
             "“{value}”",
             "It says “{value}”.",
             "“{value}”, if {condition}.",
-            "`{error}` is raised in `{path}` with “{value}”.",
+            "{raised!c} is raised in `{path}`, and it says “{value}”",
         ),
     ),
     "behaviour": Wording(

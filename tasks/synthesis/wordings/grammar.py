@@ -8,7 +8,8 @@ Slots of every wording, besides the fact's own `words`:
                                               one a line; joined by spaces
     {count:#file|files} {count:is|are}        how many values, with its noun; the verb alone
 
-`{thing!a}` puts the article before (“an interface”), `{thing!c}` makes the first letter large, `{thing!p}` the plural.
+`{thing!a}` puts the article before (“an interface”), `{thing!c}` makes the first letter large, `{thing!p}` the plural;
+`{subject!q}` puts backticks around and the article before them.
 A wording with a slot that is missing or empty is not used for the fact.
 """
 
@@ -44,6 +45,8 @@ class _Said(string.Formatter):
             return with_article(str(value))
         if conversion == "c":
             return str(value)[:1].upper() + str(value)[1:]
+        if conversion == "q":
+            return with_article(f"`{value}`")
         if conversion == "p":
             return plural(str(value))
         return super().convert_field(value, conversion)

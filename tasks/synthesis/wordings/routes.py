@@ -144,7 +144,7 @@ WORDINGS: Final = {
             "Which routes must work for {named} to work?",
             "What does {named} of {repo} talk to?",
             "In {repo}, which endpoint is behind {named}?",
-            "If {named} shows no data, which endpoint should I look at?",
+            "If {named} gets no data, which endpoint should I look at?",
         ),
         answers=(
             "{values}.",

@@ -11,12 +11,12 @@ WORDINGS: Final = {
         questions=(
             "Which fields does {named} have?",
             "What does the {thing} {named} consist of in {repo}?",
-            "What is in a `{subject}`?",
-            "I have to build a `{subject}` in {repo}. Which fields are there?",
+            "What is in {subject!q}?",
+            "I have to build {subject!q} in {repo}. Which fields are there?",
             "Which data does {named} hold?",
             "How is {named} structured in {repo}?",
             "List the fields of the {thing} {named} in {repo}.",
-            "What can I read from a `{subject}` of {repo}?",
+            "What can I read from {subject!q} of {repo}?",
         ),
         answers=(
             "{values}.",
@@ -28,13 +28,13 @@ WORDINGS: Final = {
     "optional-fields": Wording(
         questions=(
             "Which fields of {named} are optional?",
-            "What may be left out of a `{subject}` in {repo}?",
+            "What may be left out of {subject!q} in {repo}?",
             "Which fields of the {thing} {named} can be missing?",
             "I want to make a minimal `{subject}`. What can I leave out?",
             "On which fields of {named} can I not rely in {repo}?",
             "In {repo}, what need not be set in {named}?",
             "Which parts of {named} are not required?",
-            "What may be undefined in a `{subject}` of {repo}?",
+            "What may be undefined in {subject!q} of {repo}?",
         ),
         answers=(
             "{values}.",
@@ -49,7 +49,7 @@ WORDINGS: Final = {
             "What type is `{field}` in {named}?",
             "In {repo}, what does `{field}` of the {thing} {named} hold?",
             "How is `{field}` declared in {named}?",
-            "What do I put into `{field}` of a `{subject}`?",
+            "What do I put into `{field}` of {subject!q}?",
             "What kind of value is `{subject}.{field}` in {repo}?",
             "I read `{field}` from a `{subject}`. What do I get?",
             "`{subject}` of {repo} has a field `{field}`. Of which type?",
@@ -64,7 +64,7 @@ WORDINGS: Final = {
     "enum": Wording(
         questions=(
             "Which members does the enum {named} have?",
-            "Which values can a `{subject}` have in {repo}?",
+            "Which values can {subject!q} have in {repo}?",
             "What are the cases of {named}?",
             "Between what does {named} distinguish in {repo}?",
             "List the members of {named}.",
@@ -101,7 +101,7 @@ WORDINGS: Final = {
         questions=(
             "Which values may {named} have?",
             "Which values does the type {named} allow in {repo}?",
-            "What can a `{subject}` be?",
+            "What can {subject!q} be?",
             "Between which alternatives does {named} choose?",
             "Which strings are valid for {named} in {repo}?",
             "List the values of the type {named}.",
@@ -158,7 +158,7 @@ WORDINGS: Final = {
             "Describe the line of inheritance of {named}.",
             "If I follow the parents of {named} in {repo}, what do I meet?",
             "From which types of the repository does {named} inherit, directly and indirectly?",
-            "Of what is a `{subject}` also an instance in {repo}?",
+            "Of what is {subject!q} also an instance in {repo}?",
             "What stands above {named} in the hierarchy of {repo}, up to the top?",
             "Which parents and grandparents does the {thing} {named} have?",
         ),

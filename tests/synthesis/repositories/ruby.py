@@ -29,7 +29,7 @@ end
     expect(Engine.new.fire(3)).to be_nil
   end
 
-  it 'fires' do
+  it 'fires when told to' do
     expect(Engine.new).to be_truthy
   end
 end
@@ -45,6 +45,6 @@ FACTS = {
     ("error", "Rocket.Engine.fire"): {"heat > LIMIT_CELSIUS"},
     ("error-origin", "the engine is too hot"): {"Rocket.Engine.fire"},
     ("environment-default", "ROCKET_REGION"): {"eu"},
-    ("behaviour", "Engine"): {"refuses when hot", "fires"},
+    ("behaviour", "Engine"): {"refuses when hot", "fires when told to"},
 }
 ABSENT: set[tuple[str, str]] = set()

@@ -31,7 +31,11 @@ export function fireEngine(heat: number, mode: Phase = 'idle') {
 	if (heat > LIMIT) {
 		throw new Error('The engine is too hot');
 	}
-	return process.env.ROCKET_REGION || 'eu';
+	try {
+		throw new Error('Nobody hears it');
+	} catch {
+		return process.env.ROCKET_REGION || 'eu';
+	}
 }
 
 /** Passes a request on to the control room. */
@@ -139,4 +143,4 @@ FACTS = {
     ("dependency-users", "express"): {"server/index.ts", "server/routes/engines.ts"},
     ("affected-files", "LIMIT"): {"server/handlers.ts"},
 }
-ABSENT = {("calls", "Other")}
+ABSENT = {("calls", "Other"), ("error-origin", "Nobody hears it")}
