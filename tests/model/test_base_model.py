@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from tasks.base.errors import InputError
+from tasks.base.records import Message
 from tasks.base.store import Store
-from tasks.model.base_model import base_model, copy_folder, is_whole, taken
+from tasks.model.base_model import base_model, check, copy_folder, is_whole, taken
 from tasks.model.params import BaseModelParams
+from tasks.text.chat import prompt_ids
+from tasks.text.tokenizer import TextTokenizer
 
 
 def cut_weights(folder: Path) -> None:
@@ -101,3 +104,60 @@ def test_bad_index_is_one_line(index: str, message: str, tiny_model: Path, tmp_p
     with pytest.raises(InputError, match=r"^base_model: ") as failure:
         copy_folder(folder, tmp_path, "bad")
     assert message in str(failure.value)
+
+
+TURNS = "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"
+PROMPT = "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+THINK = "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n<think>\n' }}{% endif %}"
+ALTERNATE = (
+    "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('alternate') }}"
+    "{% endif %}{{ '[INST] ' + m.content + ' [/INST]' if m.role == 'user' else m.content + '<|im_end|>' }}{% endfor %}"
+)
+
+
+def with_template(tiny_model: Path, folder: Path, template: str) -> Path:
+    shutil.copytree(tiny_model, folder)
+    (folder / "chat_template.jinja").write_text(template, "utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        (TURNS + THINK, "rewrites what comes before turn 2; no loss mask can be made"),
+        ("{{ raise_exception('no such role') }}", "refuses the dialogue (no such role)"),
+    ],
+)
+def test_template_that_cannot_be_trained_with_is_refused_before_anything_is_spent(
+    template: str, message: str, tiny_model: Path, tmp_path: Path
+):
+    with pytest.raises(InputError, match=r"^base_model: its chat template") as failure:
+        check(with_template(tiny_model, tmp_path / "model", template), "odd")
+    assert message in str(failure.value)
+    assert "looked at before anything is spent" in str(failure.value)
+
+
+def test_template_with_a_date_is_told_the_same_day_whenever_it_is_asked(tiny_model: Path, tmp_path: Path):
+    dated = "{{ '<|im_start|>system\nToday is ' + strftime_now('%d %B %Y') + '<|im_end|>\n' }}" + TURNS + PROMPT
+    folder = with_template(tiny_model, tmp_path / "model", dated)
+    check(folder, "dated")
+    tokenizer = TextTokenizer.load(folder)
+    asked = tokenizer.decode(prompt_ids(tokenizer, [Message(role="user", content="When?")]))
+    assert "Today is 01 January 2026" in asked
+
+
+def test_system_message_goes_into_the_first_turn_of_a_template_without_one(tiny_model: Path, tmp_path: Path):
+    messages = [Message(role="system", content="Be kind."), Message(role="user", content="Hello?")]
+    without = TextTokenizer.load(with_template(tiny_model, tmp_path / "without", ALTERNATE))
+    assert without.decode(prompt_ids(without, messages)) == "[INST] Be kind.\n\nHello? [/INST]"
+    within = TextTokenizer.load(with_template(tiny_model, tmp_path / "with", TURNS + PROMPT))
+    assert "system\nBe kind." in within.decode(prompt_ids(within, messages))
+
+
+def test_tokenizer_with_more_ids_than_the_embedding_has_rows_is_refused(tiny_model: Path, tmp_path: Path):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | {"vocab_size": config["vocab_size"] - 1}), "utf-8")
+    with pytest.raises(InputError, match=r"its tokenizer has ids up to \d+, its embedding \d+ rows"):
+        check(folder, "mixed up")
