@@ -31,13 +31,59 @@ app = typer.Typer(
     name="rawtune",
     help="Turns repositories, pull requests and wikis into a fine-tuned model, measured and published.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 
 Preset = Annotated[str, typer.Argument(help="A YAML file, or the name of a preset that comes with rawtune.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="key.path=value; may be repeated.")]
 Release = Annotated[str | None, typer.Argument(help="NAME or NAME@REVISION; the store's only project if left out.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"rawtune {version('rawtune')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which it is.")
+    ] = False,
+) -> None:
+    """Turns repositories, pull requests and wikis into a fine-tuned model, measured and published."""
+
+
+@app.command()
+def init(
+    repo: Annotated[
+        str | None, typer.Argument(help="OWNER/NAME on GitHub, a path or a URL; asked if left out.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Base model; asked if left out.")] = None,
+    gpu: Annotated[str | None, typer.Option(help="here or rented; asked if left out.")] = None,
+    output: Annotated[Path | None, typer.Option(help="The file; <project>.yaml if left out.")] = None,
+) -> None:
+    """Write a commented preset of one's own, and say what comes next."""
+    from deployments.cli.init import write_preset
+
+    made = write_preset(repo, model, gpu, output)
+    console.print_places({"preset": str(made), "next": f"rawtune plan {made}   (tokens, hours, dollars)"})
+    console.print_places({"then": f"rawtune retrain {made}, or rawtune up {made} for a form and a schedule"})
+
+
+@app.command()
+def doctor(
+    pool: Annotated[str | None, typer.Option(help="Also look whether a worker takes this pool.")] = None,
+    store: StoreOption = None,
+) -> None:
+    """Say whether everything that a run needs is there, and what to do if not."""
+    from deployments.cli.doctor import examine
+
+    if not examine(store, pool):
+        raise typer.Exit(1)
 
 
 @app.command("dry-run")
@@ -107,7 +153,10 @@ def explain(preset: Preset, changes: Set = None, store: StoreOption = None, json
 
 @app.command()
 def show(
-    what: Annotated[str, typer.Argument(help="ROOM, ROOM/NAME, the uri of an artifact, or `ledger`: cost by month.")],
+    what: Annotated[
+        str | None,
+        typer.Argument(help="ROOM, ROOM/NAME, an artifact's uri, or `ledger`: cost by month; a list if left out."),
+    ] = None,
     records: Annotated[int | None, typer.Option(help="How many records to print, 3 if left out.", min=0)] = None,
     method: Annotated[str | None, typer.Option(help="With `synthesis/dialogues`: only this method's.")] = None,
     start: Annotated[int, typer.Option(help="With `synthesis/dialogues`: how many to pass over.", min=0)] = 0,
@@ -134,6 +183,11 @@ def show(
     from deployments.cli.showing import find, show_artifacts
 
     place = open_store(store)
+    if what is None:
+        from deployments.cli.showing import show_list
+
+        show_list(place, json)
+        return
     if what == LEDGER:
         from deployments.cli.monthly import show_months
 

@@ -15,6 +15,8 @@ from tasks.base.errors import InputError
 from tasks.base.runs import RECORDS, VERDICTS
 from tasks.base.store import Store
 
+SHOWN_COUNTS: Final = 4
+
 SHOWN_CHARACTERS: Final = 2_000
 """A longer record is cut on a terminal; `--json` has all of it."""
 
@@ -26,6 +28,22 @@ def show_artifacts(store: Store, found: list[Manifest], records: int, as_json: b
         return
     for manifest in found:
         _print(store, manifest, records)
+
+
+def show_list(store: Store, as_json: bool) -> None:
+    """Prints every step that the store has artifacts of, and what its newest one counted."""
+    newest = {name: manifest for name in store.steps() for manifest in itertools.islice(store.manifests(name), 1)}
+    if as_json:
+        document = {name: manifest.model_dump(mode="json") for name, manifest in newest.items()}
+        sys.stdout.write(json.dumps(document) + "\n")
+        return
+    for name, manifest in newest.items():
+        counts = ", ".join(
+            f"{count} {value:,}" for count, value in itertools.islice(manifest.counts.items(), SHOWN_COUNTS)
+        )
+        console.output.print(f"{name:<28}{escape(counts)}", highlight=False)
+    if not newest:
+        console.output.print(f"nothing in {store.uri} yet; rawtune dry-run fills it", highlight=False)
 
 
 def find(store: Store, what: str) -> list[Manifest]:

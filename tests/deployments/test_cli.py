@@ -2,12 +2,14 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import yaml
 from prefect.settings import PREFECT_API_URL
 
+from deployments.presets import load_preset
 from tests.flows.sample_repository import git, make_repository
 
 RAWTUNE = [sys.executable, "-c", "from deployments.cli import main; main()"]
@@ -136,3 +138,55 @@ def test_plan_bad_input_is_one_line_and_exit_2(options: list[str], message: str,
     *steps, told = done.stderr.splitlines()
     assert message in told
     assert all(line.startswith("✔") for line in steps)
+
+
+def test_init_writes_a_preset_of_at_most_25_lines_that_loads(tmp_path: Path):
+    make_repository(tmp_path / "post")
+    done = rawtune("init", str(tmp_path / "post"), "--gpu", "here", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    made = tmp_path / "post.yaml"
+    assert len(made.read_text().splitlines()) <= 25
+    params = load_preset(str(made))
+    assert (params.name, params.sources[0].repo) == ("post", str(tmp_path / "post"))
+    assert "rawtune plan post.yaml" in done.stdout
+    again = rawtune("init", str(tmp_path / "post"), cwd=tmp_path)
+    assert (again.returncode, "post.yaml is there already" in again.stderr) == (2, True)
+
+
+def test_doctor_says_what_is_missing_and_exits_1(tmp_path: Path):
+    well = rawtune("doctor", cwd=tmp_path)
+    assert (well.returncode, "Traceback" in well.stderr) == (0, False), well.stdout
+    sick = rawtune("doctor", "--pool", "gpu-lambda", "--store", "/dev/null/store", cwd=tmp_path)
+    assert sick.returncode == 1
+    assert "PREFECT_API_URL is not set, so there are no pools" in sick.stdout
+    assert "cannot be written" in sick.stdout
+
+
+def test_version_short_help_and_a_list_of_an_empty_store(tmp_path: Path):
+    assert rawtune("--version", cwd=tmp_path).stdout == f"rawtune {version('rawtune')}\n"
+    assert "Usage" in rawtune("retrain", "-h", cwd=tmp_path).stdout
+    assert "rawtune dry-run fills it" in rawtune("show", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "message"),
+    [
+        (["show", "corpus", "--store", "s3://nowhere/x"], {}, "--store s3://nowhere/x: cannot be read"),
+        (["show", "corpus", "--store", "gopher://x"], {}, "--store gopher://x: cannot be read"),
+        (["retrain", "{preset}"], {"PREFECT_API_URL": "http://user:secret@127.0.0.1:9/api"}, "server at 127.0.0.1:9 "),
+        (["ask", "Who?", "--model", "tunde"], {}, "--model tunde: a release has the models tuned and base"),
+        (["plan", "{preset}", "--set", "training.base_model=acme/none", "--gpu", "h100"], {}, "Hub cannot be reached"),
+        (["deploy", "{preset}"], {}, "PREFECT_API_URL is not set"),
+    ],
+)
+def test_what_cannot_be_reached_is_one_line_and_exit_2(
+    arguments: list[str], environment: dict[str, str], message: str, preset: Path, tmp_path: Path
+):
+    nothing = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "true"}
+    nothing["HF_ENDPOINT"] = "http://127.0.0.1:9"
+    filled = [argument.format(preset=preset) for argument in arguments]
+    done = rawtune(*filled, cwd=tmp_path, **(nothing | environment))
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert "secret" not in done.stderr
