@@ -43,7 +43,7 @@ def examine(store: str | None, pool: str | None) -> bool:
     for name, check in checks.items():
         try:
             console.output.print(f"[green]✔[/] {name:<10}{escape(check())}", highlight=False)
-        except (Trouble, RawtuneError) as trouble:
+        except (Trouble, RawtuneError, OSError) as trouble:
             well = False
             console.output.print(f"[red]✘[/] {name:<10}{escape(str(trouble))}", highlight=False)
     return well
