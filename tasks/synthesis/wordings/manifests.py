@@ -24,6 +24,7 @@ WORDINGS: Final = {
             "`{path}` asks for `{subject}` `{value}` (under `{group}`).",
             "Version `{value}`; it is listed under `{group}` in `{path}`.",
         ),
+        explains=False,
     ),
     "script": Wording(
         questions=(

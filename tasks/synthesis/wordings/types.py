@@ -60,6 +60,7 @@ WORDINGS: Final = {
             "`{field}` is of type `{type}`.",
             "The field `{field}` of `{subject}` has the type `{type}`, as `{path}` declares it.",
         ),
+        explains=False,
     ),
     "enum": Wording(
         questions=(
