@@ -20,7 +20,7 @@ from tasks.corpus.likeness import Groups, Signatures, content, outlined
 from tasks.corpus.params import DeduplicateParams
 from tasks.text.ngrams import jaccard, similar_pairs, words
 
-VERSION: Final = "2026.11.24"
+VERSION: Final = "2026.11.30.1"
 
 PRECEDENCE: Final = {Kind.FILE: 0, Kind.WIKI: 1, Kind.PULL: 2}
 """Which of two copies is kept: the file is the truth, a page quotes it, a pull request once made it."""

@@ -22,7 +22,7 @@ from tasks.base.steps import step
 from tasks.corpus.params import BudgetParams, FilterParams
 from tasks.text.paths import generated_kind, matches
 
-VERSION: Final = "2026.11.24.1"
+VERSION: Final = "2026.11.30.1"
 
 BYTES_PER_TOKEN: Final = 3.6
 """Of source code and prose in SmolLM2's tokenizer (3.64 over 10 MB of Python, research/cpu.md section 8)."""
@@ -36,6 +36,11 @@ _MARKER: Final = re.compile(
     r"|(?i:\bcode generated\b[^\n]*\bdo not (?:edit|modify))"
     r"|(?i:\bauto-?generated\b[^\n]*\bdo not edit)"
 )
+
+
+_LFS_POINTER: Final = re.compile(r"^[ +-]version https://git-lfs\.github\.com/spec/", re.MULTILINE)
+_BASE64: Final = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{400,}={0,2}(?![A-Za-z0-9+/])")
+"""Longer than any key or hash: pictures, fonts, outputs of notebooks."""
 
 
 class Drop(NamedTuple):
@@ -82,7 +87,10 @@ def judge(document: Document, params: FilterParams) -> Drop | None:
 
 
 def filter_diffs(document: Document, params: FilterParams) -> tuple[Document, list[tuple[str, Drop]]]:
-    """A pull request without the diffs that are left out, and those with their reasons, in order."""
+    """A pull request without the diffs that are left out, and those with their reasons, in order.
+
+    The list of changed files stays whole: only patches leave.
+    """
     kept: list[dict[str, Any]] = []
     dropped: list[tuple[str, Drop]] = []
     total = 0
@@ -97,6 +105,7 @@ def filter_diffs(document: Document, params: FilterParams) -> tuple[Document, li
         if drop is None:
             kept.append(file)
         else:
+            kept.append(file | {"patch": None})
             dropped.append((file["path"], drop))
     return (document.model_copy(update={"meta": document.meta | {"files": kept}}) if dropped else document), dropped
 
@@ -188,6 +197,10 @@ def _judge_diff(file: dict[str, Any], params: FilterParams) -> Drop | None:
     patch = file.get("patch") or ""
     if params.generated_diffs == "drop" and (marker := generated_marker(patch)):
         return Drop("diff-generated", marker)
+    if _LFS_POINTER.search(patch[:1_000]):
+        return Drop("diff-lfs-pointer")
+    if _BASE64.search(patch):
+        return Drop("diff-base64")
     if params.max_line_characters is not None and max(map(len, patch.split("\n"))) > params.max_line_characters:
         return Drop("diff-long-line")
     tokens = estimated_tokens(patch)

@@ -67,7 +67,7 @@ class StaleParams(Params):
     weight: float = Field(0.25, gt=0, lt=1)
     """Share of a stale page's rows and dialogues that `weight` keeps; where rows are repeated it is repeated less."""
     fraction: float = Field(0.4, gt=0, le=1)
-    """Share of the paths, symbols, pages and addresses a page names that must be gone."""
+    """Share of the paths, symbols and pages a page names that must be gone."""
     names: int = Field(2, ge=1)
     """And at least this many: one wrong name makes no stale page."""
 

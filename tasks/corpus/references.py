@@ -1,6 +1,6 @@
-"""What a page names that can be looked up: paths, symbols, other pages, addresses.
+"""What a page names that can be looked up: paths, symbols, other pages.
 
-Only what is written as code or as a link counts, since prose names many things that never were in the repository. A
+Of addresses of other hosts nothing can be known. Only what is written as code or as a link counts, since prose names many things that never were in the repository. A
 path needs a file extension, a symbol needs mixed case or an underscore; both rules leave out more than they let
 through by mistake, because a wrong alarm drops a good page.
 """
@@ -21,7 +21,6 @@ class ReferenceKind(StrEnum):
     PATH = "path"
     SYMBOL = "symbol"
     PAGE = "page"
-    ADDRESS = "address"
 
 
 class Reference(NamedTuple):
@@ -29,7 +28,7 @@ class Reference(NamedTuple):
 
     kind: ReferenceKind
     name: str
-    """A path without leading `./` or `/`, an identifier, a page's name, or an address as `host/path`."""
+    """A path without leading `./`, `../` or `/`, an identifier, or a page's name."""
 
 
 _ENDINGS: Final = """
@@ -40,6 +39,15 @@ twig txt vue xml yaml yml
 EXTENSIONS: Final = frozenset(_ENDINGS.split())
 """Endings by which a name is taken for a file of a repository."""
 
+PAGES: Final = frozenset({"md", "markdown", "mdx"})
+"""Endings of pages, which links often leave out."""
+
+_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,30}:|#|//", re.IGNORECASE)
+_ABOVE: Final = re.compile(r"^/?(?:\.{1,2}/)*")
+_IN_BRANCH: Final = re.compile(r"^(?:blob|tree|raw|edit)/[^/]+/")
+"""`../blob/main/` leads from a wiki into the repository."""
+_ENDING: Final = re.compile(r"[^/]\.([A-Za-z][A-Za-z0-9]{0,9})$")
+"""The ending of a file's name; `.eslintrc` has none."""
 _FENCE: Final = re.compile(r"^ {0,3}(```+|~~~+)[^\n]*\n(.*?)^ {0,3}\1", re.MULTILINE | re.DOTALL)
 _CODE: Final = re.compile(r"`([^`\n]{2,200})`")
 _LINK: Final = re.compile(r"\]\(\s*<?([^)>\s]+)|^\s*\[[^\]\n]+\]:\s*(\S+)|href=\"([^\"]+)\"", re.MULTILINE)
@@ -112,17 +120,18 @@ def _from_address(address: str, repo: str) -> Iterator[Reference]:
             yield Reference(ReferenceKind.PATH, unquote(file.group(2)).rstrip("/"))
         elif split.path.casefold().startswith(f"/{repo.casefold()}/wiki/"):
             yield Reference(ReferenceKind.PAGE, page_name(split.path))
-    elif split.hostname and len(split.path) > 1:
-        yield Reference(ReferenceKind.ADDRESS, f"{split.hostname}{unquote(split.path).rstrip('/')}")
 
 
 def _from_link(target: str) -> Iterator[Reference]:
-    if re.match(r"[a-z][a-z0-9+.-]*:|#|//", target, re.IGNORECASE):
+    """What a link to within the repository or the wiki names; a picture or a download may lie anywhere."""
+    if _SCHEME.match(target):
         return
-    path = unquote(target.partition("#")[0].partition("?")[0])
-    if PurePosixPath(path).suffix[1:].lower() in EXTENSIONS - {"md"}:
-        yield Reference(ReferenceKind.PATH, path.lstrip("./"))
-    elif path and "/" not in path.strip("/"):
+    path = _ABOVE.sub("", unquote(target.partition("#")[0].partition("?")[0])).rstrip("/")
+    path = _IN_BRANCH.sub("", path)
+    ending = _ENDING.search(path)
+    if ending and ending[1].lower() in EXTENSIONS - PAGES:
+        yield Reference(ReferenceKind.PATH, path)
+    elif path and "/" not in path and (ending is None or ending[1].lower() in PAGES):
         yield Reference(ReferenceKind.PAGE, page_name(path))
 
 

@@ -34,7 +34,7 @@ from tasks.corpus.likeness import Groups, Signatures, content, outlined
 from tasks.corpus.params import SplitParams
 from tasks.text.ngrams import similar_pairs, words
 
-VERSION: Final = "2026.11.24"
+VERSION: Final = "2026.11.30.1"
 
 TRAIN, HELD_OUT, CLUSTERS = "train.jsonl", "held_out.jsonl", "clusters.jsonl"
 MIN_WORDS: Final = 30

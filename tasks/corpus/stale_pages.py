@@ -1,4 +1,4 @@
-"""corpus/stale-pages: pages that name paths, symbols, pages and addresses which the snapshot no longer has.
+"""corpus/stale-pages: pages that name paths, symbols and pages which the snapshot no longer has.
 
 A fine-tuned model answers from a stale wiki page as if it were current, the article's main complaint about its own
 result. Each reference of a page is looked up in the snapshot it is trained with. A page of which too large a share is
@@ -24,7 +24,7 @@ from tasks.corpus.params import StaleParams
 from tasks.corpus.references import Reference, ReferenceKind, all_tails, find_references, page_name, path_exists
 from tasks.text.languages import is_markdown
 
-VERSION: Final = "2026.11.24"
+VERSION: Final = "2026.11.30.1"
 PAGES: Final = "pages.jsonl"
 WEIGHTS: Final = "weights.jsonl"
 MONTHS: Final = [
@@ -65,20 +65,17 @@ class Surroundings:
         self.has_wiki = False
         """Without a wiki a link to one of its pages says nothing."""
         self.words: set[str] = set()
-        self.strings: set[str] = set()
         self.changed: dict[str, str] = {}
         """Last merge that touched a path, RFC 3339."""
         wanted = list(wanted)
         self._symbols = {reference.name for reference in wanted if reference.kind is ReferenceKind.SYMBOL}
-        self._strings = {
-            part for reference in wanted if reference.kind is ReferenceKind.ADDRESS for part in address_parts(reference)
-        }
         self._tails: set[str] | None = None
 
     def add_path(self, path: str) -> None:
         """Notes that a file exists, whether or not it is a document."""
         parts = path.split("/")
         self.paths.update("/".join(parts[:end]) for end in range(1, len(parts) + 1))
+        self.pages.update(map(page_name, parts))
         self._tails = None
 
     def add(self, document: Document) -> None:
@@ -100,26 +97,16 @@ class Surroundings:
         self.words.update(
             name for name in candidates if re.search(rf"(?<![\w$]){re.escape(name)}(?![\w$])", document.text)
         )
-        self.strings.update(text for text in self._strings - self.strings if text in document.text)
 
     def has(self, reference: Reference) -> bool:
-        """Whether what is named exists. An address counts as gone only if its host is one the snapshot speaks of."""
+        """Whether what is named exists."""
         if reference.kind is ReferenceKind.PATH:
             if self._tails is None:
                 self._tails = all_tails(self.paths)
             return path_exists(reference.name, self.paths, self._tails)
         if reference.kind is ReferenceKind.PAGE:
             return not self.has_wiki or reference.name in self.pages
-        if reference.kind is ReferenceKind.SYMBOL:
-            return reference.name in self.words
-        host, path = address_parts(reference)
-        return host not in self.strings or path in self.strings
-
-
-def address_parts(reference: Reference) -> tuple[str, str]:
-    """Host and path of an address."""
-    host, _, path = reference.name.partition("/")
-    return host, f"/{path}"
+        return reference.name in self.words
 
 
 def is_page(document: Document) -> bool:

@@ -21,7 +21,7 @@ class Finding(NamedTuple):
 
 
 _DATA: Final = re.compile(
-    r"\.(json|jsonl|ndjson|geojson|xml|ya?ml|csv|tsv|plist|pot?|xlf|ipynb|har|sql|dump)$", re.IGNORECASE
+    r"\.(json|jsonl|ndjson|geojson|xml|ya?ml|csv|tsv|plist|pot?|xlf|har|sql|dump)$", re.IGNORECASE
 )
 _SCRIPT: Final = re.compile(r"\.(js|mjs|cjs|css)$", re.IGNORECASE)
 _COMPONENT: Final = re.compile(r"\.([jt]sx?|mjs|vue|svelte|kt|xaml)$", re.IGNORECASE)

@@ -15,6 +15,7 @@ from tasks.base.records import Document, Kind
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.harvest.dates import rfc3339
+from tasks.harvest.decoding import whole
 from tasks.harvest.git.diff_cache import DiffCache
 from tasks.harvest.git.diffs import MAX_CHANGED_FILES, MAX_PATCHED_BYTES, Trees, survey
 from tasks.harvest.git.history import Commit, Merge, fork_point, merges, own_commits
@@ -23,7 +24,7 @@ from tasks.harvest.git.repository import Repository
 from tasks.harvest.github.threads import Threads
 from tasks.harvest.params import PullReference, ResolvedPulls
 
-VERSION: Final = "2026.11.30"
+VERSION: Final = "2026.11.30.1"
 
 Item = dict[str, Any]
 
@@ -122,23 +123,29 @@ def _documents(
                     run.verdict(f"{identifier}#{commit.sha}", "message-too-large", f"{commit.cut} bytes")
             commits = [{"sha": commit.sha, "message": commit.message.rstrip("\n")} for commit in own]
             thread = threads.of(item.reference) if threads.on_github else thread_of_git(item, own)
-            yield document(source, item.reference, thread, commits, [change.meta() for change in changes])
+            made, halves = document(source, item.reference, thread, commits, [change.meta() for change in changes])
         elif isinstance(item, Unreadable):
             run.verdict(pull_id(source, item.reference), "unreadable-commit", item.why)
+            continue
         elif threads.on_github:
             run.count("diffs_by_rest")
-            yield document(source, item, threads.of(item), threads.commits(item), threads.files(item))
+            made, halves = document(source, item, threads.of(item), threads.commits(item), threads.files(item))
         else:
             run.verdict(pull_id(source, item), "absent-head", item.head or "")
+            continue
+        if halves:
+            run.count("half_characters", halves)
+        yield made
 
 
 def document(
     source: ResolvedPulls, reference: PullReference, thread: Item, commits: list[Item], files: list[Item]
-) -> Document:
-    """The document of a pull request."""
+) -> tuple[Document, int]:
+    """The document of a pull request, and how many half surrogate pairs were replaced in it."""
+    (thread, commits, files), halves = whole([thread, commits, files])
     first = {"number": reference.number, "state": thread["state"], "merged_at": thread["merged_at"]}
     kept = {name: thread[name] for name in thread if name not in _OUTSIDE_META and name not in first}
-    return Document(
+    made = Document(
         id=pull_id(source, reference),
         kind=Kind.PULL,
         repo=source.repo,
@@ -151,6 +158,7 @@ def document(
         updated_at=thread["updated_at"],
         meta=first | kept | {"commits": commits, "files": files},
     )
+    return made, halves
 
 
 def pull_id(source: ResolvedPulls, reference: PullReference) -> str:
@@ -181,13 +189,14 @@ def thread_of_git(item: Comparison, commits: Sequence[Commit]) -> Item:
 
 
 def _words(item: Comparison, commits: Sequence[Commit]) -> tuple[str, str]:
-    """Title and description: the merge commit's, else those of the only commit, else the first commit's subject."""
-    if item.merge is not None:
-        return item.merge.title, item.merge.body
-    if not commits:
-        return f"Pull request {item.reference.number}", ""
-    subject, _, body = commits[0].message.partition("\n")
-    return subject, body.strip("\n") if len(commits) == 1 else ""
+    """Title and description: the merge commit's, else those of the commits, the first of which gives the title."""
+    first, *others = [commit.message.strip("\n") for commit in commits] or [""]
+    subject, _, body = first.partition("\n")
+    title = item.merge.title if item.merge else subject or f"Pull request {item.reference.number}"
+    if item.merge and item.merge.body:
+        return title, item.merge.body
+    told = [first if subject != title else body, *others] if others else [body]
+    return title, "\n\n".join(part.strip("\n") for part in told if part.strip())
 
 
 def _tree(reader: Any, commit: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,8 @@ from tasks.harvest.params import (
     SourceParams,
 )
 from tasks.harvest.wiki.source import beside, named_wiki, remote_wiki, wiki_of
+
+logger = logging.getLogger(__name__)
 
 
 def resolve_source(
@@ -101,7 +104,14 @@ def _plain_selection(source: SourceParams, opened: Opened, until: int) -> tuple[
             f"sources.pulls.state: {source.pulls.state} needs GitHub's API;"
             f" a plain git repository like {source.repo} can tell only all or merged"
         )
-    return tuple(select(opened.view, pull_heads(opened.folder), opened.head, source.pulls, until))
+    found = tuple(select(opened.view, pull_heads(opened.folder), opened.head, source.pulls, until))
+    if not found:
+        logger.warning(
+            "%s has no pull requests that git knows of: no heads of pull or merge requests, no commit in the words"
+            " of GitHub, GitLab, Azure DevOps or Bitbucket when they merge one",
+            source.repo,
+        )
+    return found
 
 
 def _wiki(

@@ -16,19 +16,22 @@ from urllib.parse import quote
 from tasks.base.records import Document, Kind
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.harvest.decoding import LFS_POINTER, decode
+from tasks.harvest.decoding import LFS_POINTER, decode, is_binary
 from tasks.harvest.file_kinds import Finding, attribute_kinds, content_kind, path_kind
 from tasks.harvest.git.blob_cache import BlobCache, Contents
 from tasks.harvest.git.command import git
 from tasks.harvest.git.mirror import fetch_blobs, open_source
 from tasks.harvest.git.repository import Entry, Repository
+from tasks.harvest.notebooks import notebook_text
 from tasks.harvest.params import FileKind, ResolvedSnapshot, SnapshotParams
 
-VERSION: Final = "2026.11.24"
+VERSION: Final = "2026.11.30.1"
 
 _UNREADABLE: Final = {"120000": "symlink", "160000": "submodule"}
 _ATTRIBUTES: Final = ("linguist-generated", "linguist-vendored")
 
+MAX_NOTEBOOK_BYTES: Final = 50_000_000
+"""Notebooks are judged by the size of their cells; of larger ones not even these are read."""
 PROGRESS_FILES: Final = 500
 
 Stated = dict[FileKind, bool]
@@ -125,7 +128,7 @@ def _dropped_unread(entry: Entry, params: SnapshotParams, stated: Stated) -> Dro
         return Dropped(entry.path, "absent-blob", entry.object_id)
     if entry.bytes == 0:
         return Dropped(entry.path, "empty", "")
-    if entry.bytes > params.max_bytes:
+    if entry.bytes > (MAX_NOTEBOOK_BYTES if _is_notebook(entry) else params.max_bytes):
         return Dropped(entry.path, "too-large", f"{entry.bytes} bytes")
     return None
 
@@ -139,8 +142,17 @@ def _judge(
         return Dropped(entry.path, "lfs-pointer", "")
     decoded = decode(data)
     if decoded is None:
-        return Dropped(entry.path, "binary", f"{len(data)} bytes")
-    finding = content_kind(entry.path, decoded.text, len(data), params.max_data_bytes)
+        reason = "binary" if is_binary(data) else "unknown-encoding"
+        return Dropped(entry.path, reason, f"{len(data)} bytes")
+    text, size = decoded.text, len(data)
+    if _is_notebook(entry):
+        cells = notebook_text(text)
+        if cells is None:
+            return Dropped(entry.path, "broken-notebook", f"{size} bytes")
+        text, size = cells, len(cells.encode())
+        if size > params.max_bytes or not text.strip():
+            return Dropped(entry.path, "too-large" if text.strip() else "empty", f"{size} bytes of cells")
+    finding = content_kind(entry.path, text, size, params.max_data_bytes)
     if drop := _drop(entry, finding, params, stated):
         return drop
     meta = {"committed_at": source.committed_at, "blob": entry.object_id, "bytes": len(data)}
@@ -148,6 +160,8 @@ def _judge(
         meta["encoding"] = decoded.encoding
     if decoded.mark:
         meta["byte_order_mark"] = True
+    if decoded.stray:
+        meta["stray_bytes"] = decoded.stray
     return Document(
         id=f"{source.repo}/file/{entry.path}",
         kind=Kind.FILE,
@@ -156,11 +170,15 @@ def _judge(
         path=entry.path,
         title=entry.path.rsplit("/", 1)[-1],
         url=f"{source.web_url}/blob/{source.revision}/{quote(entry.raw_path)}" if source.web_url else None,
-        text=decoded.text,
+        text=text,
         created_at=None,
         updated_at=None,
         meta=meta,
     )
+
+
+def _is_notebook(entry: Entry) -> bool:
+    return entry.path.endswith(".ipynb")
 
 
 def _oddities(document: Document) -> Iterator[str]:
@@ -169,6 +187,8 @@ def _oddities(document: Document) -> Iterator[str]:
         yield f"encoding:{encoding}"
     if document.meta.get("byte_order_mark"):
         yield "byte_order_mark"
+    if document.meta.get("stray_bytes"):
+        yield "stray_bytes"
     if "\r\n" in document.text:
         yield "crlf"
 

@@ -25,7 +25,12 @@ signature afterwards.
 SHINGLE_WORDS: Final = 5
 SEED: Final = 20240326
 
-_WORD: Final = re.compile(r"\w+")
+_UNSPACED: Final = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
+    "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # kana and Han
+)
+_WORD: Final = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+"""In scripts that are written without spaces every character is a word: a sentence would be one otherwise."""
 
 
 def normalise(text: str) -> str:

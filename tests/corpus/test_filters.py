@@ -38,7 +38,11 @@ def test_sources_are_merged_and_every_drop_has_a_verdict(store: Store, stored: S
         "octocat/cart/pull/0000002",
         "octocat/cart/wiki/Home.md",
     ]
-    assert [entry["path"] for entry in kept[1].meta["files"]] == ["src/a.ts"]
+    assert [(entry["path"], entry["patch"] is None) for entry in kept[1].meta["files"]] == [
+        ("src/a.ts", False),
+        ("yarn.lock", True),
+        ("a/b.snap", True),
+    ]
     assert [(verdict.id, verdict.reason) for verdict in read_verdicts(store, made)] == [
         ("octocat/cart/file/data.txt", "long-line"),
         ("octocat/cart/file/empty.ts", "empty"),
@@ -78,7 +82,11 @@ def test_pull_request_keeps_its_diffs_up_to_its_cap(store: Store, stored: Stored
     documents = stored([pull(1, patches=[(f"{name}.ts", patch) for name in "abc"])])
     made = filter_documents.direct(store, documents=[documents], params=FilterParams(max_pull_tokens=2 * tokens))
     (kept,) = read_records(store, made, Document)
-    assert [entry["path"] for entry in kept.meta["files"]] == ["a.ts", "b.ts"]
+    assert [(entry["path"], entry["patch"]) for entry in kept.meta["files"]] == [
+        ("a.ts", patch),
+        ("b.ts", patch),
+        ("c.ts", None),
+    ]
     assert made.counts["verdict:diff-beyond-cap"] == 1
 
 
@@ -109,9 +117,13 @@ def test_diff_that_shows_a_generators_mark_is_dropped() -> None:
         1, patches=[("a.go", mark), ("b.go", later), ("c.md", prose), ("d.js", "+" + "x" * 200_000), ("e.png", None)]
     )
     kept, dropped = filter_diffs(document, FilterParams())
-    assert [entry["path"] for entry in kept.meta["files"]] == ["b.go", "c.md", "e.png"]
-    assert [(path, drop.reason) for path, drop in dropped] == [("a.go", "diff-generated"), ("d.js", "diff-long-line")]
-    assert filter_diffs(document, FilterParams(generated_diffs="keep", max_line_characters=None)) == (document, [])
+    assert [entry["path"] for entry in kept.meta["files"] if entry["patch"]] == ["b.go", "c.md"]
+    assert len(kept.meta["files"]) == 5
+    assert [(path, drop.reason) for path, drop in dropped] == [("a.go", "diff-generated"), ("d.js", "diff-base64")]
+    assert (
+        filter_diffs(document, FilterParams(generated_diffs="keep", max_line_characters=None))[1][0][1].reason
+        == "diff-base64"
+    )
 
 
 def test_repository_listed_twice_is_bad_input(store: Store, stored: Stored) -> None:
@@ -122,3 +134,16 @@ def test_repository_listed_twice_is_bad_input(store: Store, stored: Stored) -> N
 
 def test_caps_can_be_switched_off() -> None:
     assert judge(file("a.txt", "x" * 3_000_000), FilterParams(max_file_tokens=None, max_line_characters=None)) is None
+
+
+def test_pointers_of_large_file_storage_and_base64_leave_the_diffs() -> None:
+    pointer = "@@ -0,0 +1,3 @@\n+version https://git-lfs.github.com/spec/v1\n+oid sha256:" + "a" * 64 + "\n+size 12"
+    picture = '@@ -1 +1 @@\n+"image/png": "' + "iVBORw0KGgo/" * 60 + '"'
+    hashed = "@@ -1 +1 @@\n+integrity sha512-" + "a1B" * 29 + "=="
+    document = pull(1, patches=[("m.onnx", pointer), ("a.ipynb", picture), ("b.txt", hashed)])
+    kept, dropped = filter_diffs(document, FilterParams())
+    assert [(path, drop.reason) for path, drop in dropped] == [
+        ("m.onnx", "diff-lfs-pointer"),
+        ("a.ipynb", "diff-base64"),
+    ]
+    assert [entry["patch"] for entry in kept.meta["files"]] == [None, None, hashed]

@@ -38,7 +38,10 @@ def snapshot(store: Store) -> Artifact:
         ),
         ("https://github.com/Octocat/cart/blob/main/src/a.ts#L3", ["path src/a.ts"]),
         ("https://github.com/octocat/cart/wiki/Set-up", ["page set-up"]),
-        ("go to https://cart.example.org/help-centre.", ["address cart.example.org/help-centre"]),
+        ("go to https://cart.example.org/help-centre.", []),
+        ("[a](.github/workflows/ci.yml) [b](./.eslintrc.js)", ["path .eslintrc.js", "path .github/workflows/ci.yml"]),
+        ("[a](../blob/main/src/a.ts) [b](../../wiki-page)", ["page wiki-page", "path src/a.ts"]),
+        ("[a](LICENSE) [b](Makefile) ![c](logo.png) [d](report.pdf)", ["page license", "page makefile"]),
         (
             "```sh\nyarn watch && ./scripts/run.sh\ncat /etc/nginx/cart.conf /var/log/x.txt\n```",
             ["path scripts/run.sh"],
@@ -70,7 +73,7 @@ def test_page_whose_names_are_gone_is_stale_and_counts_what_changed_since(
     documents = stored([FRESH, OLD, CART, CHANGE])
     made = stale_pages.direct(store, documents=documents, snapshots=[snapshot], params=StaleParams())
     fresh, old = read_records(store, made, PageReport, PAGES)
-    assert (fresh.references, fresh.gone, fresh.changed_since, fresh.stale) == (5, (), 1, False)
+    assert (fresh.references, fresh.gone, fresh.changed_since, fresh.stale) == (4, (), 1, False)
     assert old.gone == ("page gone-page", "path build.sbt", "path conf/routes.conf", "symbol OldRouter")
     assert (old.references, old.changed_since, old.stale) == (5, 1, True)
     assert made.counts == {"pages": 2, "records": 4, "verdict:stale-page-report": 1}
@@ -111,3 +114,11 @@ def test_link_to_a_wiki_that_was_not_harvested_says_nothing(store: Store, stored
     documents = stored([file("README.md", "[[Setup]] [[Deploy]] [[Test]]")])
     made = stale_pages.direct(store, documents=documents, snapshots=[snapshot], params=StaleParams())
     assert [report.gone for report in read_records(store, made, PageReport, PAGES)] == [()]
+
+
+def test_files_without_an_ending_vouch_for_links_to_them(store: Store, stored: Stored, snapshot: Artifact) -> None:
+    home = page("Home.md", "See [the licence](LICENSE), [how](../blob/main/CONTRIBUTING) and [gone](NOTICE).")
+    documents = stored([home, file("LICENSE", "free\n"), file("docs/CONTRIBUTING", "so\n")])
+    made = stale_pages.direct(store, documents=documents, snapshots=[snapshot], params=StaleParams())
+    (report,) = read_records(store, made, PageReport, PAGES)
+    assert report.gone == ("page notice",)

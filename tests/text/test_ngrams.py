@@ -64,3 +64,11 @@ def test_similar_pairs_connect_many_copies_with_few_comparisons() -> None:
 def test_no_texts_have_no_signatures() -> None:
     assert signatures([]).shape == (0, PERMUTATIONS)
     assert list(similar_pairs(signatures([]), 0.5)) == []
+
+
+def test_scripts_without_spaces_are_compared_by_character() -> None:
+    assert words("系统启动abc 123 カタカナ") == [*"系统启动", "abc", "123", *"カタカナ"]
+    assert words("мир 한국어 naïve") == ["мир", "한국어", "naïve"]
+    text = "".join(f"系统启动时会读取配置文件并检查每一项设置第{number}条。" for number in range(60))
+    other = text.replace("第4条", "第四项").replace("第8条", "第八项")
+    assert jaccard(*signatures([text, other])) > 0.85

@@ -17,7 +17,19 @@ if TYPE_CHECKING:
 _MERGE_SUBJECT: Final = re.compile(r"^Merge pull request #([0-9]{1,9}) from ")
 _SQUASH_SUBJECT: Final = re.compile(r" \(#([0-9]{1,9})\)$")
 
-_GREP: Final = (r"^Merge pull request #[0-9]+ from ", r" \(#[0-9]+\)$")
+_GITLAB: Final = re.compile(r"^See merge request [^\s!]{0,300}!([0-9]{1,9})$", re.MULTILINE)
+_AZURE: Final = re.compile(r"^Merged PR ([0-9]{1,9}): ")
+_BITBUCKET: Final = re.compile(r"^Merged in [^\n]{1,300} \(pull request #([0-9]{1,9})\)$")
+_BITBUCKET_SERVER: Final = re.compile(r"^Pull request #([0-9]{1,9}): ")
+
+_GREP: Final = (
+    r"^Merge pull request #[0-9]+ from ",
+    r" \(#[0-9]+\)$",
+    r"^See merge request .*![0-9]+$",
+    r"^Merged PR [0-9]+: ",
+    r"^Merged in .* \(pull request #[0-9]+\)$",
+    r"^Pull request #[0-9]+: ",
+)
 """The same for git, which matches any line of a message: what `_merge` then looks at need not be the whole history."""
 
 MAX_COMMIT_BYTES: Final = 200_000
@@ -57,7 +69,10 @@ class Commit:
 
 
 def merges(repository: Repository, head: str) -> dict[int, Merge]:
-    """Merge and squash commits reachable from `head`, as GitHub words their subjects, by pull number (the earliest)."""
+    """Merge and squash commits reachable from `head` by pull number (the earliest).
+
+    They are told by the words of GitHub, GitLab, Azure DevOps and Bitbucket.
+    """
     subjects = ("--extended-regexp", *(f"--grep={pattern}" for pattern in _GREP))
     log = repository.run("log", "-z", *subjects, "--format=%H%n%P%n%ct%n%B", revisions=[head])
     found: dict[int, Merge] = {}
@@ -172,9 +187,17 @@ def select(
 def _merge(sha: str, parents: Sequence[str], committed: int, message: str) -> Merge | None:
     subject, _, rest = message.partition("\n")
     body = rest.strip("\n")
-    if len(parents) > 1 and (named := _MERGE_SUBJECT.match(subject)):
-        title, _, description = body.partition("\n")
-        return Merge(int(named.group(1)), sha, tuple(parents), committed, title or subject, description.strip("\n"))
-    if len(parents) == 1 and (named := _SQUASH_SUBJECT.search(subject)):
-        return Merge(int(named.group(1)), sha, tuple(parents), committed, subject[: named.start()], body)
-    return None
+    titled, _, description = body.partition("\n")
+    is_merge = len(parents) > 1
+    if is_merge and (named := _MERGE_SUBJECT.match(subject) or _BITBUCKET.match(subject)):
+        title, text = titled or subject, description
+    elif is_merge and (named := _GITLAB.search(body)):
+        title, text = (titled, description) if named.start() else (subject, "")
+        text = text.replace(named.group(), "")
+    elif named := _AZURE.match(subject) or _BITBUCKET_SERVER.match(subject):
+        title, text = subject[named.end() :], body
+    elif len(parents) == 1 and (named := _SQUASH_SUBJECT.search(subject)):
+        title, text = subject[: named.start()], body
+    else:
+        return None
+    return Merge(int(named.group(1)), sha, tuple(parents), committed, title, text.strip("\n"))

@@ -17,11 +17,13 @@ from tasks.base.locks import flock
 from tasks.base.store import Store
 from tasks.harvest.credentials import git_credentials
 from tasks.harvest.git.command import git
-from tasks.harvest.git.repository import Repository, open_view
+from tasks.harvest.git.repository import PULL_HEADS, Repository, open_view
 from tasks.harvest.params import Remote
 
 HEADS: Final = "+refs/heads/*:refs/heads/*"
 PULLS: Final = "+refs/pull/*/head:refs/pull/*/head"
+OF_FORGES: Final = tuple(f"+{prefix}/*/{head}:{prefix}/*/{head}" for prefix, head in PULL_HEADS.items())
+"""Heads of pull requests wherever a forge keeps them."""
 
 TRIES: Final = 3
 STALLED: Final = 120
@@ -79,7 +81,7 @@ def remote_head(remote: Remote) -> str | None:
     return next((commit for commit, name in pairs if name == "HEAD"), None)
 
 
-def update_mirror(remote: Remote, store: Store, refspecs: Sequence[str] = (HEADS, PULLS)) -> Path:
+def update_mirror(remote: Remote, store: Store, refspecs: Sequence[str] = (HEADS, *OF_FORGES)) -> Path:
     """Fetches references of a remote into its mirror and returns the mirror's git directory.
 
     Args:

@@ -173,13 +173,18 @@ def head_commit(folder: Path) -> str | None:
     return next(iter(branches.values())) if len(branches) == 1 else None
 
 
+PULL_HEADS: Final = {"refs/pull": "head", "refs/merge-requests": "head", "refs/pull-requests": "from"}
+"""Where GitHub, Gitea and Azure, GitLab, and Bitbucket Server keep the heads: below a number, under this name."""
+
+
 def pull_heads(folder: Path) -> dict[int, str]:
-    """Heads under `refs/pull/N/head` of a git directory, by pull number."""
-    found = {}
-    for name, object_id in _refs(folder, "refs/pull"):
-        parts = name.split("/")
-        if len(parts) == 4 and parts[3] == "head" and NUMBER.fullmatch(parts[2]):
-            found[int(parts[2])] = object_id
+    """Heads of pull and merge requests of a git directory, by number."""
+    found: dict[int, str] = {}
+    for prefix, head in PULL_HEADS.items():
+        for name, object_id in _refs(folder, prefix):
+            number, _, rest = name.removeprefix(f"{prefix}/").partition("/")
+            if rest == head and NUMBER.fullmatch(number):
+                found.setdefault(int(number), object_id)
     return found
 
 

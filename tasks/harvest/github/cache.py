@@ -1,5 +1,6 @@
 """What is kept of GitHub between runs, in the store's cache: the index of pull requests and their threads.
 
+    cache/github/<host>/<owner>/<name>/identity
     cache/github/<host>/<owner>/<name>/index.json
     cache/github/<host>/<owner>/<name>/threads/<thousand>/<number>.json
 
@@ -9,6 +10,7 @@ Deleting it costs requests, never records: a cold and a warm run give the same b
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -74,6 +76,22 @@ class GithubCache:
         """Keeps the index for the next run."""
         write_text(self.folder / "index.json", index.model_dump_json())
 
+    def identity(self) -> int | None:
+        """GitHub's number of the repository whose cache it is, or None where that is not known."""
+        try:
+            return int((self.folder / "identity").read_text("ascii"))
+        except (OSError, ValueError):
+            return None
+
+    def keep_identity(self, identity: int) -> None:
+        """Keeps the repository's number, if it is not kept yet."""
+        if self.identity() != identity:
+            write_text(self.folder / "identity", str(identity))
+
+    def clear(self) -> None:
+        """Forgets everything: another repository has the name now."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def forget(self, number: int) -> None:
         """Takes a pull request that is gone out of the index."""
         index = self.index()
@@ -91,7 +109,7 @@ class GithubCache:
 
     def keep_thread(self, thread: dict[str, Any], folder: str = "threads") -> None:
         """Keeps a thread (or, under `details`, what a list said of it)."""
-        write_text(self._path(thread["number"], folder), json.dumps(thread, ensure_ascii=False))
+        write_text(self._path(thread["number"], folder), json.dumps(thread))
 
     def of_head(self, kind: str, number: int, head: str | None) -> list[Any] | None:
         """Kept files or commits of a pull request, if they are those of this head."""
@@ -103,7 +121,7 @@ class GithubCache:
 
     def keep_of_head(self, kind: str, number: int, head: str | None, items: list[Any]) -> None:
         """Keeps files or commits of a pull request."""
-        write_text(self._path(number, kind), json.dumps({"head": head, "items": items}, ensure_ascii=False))
+        write_text(self._path(number, kind), json.dumps({"head": head, "items": items}))
 
     def _path(self, number: int, folder: str) -> Path:
         return self.folder / folder / f"{number // 1000:04d}" / f"{number}.json"

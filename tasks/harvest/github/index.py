@@ -50,6 +50,8 @@ def _changed(index: Index, lister: Lister) -> Index:
     for number, page in enumerate(lister.updated(index.etag)):
         if number > len(index.pulls) // PAGE + SPARE_PAGES:
             return Index(clone_url=index.clone_url, web_url=index.web_url, lost_heads=index.lost_heads)
+        if lister.renewed:
+            return Index()
         pulls |= {item.number: item for item in page.pulls if since <= item.created_at <= last}
         if any(item.updated_at < bound for item in page.pulls):
             break

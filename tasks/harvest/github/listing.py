@@ -16,6 +16,7 @@ Order = Literal["created", "updated"]
 QUERY: Final = """
 query($owner: String!, $name: String!, $first: Int!, $after: String, $field: IssueOrderField!) {
   repository(owner: $owner, name: $name) {
+    databaseId
     defaultBranchRef { target { oid } }
     newest: pullRequests(first: 1, orderBy: {field: UPDATED_AT, direction: DESC}) { nodes { updatedAt } }
     pullRequests(first: $first, after: $after, orderBy: {field: $field, direction: DESC}) {
@@ -52,6 +53,8 @@ class Lister:
         """The repository's own resource; REST gives it with every pull request."""
         self.etag: str | None = None
         """Of the REST list's first page by update."""
+        self.renewed = False
+        """Whether another repository has taken the name since the cache was filled."""
         self.newest = ""
         """Latest update that was seen when the first page came: whatever changes later has a later one."""
 
@@ -89,6 +92,7 @@ class Lister:
                 self.client.judge(errors)
                 first = max(first // 2, 1)
                 continue
+            self._identify(repository["databaseId"])
             branch = repository["defaultBranchRef"]
             self.trunk = branch["target"]["oid"] if branch else None
             found = repository["pullRequests"]
@@ -111,10 +115,20 @@ class Lister:
                 self.newest = max((item.updated_at for item in pulls), default="")
             yield Page(pulls, number == 1)
 
+    def _identify(self, identity: int) -> None:
+        """Empties the cache if it is that of another repository of the same name."""
+        if self.cache.identity() not in (None, identity):
+            self.cache.clear()
+            self.renewed = True
+        self.cache.keep_identity(identity)
+
     def _listed(self, answer: Answer) -> list[Listed]:
         for item in answer.data:
-            self.cache.keep_thread(detail(item), "details")
             self.repository = (item.get("base") or {}).get("repo") or self.repository
+        if self.repository:
+            self._identify(self.repository["id"])
+        for item in answer.data:
+            self.cache.keep_thread(detail(item), "details")
         return [_from_rest(item) for item in answer.data]
 
 

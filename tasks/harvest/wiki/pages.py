@@ -1,7 +1,8 @@
 """harvest/wiki: every page of the wiki becomes a document.
 
 In: the wiki's commit, or none (then no records). Out: `records.jsonl` of documents, kind `wiki`, sorted by id, texts as
-written; `created_at` and `updated_at` are the dates of a page's first and last edit. A verdict for every other file.
+Markdown, whatever the markup in `meta.format`; `created_at` and `updated_at` are the dates of a page's first and last
+edit. A verdict for every other file.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from tasks.harvest.git.paths import display_path
 from tasks.harvest.git.repository import Entry, Repository, TreeTooLargeError
 from tasks.harvest.params import ResolvedWiki
 from tasks.harvest.snapshot import Dropped
+from tasks.harvest.wiki.markup import as_markdown
 
-VERSION: Final = "2026.11.30"
+VERSION: Final = "2026.11.30.1"
 
 MARKUPS: Final = {
     "md": "markdown", "markdown": "markdown", "mdown": "markdown", "mkdn": "markdown", "mkd": "markdown",
@@ -85,8 +87,10 @@ def read_pages(repository: Repository, source: ResolvedWiki) -> Iterator[Documen
             yield Dropped(entry.path, "absent-blob" if data is None else "binary", "")
         elif not decoded.text.strip():
             yield Dropped(entry.path, "empty", "")
+        elif (text := as_markdown(decoded.text, _markup(entry))) is None:
+            yield Dropped(entry.path, "unreadable-markup", _markup(entry))
         else:
-            yield _document(entry, decoded.text, source, dates.get(entry.path))
+            yield _document(entry, text, source, dates.get(entry.path))
 
 
 @step("harvest/wiki", VERSION)
@@ -128,10 +132,13 @@ def _reason(entry: Entry) -> str | None:
     return "too-large" if (entry.bytes or 0) > MAX_PAGE_BYTES else None
 
 
+def _markup(entry: Entry) -> str:
+    return MARKUPS[entry.path.rpartition(".")[2].lower()]
+
+
 def _document(entry: Entry, text: str, source: ResolvedWiki, dates: tuple[int, int] | None) -> Document:
     name = entry.path.rsplit("/", 1)[-1]
-    stem, _, extension = name.rpartition(".")
-    markup = MARKUPS[extension.lower()]
+    stem = name.rpartition(".")[0]
     return Document(
         id=f"{source.repo}/wiki/{entry.path}",
         kind=Kind.WIKI,
@@ -143,5 +150,5 @@ def _document(entry: Entry, text: str, source: ResolvedWiki, dates: tuple[int, i
         text=text,
         created_at=rfc3339(dates[0]) if dates else None,
         updated_at=rfc3339(dates[1]) if dates else None,
-        meta={"format": markup, "blob": entry.object_id},
+        meta={"format": _markup(entry), "blob": entry.object_id},
     )

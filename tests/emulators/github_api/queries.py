@@ -50,6 +50,7 @@ class _Root:
             raise GraphQLError(message, extensions={"type": "NOT_FOUND"})
         branch, commit = head(repository)
         return {
+            "databaseId": repository.id,
             "name": name,
             "nameWithOwner": repository.name,
             "url": f"{self.api}/{repository.name}",
