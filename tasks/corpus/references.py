@@ -1,8 +1,8 @@
 """What a page names that can be looked up: paths, symbols, other pages.
 
-Of addresses of other hosts nothing can be known. Only what is written as code or as a link counts, since prose names many things that never were in the repository. A
-path needs a file extension, a symbol needs mixed case or an underscore; both rules leave out more than they let
-through by mistake, because a wrong alarm drops a good page.
+Of addresses of other hosts nothing can be known. Only what is written as code or as a link counts, since prose names
+many things that never were in the repository. A path needs a file extension, a symbol needs mixed case or an
+underscore; both rules leave out more than they let through by mistake, because a wrong alarm drops a good page.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class Decoded:
 def decode(data: bytes) -> Decoded | None:
     """The text of a file's bytes, line ends as they are; None for a binary file and for an encoding that is not known.
 
-    UTF-8, UTF-16 and UTF-32 with a byte order mark; UTF-8 with a few stray bytes; Windows-1252 or Latin-1 where it looks
+    UTF-8, UTF-16 and UTF-32 with a byte order mark; UTF-8 with a few stray bytes; Windows-1252 or Latin-1 where it is
     like words of Western Europe; else what charset-normalizer finds among `EAST`, if it finds little amiss.
     """
     for mark, encoding in _MARKS:
