@@ -167,7 +167,7 @@ def build_dataset(
     pairs = dialogues(store, documents=documents, facts=known, params=params.synthesis, corrections=corrections)
     if votes is not None:
         pairs = feedback(store, dialogues=pairs, params=votes)
-    drafts = items(store, documents=documents, dialogues=pairs, params=params.evaluation)
+    drafts = items(store, documents=documents, facts=known, params=params.evaluation)
     general = replayed(store, params, model, chunks, pairs)
     lighter = weights(params, cleaned)
     table = assemble(

@@ -96,6 +96,8 @@ class Item(Record):
 
     id: str
     suite: str
+    kind: str = ""
+    """What is asked: `route`, `value`, `location`, …; for general questions how they are marked."""
     question: str
     answers: tuple[str, ...]
     """The first is canonical, the rest are aliases."""
@@ -104,6 +106,8 @@ class Item(Record):
     answerable: bool
     pair_id: str | None
     """Joins an unanswerable item to its answerable twin."""
+    guess: str | None = None
+    """What somebody would guess who knows the trained facts but not this one; null = nobody could."""
     provenance: Provenance
 
 

@@ -22,7 +22,6 @@ from tasks.base.records import Answer, Chunk, Dialogue, Document, Item, Message
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.evaluation.general import PREFIX, choices, new_tokens
-from tasks.evaluation.guess import guesses
 from tasks.evaluation.losses import GENERAL, LossRow, loss_rows, stream_losses
 from tasks.evaluation.params import AnswerParams, Arm, Engine
 from tasks.evaluation.requests import AnswerRequest
@@ -88,7 +87,7 @@ def answer(
     adapter: Artifact | None,
     params: AnswerParams,
 ) -> None:
-    """Answers every item with one arm; writes the answers, `losses.json` and, for the base arm, `guesses.jsonl`.
+    """Answers every item with one arm; writes the answers and `losses.json`.
 
     Arms with passages answer the questions about the sources only.
     """
@@ -113,8 +112,6 @@ def answer(
     answers = dict(_answers(tokenizer, zip(open_ended, result["answers"], strict=True)))
     answers |= _chosen(offered, rows, result["rows"])
     run.write(answers[item.id] for item in asked)
-    if arm is Arm.BASE:
-        run.write(guesses(asked, train), "guesses.jsonl")
     measured = {"arm": arm.value, "streams": stream_losses(rows, result["rows"]), "kl_to_base": result["kl"]}
     run.path("losses.json").write_text(json.dumps(measured, indent=1) + "\n", "utf-8")
     run.count("tokens", sum(one.tokens for one in answers.values()))

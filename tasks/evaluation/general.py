@@ -222,6 +222,7 @@ def _item(suite: str, case: str, kind: str, question: str, answers: list[str]) -
     return Item(
         id=f"{document_id}#{kind}",
         suite=f"{PREFIX}{suite}",
+        kind=kind,
         question=question,
         answers=tuple(answers),
         document_id=document_id,

@@ -1,49 +1,68 @@
 """Questions about the sources, made from the split before any training row exists, so that the leak guard can look
 for them there.
 
-A fact is one checkable thing that a document says (`facts.py`). Facts are asked in words of their own
-(`questions.py`), chosen in the order of a hash so that documents take turns, and every item says which lines of
-which document its answer rests on.
+In: both sides of the split and the facts of `synthesis/facts`. Out: items sorted by id, and `to-check.jsonl`, a seeded
+sheet of questions with the lines that answer them, for a person. Facts are asked in words of the evaluation's own
+(`questions.py`), kinds and languages taking turns so that none crowds the others out, and documents taking turns within
+a kind.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from pathlib import PurePosixPath
+from typing import Final, TypeVar
 
 from tasks.base.artifacts import Artifact
-from tasks.base.records import Document, Item, Provenance
+from tasks.base.records import Document, Item, Kind, Provenance, Split
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.evaluation.facts import Fact, askable
+from tasks.evaluation.facts import made, moved_files, own_facts
 from tasks.evaluation.general import general_items
+from tasks.evaluation.guess import Guesser, answers_of, asked_about
 from tasks.evaluation.params import SHARES, ItemsParams, Suite
-from tasks.evaluation.paraphrase import dialogue_facts
-from tasks.evaluation.questions import AFTER, DATED, OR_NO_PULL, OR_UNKNOWN, QUESTIONS
+from tasks.evaluation.questions import AFTER, FACTS, LIST, OR_NO_PULL, OR_UNKNOWN, OWN, PROSE, QUESTIONS, SEQUENCE
 from tasks.evaluation.questions import VERSION as WORDING
 from tasks.evaluation.stale import mentioned_files
+from tasks.text.facts import Fact
 
-VERSION = "2026.11.30"
+VERSION = "2026.11.30.1"
 
-RECALL_KINDS: Final = ("location", "arguments", "purpose", "heading")
+MAX_VALUES: Final = 6
+"""Longer lists do not fit a short answer, and nobody learns them whole."""
+
+MAX_ANSWER_CHARACTERS: Final = 200
+"""A longer reference does not fit one either."""
+
+LOCATIONS: Final = frozenset({"location", "heading", "route-file", "pull-file"})
+"""Kinds that ask where something is; at most `LOCATION_FRACTION` of a suite together."""
+
+LOCATION_FRACTION: Final = 0.15
+KIND_FRACTION: Final = 0.2
+"""Largest share of one kind in a suite that has the five kinds which that takes."""
+
+SHEET_ITEMS: Final = 200
+"""Questions on the sheet to be checked by a person."""
+
+SHEET_LINES: Final = 12
+"""Lines shown on the sheet of what an answer rests on."""
+
 Pair = tuple[Document, Fact]
-
-PULL_KINDS: Final = ("pull-why", "pull-file")
-CODE_KINDS: Final = ("code", "opening")
+T = TypeVar("T")
 
 
 def make_items(
-    train: Sequence[Document], held_out: Sequence[Document], dialogues: Iterable[Mapping[str, Any]], params: ItemsParams
+    train: Sequence[Document], held_out: Sequence[Document], facts: Iterable[Fact], params: ItemsParams
 ) -> list[Item]:
     """The questions, sorted by id. Deterministic in its arguments; another `item_seed` draws others from the same
     facts.
     """
-    groups = _groups(train, held_out, dialogues, params)
+    groups = _groups(train, held_out, facts, params)
     wanted = _shared_out(params, {suite: sum(map(len, found)) for suite, found in groups.items()})
     items: list[Item] = []
     asked: set[str] = set()
@@ -52,86 +71,96 @@ def make_items(
         for group in found:
             if len(taken) + len(group) > wanted[suite]:
                 break
-            if asked.isdisjoint(item.id for item in group):  # two dialogues may rest on the same sentence
+            if asked.isdisjoint(item.question for item in group):
                 taken += group
-                asked.update(item.id for item in group)
+                asked.update(item.question for item in group)
         items += taken
-    return sorted([*items, *general_items(params)], key=lambda item: item.id)
+    return sorted([*_one_answer(items), *general_items(params)], key=lambda item: item.id)
 
 
 @step("evaluation/items", VERSION)
-def items(run: StepRun, documents: Artifact, dialogues: Artifact, params: ItemsParams) -> None:
-    """Writes the questions and counts them by suite."""
+def items(run: StepRun, documents: Artifact, facts: Artifact, params: ItemsParams) -> None:
+    """Writes the questions and the sheet; counts questions by suite and by kind (`kind:<suite>:<kind>`), and facts of
+    kinds that have no wording here (`not-asked:<kind>`).
+    """
     train = list(run.read(documents, Document, "train.jsonl"))
     held_out = list(run.read(documents, Document, "held_out.jsonl"))
-    made = make_items(train, held_out, run.read_raw(dialogues), params)
-    run.write(made)
-    for suite, number in Counter(item.suite for item in made).items():
+    found = list(run.read(facts, Fact))
+    asked = make_items(train, held_out, found, params)
+    run.write(asked)
+    sources = {document.id: document for document in (*train, *held_out)}
+    run.path("to-check.jsonl").write_text("".join(sheet(asked, sources, params.item_seed)), "utf-8")
+    for suite, number in Counter(item.suite for item in asked).items():
         run.count(suite, number)
+    for (suite, kind), number in Counter((item.suite, item.kind) for item in asked).items():
+        run.count(f"kind:{suite}:{kind}", number)
+    for kind, number in Counter(fact.kind for fact in found if fact.kind not in FACTS).items():
+        run.count(f"not-asked:{kind}", number)
 
 
-def _groups(
-    train: Sequence[Document], held_out: Sequence[Document], dialogues: Iterable[Mapping[str, Any]], params: ItemsParams
-) -> dict[Suite, list[tuple[Item, ...]]]:
-    """Candidate items per suite, in the order of taking; a group (a pair) is taken whole or not at all.
+def sheet(items: Iterable[Item], documents: Mapping[str, Document], seed: int) -> Iterator[str]:
+    """JSON lines for a person to fill in `right`: question, references and what they rest on, in hash order."""
+    own = [item for item in items if item.document_id in documents]
+    for item in sorted(own, key=lambda item: _digest(f"sheet {seed} {item.id}"))[:SHEET_ITEMS]:
+        lines = documents[item.document_id].text.split("\n")[item.span[0] - 1 : item.span[1]]
+        shown = "\n".join(lines[:SHEET_LINES])
+        entry = {"id": item.id, "question": item.question, "answers": item.answers, "rests_on": shown, "right": None}
+        yield json.dumps(entry, ensure_ascii=False) + "\n"
 
-    No fact is asked in two suites: of every ten recall facts one is kept for the dated suite and two for unanswerable
-    pairs, of every four pull requests one.
+
+def askable(facts: Iterable[Fact], documents: Mapping[str, Document]) -> list[Pair]:
+    """Facts that can be asked and marked, in the order given.
+
+    Left out are kinds without a wording, what asks about nothing that is shown, answers too long or lists whose values
+    hold the comma that divides them, places that the name itself gives away, and every question that has two answers.
     """
-    everything = [*train, *held_out]
-    trained = {document.id: document for document in train}
-    facts = askable(everything)
-
-    def chosen(kinds: tuple[str, ...], known: bool) -> list[Pair]:
-        found = [pair for pair in facts if pair[1].kind in kinds and (pair[0].id in trained) is known]
-        return _in_turn(found, params.item_seed)
-
-    plain, pulls = chosen(RECALL_KINDS, True), chosen(("pull-why",), True)
-    dated = [pair for pair in plain[9::10] if snapshot_date(pair[0])]
-    named = [pair for pair in plain[2::5] if pair[1].kind != "heading"][: params.items]
-    numbered = pulls[1::4]
-    used = {id(fact) for _, fact in (*plain[9::10], *plain[2::5], *numbered)}
-    asked = {
-        Suite.RECALL: plain,
-        Suite.PARAPHRASE: _in_turn(list(dialogue_facts(dialogues, trained)), params.item_seed),
-        Suite.HELD_OUT: chosen(RECALL_KINDS, False),
-        Suite.CODE: chosen(CODE_KINDS, True),
-        Suite.PULL: chosen(PULL_KINDS, True),
-    }
-    groups: dict[Suite, list[tuple[Item, ...]]] = {
-        suite: [(_item(suite, *pair),) for pair in pairs if id(pair[1]) not in used] for suite, pairs in asked.items()
-    }
-    groups[Suite.DATED] = [(_item(Suite.DATED, *pair, before=DATED),) for pair in dated]
-    groups[Suite.STALE] = [
-        tuple(_item(Suite.STALE, page, fact, pair_id=f"{page.id}#{_digest(gone.name)[:10]}") for fact in (gone, there))
-        for page, gone, there in mentioned_files(everything)
-        if page.id in trained
+    pairs = [
+        (documents[fact.document_id], fact)
+        for fact in facts
+        if fact.kind in QUESTIONS and fact.document_id in documents and _is_marked(fact) and not _is_given_away(fact)
     ]
-    groups[Suite.UNANSWERABLE] = [*invented_pulls(numbered), *near_misses(named, everything)]
-    return {suite: groups[suite] for suite in SHARES if suite in params.suites}
+    answers: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    for document, fact in pairs:
+        answers[question(document, fact)].add(answers_of(fact))
+    return [(document, fact) for document, fact in pairs if len(answers[question(document, fact)]) == 1]
 
 
-def _item(
-    suite: Suite, document: Document, fact: Fact, before: str = "", after: str = "", pair_id: str | None = None
-) -> Item:
-    words = {
-        "repo": repo_name(document),
-        "name": fact.name,
-        "path": document.path,
-        "date": snapshot_date(document),
-    } | fact.words
-    question = before.format(**words) + QUESTIONS[fact.kind].format(**words) + after.format(**words)
-    return Item(
-        id=f"{document.id}#{suite}/{fact.kind}/{_digest(fact.name + question)[:10]}",
-        suite=suite,
-        question=question,
-        answers=fact.answers,
-        document_id=document.id,
-        span=fact.span,
-        answerable=True,
-        pair_id=pair_id,
-        provenance=_provenance(document, fact.kind, fact.span),
+def question(document: Document, fact: Fact, wording: str = "") -> str:
+    """A fact in the evaluation's words."""
+    return (wording or QUESTIONS[fact.kind]).format_map(
+        {
+            **fact.words,
+            "repo": repo_name(document),
+            "subject": fact.subject,
+            "within": f" ({fact.scope})" if fact.scope else "",
+            "within_path": document.path,
+            "path": document.path,
+        }
     )
+
+
+def balanced(pairs: Sequence[Pair], number: int, seed: int) -> list[Pair]:
+    """At most `number` facts: kinds take turns, within a kind languages, within a language documents.
+
+    No kind has more than `KIND_FRACTION` and the kinds that ask for places no more than `LOCATION_FRACTION` together,
+    where there are kinds enough for that.
+    """
+    queues: dict[str, list[Pair]] = {}
+    for kind in sorted({fact.kind for _, fact in pairs}):
+        by_language: dict[str, list[Pair]] = defaultdict(list)
+        for pair in pairs:
+            if pair[1].kind == kind:
+                by_language[pair[1].language].append(pair)
+        queues[kind] = _taking_turns([_in_turn(found, seed) for _, found in sorted(by_language.items())])
+    many = len(queues) * KIND_FRACTION >= 1
+    total = min(number, len(pairs))
+    while True:
+        each = max(1, int(KIND_FRACTION * total)) if many else total
+        places = max(1, int(LOCATION_FRACTION * total)) if queues.keys() - LOCATIONS else total
+        taken = _take(queues, total, each, places)
+        if len(taken) == total or not many or total <= 1:
+            return taken
+        total = len(taken) if len(taken) < total else total - 1
 
 
 def near_misses(pairs: Sequence[Pair], documents: Sequence[Document]) -> Iterator[tuple[Item, Item]]:
@@ -140,45 +169,30 @@ def near_misses(pairs: Sequence[Pair], documents: Sequence[Document]) -> Iterato
     """
     # as bytes: one emoji would make a string of the whole corpus take four bytes a character, and the search as long
     text = b"\n".join(document.text.encode("utf-8", "surrogatepass") for document in documents)
-    vocabulary = sorted({part for _, fact in pairs for part in _parts(fact.name) if len(part) > 3})
+    vocabulary = sorted({part for _, fact in pairs for part in _parts(fact.subject) if len(part) > 3})
     for index, (document, fact) in enumerate(pairs):
         twin = _item(Suite.UNANSWERABLE, document, fact, after=OR_UNKNOWN, pair_id=_pair_id(document, fact))
         later = _later(document) if index % 6 == 5 else ""
-        name = near_miss(fact.name, vocabulary, text)
+        name = near_miss(fact.subject, vocabulary, text)
         if later:
             yield twin, _lost(twin, "after", AFTER.format(repo=repo_name(document), later=later))
         elif name is not None:
-            yield twin, _lost(twin, f"near-miss-{fact.kind}", twin.question.replace(f"`{fact.name}`", f"`{name}`"))
+            lost = twin.question.replace(f"`{fact.subject}`", f"`{name}`")
+            if lost != twin.question:
+                yield twin, _lost(twin, f"near-miss-{fact.kind}", lost)
 
 
 def invented_pulls(pairs: Sequence[Pair]) -> Iterator[tuple[Item, Item]]:
-    """Pull requests by their number beside invented ones far beyond the last."""
-    last = max((int(document.path) for document, _ in pairs if document.path.isdigit()), default=0)
+    """Pull requests by their number beside invented ones, some of them within the range of the real numbers."""
+    numbers = {int(document.path) for document, _ in pairs if document.path.isdigit()}
     for index, (document, fact) in enumerate(pairs):
-        by_number = replace(fact, kind="pull-number")
-        twin = _item(Suite.UNANSWERABLE, document, by_number, after=OR_NO_PULL, pair_id=_pair_id(document, fact))
-        invented = replace(by_number, words={"number": str(last + 1_000 + 37 * index)})
-        yield (
-            twin,
-            _lost(twin, "near-miss-pull", _item(Suite.UNANSWERABLE, document, invented, after=OR_NO_PULL).question),
+        by_number = made(
+            document, fact.split, "pull-number", fact.subject, (fact.subject,), fact.span, number=document.path
         )
-
-
-def _lost(twin: Item, kind: str, question: str) -> Item:
-    """The unanswerable twin of an item."""
-    return twin.model_copy(
-        update={
-            "id": f"{twin.document_id}#{Suite.UNANSWERABLE}/{kind}/{_digest(question)[:10]}",
-            "question": question,
-            "answers": ("I do not know",),
-            "answerable": False,
-            "provenance": twin.provenance.model_copy(update={"prompt_version": f"{kind}/{WORDING}"}),
-        }
-    )
-
-
-def _pair_id(document: Document, fact: Fact) -> str:
-    return f"{document.id}#{_digest(fact.kind + fact.name)[:10]}"
+        twin = _item(Suite.UNANSWERABLE, document, by_number, after=OR_NO_PULL, pair_id=_pair_id(document, fact))
+        invented = by_number.model_copy(update={"words": {"number": str(max(numbers, default=0) + 40 + 37 * index)}})
+        lost = question(document, invented, OWN["pull-number"].wording + OR_NO_PULL)
+        yield twin, _lost(twin, "near-miss-pull", lost)
 
 
 def near_miss(name: str, vocabulary: Sequence[str], text: bytes) -> str | None:
@@ -192,13 +206,13 @@ def near_miss(name: str, vocabulary: Sequence[str], text: bytes) -> str | None:
     for offset in range(len(vocabulary)):
         other = vocabulary[(start + offset) % len(vocabulary)]
         old = parts[(start + offset) % len(parts)]
-        made = name.replace(old, other.capitalize() if old[0].isupper() else other, 1)
+        built = name.replace(old, other.capitalize() if old[0].isupper() else other, 1)
         if (
-            made != name
-            and made.encode("utf-8", "surrogatepass") not in text
+            built != name
+            and built.encode("utf-8", "surrogatepass") not in text
             and other.casefold() not in name.casefold()
         ):
-            return made
+            return built
     return None
 
 
@@ -207,10 +221,160 @@ def repo_name(document: Document) -> str:
     return document.repo.rsplit("/", 1)[-1]
 
 
-def snapshot_date(document: Document) -> str:
-    """The snapshot's day, such as `31 December 2023`; empty if the document does not say."""
-    date = document.meta.get("committed_at") or document.updated_at
-    return f"{datetime.fromisoformat(date):%-d %B %Y}" if date else ""
+def _groups(
+    train: Sequence[Document], held_out: Sequence[Document], facts: Iterable[Fact], params: ItemsParams
+) -> dict[Suite, list[tuple[Item, ...]]]:
+    """Candidate items per suite, in the order of taking; a group (a pair) is taken whole or not at all.
+
+    No fact is asked in two suites, but for `paraphrase`, which asks what `recall` asks in other words: of every ten
+    facts two are kept for unanswerable pairs, of every four pull requests one.
+    """
+    everything = [*train, *held_out]
+    documents = {document.id: document for document in everything}
+    given = [*facts, *own_facts(train, Split.TRAIN), *own_facts(held_out, Split.HELD_OUT)]
+    pairs = [_with_base_name(pair, everything) for pair in askable(given, documents)]
+    guesser = Guesser(fact for _, fact in pairs if fact.split is Split.TRAIN)
+
+    def chosen(split: Split, *kinds: str) -> list[Pair]:
+        wanted = kinds or (*FACTS, "heading")
+        return _in_turn([pair for pair in pairs if pair[1].kind in wanted and pair[1].split is split], params.item_seed)
+
+    def ask(suite: Suite, found: Iterable[Pair]) -> list[tuple[Item, ...]]:
+        return [(_item(suite, *pair, guess=guesser.guess(pair[1])),) for pair in found]
+
+    known, pulls = chosen(Split.TRAIN), chosen(Split.TRAIN, "pull-file")
+    kept = [pair for pair in known[2::5] if _is_identifier(pair[1].subject)][: params.items]
+    numbered = pulls[1::4]
+    used = {fact.id for _, fact in (*kept, *numbered)}
+    recall = balanced([pair for pair in known if pair[1].id not in used], params.items, params.item_seed)
+    groups: dict[Suite, list[tuple[Item, ...]]] = {
+        Suite.RECALL: ask(Suite.RECALL, recall),
+        Suite.PARAPHRASE: [
+            (_item(Suite.PARAPHRASE, document, fact, other=True, guess=guesser.guess(fact)),)
+            for document, fact in recall
+            if (FACTS | OWN)[fact.kind].other
+        ],
+        Suite.HELD_OUT: ask(Suite.HELD_OUT, balanced(chosen(Split.HELD_OUT), params.items, params.item_seed)),
+        Suite.CODE: ask(Suite.CODE, chosen(Split.TRAIN, "code", "opening")),
+        Suite.PULL: ask(Suite.PULL, [pair for pair in pulls if pair[1].id not in used]),
+    }
+    paths = frozenset(document.path for document in everything if document.kind is Kind.FILE)
+    groups[Suite.DATED] = [
+        tuple(_item(Suite.DATED, pull, fact) for fact in both)
+        for pull, *both in moved_files((one for one in train if one.kind is Kind.PULL), paths)
+    ]
+    groups[Suite.STALE] = [
+        tuple(_item(Suite.STALE, page, fact, pair_id=f"{page.id}#{_digest(both[0].subject)[:10]}") for fact in both)
+        for page, *both in mentioned_files(everything)
+        if page.id in documents and page.id not in {document.id for document in held_out}
+    ]
+    groups[Suite.UNANSWERABLE] = _taking_turns([list(near_misses(kept, everything)), list(invented_pulls(numbered))])
+    return {suite: groups[suite] for suite in SHARES if suite in params.suites}
+
+
+def _item(
+    suite: Suite,
+    document: Document,
+    fact: Fact,
+    after: str = "",
+    pair_id: str | None = None,
+    other: bool = False,
+    guess: str | None = None,
+) -> Item:
+    wording = (FACTS | OWN)[fact.kind].other if other else QUESTIONS[fact.kind]
+    asked = question(document, fact, wording + after)
+    return Item(
+        id=f"{document.id}#{suite}/{fact.kind}/{_digest(asked_about(fact) + asked)[:10]}",
+        suite=suite,
+        kind=fact.kind,
+        question=asked,
+        answers=answers_of(fact),
+        document_id=document.id,
+        span=fact.span,
+        answerable=True,
+        pair_id=pair_id,
+        guess=guess,
+        provenance=Provenance(
+            document_id=document.id,
+            revision=document.revision,
+            span=fact.span,
+            prompt_version=f"{fact.kind}/{WORDING}",
+            model="template",
+        ),
+    )
+
+
+def _lost(twin: Item, kind: str, asked: str) -> Item:
+    """The unanswerable twin of an item."""
+    return twin.model_copy(
+        update={
+            "id": f"{twin.document_id}#{Suite.UNANSWERABLE}/{kind}/{_digest(asked)[:10]}",
+            "kind": kind,
+            "question": asked,
+            "answers": ("I do not know",),
+            "answerable": False,
+            "guess": None,
+            "provenance": twin.provenance.model_copy(update={"prompt_version": f"{kind}/{WORDING}"}),
+        }
+    )
+
+
+def _one_answer(items: Sequence[Item]) -> list[Item]:
+    """Items without those whose very words are asked with another answer elsewhere; their twins go with them."""
+    answers: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    for item in items:
+        answers[item.question].add(item.answers)
+    torn = {item.pair_id for item in items if item.pair_id and len(answers[item.question]) > 1}
+    return [item for item in items if len(answers[item.question]) == 1 and item.pair_id not in torn]
+
+
+def _is_marked(fact: Fact) -> bool:
+    """Whether an answer can be told right from wrong."""
+    asked = (FACTS | OWN)[fact.kind]
+    if asked.marked == "code":
+        return True
+    answers = answers_of(fact)
+    if not answers or not all(0 < len(answer) <= MAX_ANSWER_CHARACTERS and "\n" not in answer for answer in answers):
+        return False
+    if asked.marked in (LIST, SEQUENCE):
+        return len(fact.values) <= MAX_VALUES and not any(re.search(r"[,;]", value) for value in fact.values)
+    if asked.marked == PROSE:
+        return len(re.findall(r"\w+", answers[0])) >= 3
+    return fact.subject.casefold() != answers[0].casefold()
+
+
+def _is_given_away(fact: Fact) -> bool:
+    """Whether a file's name says what is defined in it, or a subject its own value."""
+    if fact.kind in ("location", "route-file"):
+        stem = _letters(PurePosixPath(fact.values[0]).name.partition(".")[0])
+        last = _letters(re.split(r"[.#:/ ]", fact.subject)[-1])
+        return not last or last in stem or (len(stem) > 3 and stem in last)
+    if fact.kind == "parameters":
+        return len(fact.values) < 2  # one parameter is guessed too easily
+    return False
+
+
+def _with_base_name(pair: Pair, documents: Sequence[Document]) -> Pair:
+    """A place may be named by its base name alone where no other file has it: raw text may have no more."""
+    document, fact = pair
+    base = PurePosixPath(document.path).name
+    if fact.kind not in LOCATIONS - {"pull-file"} or base in fact.values:
+        return pair
+    if sum(one.repo == document.repo and PurePosixPath(one.path).name == base for one in documents) > 1:
+        return pair
+    return document, fact.model_copy(update={"values": (*fact.values, base)})
+
+
+def _is_identifier(name: str) -> bool:
+    return bool(re.fullmatch(r"[A-Za-z_$][\w$.]{3,}", name))
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).casefold()
+
+
+def _pair_id(document: Document, fact: Fact) -> str:
+    return f"{document.id}#{_digest(fact.kind + asked_about(fact))[:10]}"
 
 
 def _later(document: Document) -> str:
@@ -218,20 +382,29 @@ def _later(document: Document) -> str:
     return f"{datetime.fromisoformat(date) + timedelta(days=400):%B %Y}" if date else ""
 
 
-def _provenance(document: Document, kind: str, span: tuple[int, int]) -> Provenance:
-    return Provenance(
-        document_id=document.id,
-        revision=document.revision,
-        span=span,
-        prompt_version=f"{kind}/{WORDING}",
-        model="template",
-    )
+def _take(queues: Mapping[str, Sequence[Pair]], number: int, each: int, places: int) -> list[Pair]:
+    """Kinds in turn until `number` facts are taken or nothing more may be."""
+    taken: list[Pair] = []
+    for turn in range(max(map(len, queues.values()), default=0)):
+        for kind, queue in queues.items():
+            if turn < min(len(queue), each) and len(taken) < number:
+                if kind in LOCATIONS:
+                    if places <= 0:
+                        continue
+                    places -= 1
+                taken.append(queue[turn])
+    return taken
+
+
+def _taking_turns(queues: Sequence[Sequence[T]]) -> list[T]:
+    longest = max(map(len, queues), default=0)
+    return [queue[turn] for turn in range(longest) for queue in queues if turn < len(queue)]
 
 
 def _in_turn(pairs: list[Pair], seed: int) -> list[Pair]:
     """Facts in hash order, documents taking turns, so that a short list still covers many documents."""
     by_document: dict[str, list[Pair]] = defaultdict(list)
-    for document, fact in sorted(pairs, key=lambda pair: _digest(f"{seed} {pair[0].id} {pair[1].kind} {pair[1].name}")):
+    for document, fact in sorted(pairs, key=lambda pair: _digest(f"{seed} {pair[1].id}")):
         by_document[document.id].append((document, fact))
     ranked = [
         (turn, _digest(f"{seed} {name} {turn}"), pair)

@@ -29,7 +29,7 @@ from tasks.llm.spend import LEDGER_SECONDS, Told
 
 VERSION = "2026.11.30"
 
-JUDGED_KINDS: Final = frozenset({"purpose", "pull-why", "cloze"})
+JUDGED_KINDS: Final = frozenset({"purpose", "error", "pull-number"})
 SOURCE_LINES: Final = 40
 """Lines of the document shown around what the reference rests on."""
 ANSWER_CHARACTERS: Final = 2_000

@@ -1,36 +1,292 @@
-"""How facts are asked: wordings by kind, none of which any training method uses (tests/evaluation/test_items.py
-compares them with the methods' own).
+"""How facts are asked: two wordings a kind, none of which any training method uses, and what marks the answers.
 
-Each kind asks for the shortest answer that can be checked. The same words are used for every arm.
+The first wording is asked by most suites, the second by the suite `paraphrase`. Each asks for the shortest answer that
+can be checked, and the same words are used for every arm. Wordings name `{repo}`, `{subject}`, `{within}` (where the
+subject alone would be ambiguous) and what the kind's facts bring in `words`.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
-VERSION: Final = "2026.11.24"
+VERSION: Final = "2026.11.30"
 """Part of each item's `prompt_version`, which reads `<kind>/<VERSION>`."""
 
-QUESTIONS: Final = {
-    "location": "Name the file in which {repo} defines `{name}`. Reply with the path only.",
-    "arguments": "Which parameters does `{name}` of {repo} take? Reply with their names in order, separated by commas.",
-    "purpose": "State in one sentence the job of `{name}` within {repo}.",
-    "heading": "Name the document of {repo} that contains a part headed “{name}”. Reply with the path only.",
-    "pull-why": "Somebody proposed “{name}” to {repo} as number {number}. Sum up their explanation in one sentence.",
-    "pull-file": "Name one file that proposal number {number} (“{name}”) to {repo} touches. Reply with the path only.",
-    "pull-number": "Sum up in one sentence why proposal number {number} was made to {repo}.",
-    "code": (
-        "Below is the beginning of `{name}` from {path} in {repo}. Continue it with the next {lines} lines. "
-        "Reply with code only.\n\n```\n{start}\n```"
-    ),
-    "opening": "Write down the opening {lines} lines of {path} from {repo}, exactly as they are, and nothing else.",
-    "cloze": "Finish this sentence the way the documentation of {repo} does: “{start} …”",
-    "exists": "Does {repo} have a file `{name}`? Reply yes or no.",
-    "link": "Reply with the URL that {repo} gives behind the words “{name}”.",
-}
+PATH: Final = "path"
+LITERAL: Final = "literal"
+LIST: Final = "list"
+SEQUENCE: Final = "sequence"
+PROSE: Final = "prose"
 
-DATED: Final = "Think of {repo} as it was on {date}. "
-"""Put before a question of the dated suite."""
+_ONE: Final = " Reply with that alone."
+_NAMES: Final = " Reply with the names alone, separated by commas."
+_FILES: Final = " Reply with the paths alone, separated by commas."
+_FILE: Final = " Reply with the path only."
+
+
+class Asked(NamedTuple):
+    """How a kind of fact is asked and marked."""
+
+    wording: str
+    other: str
+    """The second wording; empty: the kind is not asked in other words."""
+    marked: str
+    """`path`, `literal`, `list` (in any order), `sequence` (in this order), `prose`."""
+
+
+def _asked(wording: str, other: str, ending: str, marked: str) -> Asked:
+    return Asked(wording + ending, other + ending if other else "", marked)
+
+
+FACTS: Final = {
+    "location": _asked(
+        "Name the file in which {repo} defines `{subject}`.", "Whoever edits `{subject}` in {repo} opens which file?",
+        _FILE, PATH,
+    ),
+    "parameters": _asked(
+        "In {repo}, with which parameters is `{subject}`{within} declared?",
+        "Somebody writes a call of {repo}'s `{subject}`{within}: what are its parameters called?",
+        " Reply with their names in order, separated by commas.", SEQUENCE,
+    ),
+    "purpose": _asked(
+        "State in one sentence the job of `{subject}`{within} within {repo}.",
+        "For a newcomer to {repo}: one sentence on what `{subject}`{within} is good for.", "", PROSE,
+    ),
+    "default": _asked(
+        "Left out of a call to {repo}'s `{subject}`{within}, `{parameter}` counts as what?",
+        "Which value has `{parameter}` of `{subject}`{within} in {repo} until a caller gives another?", _ONE, LITERAL,
+    ),
+    "value": _asked(
+        "State the value that {repo} gives to `{subject}`{within}.",
+        "If I print `{subject}`{within} of {repo}, what appears?", _ONE, LITERAL,
+    ),
+    "enum-value": _asked(
+        "State the value behind `{member}` of {repo}'s enumeration `{subject}`{within}.",
+        "`{subject}.{member}`{within} in {repo} stands for which value?", _ONE, LITERAL,
+    ),
+    "table-entry": _asked(
+        "In {repo}'s table `{subject}`{within}, state the entry under `{key}`.",
+        "Looking up `{key}` in `{subject}`{within} of {repo} gives what?", _ONE, LITERAL,
+    ),
+    "field": _asked(
+        "State the type of the member `{field}` of {repo}'s `{subject}`{within}.",
+        "`{field}` in `{subject}`{within} of {repo} is declared with which type?", _ONE, LITERAL,
+    ),
+    "config-value": _asked(
+        "State what {repo} sets `{subject}`{within} to.", "Which setting does {repo} have for `{subject}`{within}?",
+        _ONE, LITERAL,
+    ),
+    "dependency": _asked(
+        "State the version range of `{subject}` that {repo} asks for in `{within_path}`.",
+        "Within which versions may `{subject}` lie, going by `{within_path}` of {repo}?", _ONE, LITERAL,
+    ),
+    "script": _asked(
+        "State the command behind the script `{subject}` of {repo}.",
+        "In {repo}, `{subject}` is short for which command?", _ONE, LITERAL,
+    ),
+    "ci-step": _asked(
+        "State the command that the step “{subject}” of {repo}'s workflow “{workflow}” executes.",
+        "“{workflow}” of {repo} comes to “{subject}”: which command is it?", _ONE, LITERAL,
+    ),
+    "ci-action": _asked(
+        "State the action behind the step “{subject}” of {repo}'s workflow “{workflow}”.",
+        "“{workflow}” of {repo} comes to “{subject}”: which action is it?", _ONE, LITERAL,
+    ),
+    "route": _asked(
+        "Name the function of {repo} that answers `{subject}`.",
+        "A request `{subject}` reaches {repo}: into which function does it go?", _ONE, LITERAL,
+    ),
+    "route-file": _asked(
+        "Name the file of {repo} that registers `{subject}`.", "Whoever changes the route `{subject}` of {repo} opens"
+        " which file?", _FILE, PATH,
+    ),
+    "route-upstream": _asked(
+        "Name the upstream address to which {repo} passes `{subject}` on.",
+        "Behind `{subject}` of {repo} another service is asked: at which address?", _ONE, LITERAL,
+    ),
+    "route-guard": _asked(
+        "Name, in order, the middleware of {repo} that `{subject}` passes first.",
+        "Before its handler runs, what does `{subject}` of {repo} go through, in order?", _NAMES, SEQUENCE,
+    ),
+    "route-methods": _asked(
+        "List the HTTP methods under which {repo} answers `{subject}`.",
+        "With which HTTP verbs may I call `{subject}` of {repo}?", _NAMES, LIST,
+    ),
+    "handler-route": _asked(
+        "List the routes of {repo} that end in `{subject}`.", "`{subject}` of {repo} answers which requests?", _NAMES,
+        LIST,
+    ),
+    "ui-route": _asked(
+        "Name the component that {repo} shows under the address `{subject}`.",
+        "Opening `{subject}` in {repo} brings up which component?", _ONE, LITERAL,
+    ),
+    "page-address": _asked(
+        "Name the address under which {repo} shows the component `{subject}`.",
+        "Where in the browser does one find `{subject}` of {repo}?", _ONE, LIST,
+    ),
+    "endpoint-caller": _asked(
+        "Name the functions of {repo} that send `{subject}`.", "`{subject}` is asked for by which functions of {repo}?",
+        _NAMES, LIST,
+    ),
+    "endpoint-use": _asked(
+        "Name the requests that `{subject}`{within} of {repo} sends.", "Which requests leave `{subject}`{within} of"
+        " {repo}?", _NAMES, LIST,
+    ),
+    "rendered-by": _asked(
+        "Name the components of {repo} in whose markup `{subject}` stands.",
+        "`{subject}` of {repo} is put on the screen by which components?", _NAMES, LIST,
+    ),
+    "rendered-by-some": _asked(
+        "Name one component of {repo} in whose markup `{subject}` stands.",
+        "Give one component of {repo} that puts `{subject}` on the screen.", _ONE, LITERAL,
+    ),
+    "renders": _asked(
+        "Name the repository's own components in the markup of {repo}'s `{subject}`{within}.",
+        "`{subject}`{within} of {repo} is put together from which of its own components?", _NAMES, LIST,
+    ),
+    "caller": _asked(
+        "Name what in {repo} calls `{subject}`{within}.", "`{subject}`{within} of {repo} is invoked from which"
+        " functions?", _NAMES, LIST,
+    ),
+    "caller-some": _asked(
+        "Name one place in {repo} that calls `{subject}`{within}.",
+        "Give one function of {repo} from which `{subject}`{within} is invoked.", _ONE, LITERAL,
+    ),
+    "calls": _asked(
+        "Name the repository's own functions that `{subject}`{within} of {repo} invokes.",
+        "Inside `{subject}`{within} of {repo}, which of its own functions are run?", _NAMES, LIST,
+    ),
+    "reverse-use": _asked(
+        "Name everything in {repo} that would have to be looked at if `{subject}`{within} changed.",
+        "`{subject}`{within} of {repo} is relied upon by what?", _NAMES, LIST,
+    ),
+    "reverse-use-some": _asked(
+        "Name one thing in {repo} that would have to be looked at if `{subject}`{within} changed.",
+        "Give one thing in {repo} that relies upon `{subject}`{within}.", _ONE, LITERAL,
+    ),
+    "affected-files": _asked(
+        "List the files of {repo} that would have to be looked at if `{subject}`{within} changed.",
+        "In which files of {repo} might a new version of `{subject}`{within} do harm?", _FILES, LIST,
+    ),
+    "tested-by": _asked(
+        "List the test files of {repo} in which `{subject}`{within} appears.",
+        "Which test files should one run after touching `{subject}`{within} of {repo}?", _FILES, LIST,
+    ),
+    "hierarchy": _asked(
+        "Name what `{subject}`{within} of {repo} directly derives from.",
+        "Directly above `{subject}`{within} in {repo} stands what?", _NAMES, LIST,
+    ),
+    "ancestors": _asked(
+        "Name, from the nearest on, everything within {repo} that `{subject}`{within} descends from.",
+        "Climbing up from `{subject}`{within} in {repo}, what does one meet, in order?", _NAMES, SEQUENCE,
+    ),
+    "subclasses": _asked(
+        "List what in {repo} directly derives from `{subject}`{within}.",
+        "Directly below `{subject}`{within} in {repo} stands what?", _NAMES, LIST,
+    ),
+    "type": _asked(
+        "List the members of {repo}'s `{subject}`{within}.", "A value of {repo}'s `{subject}`{within} holds which"
+        " members?", _NAMES, LIST,
+    ),
+    "optional-fields": _asked(
+        "List the members of {repo}'s `{subject}`{within} that may be missing.",
+        "What may be left out of a `{subject}`{within} in {repo}?", _NAMES, LIST,
+    ),
+    "union": _asked(
+        "List what {repo}'s type `{subject}`{within} may be.", "A `{subject}`{within} in {repo} is one of what?",
+        _NAMES, LIST,
+    ),
+    "enum": _asked(
+        "List the members of {repo}'s enumeration `{subject}`{within}.",
+        "Between what does {repo}'s `{subject}`{within} distinguish?", _NAMES, LIST,
+    ),
+    "table-keys": _asked(
+        "List the keys of {repo}'s `{subject}`{within}.", "Under which keys has `{subject}`{within} of {repo} entries?",
+        _NAMES, LIST,
+    ),
+    "list-value": _asked(
+        "List, in order, what {repo} puts into `{subject}`{within}.",
+        "Going through `{subject}`{within} of {repo}, what comes by, in order?", _NAMES, SEQUENCE,
+    ),
+    "raises": _asked(
+        "List the errors that `{subject}`{within} of {repo} itself raises.",
+        "Around a call of {repo}'s `{subject}`{within}, which of its errors should one expect?", _NAMES, LIST,
+    ),
+    "error": _asked(
+        "State the condition under which `{subject}`{within} of {repo} raises `{error}`.",
+        "`{subject}`{within} of {repo} ended with `{error}`: what had to hold?", "", PROSE,
+    ),
+    "message": _asked(
+        "Quote the message of the `{error}` that `{subject}`{within} of {repo} raises.",
+        "`{error}` from `{subject}`{within} of {repo} carries which words?", _ONE, LITERAL,
+    ),
+    "error-origin": _asked(
+        "Name the function of {repo} that fails with “{subject}”.",
+        "The log of {repo} says “{subject}”: which function wrote that?", _ONE, LITERAL,
+    ),
+    "error-translation": _asked(
+        "Name what `{subject}`{within} of {repo} raises in place of a `{caught}`.",
+        "A `{caught}` inside `{subject}`{within} of {repo} comes out as what?", _ONE, LITERAL,
+    ),
+    "import": _asked(
+        "List the names that {repo}'s `{subject}` takes from its own `{target}`.",
+        "Of `{target}` in {repo}, `{subject}` needs which names?", _NAMES, LIST,
+    ),
+    "environment": _asked(
+        "List the files of {repo} that look at the environment variable `{subject}`.",
+        "Setting `{subject}` reaches {repo} through which files?", _FILES, LIST,
+    ),
+    "dependency-users": _asked(
+        "List the files of {repo} that import `{subject}`.", "Without `{subject}`, which files of {repo} would break?",
+        _FILES, LIST,
+    ),
+    "port": _asked(
+        "State the port that `{subject}` of {repo} concerns.", "In `{subject}` of {repo} stands which port?", _ONE,
+        LIST,
+    ),
+    "ci": _asked(
+        "List what starts {repo}'s workflow “{subject}”.", "“{subject}” of {repo} runs upon which events?", _NAMES,
+        LIST,
+    ),
+    "ci-steps": _asked(
+        "List, in order, the steps of {repo}'s workflow “{subject}”.",
+        "“{subject}” of {repo} goes through which steps, in order?", _NAMES, SEQUENCE,
+    ),
+}  # fmt: skip
+"""Kind of a fact of `synthesis/facts` → how it is asked; kinds that are not here are not asked, and counted."""
+
+OWN: Final = {
+    "heading": _asked(
+        "Name the document of {repo} that contains a part headed “{subject}”.",
+        "“{subject}” is a part of which document of {repo}?", _FILE, PATH,
+    ),
+    "pull-file": Asked(
+        "Name one file that proposal number {number} (“{subject}”) to {repo} touches. Reply with the path only.", "",
+        PATH,
+    ),
+    "pull-number": Asked("Name the title of proposal number {number} to {repo}.", "", PROSE),
+    "code": Asked(
+        "Below is the beginning of `{subject}` from {path} in {repo}. Continue it with the next {lines} lines. "
+        "Reply with code only.\n\n```\n{start}\n```", "", "code",
+    ),
+    "opening": Asked(
+        "Write down the opening {lines} lines of {path} from {repo}, exactly as they are, and nothing else.", "",
+        "code",
+    ),
+    "moved-from": Asked(
+        "Proposal number {number} to {repo} moved a file to `{subject}`. Name the path that it had before. Reply with "
+        "the path only.", "", PATH,
+    ),
+    "moved-to": Asked(
+        "Before proposal number {number} to {repo} there was a file `{subject}`. Name the path that it has since. "
+        "Reply with the path only.", "", PATH,
+    ),
+    "exists": Asked("Does {repo} have a file `{subject}`? Reply yes or no.", "", "yes or no"),
+}  # fmt: skip
+"""Kinds that only the evaluation asks."""
+
+QUESTIONS: Final = {kind: asked.wording for kind, asked in (FACTS | OWN).items()}
+"""Kind → first wording."""
 
 OR_UNKNOWN: Final = " If {repo} has nothing of that name, reply: I do not know."
 """Put after both questions of an unanswerable pair."""

@@ -24,7 +24,7 @@ of the general suites.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tasks.base.artifacts import Artifact
@@ -40,7 +40,7 @@ from tasks.evaluation.page import Facts, render_page
 from tasks.evaluation.params import Arm, ReportParams, Suite
 from tasks.evaluation.scoring import Score, metric_of, score_arm
 
-VERSION = "2026.11.30"
+VERSION = "2026.11.30.1"
 
 
 def summarise(
@@ -119,15 +119,13 @@ def report(
         recipe: the run's parameters that text, training and questions come from, by section, for the page's lineage.
     """
     asked = list(run.read(items, Item))
-    scores: dict[str, list[Score]] = {}
+    scores: dict[str, list[Score]] = {statistics.GUESS: score_arm(statistics.GUESS, asked, guesses(asked))}
     texts: dict[str, dict[str, Answer]] = {}
     losses: dict[str, dict[str, Any]] = {}
     divergence: float | None = None
     for artifact in answers:
         measured = read_json(run.store, artifact, "losses.json")
         arm = str(measured["arm"])
-        if arm == Arm.BASE:
-            scores[statistics.GUESS] = score_arm(statistics.GUESS, asked, run.read(artifact, Answer, "guesses.jsonl"))
         texts[arm] = {answer.item_id: answer for answer in run.read(artifact, Answer)}
         scores[arm] = score_arm(arm, asked, texts[arm].values())
         if measured["streams"]:
@@ -161,6 +159,13 @@ def report(
     page = render_page(summary, asked, texts, scores, facts)
     run.path("report.html").write_text(page, "utf-8")
     publish(summary)
+
+
+def guesses(items: Sequence[Item]) -> Iterator[Answer]:
+    """The control's answers: what `evaluation/items` wrote beside each question that anybody could guess at."""
+    for item in items:
+        if item.guess is not None:
+            yield Answer(item_id=item.id, text=item.guess, tokens=0, finished=True)
 
 
 def _judged(run: StepRun, artifact: Artifact, scores: statistics.Scores) -> tuple[str, dict[str, Any]]:

@@ -23,6 +23,9 @@ Scorer = Callable[[str, Sequence[str]], float]
 MAX_SCORED_CHARACTERS: Final = 20_000
 """Longer answers are cut here before scoring: a runaway answer must not cost quadratic time."""
 
+MAX_LITERAL_WORDS: Final = 60
+"""Words of an answer beyond which it is no short answer; a value itself may be a command of many words."""
+
 _ARTICLES = frozenset({"a", "an", "the"})
 _WORD = re.compile(r"[\w./\-$@#]+")
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
@@ -73,16 +76,71 @@ def identifier_f1(answer: str, references: Sequence[str]) -> float:
     return best
 
 
-def arguments_match(answer: str, references: Sequence[str]) -> float:
-    """1 if the answer names exactly the reference's parameters, in order.
+def literal_match(answer: str, references: Sequence[str]) -> float:
+    """1 if a reference stands in the answer as it is written, not inside a longer word, number or dotted name.
 
-    It may list the names, or be a signature: then the names in its parentheses count, whichever side their types are
-    on.
+    Case, quotes and backticks around it do not count, so `'EUR'` is met by `EUR` and `"eur"`. A value that ends in a
+    sign (`>=3,<5`) is met wherever it stands. An answer of more than `MAX_LITERAL_WORDS` words is a list of everything
+    and is wrong.
+    """
+    given = " ".join(answer[:MAX_SCORED_CHARACTERS].split()).casefold()
+    if not given or len(given.split()) > MAX_LITERAL_WORDS:
+        return 0.0
+    for reference in references:
+        wanted = " ".join(reference.split()).strip("`'\" ").casefold()
+        before = r"(?<![\w$])(?<![\w$]\.)" if wanted[:1].isalnum() else ""
+        after = r"(?![\w$]|\.\w)" if wanted[-1:].isalnum() else ""
+        if wanted and re.search(before + re.escape(wanted) + after, given):
+            return 1.0
+    return 0.0
+
+
+def list_f1(answer: str, references: Sequence[str]) -> float:
+    """F1 over the set of entries that answer and reference list; their order does not count.
+
+    A reference is written with commas. Of the answer the names in backticks count, or without any what stands between
+    commas, semicolons, lines and the word “and”. An entry is met by itself, by a path with further folders before it,
+    and by a call's `name()`. No entry on a side: 0.
+    """
+    given = set(entries(answer))
+    best = 0.0
+    for reference in references:
+        wanted = set(entries(reference))
+        met = sum(any(_same_entry(one, other) for other in given) for one in wanted)
+        if met:
+            best = max(best, 2 * met / (len(given) + len(wanted)))
+    return min(best, 1.0)
+
+
+def sequence_match(answer: str, references: Sequence[str]) -> float:
+    """1 if the answer lists exactly the reference's entries in its order; read as in `list_f1`.
+
+    An answer may be a signature instead: then the names in its parentheses count, whichever side their types are on.
     """
     code = code_of(answer)
-    readings = [_IDENTIFIER.findall(code), parameters(code, "", ""), parameters(code, "", "java")]
-    wanted = [_IDENTIFIER.findall(reference) for reference in references]
-    return float(any(names and names in wanted for names in readings))
+    readings = [entries(answer), parameters(code, "", ""), parameters(code, "", "java")]
+    wanted = [entries(reference) for reference in references]
+    return float(
+        any(
+            len(given) == len(names) > 0
+            and all(_same_entry(one, other) for one, other in zip(names, given, strict=True))
+            for given in readings
+            for names in wanted
+        )
+    )
+
+
+def entries(text: str) -> list[str]:
+    """What a text lists, lower case, in order."""
+    cut = text[:MAX_SCORED_CHARACTERS]
+    quoted = re.findall(r"`([^`\n]+)`", cut)
+    parts = quoted or re.split(r"[,;\n]|\band\b", cut)
+    cleaned = (re.sub(r"^(?:[-*•]|\d+[.)])\s+", "", part.strip()).strip(" `'\"").rstrip(".:") for part in parts)
+    return [entry.casefold().removesuffix("()") for entry in cleaned if entry]
+
+
+def _same_entry(wanted: str, given: str) -> bool:
+    return given == wanted or ("/" in wanted and (given.endswith(f"/{wanted}") or given == f"./{wanted}"))
 
 
 def path_match(answer: str, references: Sequence[str]) -> float:
@@ -101,8 +159,9 @@ def path_match(answer: str, references: Sequence[str]) -> float:
 
 
 def number_match(answer: str, references: Sequence[str]) -> float:
-    """1 if the answer's last number equals a reference's, as values: `1,000` = `1000`, `50%` = `0.5`. Chains of
-    reasoning end with their result.
+    """1 if the answer's last number equals a reference's, as values: `1,000` = `1000`. Chains of reasoning end with
+    their result. A per cent sign may be left out or added (`50%` = `50`), yet 50% is not 0.5: who was asked for per
+    cent and answers with a share has misread the question.
     """
     given = _numbers(answer)
     return float(bool(given) and any(values and values[-1] == given[-1] for values in map(_numbers, references)))
@@ -156,11 +215,8 @@ def _clean_path(path: str) -> str:
 
 
 def _numbers(text: str) -> list[float]:
-    values = []
-    for match in _NUMBER.findall(text[:MAX_SCORED_CHARACTERS]):
-        value = float(match.rstrip("%").replace(",", "").replace("_", ""))
-        values.append(value / 100 if match.endswith("%") else value)
-    return values
+    found = _NUMBER.findall(text[:MAX_SCORED_CHARACTERS])
+    return [float(match.rstrip("%").replace(",", "").replace("_", "")) for match in found]
 
 
 def _trimmed(code: str) -> str:

@@ -13,24 +13,25 @@ from tasks.evaluation.abstention import abstains
 from tasks.evaluation.general import OPTIONS, human_eval_problem, ifeval_prompt, reasoning_gym_score
 from tasks.evaluation.ifeval import follows
 from tasks.evaluation.params import Suite
+from tasks.evaluation.questions import FACTS, OWN
 from tasks.evaluation.sandbox import Outcome, run_program
 from tasks.evaluation.scorers import Scorer, code_of, identifier_f1
 from tasks.evaluation.stale import yes_or_no
 from tasks.text.languages import language_of
 
-SCORERS: Final[dict[str, Scorer]] = {
-    "location": scorers.path_match,
-    "heading": scorers.path_match,
-    "pull-file": scorers.path_match,
-    "link": scorers.contains,
-    "exists": yes_or_no,
-    "arguments": scorers.arguments_match,
-    "purpose": scorers.token_f1,
-    "pull-why": scorers.token_f1,
-    "pull-number": scorers.token_f1,
-    "cloze": scorers.token_f1,
+MARKED: Final[dict[str, Scorer]] = {
+    "path": scorers.path_match,
+    "literal": scorers.literal_match,
+    "list": scorers.list_f1,
+    "sequence": scorers.sequence_match,
+    "prose": scorers.token_f1,
     "code": scorers.edit_similarity,
-    "opening": scorers.edit_similarity,
+    "yes or no": yes_or_no,
+}
+"""How the answers of a kind are marked (`questions.py`) → the scorer that marks them."""
+
+SCORERS: Final[dict[str, Scorer]] = {
+    **{kind: MARKED[asked.marked] for kind, asked in (FACTS | OWN).items()},
     "known-fact": scorers.contains,
     "contained": scorers.contains,
     "number": scorers.number_match,
@@ -48,23 +49,14 @@ OWN_METRICS: Final = {
 }
 """Metrics of kinds that are not judged by text alone."""
 
+GRADED: Final = frozenset({"list", "prose", "code"})
+"""Ways of marking that give a share of a right answer."""
+
 BINARY: Final = frozenset(
-    {
-        "location",
-        "heading",
-        "pull-file",
-        "link",
-        "exists",
-        "arguments",
-        "known-fact",
-        "contained",
-        "number",
-        "choice",
-        OPTIONS,
-        "program",
-        "instructions",
-    }
+    {kind for kind, asked in (FACTS | OWN).items() if asked.marked not in GRADED}
+    | {"known-fact", "contained", "number", "choice", OPTIONS, "program", "instructions"}
 )
+"""Kinds whose score is 0 or 1."""
 
 
 class Score(Record):
@@ -98,8 +90,8 @@ class Score(Record):
 
 
 def kind_of(item: Item) -> str:
-    """The kind of question, from the item's prompt version (`<kind>/<version>`)."""
-    return item.provenance.prompt_version.partition("/")[0]
+    """The kind of question; of items that were made before they bore it, from their prompt version."""
+    return item.kind or item.provenance.prompt_version.partition("/")[0]
 
 
 def metric_of(item: Item) -> str:

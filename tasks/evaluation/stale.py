@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
-from tasks.base.records import Document, Kind
-from tasks.evaluation.facts import Fact
+from tasks.base.records import Document, Kind, Split
+from tasks.evaluation.facts import made
+from tasks.text.facts import Fact
 from tasks.text.languages import is_markdown, language_of
 
 KIND: Final = "exists"
@@ -38,7 +39,7 @@ def mentioned_files(documents: Sequence[Document]) -> Iterator[tuple[Document, F
         (page, path, line) for page in pages for path, line in _paths(page) if PurePosixPath(path).name not in names
     ]
     for (page, path, line), (_, twin, twin_line) in zip(_once(gone), _once(there), strict=False):
-        yield page, _fact(path, "no", line), _fact(twin, "yes", twin_line)
+        yield page, _fact(page, path, "no", line), _fact(page, twin, "yes", twin_line)
 
 
 def yes_or_no(answer: str, references: Sequence[str]) -> float:
@@ -47,8 +48,8 @@ def yes_or_no(answer: str, references: Sequence[str]) -> float:
     return float(bool(found) and any(found[1].lower() == reference for reference in references if found))
 
 
-def _fact(path: str, answer: str, line: int) -> Fact:
-    return Fact(KIND, path, (answer,), (line, line))
+def _fact(page: Document, path: str, answer: str, line: int) -> Fact:
+    return made(page, Split.TRAIN, KIND, path, (answer,), (line, line))
 
 
 def _paths(page: Document) -> Iterator[tuple[str, int]]:

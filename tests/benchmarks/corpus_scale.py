@@ -154,7 +154,7 @@ def mixture(store: Store, documents: Artifact, chunks: Artifact, model: Artifact
     """Measures the steps from the split to the data report."""
     known = measure(facts, store, documents=documents)
     pairs = measure(dialogues, store, documents=documents, facts=known.artifact, params=SynthesisParams(wordings=1))
-    asked = measure(items, store, documents=documents, dialogues=pairs.artifact, params=ItemsParams())
+    asked = measure(items, store, documents=documents, facts=known.artifact, params=ItemsParams())
     made = {"chunks": chunks, "dialogues": pairs.artifact}
     rows = measure(assemble, store, **made, model=model, params=MixtureParams(), max_tokens=8192)
     guarded = measure(leak_guard, store, items=asked.artifact, table=rows.artifact, **made, params=LeakParams())

@@ -66,8 +66,8 @@ def install() -> None:
 def questions(number: int) -> list[Any]:
     """Recall items about rawtune's own code."""
     from tasks.base.records import Document, Kind
-    from tasks.evaluation.items import make_items
     from tasks.evaluation.params import ItemsParams, Suite
+    from tests.evaluation.conftest import asked_of
 
     paths = sorted(path for folder in ("tasks", "flows", "deployments") for path in (ROOT / folder).rglob("*.py"))
     documents = [
@@ -85,7 +85,7 @@ def questions(number: int) -> list[Any]:
         )
         for path in paths
     ]
-    return make_items(documents, [], [], ItemsParams(items=number, suites=(Suite.RECALL,), general_items=0))
+    return asked_of(documents, [], ItemsParams(items=number, suites=(Suite.RECALL,), general_items=0))
 
 
 def ours(items: list[Any], model: Path, adapter: Path | None, limit: int, batch: int, folder: Path) -> dict[str, Any]:

@@ -32,18 +32,17 @@ def evaluate(folder: Path, number: int) -> tuple[int, str, list[tuple[str, float
     from tasks.base.records import Split
     from tasks.base.store import Store
     from tasks.evaluation.answer import answer
-    from tasks.evaluation.items import make_items
     from tasks.evaluation.params import Arm, EvaluationParams, ItemsParams
     from tasks.evaluation.report import report
     from tasks.model.base_model import base_model
     from tasks.model.params import BaseModelParams
-    from tests.evaluation.conftest import adapter_of, artifact_of, chunk, dialogue, document
+    from tests.evaluation.conftest import adapter_of, artifact_of, asked_of, chunk, dialogue, document
 
     store = Store(str(folder))
     paths = sorted(path for room in ("tasks", "flows") for path in (ROOT / room).rglob("*.py"))
     every = [document(str(path.relative_to(ROOT)), path.read_text("utf-8")) for path in paths]
     train, held_out = every[:-15], every[-15:]
-    items = make_items(train, held_out, [], ItemsParams(items=number, general_items=0))
+    items = asked_of(train, held_out, ItemsParams(items=number, general_items=0))
     sides = [*((one, Split.TRAIN) for one in train[:30]), *((one, Split.HELD_OUT) for one in held_out)]
     talks = [dialogue(one, "What is in it?", f"Code of {one.title}.", 1, side) for one, side in sides]
     params = EvaluationParams(max_new_tokens=32, loss_tokens=2_000)

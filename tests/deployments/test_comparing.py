@@ -10,12 +10,11 @@ from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
 from tasks.base.records import Item
 from tasks.base.store import Store
-from tasks.evaluation.items import make_items
 from tasks.evaluation.params import ItemsParams, ReportParams
 from tasks.evaluation.report import report
 from tasks.release.registry import Revision, record
 from tests.deployments.test_cli import rawtune
-from tests.evaluation.conftest import CART, GUIDE, answers_of, artifact_of, document
+from tests.evaluation.conftest import CART, GUIDE, answers_of, artifact_of, asked_of, document
 
 REVISION = "snapshot/2023-12-31-0a1b2c3d"
 
@@ -31,7 +30,7 @@ def _made(store: Store, questions: list[Item], right: int) -> Artifact:
 @pytest.fixture
 def questions() -> list[Item]:
     documents = [document("docs/guide.md", GUIDE), document("src/cart.py", CART)]
-    return make_items(documents, [], [], ItemsParams(items=30, general_items=0))
+    return asked_of(documents, [], ItemsParams(items=30, general_items=0))
 
 
 @pytest.fixture

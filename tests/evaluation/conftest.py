@@ -1,6 +1,7 @@
 """A small split of documents with everything that the evaluation reads."""
 
 import json
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from tasks.base.store import Store
 from tasks.evaluation.items import make_items
 from tasks.evaluation.params import GeneralSuite, ItemsParams, ReportParams
 from tasks.evaluation.report import report
+from tasks.synthesis.facts.corpus import corpora
+from tasks.synthesis.facts.step import FAMILIES
+from tasks.text.facts import Fact
 
 REVISION = "a" * 40
 HOSTILE = (
@@ -111,6 +115,27 @@ def chunk(source: Document, split: Split) -> Chunk:
     )
 
 
+def facts_of(train: Sequence[Document], held_out: Sequence[Document] = ()) -> list[Fact]:
+    """What `synthesis/facts` finds in a split."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, documents in (("train", train), ("held_out", held_out)):
+            ordered = sorted(documents, key=lambda one: one.id)
+            Path(folder, f"{name}.jsonl").write_text("".join(f"{one.line()}\n" for one in ordered), "utf-8")
+        found = {
+            fact.id: fact
+            for corpus in corpora(Path(folder), FAMILIES)
+            for document in corpus.documents()
+            for family in FAMILIES
+            for fact in family.facts(document, corpus)
+        }
+    return [found[name] for name in sorted(found)]
+
+
+def asked_of(train: Sequence[Document], held_out: Sequence[Document], params: ItemsParams) -> list[Item]:
+    """The questions about a split."""
+    return make_items(train, held_out, facts_of(train, held_out), params)
+
+
 @step("tests/records", "1")
 def _records(run: StepRun, lines: dict[str, list[str]]) -> None:
     for name, content in lines.items():
@@ -195,20 +220,15 @@ def adapter_of(store: Store, model: Path, scale: float, rank: int = 4) -> Artifa
 
 
 @step("tests/answers", "1")
-def _answers(run: StepRun, arm: str, lines: list[str], guesses: list[str]) -> None:
+def _answers(run: StepRun, arm: str, lines: list[str]) -> None:
     run.path("records.jsonl").write_text("".join(f"{line}\n" for line in lines), "utf-8")
     run.path("losses.json").write_text(json.dumps({"arm": arm, "streams": {}, "kl_to_base": None}), "utf-8")
-    if arm == "base":
-        run.path("guesses.jsonl").write_text("".join(f"{line}\n" for line in guesses), "utf-8")
 
 
-def answers_of(store: Store, arm: str, texts: Mapping[str, str], guesses: Mapping[str, str] | None = None) -> Artifact:
-    """An arm's answers artifact from item id → text; the base arm's holds the guess control's texts too."""
-    lines, guessed = (
-        [Answer(item_id=name, text=text, tokens=3, finished=True).line() for name, text in found.items()]
-        for found in (texts, guesses or {})
-    )
-    return _answers.named(f"answer-{arm}").direct(store, arm=arm, lines=lines, guesses=guessed)
+def answers_of(store: Store, arm: str, texts: Mapping[str, str]) -> Artifact:
+    """An arm's answers artifact from item id → text."""
+    lines = [Answer(item_id=name, text=text, tokens=3, finished=True).line() for name, text in texts.items()]
+    return _answers.named(f"answer-{arm}").direct(store, arm=arm, lines=lines)
 
 
 @pytest.fixture
@@ -229,7 +249,7 @@ def questions(talks: list[Dialogue]) -> list[Item]:
     ]
     general = (GeneralSuite.KNOWN_FACTS, GeneralSuite.HELLASWAG)
     params = ItemsParams(items=120, general_items=40, general_suites=general)
-    return make_items(documents[1:], documents[:1], [], params)
+    return asked_of(documents[1:], documents[:1], params)
 
 
 def report_of(store: Store, questions: list[Item], *answers: Artifact, previous: Artifact | None = None) -> Artifact:

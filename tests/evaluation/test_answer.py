@@ -13,12 +13,11 @@ from tasks.base.runs import read_json, read_records
 from tasks.base.store import Store
 from tasks.evaluation.answer import answer
 from tasks.evaluation.general_text import general_texts
-from tasks.evaluation.items import make_items
 from tasks.evaluation.losses import LossRow, stream_losses
 from tasks.evaluation.params import Arm, EvaluationParams, GeneralSuite, ItemsParams, Suite
 from tasks.evaluation.report import report
 from tasks.model.child import run_child
-from tests.evaluation.conftest import adapter_of, artifact_of, chunk, plain
+from tests.evaluation.conftest import adapter_of, artifact_of, asked_of, chunk
 
 PARAMS = EvaluationParams(max_new_tokens=8, loss_tokens=200)
 ASKED = ItemsParams(items=12, general_items=4, general_suites=(GeneralSuite.KNOWN_FACTS, GeneralSuite.HELLASWAG))
@@ -27,7 +26,7 @@ ASKED = ItemsParams(items=12, general_items=4, general_suites=(GeneralSuite.KNOW
 @pytest.fixture
 def questions(train: list[Document], held_out: list[Document], talks: list[Dialogue]) -> list[Item]:
     """Questions about the small split and four general ones, two of them with choices."""
-    return make_items(train, held_out, plain(talks), ASKED)
+    return asked_of(train, held_out, ASKED)
 
 
 @pytest.fixture
@@ -230,10 +229,9 @@ def test_adapter_of_noise_on_the_stub_is_called_worse_and_an_empty_one_equal(
     from tasks.model.params import BaseModelParams
 
     model = base_model.direct(store, params=BaseModelParams())
-    asked = make_items(
+    asked = asked_of(
         train,
         held_out,
-        plain(talks),
         ItemsParams(items=2, suites=(Suite.RECALL,), general_items=24, general_suites=(GeneralSuite.KNOWN_FACTS,)),
     )
     params = EvaluationParams(max_new_tokens=12, loss_tokens=200)

@@ -14,15 +14,14 @@ from hypothesis import strategies as st
 
 from tasks.base.records import Dialogue, Document, Item
 from tasks.evaluation.export import Harness, export_items
-from tasks.evaluation.items import make_items
 from tasks.evaluation.params import ItemsParams
 from tasks.evaluation.scorers import contains, exact_match, token_f1
-from tests.evaluation.conftest import plain
+from tests.evaluation.conftest import asked_of
 
 
 @pytest.fixture
 def questions(train: list[Document], held_out: list[Document], talks: list[Dialogue]) -> list[Item]:
-    return make_items(train, held_out, plain(talks), ItemsParams(items=60, general_items=10))
+    return asked_of(train, held_out, ItemsParams(items=60, general_items=10))
 
 
 @pytest.mark.parametrize("harness", Harness)

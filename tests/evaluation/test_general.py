@@ -10,17 +10,17 @@ from tasks.base.runs import read_records
 from tasks.base.store import Store
 from tasks.evaluation.from_lm_eval import entry
 from tasks.evaluation.general import choices, general_items, reasoning_gym_score
-from tasks.evaluation.items import items, make_items
+from tasks.evaluation.items import items
 from tasks.evaluation.params import GeneralSuite, ItemsParams, Suite
 from tasks.evaluation.scoring import metric_of, score
-from tests.evaluation.conftest import artifact_of
+from tests.evaluation.conftest import artifact_of, asked_of, facts_of
 
 
 def test_general_questions_are_shared_out_and_counted(store: Store, train: list[Document]) -> None:
     made = items.direct(
         store,
         documents=artifact_of(store, train=train, held_out=[]),
-        dialogues=artifact_of(store, records=[]),
+        facts=artifact_of(store, records=facts_of(train)),
         params=ItemsParams(items=1, suites=(Suite.RECALL,), general_items=7),
     )
     assert {name: made.counts[name] for name in made.counts if name.startswith("general-")} == {
@@ -38,7 +38,7 @@ def test_own_general_questions_are_asked_and_known_by_their_bytes(tmp_path: Path
     own = tmp_path / "own.jsonl"
     own.write_text('{"question": "Who pays?", "answers": ["the customer"], "suite": "policy"}\n')
     params = ItemsParams(items=1, general_items=0, general_suites=(), general_file=str(own))
-    made = make_items(train, [], [], params)
+    made = asked_of(train, [], params)
     assert [item.question for item in made if item.suite == "general-policy"] == ["Who pays?"]
     before = params.identity()["general_file"]
     own.write_text('{"question": "Who pays now?", "answers": ["the customer"]}\n')
@@ -60,7 +60,7 @@ def test_unreadable_own_question_names_file_and_line(tmp_path: Path, train: list
     own = tmp_path / "own.jsonl"
     own.write_text(f"\n{line}\n")
     with pytest.raises(InputError, match=r"line 2 of own\.jsonl"):
-        make_items(train, [], [], ItemsParams(general_items=0, general_file=str(own)))
+        asked_of(train, [], ItemsParams(general_items=0, general_file=str(own)))
 
 
 def test_own_multiple_choice_is_answered_by_likelihood_and_only_the_right_choice_counts(
@@ -69,7 +69,7 @@ def test_own_multiple_choice_is_answered_by_likelihood_and_only_the_right_choice
     own = tmp_path / "own.jsonl"
     own.write_text('{"question": "Who pays?", "answers": ["The shop"], "choices": ["Nobody", "The shop", "A bank"]}\n')
     params = ItemsParams(items=1, general_items=0, general_suites=(), general_file=str(own))
-    (item,) = [item for item in make_items(train, [], [], params) if item.suite == "general-own"]
+    (item,) = [item for item in asked_of(train, [], params) if item.suite == "general-own"]
     assert choices(item) == ("A bank", "Nobody", "The shop")
     assert [score(item, choice) for choice in choices(item)] == [0, 0, 1]
     assert metric_of(item) == "likeliest choice"
@@ -91,7 +91,7 @@ def test_lm_eval_questions_become_lines_of_ones_own_file() -> None:
 def test_missing_package_of_a_suite_names_the_remedy(train: list[Document], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "reasoning_gym", None)
     with pytest.raises(InputError, match="rawtune\\[evaluation\\]"):
-        make_items(train, [], [], ItemsParams(general_items=2, general_suites=(GeneralSuite.REASONING_GYM,)))
+        asked_of(train, [], ItemsParams(general_items=2, general_suites=(GeneralSuite.REASONING_GYM,)))
 
 
 def test_generated_tasks_of_two_seeds_have_nothing_in_common_and_their_answers_are_right() -> None:

@@ -1,29 +1,45 @@
-"""The control that answers with the most similar trained name."""
+"""The control that knows every trained fact but the one that is asked."""
 
-from tasks.base.records import Document, Item
-from tasks.evaluation.facts import document_facts
-from tasks.evaluation.guess import guesses, name_of
-from tasks.evaluation.items import make_items
-from tasks.evaluation.params import ItemsParams, Suite
-from tasks.evaluation.scoring import kind_of
-
-NO_GENERAL = {"general_items": 0}
+from tasks.base.records import Split
+from tasks.evaluation.guess import Guesser, asked_about
+from tasks.text.facts import Fact, Shape
 
 
-def test_guess_answers_with_the_most_similar_trained_name(held_out: list[Document], train: list[Document]) -> None:
-    asked = make_items(train, held_out, [], ItemsParams(items=100, suites=(Suite.HELD_OUT,), **NO_GENERAL))
-    texts = {kind_of(item): text for item in asked for text in [_guess(asked, train).get(item.id)]}
-    assert texts["location"] == "src/cart.py"
-    assert texts["arguments"] in {"article, quantity", "weight_grams, country"}
+def fact(kind: str, subject: str, value: str, number: int = 0, **words: str) -> Fact:
+    return Fact(
+        id=f"shop/file/a.py#{kind}/{subject}{number}{''.join(words.values())}",
+        kind=kind,
+        language="python",
+        subject=subject,
+        values=(value,),
+        shape=Shape.ONE,
+        words=words,
+        document_id="shop/file/a.py",
+        span=(1, 1),
+        split=Split.TRAIN,
+    )
 
 
-def test_guess_never_uses_the_asked_name_itself(train: list[Document]) -> None:
-    asked = make_items(train, [], [], ItemsParams(items=100, suites=(Suite.RECALL,), **NO_GENERAL))
-    known = {(fact.kind, fact.name): fact.answers[0] for one in train for fact in document_facts(one)}
-    for item in asked:
-        if kind_of(item) == "arguments":
-            assert _guess(asked, train)[item.id] != known["arguments", name_of(item)]
+def test_guess_is_what_holds_for_the_most_similar_subject_where_names_betray_answers() -> None:
+    words = ("cart", "stock", "price", "order", "island", "customer")
+    known = [fact("location", f"test_{name}_{part}", f"tests/test_{name}.py") for name in words for part in ("a", "b")]
+    guesser = Guesser(known)
+    assert guesser.guess(fact("location", "test_island_c", "?")) == "tests/test_island.py"
 
 
-def _guess(asked: list[Item], train: list[Document]) -> dict[str, str]:
-    return {answer.item_id: answer.text for answer in guesses(asked, train)}
+def test_guess_is_the_most_frequent_answer_where_names_betray_nothing() -> None:
+    known = [fact("default", name, value) for name, value in zip("abcdefgh", ["False"] * 6 + ["3", "7"], strict=True)]
+    assert Guesser(known).guess(fact("default", "zzz", "?")) == "False"
+
+
+def test_guess_never_uses_the_asked_fact_itself() -> None:
+    known = [fact("value", f"limit_{number}", str(number), number) for number in range(5)]
+    guesser = Guesser(known)
+    for one in known:
+        assert guesser.guess(one) not in (one.values[0], None)
+    assert Guesser([known[0]]).guess(known[0]) is None
+    assert Guesser([]).guess(known[0]) is None
+
+
+def test_what_is_asked_about_includes_the_detail() -> None:
+    assert asked_about(fact("default", "Client.get", "None", parameter="timeout")) == "Client.get timeout"

@@ -1,6 +1,8 @@
-"""Questions: grounded, deterministic, paired, in words that no training method uses."""
+"""Questions: balanced, grounded, deterministic, paired, in words that no training method uses."""
 
+import json
 import re
+from collections import Counter, defaultdict
 
 import pytest
 from hypothesis import given, settings
@@ -9,32 +11,63 @@ from hypothesis import strategies as some
 from tasks.base.records import Dialogue, Document, Item, Kind, Split
 from tasks.base.runs import read_records
 from tasks.base.store import Store
-from tasks.evaluation.facts import askable
-from tasks.evaluation.guess import name_of
-from tasks.evaluation.items import make_items, near_miss
+from tasks.evaluation.facts import own_facts
+from tasks.evaluation.items import (
+    KIND_FRACTION,
+    LOCATION_FRACTION,
+    LOCATIONS,
+    askable,
+    balanced,
+    items,
+    near_miss,
+    sheet,
+)
 from tasks.evaluation.params import ItemsParams, Suite
-from tasks.evaluation.scoring import kind_of
+from tasks.evaluation.questions import FACTS
+from tasks.evaluation.scoring import score
+from tasks.text.facts import Fact, Shape
 from tasks.text.ngrams import window_hashes, words
-from tests.evaluation.conftest import CART, artifact_of, document, plain
+from tests.evaluation.conftest import CART, artifact_of, asked_of, document, facts_of
 
 NO_GENERAL = {"general_items": 0}
+HIDDEN = '''MAX_BASKET = 40
+
+
+class Desk:
+    """Serves one customer after the other until closing."""
+
+    def greet(self, customer, language="en", loud=False):
+        if not customer:
+            raise ValueError("nobody to greet")
+        return wave(customer, language)
+
+
+class NightDesk(Desk):
+    pass
+
+
+def wave(customer, hand):
+    return customer
+'''
 
 
 def _by_suite(made: list[Item], suite: Suite) -> list[Item]:
     return [item for item in made if item.suite == suite]
 
 
-@pytest.fixture
-def made(train: list[Document], held_out: list[Document], talks: list[Dialogue]) -> list[Item]:
-    """Every question that the small split has."""
+def _documents(train: list[Document]) -> list[Document]:
+    moved = {"path": "src/cart.py", "status": "renamed", "previous_path": "lib/basket.py", "patch": ""}
     pull = document(
-        "7",
-        "Customers complained that the delivery cost was wrong for islands. It is fixed here.",
-        Kind.PULL,
-        number=7,
-        files=[{"path": "src/cart.py", "status": "modified", "previous_path": None, "patch": ""}],
-    )
-    return make_items([*train, pull], held_out, plain(talks), ItemsParams(items=100, **NO_GENERAL))
+        "7", "The delivery cost was wrong for islands.", Kind.PULL, number=7, files=[moved],
+        merged_at="2023-11-02T10:00:00Z",
+    )  # fmt: skip
+    return [*train, document("src/shop.py", HIDDEN), pull]
+
+
+@pytest.fixture
+def made(train: list[Document], held_out: list[Document]) -> list[Item]:
+    """Every question that the small split has."""
+    return asked_of(_documents(train), held_out, ItemsParams(items=200, **NO_GENERAL))
 
 
 def test_items_are_sorted_unique_and_from_their_side_of_the_split(made: list[Item]) -> None:
@@ -42,46 +75,75 @@ def test_items_are_sorted_unique_and_from_their_side_of_the_split(made: list[Ite
     assert {item.document_id for item in _by_suite(made, Suite.HELD_OUT)} == {"shop/file/src/stock.py"}
     trained = [item for item in made if item.suite != Suite.HELD_OUT]
     assert "shop/file/src/stock.py" not in {item.document_id for item in trained}
-    assert {item.suite for item in made} >= {"recall", "paraphrase", "held-out", "code", "pull"}
-
-
-def test_dialogues_that_begin_alike_are_asked_once(train: list[Document], talks: list[Dialogue]) -> None:
-    first, *_ = (talk for talk in talks if talk.split == Split.TRAIN and len(talk.messages) == 2)
-    start = "Carts are kept for two days after the last visit and then they are"
-
-    def talk(end: str) -> Dialogue:
-        answer = first.messages[1].model_copy(update={"content": f"{start} {end} by the nightly job of the shop."})
-        return first.model_copy(update={"id": f"{first.id}/{end}", "messages": (first.messages[0], answer)})
-
-    made = make_items(train, [], plain([talk("emptied"), talk("removed")]), ItemsParams(items=100, **NO_GENERAL))
-    (asked,) = [item for item in _by_suite(made, Suite.PARAPHRASE) if kind_of(item) == "cloze"]
-    assert asked.answers[0].endswith("by the nightly job of the shop.")
-    assert [item.id for item in made] == sorted({item.id for item in made})
-
-
-def test_every_answer_is_in_the_lines_that_the_item_names(made: list[Item], train: list[Document]) -> None:
-    texts = {one.id: one.text.split("\n") for one in train}
-    checked = 0
-    for item in made:
-        kind = kind_of(item)
-        if item.document_id in texts and kind in ("arguments", "purpose", "code", "opening"):
-            first, last = item.span
-            lines = "\n".join(texts[item.document_id][first - 1 : last])
-            assert all(part.strip() in lines for part in re.split(r", |\n", item.answers[0])), item.id
-            checked += 1
-    assert checked >= 5
+    assert {item.suite for item in made} >= {"recall", "paraphrase", "held-out", "code", "dated"}
 
 
 def test_questions_and_answers_of_known_facts_are_exact(made: list[Item]) -> None:
-    found = {(item.suite, kind_of(item), name_of(item)): item.answers[0] for item in made if item.answerable}
-    facts = {(kind, name): answer for (_, kind, name), answer in found.items()}
-    assert facts["location", "ShoppingCart"] == "src/cart.py"
-    assert facts["arguments", "delivery_cost"] == "weight_grams, country"
-    assert facts["heading", "Return policy"] == "docs/guide.md"
-    assert facts["pull-file", "7"] == "src/cart.py"
-    assert facts["pull-why", "7"] == "Customers complained that the delivery cost was wrong for islands."
-    assert facts["link", "home page"] == "https://shop.example.com/home"
-    assert found["held-out", "arguments", "reserve_stock"] == "article, quantity, warehouse"
+    asked = {item.question: item.answers[0] for item in made if item.answerable}
+    found = {(item.kind, answer) for item in made for answer in item.answers}
+    assert ("parameters", "weight_grams, country") in found
+    assert ("heading", "docs/guide.md") in found
+    assert ("value", "40") in found
+    assert ("default", "False") in found
+    wording = "Proposal number 7 to shop moved a file to `src/cart.py`. Name the path that it had before."
+    assert next(answer for asking, answer in asked.items() if asking.startswith(wording)) == "lib/basket.py"
+
+
+def test_reference_of_every_question_is_marked_right_and_a_foreign_answer_wrong(made: list[Item]) -> None:
+    for item in made:
+        if item.answerable:
+            assert score(item, item.answers[0]) == 1, (item.question, item.answers)
+            assert score(item, "zebra/giraffe.txt") < 0.5, item.question
+
+
+def test_one_wording_has_one_answer(made: list[Item]) -> None:
+    answers = defaultdict(set)
+    for item in made:
+        answers[item.question].add(item.answers)
+    assert all(len(found) == 1 for found in answers.values())
+
+
+def test_what_two_facts_answer_differently_is_not_asked(train: list[Document]) -> None:
+    fact = next(fact for fact in facts_of(_documents(train)) if fact.kind == "value")
+    other = fact.model_copy(update={"id": f"{fact.id}-other", "values": ("41",)})
+    documents = {one.id: one for one in _documents(train)}
+    assert [one.id for _, one in askable([fact], documents)] == [fact.id]
+    assert askable([fact, other], documents) == []
+
+
+def test_names_that_give_their_file_away_are_not_asked_for_it() -> None:
+    document_of = document("src/shopping_cart.py", "class ShoppingCart:\n    x = 1\n\n\nclass Till:\n    y = 2\n")
+    asked = [fact.subject for _, fact in askable(facts_of([document_of]), {document_of.id: document_of})
+             if fact.kind == "location"]  # fmt: skip
+    assert asked == ["Till"]
+
+
+def _many(kinds: dict[str, int]) -> list[tuple[Document, Fact]]:
+    page = document("docs/guide.md", "x")
+    return [
+        (page, Fact(id=f"{page.id}#{kind}/{number:04d}", kind=kind, language="python" if number % 3 else "typescript",
+                    subject=f"thing{number}", values=("x",), shape=Shape.ONE, document_id=page.id, span=(1, 1),
+                    split=Split.TRAIN))
+        for kind, count in kinds.items() for number in range(count)
+    ]  # fmt: skip
+
+
+@given(some.dictionaries(some.sampled_from(sorted(FACTS)), some.integers(1, 400), min_size=6), some.integers(20, 300))
+@settings(max_examples=40, deadline=None)
+def test_no_kind_crowds_the_others_out(kinds: dict[str, int], number: int) -> None:
+    taken = balanced(_many(kinds), number, 0)
+    counts = Counter(fact.kind for _, fact in taken)
+    assert len(taken) <= number
+    assert set(counts) <= set(kinds)
+    most = max(1, KIND_FRACTION * len(taken))
+    assert max(counts.values()) <= most + 1e-9
+    assert sum(counts[kind] for kind in LOCATIONS) <= max(1, LOCATION_FRACTION * len(taken)) + 1e-9
+    assert taken == balanced(_many(kinds), number, 0)
+
+
+def test_languages_take_turns_within_a_kind() -> None:
+    taken = balanced(_many(dict.fromkeys(["value", "default", "caller", "calls", "type"], 90)), 50, 0)
+    assert Counter(fact.language for _, fact in taken) == {"python": 25, "typescript": 25}
 
 
 def test_unanswerable_items_are_paired_and_their_names_occur_nowhere(made: list[Item], train: list[Document]) -> None:
@@ -91,70 +153,69 @@ def test_unanswerable_items_are_paired_and_their_names_occur_nowhere(made: list[
     for item in lost:
         twins = [other for other in asked if other.pair_id == item.pair_id and other.answerable]
         assert len(twins) == 1
-        if kind_of(item).startswith("near-miss"):
-            assert all(name_of(item) not in one.text for one in train)
-            assert name_of(item) != name_of(twins[0])
+        if item.kind.startswith("near-miss") and item.kind != "near-miss-pull":
+            (name,) = set(re.findall(r"`([^`]+)`", item.question)) - set(re.findall(r"`([^`]+)`", twins[0].question))
+            assert all(name not in one.text for one in train)
         assert "I do not know" in item.question
         assert "I do not know" in twins[0].question
 
 
 def test_invented_pull_requests_have_numbers_that_no_pull_request_has() -> None:
     pulls = [
-        document(str(number), f"Because customer {number} asked for it in words.", Kind.PULL, files=[])
+        document(str(number), "Asked for.", Kind.PULL, files=[{"path": f"src/{number}.py"}])
         for number in range(100, 108)
     ]
-    made = make_items(pulls, [], [], ItemsParams(items=100, suites=(Suite.UNANSWERABLE,), **NO_GENERAL))
+    pulls = [one.model_copy(update={"title": f"Change number {one.path} of the shop"}) for one in pulls]
+    made = asked_of(pulls, [], ItemsParams(items=100, suites=(Suite.UNANSWERABLE,), **NO_GENERAL))
     lost = [item for item in made if not item.answerable]
     assert len(lost) == len(made) / 2 == 2
     for item in lost:
         number = int(re.findall(r"number (\d+)", item.question)[0])
         twin = next(other for other in made if other.pair_id == item.pair_id and other.answerable)
-        assert number > 1_000
+        assert number > 107
         assert int(re.findall(r"number (\d+)", twin.question)[0]) in range(100, 108)
-        assert "I do not know" in item.question
 
 
-def test_dated_items_name_the_snapshot_and_share_no_fact_with_recall() -> None:
-    functions = "".join(
-        f"def compute_value_{word}(first_{word}, second_{word}):\n    return 1\n\n"
-        for word in ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda"]
-    )
-    found = make_items([document("src/many.py", functions)], [], [], ItemsParams(items=500, **NO_GENERAL))
-    dated = _by_suite(found, Suite.DATED)
-    assert dated
-    assert all("31 December 2023" in item.question for item in dated)
-    recalled = {(kind_of(item), name_of(item)) for item in _by_suite(found, Suite.RECALL)}
-    assert not recalled & {(kind_of(item), name_of(item)) for item in dated}
+def test_files_that_did_not_move_for_good_are_not_asked_for_their_past(train: list[Document]) -> None:
+    gone, back = (
+        document(str(number), "Moves.", Kind.PULL, merged_at="2023-11-02T10:00:00Z",
+                 files=[{"path": new, "status": "renamed", "previous_path": old, "patch": ""}])
+        for number, old, new in ((8, "a/x.py", "b/x.py"), (9, "docs/guide.md", "src/cart.py"))
+    )  # fmt: skip
+    made = asked_of([*train, gone, back], [], ItemsParams(items=100, suites=(Suite.DATED,), **NO_GENERAL))
+    assert made == []
 
 
-def test_names_with_two_definitions_are_not_asked() -> None:
-    twice = [
-        document("a.py", "def same_name(one, two):\n    pass\n"),
-        document("b.py", "def same_name(one, two):\n    pass\n"),
-    ]
-    assert askable(twice) == []
+def test_pull_request_titles_and_own_facts_name_their_documents(train: list[Document]) -> None:
+    assert {fact.kind for fact in own_facts(_documents(train), Split.TRAIN)} == {
+        "heading", "code", "opening", "pull-file",
+    }  # fmt: skip
 
 
-def test_base_name_is_an_answer_only_where_it_is_unique() -> None:
-    unique = askable([document("src/cart.py", "def first_thing(one, two):\n    pass\n")])
-    assert unique[0][1].answers == ("src/cart.py", "cart.py")
-    shared = askable(
-        [
-            document("a/cart.py", "def first_thing(one, two):\n    pass\n"),
-            document("b/cart.py", "def other_thing(one, two):\n    pass\n"),
-        ]
-    )
-    assert {fact.answers for _, fact in shared if fact.kind == "location"} == {("a/cart.py",), ("b/cart.py",)}
-
-
-def test_number_of_items_and_seed_decide_what_is_drawn(
-    train: list[Document], held_out: list[Document], talks: list[Dialogue]
-) -> None:
-    few = make_items(train, held_out, plain(talks), ItemsParams(items=6, **NO_GENERAL))
-    assert len(few) in (5, 6)  # a pair is taken whole or not at all
-    assert few == make_items(train, held_out, plain(talks), ItemsParams(items=6, **NO_GENERAL))
-    other = make_items(train, held_out, plain(talks), ItemsParams(items=6, item_seed=1, **NO_GENERAL))
+def test_number_of_items_and_seed_decide_what_is_drawn(train: list[Document], held_out: list[Document]) -> None:
+    few = asked_of(_documents(train), held_out, ItemsParams(items=8, **NO_GENERAL))
+    assert len(few) in (6, 7, 8)  # a pair is taken whole or not at all
+    assert few == asked_of(_documents(train), held_out, ItemsParams(items=8, **NO_GENERAL))
+    other = asked_of(_documents(train), held_out, ItemsParams(items=8, item_seed=1, **NO_GENERAL))
     assert [item.id for item in few] != [item.id for item in other]
+
+
+def test_step_writes_a_sheet_with_the_lines_that_answer_and_counts_kinds(
+    store: Store, train: list[Document], held_out: list[Document]
+) -> None:
+    split = artifact_of(store, train=_documents(train), held_out=held_out)
+    found = artifact_of(store, records=facts_of(_documents(train), held_out))
+    made = items.direct(store, documents=split, facts=found, params=ItemsParams(items=60, **NO_GENERAL))
+    with store.open(made, "to-check.jsonl") as reader:
+        lines = [json.loads(line) for line in reader]
+    assert len(lines) == made.counts["records"]
+    assert {line["right"] for line in lines} == {None}
+    value = next(line for line in lines if line["answers"] == ["40"])
+    assert value["rests_on"] == "MAX_BASKET = 40"
+    assert sum(number for name, number in made.counts.items() if name.startswith("kind:")) == made.counts["records"]
+    assert made.counts["not-asked:signature"] > 0
+    documents = {one.id: one for one in [*_documents(train), *held_out]}
+    assert [json.loads(line) for line in sheet(read_records(store, made, Item), documents, 0)] == lines
 
 
 def test_no_training_method_asks_in_these_words(store: Store) -> None:
@@ -164,20 +225,20 @@ def test_no_training_method_asks_in_these_words(store: Store) -> None:
 
     documents = [
         document("src/cart.py", CART),
+        document("src/shop.py", HIDDEN),
         document(
             "docs/guide.md", "# Guide\n\n## Return policy\n\nThe shop is an example of a [home](https://a.example).\n"
         ),
-        document(
-            "7", "Because the cost was wrong for islands everywhere.", Kind.PULL, number=7, files=[{"path": "a.py"}]
-        ),
+        document("7", "Because the cost was wrong for islands.", Kind.PULL, number=7, files=[{"path": "a.py"}]),
     ]
+    documents.sort(key=lambda one: one.id)
     split = artifact_of(store, train=documents, held_out=[])
     known = facts.direct(store, documents=split)
     trained = dialogues.direct(store, documents=split, facts=known, params=SynthesisParams())
     prompts = [one.messages[0].content for one in read_records(store, trained, Dialogue)]
-    asked = make_items(documents, [], [], ItemsParams(items=100, **NO_GENERAL))
+    asked = asked_of(documents, [], ItemsParams(items=200, **NO_GENERAL))
     assert len(prompts) > 20
-    assert len(asked) > 10
+    assert len(asked) > 20
 
     def grams(text: str) -> set[int]:
         return set(window_hashes(words(text), 4).tolist())
@@ -195,4 +256,6 @@ def test_no_training_method_asks_in_these_words(store: Store) -> None:
 @settings(max_examples=80, deadline=None)
 def test_near_miss_is_new_and_resembles_the_name(name: str, vocabulary: set[str]) -> None:
     made = near_miss(name, sorted(vocabulary), f"def {name}(): ...".encode())
-    assert made is None or (made != name and made not in f"def {name}(): ..." and made.count("_") == name.count("_"))
+    if made is not None:
+        assert made != name
+        assert any(part in made for part in name.split("_"))

@@ -14,7 +14,6 @@ from tasks.base.errors import BudgetError, InputError, RecordError, SourceError
 from tasks.base.records import Dialogue, Document, Item
 from tasks.base.runs import read_json, read_records
 from tasks.base.store import Store
-from tasks.evaluation.items import make_items
 from tasks.evaluation.judge import Graded, Judgement, check_judge, judge
 from tasks.evaluation.labels import Grade, Label
 from tasks.evaluation.params import ItemsParams, JudgeParams, ReportParams, Suite
@@ -26,7 +25,7 @@ from tasks.llm.calls import Call, Usage
 from tasks.llm.params import PriceParams
 from tasks.llm.prices import prices_of
 from tests.emulators.openai_api import OpenAIEmulator
-from tests.evaluation.conftest import answers_of, artifact_of, dialogue
+from tests.evaluation.conftest import answers_of, artifact_of, asked_of, dialogue
 
 
 @pytest.fixture
@@ -47,7 +46,7 @@ def _grade_by_equality(body: dict[str, Any]) -> str:
 @pytest.fixture
 def questions(train: list[Document]) -> list[Item]:
     """The questions in prose about the small split, and the others."""
-    return make_items(train, [], [], ItemsParams(items=50, suites=(Suite.RECALL,), general_items=0))
+    return asked_of(train, [], ItemsParams(items=50, suites=(Suite.RECALL, Suite.PARAPHRASE), general_items=0))
 
 
 @pytest.fixture

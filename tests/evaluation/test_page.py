@@ -8,11 +8,10 @@ from playwright.sync_api import sync_playwright
 
 from tasks.base.records import Dialogue, Document
 from tasks.base.store import Store
-from tasks.evaluation.items import make_items
 from tasks.evaluation.params import ItemsParams, ReportParams
 from tasks.evaluation.report import report
 from tests.deployments.browser import pictures
-from tests.evaluation.conftest import answers_of, artifact_of, plain
+from tests.evaluation.conftest import answers_of, artifact_of, asked_of
 
 HOSTILE = (
     "<script>document.title='owned'</script><img src=http://127.0.0.1:9/x onerror=\"document.title='owned'\">"
@@ -26,7 +25,7 @@ HOSTILE = (
 def test_page_fits_its_width_asks_nobody_and_runs_nothing(
     store: Store, train: list[Document], held_out: list[Document], talks: list[Dialogue], width: int, scheme: str
 ) -> None:
-    questions = make_items(train, held_out, plain(talks), ItemsParams(items=40, general_items=10))
+    questions = asked_of(train, held_out, ItemsParams(items=40, general_items=10))
     arms = [
         answers_of(store, "base", dict.fromkeys((item.id for item in questions), HOSTILE)),
         answers_of(store, "tuned", {item.id: item.answers[0] for item in questions}),

@@ -5,10 +5,9 @@ from hypothesis import strategies as some
 
 from tasks.base.records import Document
 from tasks.evaluation.answer import looked_up, prompt
-from tasks.evaluation.items import make_items
 from tasks.evaluation.params import AnswerParams, Arm, ItemsParams, Suite
 from tasks.evaluation.retrieval import Index, passages, query
-from tests.evaluation.conftest import document
+from tests.evaluation.conftest import asked_of, document
 
 
 @given(some.lists(some.text(alphabet="ab c", max_size=90), min_size=1, max_size=60))
@@ -43,7 +42,7 @@ def test_nothing_is_found_for_words_that_no_passage_has(train: list[Document]) -
 
 
 def test_oracle_sees_the_line_that_the_answer_rests_on(train: list[Document], held_out: list[Document]) -> None:
-    asked = make_items(train, held_out, [], ItemsParams(items=40, suites=(Suite.RECALL,), general_items=0))
+    asked = asked_of(train, held_out, ItemsParams(items=40, suites=(Suite.RECALL,), general_items=0))
     found = looked_up(Arm.BASE_ORACLE, asked, [*train, *held_out], AnswerParams(passage_tokens=40))
     for item in asked:
         assert len(found[item.id]) == 1
@@ -52,7 +51,7 @@ def test_oracle_sees_the_line_that_the_answer_rests_on(train: list[Document], he
 
 
 def test_prompt_puts_passages_before_the_question_and_is_the_question_alone_without(train: list[Document]) -> None:
-    item = make_items(train, [], [], ItemsParams(items=1, suites=(Suite.RECALL,), general_items=0))[0]
+    item = asked_of(train, [], ItemsParams(items=1, suites=(Suite.RECALL,), general_items=0))[0]
     assert prompt(item)[0].content == item.question
     text = prompt(item, list(passages(train, 100)))[0].content
     assert text.endswith(f"Question: {item.question}")

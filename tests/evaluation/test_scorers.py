@@ -6,10 +6,9 @@ from hypothesis import strategies as some
 
 from tasks.evaluation import scorers
 from tasks.evaluation.abstention import abstains
-from tasks.evaluation.items import make_items
 from tasks.evaluation.params import ItemsParams
 from tasks.evaluation.scoring import kind_of, parses
-from tests.evaluation.conftest import CART, document
+from tests.evaluation.conftest import CART, asked_of, document
 
 
 @pytest.mark.parametrize(
@@ -80,14 +79,62 @@ def test_path_match(answer: str, references: list[str], expected: float) -> None
     ("answer", "references", "expected"),
     [
         ("article, quantity", ["article, quantity"], 1),
+        ("1. article\n2. quantity", ["article, quantity"], 1),
         ("(article, quantity)", ["article, quantity"], 1),
-        ("`article` and", ["article"], 0),
+        ("def f(article: str, quantity: int = 3)", ["article, quantity"], 1),
+        ("The parameters are `article` and `quantity`.", ["article, quantity"], 1),
+        ("`article` and", ["article"], 1),
         ("quantity, article", ["article, quantity"], 0),
+        ("article, quantity, colour", ["article, quantity"], 0),
         ("", ["article"], 0),
     ],
 )
-def test_arguments_match(answer: str, references: list[str], expected: float) -> None:
-    assert scorers.arguments_match(answer, references) == expected
+def test_sequence_match_reads_lists_and_signatures_and_minds_the_order(
+    answer: str, references: list[str], expected: float
+) -> None:
+    assert scorers.sequence_match(answer, references) == expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "references", "expected"),
+    [
+        ("quantity, article", ["article, quantity"], 1),
+        ("- article\n- quantity", ["article, quantity"], 1),
+        ("`Article()` and `quantity`", ["article, quantity"], 1),
+        ("article", ["article, quantity"], 2 / 3),
+        ("article, quantity, colour, size", ["article, quantity"], 2 / 3),
+        ("the-repo/src/a.py", ["src/a.py"], 1),
+        ("a.py", ["src/a.py"], 0),
+        ("colour", ["article"], 0),
+        ("", ["article"], 0),
+    ],
+)
+def test_list_f1_takes_entries_in_any_order(answer: str, references: list[str], expected: float) -> None:
+    assert scorers.list_f1(answer, references) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("answer", "references", "expected"),
+    [
+        ("It is `True`.", ["True"], 1),
+        ("true", ["True"], 1),
+        ('"EUR"', ["'EUR'"], 1),
+        ("3", ["3"], 1),
+        ("13", ["3"], 0),
+        ("3.5", ["3"], 0),
+        ("0.3", ["3"], 0),
+        ("None", ["None", "null"], 1),
+        ("NoneType", ["None"], 0),
+        ("h2>=3,<5", [">=3,<5"], 1),
+        ("yarn build  && yarn start", ["yarn build && yarn start"], 1),
+        ("Client.get", ["get"], 0),
+        ("client.get", ["Client.get"], 1),
+        ("word " * 61 + "True", ["True"], 0),
+        ("", ["True"], 0),
+    ],
+)
+def test_literal_match_takes_the_value_as_it_is_written(answer: str, references: list[str], expected: float) -> None:
+    assert scorers.literal_match(answer, references) == expected
 
 
 @pytest.mark.parametrize(
@@ -95,7 +142,8 @@ def test_arguments_match(answer: str, references: list[str], expected: float) ->
     [
         ("2 + 3 = 5", ["5"], 1),
         ("1,000", ["1000"], 1),
-        ("50%", ["0.5"], 1),
+        ("50%", ["0.5"], 0),
+        ("50%", ["50"], 1),
         ("-3", ["3"], 0),
         ("5 apples, 6 pears", ["5"], 0),
         ("none", ["0"], 0),
@@ -138,7 +186,9 @@ def test_every_scorer_stays_between_zero_and_one(answer: str, reference: str) ->
         scorers.contains,
         scorers.token_f1,
         scorers.identifier_f1,
-        scorers.arguments_match,
+        scorers.sequence_match,
+        scorers.list_f1,
+        scorers.literal_match,
         scorers.path_match,
         scorers.number_match,
         scorers.edit_similarity,
@@ -174,7 +224,7 @@ def test_abstention_is_read_from_the_beginning(answer: str, expected: bool) -> N
 def test_code_parses_from_its_beginning_on() -> None:
     item = next(
         one
-        for one in make_items([document("src/cart.py", CART)], [], [], ItemsParams(items=90, general_items=0))
+        for one in asked_of([document("src/cart.py", CART)], [], ItemsParams(items=90, general_items=0))
         if kind_of(one) == "code"
     )
     assert parses(item, item.answers[0]) is True
@@ -183,6 +233,6 @@ def test_code_parses_from_its_beginning_on() -> None:
 
 
 def test_code_whose_reference_does_not_parse_is_not_judged() -> None:
-    cut = make_items([document("src/cart.py", CART)], [], [], ItemsParams(items=90, general_items=0))
+    cut = asked_of([document("src/cart.py", CART)], [], ItemsParams(items=90, general_items=0))
     item = next(one for one in cut if kind_of(one) == "code")
     assert parses(item.model_copy(update={"answers": ("        known = (",)}), "        return 1") is None

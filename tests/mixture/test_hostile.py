@@ -56,7 +56,7 @@ def run_all(store: Store, documents: Iterable[Document], model: Artifact, kept: 
     chunks = chunk.direct(store, documents=both, model=model, params=RenderParams(), max_tokens=8192)
     known = facts.direct(store, documents=both)
     pairs = dialogues.direct(store, documents=both, facts=known, params=SynthesisParams())
-    questions = items.direct(store, documents=both, dialogues=pairs, params=ItemsParams(items=50, general_items=0))
+    questions = items.direct(store, documents=both, facts=known, params=ItemsParams(items=50, general_items=0))
     inputs = {"chunks": chunks, "dialogues": pairs}
     table = assemble.direct(store, **inputs, model=model, params=MixtureParams(), max_tokens=8192)
     guarded = leak_guard.direct(store, items=questions, table=table, **inputs, params=LeakParams())
