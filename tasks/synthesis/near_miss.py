@@ -27,7 +27,7 @@ from tasks.synthesis.wordings.grammar import said, slots, usable
 from tasks.text.facts import Fact
 
 METHOD: Final = "near_miss"
-PROMPT_VERSION: Final = "near_miss/2026.11.24.1"
+PROMPT_VERSION: Final = "near_miss/2026.11.30"
 
 TASK: Final = """\
 Write exactly {number} questions about `{path}` of the repository `{repo}` that sound as natural as questions which \

@@ -163,7 +163,7 @@ def _calls(fact: Fact, path: str, shown: str, texts: Texts) -> str:
 
 
 def _renders(fact: Fact, path: str, shown: str, texts: Texts) -> str:
-    tags = set(re.findall(r"<([A-Z]\w*)", bare(shown, path)))
+    tags = set(re.findall(r"<([A-Z]\w*)(?![\w.])", bare(shown, path)))
     missing = [name for name in fact.values if name not in tags and not _renamed(name, texts[path])]
     if missing:
         return f"{fact.subject} has no <{missing[0]}>"
