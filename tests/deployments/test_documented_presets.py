@@ -41,7 +41,6 @@ BOUNDS = (
     "evaluation.general_suites=[known-facts]",
     "evaluation.max_new_tokens=8",
     "evaluation.loss_tokens=500",
-    "evaluation.resamples=200",
     "gate.min_recall_gain=null",
     "gate.max_forgetting=null",
     "gate.max_held_out_loss_increase=null",
