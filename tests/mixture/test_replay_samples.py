@@ -1,5 +1,6 @@
 """What the base model writes: how it is asked, what is kept, and what is trained on of it."""
 
+import itertools
 import json
 from itertools import count
 from pathlib import Path
@@ -13,12 +14,14 @@ from tasks.base.records import IGNORED, Split
 from tasks.base.runs import read_records, read_verdicts
 from tasks.mixture.params import MixtureParams, Packing, SamplingParams, Stream
 from tasks.mixture.replay.openings import CODE, opening
-from tasks.mixture.replay.sample import SOFT, replay
+from tasks.mixture.replay.sample import replay
 from tasks.mixture.replay.texts import Sample, draw_texts
 from tasks.mixture.table.assemble import assemble
 from tasks.mixture.table.expected import rounded_up
+from tasks.mixture.table.rows import SOFT_IDS, SOFT_LOGPROBS
 from tasks.text.chat import user_turn
 from tasks.text.tokenizer import TextTokenizer
+from tasks.training.table import Table
 from tests.mixture.conftest import chunk
 
 PARAMS = SamplingParams(sample_tokens=32, question_tokens=16, answer_tokens=24)
@@ -163,15 +166,39 @@ def test_samples_of_a_real_model_are_the_same_however_many_are_asked_for(store, 
     assert sum(table.counts[f"tokens:{row}"] for row in {row["source"] for row in replayed}) > 200
 
 
-def test_likeliest_tokens_stand_beside_every_token(store, folder, tiny_model):
+def test_likeliest_tokens_stand_beside_every_sampled_token_of_the_table(store, folder, tiny_model, put):
     params = PARAMS.model_copy(update={"soft_targets": 5, "streams": {Stream.RAW: 1.0}})
-    made = replay.direct(store, model=folder(tiny_model), params=params, tokens=1_024)
+    model = folder(tiny_model)
+    made = replay.direct(store, model=model, params=params, tokens=1_024)
     samples = list(read_records(store, made, Sample))
-    soft = np.load(store.checkout(made) / SOFT)
+    ids, logprobs = (np.load(store.checkout(made) / name) for name in (SOFT_IDS, SOFT_LOGPROBS))
     starts = np.cumsum([0, *(len(one.ids) for one in samples)])
-    assert soft["ids"].shape == soft["logprobs"].shape == (starts[-1], 5)
-    assert (soft["ids"][starts[:-1]] == -1).all()
+    assert ids.shape == logprobs.shape == (starts[-1], 5)
+    assert (ids[starts[:-1]] == -1).all()
     inner = np.setdiff1d(np.arange(starts[-1]), starts[:-1])
-    assert (soft["ids"][inner] >= 0).all()
-    assert (np.diff(soft["logprobs"][inner].astype(float), axis=1) <= 0).all()
-    assert (np.exp(soft["logprobs"][inner].astype(float)).sum(1) <= 1.001).all()
+    assert (ids[inner] >= 0).all()
+    assert (np.diff(logprobs[inner].astype(float), axis=1) <= 0).all()
+    assert (np.exp(logprobs[inner].astype(float)).sum(1) <= 1.001).all()
+    table = assemble.direct(
+        store,
+        chunks=put([chunk(f"o/r/file/{n}", "value\n" * 90) for n in range(9)]),
+        dialogues=put([]),
+        model=model,
+        params=MixtureParams(),
+        max_tokens=256,
+        replay=made,
+        replay_share=0.3,
+    )
+    rows = Table(store.checkout(table))
+    soft = [row for row in (rows.row(number) for number in range(len(rows))) if row.soft is not None]
+    assert 0 < len(soft) < len(rows)
+    by_ids = {one.ids: (start, one) for start, one in zip(starts.tolist(), samples, strict=False)}
+    found = 0
+    for row in soft:
+        begins = [*np.flatnonzero(row.position_ids == 0).tolist(), len(row.input_ids)]
+        for begin, end in itertools.pairwise(begins):
+            start, _ = by_ids.get(tuple(row.input_ids[begin:end].tolist()), (None, None))
+            expected = np.full((end - begin, 5), -1) if start is None else ids[start : start + end - begin]
+            assert (row.soft.ids[begin:end] == expected).all()
+            found += start is not None
+    assert found > 5

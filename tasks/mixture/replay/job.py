@@ -18,7 +18,7 @@ ROWS: Final = 1_024
 
 
 def soften(request: SoftenRequest, report: Report) -> dict[str, Any]:
-    """Writes the file.
+    """Writes the files.
 
     Returns:
         `tokens` and `seconds`.
@@ -32,9 +32,9 @@ def soften(request: SoftenRequest, report: Report) -> dict[str, Any]:
     for first in range(0, len(rows), ROWS):
         piece = rows[first : first + ROWS]
         for index, (likely, nats) in enumerate(top_logprobs(model, piece, request.pad_id, request.most), first):
-            place = slice(starts[index + 1] - len(likely), starts[index + 1])
-            ids[place], logprobs[place] = likely, nats
+            predicted = slice(starts[index] + 1, starts[index + 1])
+            ids[predicted], logprobs[predicted] = likely[1:], nats[1:]
         report({"done": first + len(piece), "total": len(rows)})
-    with request.target.open("wb") as writer:
-        np.savez(writer, ids=ids, logprobs=logprobs)
+    np.save(request.ids, ids)
+    np.save(request.logprobs, logprobs)
     return {"tokens": int(starts[-1]), "seconds": round(time.monotonic() - began, 3)}

@@ -16,9 +16,12 @@ class SoftenRequest(Request):
     pad_id: int
     most: int
     """Tokens per position."""
-    target: Path
-    """An .npz file, made: `ids` int32 and `logprobs` float16, both [tokens of all rows, most], likeliest first; at a
-    row's first token, which nothing predicts, -1 and 0.
+    ids: Path
+    """An .npy file, made: int32 `[tokens of all rows, most]`, the likeliest first; -1 at a row's first token, which
+    nothing predicts.
+    """
+    logprobs: Path
+    """The same for their log-probabilities in nats, float16; 0 at a row's first token.
     """
     precision: str = "auto"
     """See `tasks.model.loading.dtype_of`."""

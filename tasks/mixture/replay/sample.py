@@ -20,6 +20,7 @@ from tasks.mixture.params import SamplingParams
 from tasks.mixture.replay.openings import opening
 from tasks.mixture.replay.request import SoftenRequest
 from tasks.mixture.replay.texts import Sample, draw_texts
+from tasks.mixture.table.rows import SOFT_IDS, SOFT_LOGPROBS
 from tasks.model.child import run_child, staying
 from tasks.model.request import WritingRequest
 from tasks.text.chat import stop_ids
@@ -29,9 +30,6 @@ VERSION = "2026.11.30"
 
 WRITING_JOB: Final = "tasks.model.writing_job:write"
 SOFTEN_JOB: Final = "tasks.mixture.replay.job:soften"
-
-SOFT: Final = "soft.npz"
-"""Likeliest tokens of the base at every token of the samples, in the records' order; only with `soft_targets`."""
 
 
 @step("mixture/replay", VERSION)
@@ -91,7 +89,8 @@ def replay(run: StepRun, model: Artifact, params: SamplingParams, tokens: int) -
                 rows=Path(_lines(work / "rows.jsonl", (sample.ids for sample in kept))),
                 pad_id=tokenizer.end_of_document,
                 most=params.soft_targets,
-                target=run.path(SOFT),
+                ids=run.path(SOFT_IDS),
+                logprobs=run.path(SOFT_LOGPROBS),
             )
             run_child(SOFTEN_JOB, request, lambda facts: run.progress(facts["done"], facts["total"], "samples"))
 

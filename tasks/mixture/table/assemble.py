@@ -27,10 +27,10 @@ from tasks.mixture.params import MixtureParams, Overlong, Packing, Stream
 from tasks.mixture.table.draw import Ints, is_replay, rank, repeats, replay_tokens, weighed
 from tasks.mixture.table.encode import Encoded, Encoding, encode_shard
 from tasks.mixture.table.packing import best_fit
-from tasks.mixture.table.rows import ROWS, TABLE, Part, Row, TableWriter
+from tasks.mixture.table.rows import ROWS, SOFT_IDS, TABLE, Part, Row, SoftTargets, TableWriter
 from tasks.mixture.table.spill import TokenSpill, trained_tokens
 
-VERSION = "2026.11.24.1"
+VERSION = "2026.11.30"
 
 WEIGHTS: Final = "weights.jsonl"
 """Documents that count for less, in the artifact that `corpus/stale-pages` wrote."""
@@ -179,9 +179,19 @@ def assemble(
             run.count("replay_tokens_missing", _missing(parts.sources, lengths * times, replay_share))
         run.count("tokens_repeated", int((lengths * np.maximum(times - 1, 0)).sum()))
         rows = lay_out(parts, spill, times, max_tokens, params)
-        written = run.write(_placed(run, rows, TableWriter(run.path(TABLE), spill.parts)), ROWS)
+        written = run.write(
+            _placed(run, rows, TableWriter(run.path(TABLE), spill.parts, soft=soft_targets(run, replay))), ROWS
+        )
     run.count("records", written)
     run.count("capacity_tokens", max_tokens * written)
+
+
+def soft_targets(run: StepRun, replay: Artifact | None) -> SoftTargets | None:
+    """Those that stand beside the samples, if the replay has any."""
+    if replay is None or not (run.checkout(replay) / SOFT_IDS).exists():
+        return None
+    lengths = {sample["id"]: len(sample["ids"]) for sample in run.read_raw(replay)}
+    return SoftTargets(run.checkout(replay), lengths)
 
 
 def _missing(sources: Sequence[str], spent: Ints, share: float) -> int:

@@ -5,9 +5,9 @@ The same rows give the same bytes; `datasets` and pyarrow memory-map the file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,11 @@ from tasks.base.records import IGNORED, Record
 
 ROWS = "rows.jsonl"
 TABLE = "table.parquet"
+SOFT_IDS: Final = "soft_ids.npy"
+SOFT_LOGPROBS: Final = "soft_logprobs.npy"
+"""Of a replay artifact: the base's likeliest tokens at every token of its samples, in the records' order, and their
+log-probabilities.
+"""
 GROUP_TOKENS: Final = 2_000_000
 """Tokens of a row group: the most that is in memory at a time (three int32 columns, 24 MB)."""
 
@@ -47,23 +52,57 @@ class Row(Record):
     """In the row's order; positions restart at 0 with each."""
 
 
+class SoftTargets:
+    """The base's likeliest tokens beside every token of its samples, memory-mapped."""
+
+    def __init__(self, folder: Path, lengths: Mapping[str, int]) -> None:
+        """Opens the files of a replay artifact, whose samples have these lengths, in stored order."""
+        self._ids = np.load(folder / SOFT_IDS, mmap_mode="r")
+        self._logprobs = np.load(folder / SOFT_LOGPROBS, mmap_mode="r")
+        self._starts = dict(zip(lengths, np.cumsum([0, *lengths.values()]).tolist(), strict=False))
+
+    def of(self, row: Row) -> tuple[NDArray[np.int32], NDArray[np.float32]] | None:
+        """Ids (-1 where a token has none) and log-probabilities of a row's tokens, one after the other; None for a row
+        without samples.
+        """
+        if not any(part.id in self._starts for part in row.parts):
+            return None
+        ids = np.full((row.tokens, self._ids.shape[1]), -1, np.int32)
+        logprobs = np.zeros(ids.shape, np.float32)
+        place = 0
+        for part in row.parts:
+            if part.id in self._starts:
+                found = slice(self._starts[part.id], self._starts[part.id] + part.tokens)
+                ids[place : place + part.tokens] = self._ids[found]
+                logprobs[place : place + part.tokens] = self._logprobs[found]
+            place += part.tokens
+        return ids.ravel(), logprobs.ravel()
+
+
 class TableWriter:
     """Writes rows in the order given.
 
     Columns: `id`, `source` and `document_id` (of a packed row: the distinct ones in order of appearance, joined by `+`
     and by newline), `input_ids`, `labels` (-100 = no loss), `position_ids` (from 0 in every part). The first token of
     every part but a row's first has no loss: labels are shifted by one in training, so the last token of one document
-    would else be taught to predict the next document.
+    would else be taught to predict the next document. With soft targets also `soft_ids` and `soft_logprobs`, lists of
+    tokens x k, null for rows without any.
     """
 
-    def __init__(self, path: Path, read: Reader, group_tokens: int = GROUP_TOKENS) -> None:
+    def __init__(
+        self, path: Path, read: Reader, group_tokens: int = GROUP_TOKENS, soft: SoftTargets | None = None
+    ) -> None:
         """Opens the file; `read` gives ids and labels of the parts."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         names = [("id", pa.string()), ("source", pa.string()), ("document_id", pa.string())]
         tokens = pa.list_(pa.int32())
-        self._schema = pa.schema(names + [(name, tokens) for name in ("input_ids", "labels", "position_ids")])
+        columns = names + [(name, tokens) for name in ("input_ids", "labels", "position_ids")]
+        if soft:
+            columns += [("soft_ids", tokens), ("soft_logprobs", pa.list_(pa.float32()))]
+        self._schema = pa.schema(columns)
+        self._soft = soft
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", use_dictionary=False)
         self._read = read
         self._group_tokens = group_tokens
@@ -100,8 +139,20 @@ class TableWriter:
                 pa.array(["+".join(dict.fromkeys(part.source for part in row.parts)) for row in rows]),
                 pa.array(["\n".join(dict.fromkeys(part.document_id for part in row.parts)) for row in rows]),
                 *(pa.ListArray.from_arrays(offsets, values) for values in (ids, labels, positions)),
+                *self._soft_columns(rows),
             ],
             schema=self._schema,
         )
         self._writer.write_table(table)
         self._group, self._tokens = [], 0
+
+    def _soft_columns(self, rows: Sequence[Row]) -> list[Any]:
+        import pyarrow as pa
+
+        if self._soft is None:
+            return []
+        found = [self._soft.of(row) for row in rows]
+        return [
+            pa.array([row and row[place] for row in found], self._schema.field(name).type)
+            for place, name in enumerate(("soft_ids", "soft_logprobs"))
+        ]
