@@ -206,7 +206,7 @@ def test_interrupted_evaluation_takes_finished_batches_from_the_log(tmp_path: Pa
     (whole,) = _run(_job(tmp_path, tiny_model, batch_tokens=1))
     log = (tmp_path / "finished").read_text().split("\n")
     marked = [json.loads(line) for line in log if line]
-    marked[0]["answers"][0]["ids"] = [77]
+    marked[0]["made"][0]["ids"] = [77]
     kept = "\n".join(json.dumps(entry) for entry in marked[:3]) + "\n" + log[4][:40]  # died while writing the fourth
     (tmp_path / "finished").write_text(kept)
     (resumed,) = _run(_job(tmp_path, tiny_model, batch_tokens=1))
