@@ -64,8 +64,8 @@ class KlRows(StrEnum):
 class TrainingParams(BaseModelParams):
     """The model and its recipe.
 
-    The defaults are what a real run has proven (docs/results.md, SmolLM2-135M on one repository); the article's own
-    values stand in `presets/article.yaml`.
+    The defaults lie near what taught most in the real runs (docs/results.md, SmolLM2-135M). The article's own values
+    stand in `presets/article.yaml`.
     """
 
     backend: Backend = Backend.AUTO
