@@ -141,7 +141,7 @@ def test_worse_adapter_is_refused_and_the_hub_keeps_what_it_has(
     params = with_section(
         tiny_params(make_repository(tmp_path / "post"), tiny_model, tmp_path / "store"),
         release={"repo_id": REPO},
-        evaluation={"arms": ["base", "tuned"]},
+        evaluation={"arms": ["base", "tuned"], "items": 100},  # fewer would prove nothing about the released model
     )
     good = run_retrain(params, Phase.PUBLISH)
 
@@ -181,7 +181,7 @@ def test_worse_adapter_is_refused_and_the_hub_keeps_what_it_has(
     # more steps than one the second would be seen to diverge, and the training would end before any gate.
     absurd = with_section(
         params,
-        training={"base_model": "stub", "learning_rate": 1.0, "batch_size": 64},
+        training={"base_model": "stub", "learning_rate": 1.0, "warmup_fraction": 0.0, "batch_size": 64},
         dataset={"train_tokens": 2000},
         evaluation={"items": 8, "general_items": 4},
     )
