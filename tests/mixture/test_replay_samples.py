@@ -181,7 +181,7 @@ def test_likeliest_tokens_stand_beside_every_sampled_token_of_the_table(store, f
     assert (np.exp(logprobs[inner].astype(float)).sum(1) <= 1.001).all()
     table = assemble.direct(
         store,
-        chunks=put([chunk(f"o/r/file/{n}", "value\n" * 90) for n in range(9)]),
+        chunks=put([chunk(f"o/r/file/{n}", "value\n" * 126) for n in range(9)]),
         dialogues=put([]),
         model=model,
         params=MixtureParams(),
