@@ -32,7 +32,7 @@ from tasks.model.served import is_served
 from tasks.text.chat import prompt_ids, render_dialogue, stop_ids
 from tasks.text.tokenizer import TextTokenizer
 
-VERSION = "2026.11.30"
+VERSION = "2026.11.30.1"
 
 JOB: Final = "tasks.evaluation.answer_job:answer"
 VLLM_JOB: Final = "tasks.model.vllm_job:write"

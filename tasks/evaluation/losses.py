@@ -63,11 +63,12 @@ def loss_rows(
 def general_rows(tokenizer: TextTokenizer, budget_tokens: int) -> Iterator[LossRow]:
     """The general text by domain, each row after a start token, and the first tokens of the same rows as a stream."""
     start = list(tokenizer.prefix_ids) or [tokenizer.end_of_document]
+    longest = min(LOSS_ROW_TOKENS, max(budget_tokens, len(start) + 1))  # a small budget is a short row, not a whole one
     for domain, texts in general_texts().items():
         ordered = (
             LossRow(name, f"{GENERAL}:{domain}", ids, [IGNORED] * len(start) + ids[len(start) :])
             for name in sorted(texts, key=_order)
-            for ids in ((start + tokenizer.encode(texts[name]))[:LOSS_ROW_TOKENS],)
+            for ids in ((start + tokenizer.encode(texts[name]))[:longest],)
         )
         for row in _within(budget_tokens, ordered):
             first = slice(0, len(start) + FIRST_TOKENS)

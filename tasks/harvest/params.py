@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import datetime
+import re
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
 from tasks.base.params import EXECUTION, Params
 
+_OPTION: Final = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^/@]*@)?-")
+"""An address, or a host in it, that git or ssh could take for an option."""
+
 
 def _plain(address: str) -> str:
-    if address.startswith("-") or not address.isprintable():
+    if _OPTION.match(address) or not address.isprintable():
         raise ValueError(
             f"{address!r} begins with a dash or has control characters; write ./-name for a folder of such a name"
         )

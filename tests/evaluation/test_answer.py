@@ -180,6 +180,7 @@ class _PowerCut(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_interrupted_evaluation_resumes_and_gives_the_same_bytes(store: Store, inputs: dict[str, Any]) -> None:
     small = {**inputs, "params": PARAMS.model_copy(update={"answer_batch_tokens": 64})}  # one prompt a batch
 

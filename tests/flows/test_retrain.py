@@ -158,6 +158,7 @@ def test_refusing_gate_fails_the_run_as_refused_every_time(finished: Finished):
         assert part in shown.getvalue()
 
 
+@pytest.mark.slow
 def test_second_release_is_compared_with_the_first_on_the_same_questions(finished: Finished, tmp_path: Path):
     store = tmp_path / "store"
     shutil.copytree(finished.store.root.path, store, ignore=shutil.ignore_patterns("prefect"), symlinks=True)

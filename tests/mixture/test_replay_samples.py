@@ -166,6 +166,7 @@ def test_samples_of_a_real_model_are_the_same_however_many_are_asked_for(store, 
     assert sum(table.counts[f"tokens:{row}"] for row in {row["source"] for row in replayed}) > 200
 
 
+@pytest.mark.slow
 def test_likeliest_tokens_stand_beside_every_sampled_token_of_the_table(store, folder, tiny_model, put):
     params = PARAMS.model_copy(update={"soft_targets": 5, "streams": {Stream.RAW: 1.0}})
     model = folder(tiny_model)

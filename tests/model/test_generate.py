@@ -51,6 +51,7 @@ def test_continuous_batching_writes_the_same_and_is_seeded(tmp_path: Path) -> No
     assert first == second
 
 
+@pytest.mark.slow
 def test_writing_job_keeps_texts_and_soft_targets_and_goes_on_where_it_was(tiny_model: Path, tmp_path: Path) -> None:
     prompts = [{"ids": [40, 50, 60], "limit": 6}, {"ids": [70], "limit": 6}]
     (tmp_path / "prompts").write_text("".join(json.dumps(one) + "\n" for one in prompts))

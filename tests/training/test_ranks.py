@@ -51,6 +51,7 @@ def request(folder: Path, model: Path) -> dict[str, Any]:
     return {"folder": str(folder), "table": str(table), "model": str(model)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_two_processes_have_the_loss_curve_of_one(pairs: Pairs, backend: str) -> None:
     alone, pair = (pairs(backend)[name] for name in ("alone", "pair"))
