@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import Any
 
 from prefect import flow
@@ -20,7 +19,6 @@ from tasks.base.steps import Step
 from tasks.base.store import Store
 from tasks.evaluation.params import EvaluationParams
 from tasks.evaluation.report import report
-from tasks.model.child import staying
 from tasks.training.params import Objective, SearchParams, TrainingParams
 from tasks.training.search.study import Measured, Tried, recipe, study_name
 from tasks.training.search.study_file import study, tried_in_full
@@ -70,9 +68,7 @@ def run_trials(store: Store, work: Trials, by: Step[Any] = trial) -> tuple[list[
         recall = read_json(store, scores, "summary.json")["arms"]["tuned"]["recall"]["estimate"]
         return Measured(float(recall), looks, adapter)
 
-    # where the trials' models are asked in between, that child needs the memory
-    shared = staying() if work.search.objective is Objective.HELD_OUT_LOSS else nullcontext()
-    with study(store, work.search, work.training, work.name) as (searched, after), shared:
+    with study(store, work.search, work.training, work.name) as (searched, after):
         searched.run(measured, on_this_machine(work.training).usd_per_hour, after)
         return searched.tried(), searched.winner()
 

@@ -4,6 +4,7 @@ ignored .rawtune/ folder.
 
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,11 +22,17 @@ from tasks.model.child import run_child
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Without the slow tests models are tiny: a second thread would only wait for the first, at full load. Children
-    that trained took five times the CPU seconds, two at once on two cores three times the time.
+    """One thread each for the two processes of `make test` and `make test-slow`, and for the models of the fast tests,
+    which are tiny. With one thread each two torch jobs do not slow each other down, so that either process has a lock
+    of its own. (With two threads each, both took five times the CPU seconds.)
     """
-    if config.option.markexpr == "not slow":
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is not None or config.option.markexpr == "not slow":
         os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if worker is not None:
+        own = Path(tempfile.gettempdir()) / f"rawtune-{worker}"  # a socket's path has room for 107 bytes only
+        own.mkdir(exist_ok=True)
+        os.environ["TMPDIR"] = tempfile.tempdir = str(own)
 
 
 CACHE = Path(__file__).resolve().parents[1] / ".rawtune" / "fixtures"

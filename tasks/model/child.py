@@ -118,6 +118,9 @@ def staying() -> Iterator[None]:
     """Inside the block a child stays after its job and does the next one, with what it holds (see `holding.py`), as
     long as jobs end well and want the same interpreter and environment.
     """
+    if _keeper.get() is not None:
+        yield  # the outer block's child
+        return
     keeper = _Keeper()
     before = _keeper.set(keeper)
     try:

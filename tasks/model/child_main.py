@@ -48,12 +48,16 @@ def main() -> int:
 
     orders: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_read_orders, args=(orders,), name="parent-watch", daemon=True).start()
+    before = ""
     while True:
         order = orders.get()
         if order["stays"]:
-            from tasks.model.holding import stay
+            from tasks.model.holding import release, stay
 
             stay()
+            if before not in ("", order["job"]):
+                release()
+            before = order["job"]
         if not _answer(order, send) or not order["stays"]:
             return 0
 

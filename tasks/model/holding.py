@@ -5,6 +5,8 @@ Standard library only, as `child_main.py`.
 
 from __future__ import annotations
 
+import gc
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -34,3 +36,13 @@ def stay() -> None:
     """From now on things are kept."""
     global _stays
     _stays = True
+
+
+def release() -> None:
+    """Before a job of another kind: what was kept goes, and the accelerator's memory with it."""
+    _held.clear()
+    gc.collect()
+    torch: Any = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()

@@ -80,8 +80,11 @@ def test_child_that_stays_holds_one_thing_from_job_to_job() -> None:
     with staying():
         first, again, other, back = (run("count", what=what) for what in ("base", "base", "other", "base"))
 
-    assert len({one["pid"] for one in (first, again, other, back)}) == 1
-    assert [one["uses"] for one in (first, again, other, back)] == [1, 2, 1, 1]
+        with staying():
+            inner, kind = run("count", what="base"), run("count_else", what="base")
+
+    assert len({one["pid"] for one in (first, again, other, back, inner, kind)}) == 1
+    assert [one["uses"] for one in (first, again, other, back, inner, kind)] == [1, 2, 1, 1, 2, 1]
     assert _gone([first["pid"]])
     assert run("count", what="base")["uses"] == 1  # outside the block every job has a process of its own
 
