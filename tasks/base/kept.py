@@ -1,7 +1,7 @@
 """What was once made of some input, kept on this machine: bytes by the hash of everything that they depend on.
 
 One SQLite file per kind in the store's cache. Safe to delete, safe to share between processes; what is damaged is made
-again, and a file that outgrows `MAX_BYTES` begins anew.
+again, and a file that outgrows `MAX_BYTES` starts empty again.
 """
 
 from __future__ import annotations

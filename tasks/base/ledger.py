@@ -39,7 +39,7 @@ class StepOutcome(BaseModel):
 
 
 class RunReport(BaseModel):
-    """The one JSON object that a run prints; see the design page's command-line section."""
+    """The one JSON object that a run prints (see `docs/cli.md`)."""
 
     run: str
     seconds: float = 0.0

@@ -19,7 +19,7 @@ FILL: Final = 0.86
 gives 1,847 pieces, 0.86 1.05 times for 1,897, 0.82 1.04 times for 1,964.
 """
 LEAST_FRACTION: Final = 1 / 16
-"""So many characters for every token of the budget are tried at least, however dense a text looks: no character has
+"""At least this many characters are tried for every token of the budget, however dense a text looks: no character has
 more than four tokens, so with a header of half the budget they fit.
 """
 SLACK: Final = 0.5

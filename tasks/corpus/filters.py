@@ -25,7 +25,7 @@ from tasks.text.paths import generated_kind, matches
 VERSION: Final = "2026.11.30.1"
 
 BYTES_PER_TOKEN: Final = 3.6
-"""Of source code and prose in SmolLM2's tokenizer (3.64 over 10 MB of Python, research/cpu.md section 8)."""
+"""Of source code and prose in SmolLM2's tokenizer (3.64 over 10 MB of Python)."""
 
 HEAD_LINES: Final = 10
 """A generator's mark stands this near the top; further down it is prose about generated files."""

@@ -57,7 +57,7 @@ class Estimate:
 
 
 def decides(items: int, clusters: int | None) -> bool:
-    """Whether so many questions of so many documents (null: unknown) are enough to conclude anything."""
+    """Whether a number of questions of a number of documents (null: unknown) is enough to conclude anything."""
     return items >= MIN_ITEMS and (clusters is None or clusters >= MIN_CLUSTERS)
 
 

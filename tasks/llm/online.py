@@ -30,7 +30,7 @@ FIRST_WAIT: Final = 0.5
 LONGEST_WAIT: Final = 60.0
 
 GIVE_UPS: Final = 5
-"""After so many calls in a row without an answer the server is taken for dead."""
+"""After this many calls in a row without an answer the server is considered dead."""
 
 
 class Online:

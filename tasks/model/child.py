@@ -32,7 +32,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 """The folder that holds the package `tasks`; the child imports from it whatever environment it runs in."""
 
 TAIL_LINES: Final = 40
-"""So many last lines of a failed child's stderr are kept."""
+"""How many of the last lines of a failed child's stderr are kept."""
 
 QUIET: Final = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",

@@ -65,7 +65,7 @@ def random_llama(request: dict[str, Any], report: Report) -> dict[str, Any]:
 
 
 def _read_once() -> None:
-    """Keeps what transformers 5.17 reads anew at every turn: the file's header four times (3 s each), the names of its
+    """Keeps what transformers 5.17 reads again at every turn: the file's header four times (3 s each), the names of its
     tensors once for every tensor.
     """
     import gguf

@@ -19,7 +19,7 @@ from tasks.release.gate import Decision
 from tasks.release.params import GateParams
 
 KEY = "release-approval"
-"""Names the question, so that a run that starts again finds its answer instead of asking anew."""
+"""Names the question, so that a run that starts again finds its answer instead of asking again."""
 
 
 class Approval(RunInput):

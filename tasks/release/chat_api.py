@@ -122,7 +122,7 @@ class Engine(Protocol):
         ...
 
     def start(self, asked: ChatRequest, prompt: list[int], new_tokens: int, seconds: float) -> Answering:
-        """Begins an answer of so many tokens at most; called in the event loop."""
+        """Begins an answer of at most `new_tokens` tokens; called in the event loop."""
         ...
 
 

@@ -14,7 +14,7 @@ FLIPS: Final = 0.05
 
 
 def shortfalls(params: GateParams, questions: Mapping[str, int]) -> list[str]:
-    """Bounds that so many questions cannot decide, a line each with its parameter and what would fit.
+    """Bounds that this number of questions cannot decide, a line each with its parameter and what would fit.
 
     Args:
         params: the bounds.
@@ -43,7 +43,7 @@ def shortfalls(params: GateParams, questions: Mapping[str, int]) -> list[str]:
 
 
 def _fitting(general: int) -> str:
-    """The tightest bound that so many general questions decide."""
+    """The tightest bound that this number of general questions can decide."""
     bounds = (step / 100 for step in range(1, 51))
     fits = next((bound for bound in bounds if chance_to_pass(0.0, -bound, general, FLIPS) >= POWER), None)
     return f", or gate.max_forgetting to {fits:g}" if fits else ", or set gate.max_forgetting to null"

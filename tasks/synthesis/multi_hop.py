@@ -36,7 +36,7 @@ MAX_EDGES: Final = 12
 
 CONTEXT_LINES: Final = 40
 """Of the importing file a model sees the import and the lines around each use of the name, of the other its
-definition, up to so many.
+definition, up to this many.
 """
 
 TASK: Final = """\

@@ -68,7 +68,7 @@ class Journal:
         self._tokens += tokens
 
     def add_divergence(self, total: float, tokens: int) -> None:
-        """Notes a micro-batch's divergence from the base: its sum over so many tokens."""
+        """Notes a micro-batch's divergence from the base: its sum, and over how many tokens."""
         self._divergence, self._held_near = self._divergence + total, self._held_near + tokens
 
     def close_step(self, learning_rate: float, grad_norm: float, peak_bytes: int = 0) -> dict[str, Any]:

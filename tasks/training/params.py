@@ -99,13 +99,13 @@ class TrainingParams(BaseModelParams):
     max_grad_norm: float = Field(1.0, gt=0)
     """Gradients are scaled down to this norm."""
     kl_weight: float = Field(0.0, ge=0, le=1000)
-    """Against forgetting: so many times a token's divergence from the base, KL(base ‖ tuned) in nats, is added to its
+    """Against forgetting: a token's divergence from the base, KL(base ‖ tuned) in nats, is added this many times to its
     loss (backend `trl`; costs another forward pass of the rows in question). 0 = none.
     """
     kl_rows: KlRows = KlRows.REPLAY
     """Where `kl_weight` applies: `replay` or `all`."""
     epochs: int = Field(3, ge=1, le=1000)
-    """How often every row is seen; rows are shuffled anew in each."""
+    """How often every row is seen; rows are reshuffled in each."""
     seed: int = Field(42, ge=0)
     """Decides the adapter's start and the order of the rows."""
     precision: Precision = Precision.AUTO
@@ -211,7 +211,7 @@ class SearchParams(Params):
     looks: int = Field(8, ge=1, le=100)
     """How often a trial's held-out loss is measured; after each a trial may be ended."""
     startup_trials: int = Field(4, ge=1)
-    """So many trials are drawn at random and run to their end before any is compared."""
+    """This many trials are drawn at random and run to their end before any is compared."""
     search_seed: int = Field(0, ge=0)
     """Decides what is drawn; the same seed and results give the same trials again."""
     max_hours: Annotated[float | None, Field(gt=0), EXECUTION] = 24

@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 JOB: Final = "tasks.training.job:run"
 GONE: Final = "has vanished during training; bring it back and run again"
 LEDGER_ENTRIES: Final = 100
-"""About so many entries of a run go to the ledger; every step is in loss.jsonl."""
+"""About this many entries of a run go to the ledger; every step is in loss.jsonl."""
 
 
 @step("training/train", VERSION)

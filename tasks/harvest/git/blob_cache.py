@@ -41,7 +41,7 @@ class BlobCache:
         self._repository = repository
 
     def blobs(self, object_ids: Sequence[str]) -> Iterator[bytes | None]:
-        """Contents of blobs in the order asked, None for an absent one; streams. What is damaged is kept anew."""
+        """Contents of blobs in the order asked, None for an absent one; streams. What is damaged is replaced."""
         is_damaged = False
         try:
             with closing(open_cache(self._path, *SCHEMA)) as file:

@@ -20,7 +20,7 @@ OVERLAP: Final = datetime.timedelta(hours=1)
 """How far below the watermark an incremental listing goes, for clocks that differ and writes between two pages."""
 
 SPARE_PAGES: Final = 4
-"""When updates fill this many pages more than what is listed, listing anew takes fewer requests."""
+"""When updates fill this many pages more than what is listed, listing again takes fewer requests."""
 
 _END: Final = "9999"
 """After every date."""

@@ -40,7 +40,7 @@ class Sample(Record):
     ids: tuple[int, ...]
     """Token ids as they were given and drawn."""
     given_tokens: int
-    """So many of the first are given and bear no loss."""
+    """How many of the first are given and bear no loss."""
     provenance: Provenance
     split: Split
 

@@ -75,14 +75,14 @@ def is_replay(source: str) -> bool:
 
 
 def replay_tokens(other_tokens: int, share: float) -> int:
-    """Tokens of the replay that make `share` of a table beside so many others."""
+    """Tokens of the replay that make `share` of a table that holds `other_tokens` more."""
     return round(other_tokens * share / (1 - share))
 
 
 def tokens_taken(
     available: dict[str, int], total_tokens: int | None, params: MixtureParams, replay_share: float = 0.0
 ) -> dict[str, int]:
-    """Tokens that `repeats` takes of each source or family, of sources with so many tokens, but for whole parts.
+    """Tokens that `repeats` takes of each source or family whose tokens are `available`, but for whole parts.
 
     The replay is counted under `replay`, as if there were enough of it.
     """

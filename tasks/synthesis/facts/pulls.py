@@ -19,7 +19,7 @@ from tasks.text.facts import Fact, Shape
 
 MAX_LISTED: Final = 12
 TEMPLATE_PULLS: Final = 3
-"""A line that stands in so many descriptions is the template's."""
+"""A line that stands in this many descriptions is the template's."""
 
 MAX_SENTENCES: Final = 6
 

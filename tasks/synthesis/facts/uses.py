@@ -18,7 +18,7 @@ MAX_LISTED: Final = 12
 """A longer list is told by its number and some of it."""
 
 SHOWN: Final = 6
-"""Of a longer list so many are named."""
+"""How many members of a longer list are named."""
 
 _CALLABLE: Final = frozenset({"function", "method"})
 
@@ -137,5 +137,5 @@ def placed(names: Sequence[tuple[str, str]]) -> str:
 
 
 def spread(names: Sequence[tuple[str, str]], wanted: int) -> list[tuple[str, str]]:
-    """So many of a list, evenly spaced."""
+    """A given number of a list's members, evenly spaced."""
     return [names[(2 * place + 1) * len(names) // (2 * wanted)] for place in range(wanted)]

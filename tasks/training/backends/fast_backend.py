@@ -39,7 +39,7 @@ FP8_MULTIPLE: Final = 16
 MOST_TOKENS: Final = 32_768
 """Of a micro-batch; beyond it even a small model's kernels no longer wait for their launches."""
 RELAX_STEPS: Final = 50
-"""After the first step and every so many it is looked up whether the adapters still fit the 8-bit tails."""
+"""After the first step, and again after this many, it is checked whether the adapters still fit the 8-bit tails."""
 
 
 def refusal(config: Any, params: TrainingParams, longest: int) -> str | None:
@@ -98,7 +98,7 @@ def train(
     def build() -> Decoder:
         return Decoder(config, weight_reader(model_folder, dtype, device), adapters, params.scale, site)
 
-    # what stands behind 8-bit weights is as wide as the rank, so those are made anew
+    # what stands behind 8-bit weights is as wide as the rank, so those are made again
     decoder = held(f"fast, {model_folder} in {dtype}" if site is Site else None, build)
     if site is Site:
         decoder.take(adapters, params.scale)

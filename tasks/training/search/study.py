@@ -187,7 +187,7 @@ class Study:
             self._end(drawn, TrialState.COMPLETE, began, "", measured.value)
 
     def _open(self, number: int) -> Any:
-        """The trial of that number: drawn anew, or the one that an interrupted search has left."""
+        """The trial of that number: newly drawn, or the one that an interrupted search has left."""
         import optuna
 
         seed = int.from_bytes(hashlib.sha256(f"{self.params.search_seed}/{number}".encode()).digest()[:4])

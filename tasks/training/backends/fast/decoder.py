@@ -100,13 +100,13 @@ class Decoder:
             }
             self.layers.append(Layer(norms, sites))
         self.recompute = 0
-        """So many layers, from the last on, are computed again in the backward pass."""
+        """This many layers, counted from the last, are computed again in the backward pass."""
         every = [one for layer in self.layers for one in layer.sites.values()]
         self.refresher = None if isinstance(every[0], Site) else _refresher(every)
         self.refresh()
 
     def take(self, adapters: Adapters, scale: float) -> None:
-        """Begins anew with other adapters; of unquantised sites only, whose weights do not know the rank."""
+        """Starts over with other adapters; of unquantised sites only, whose weights do not know the rank."""
         self.adapters, self.recompute = adapters, 0
         for layer, sites in zip(self.layers, adapters.sites, strict=True):
             for name, site in layer.sites.items():
@@ -141,7 +141,7 @@ class Decoder:
             position_ids: int64 `[T]` on the CPU; documents begin at 0.
             labels: int64 `[T]` on the CPU; `IGNORED` where there is no loss. Token t is predicted from token t - 1.
             factor: 1 / targets of the whole optimizer step.
-            padding: so many last tokens only fill the row up.
+            padding: how many tokens at the end only fill the row up.
             soft: which targets are soft, and those; null = all are labels.
 
         Returns:

@@ -71,7 +71,7 @@ class Fp8Site:
         """Whether base and adapter are one product; else the adapter is added in bf16."""
 
     def refresh(self) -> None:
-        """Quantises the adapter anew: its own products' operands and the tails behind the weights."""
+        """Quantises the adapter again: its own products' operands and the tails behind the weights."""
         adapter, width, start = self.adapter, sum(self.widths), 0
         kernels.quantise(adapter.a, self.a8[None], self.a_scales)
         for place, b in enumerate(adapter.b):

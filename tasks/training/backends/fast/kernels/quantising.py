@@ -72,7 +72,7 @@ def block_size(columns: int) -> int:
 
 
 def warps(block: int) -> int:
-    """Warps of a program that works on so many elements."""
+    """Warps of a program that works on this many elements."""
     return 4 if block <= 2048 else 8 if block <= 8192 else 16
 
 
