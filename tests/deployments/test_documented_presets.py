@@ -130,6 +130,8 @@ def test_documented_preset_runs_to_its_release_and_can_be_asked(
     with OpenAIEmulator() as openai:
         changes = [f"github.api_url={github.url}", f"training.base_model={model}", *BOUNDS]
         changes.append(f"synthesis.base_url={openai.base_url}")
+        if RetrainParams.model_validate({"name": "documented"} | DOCUMENTED[name]).dataset.replay is not None:
+            changes.append("dataset.replay.streams={raw: 1}")  # a random model never ends a turn
         settings = [str(preset), "--store", "store", *(word for one in changes for word in ("--set", one))]
 
         def rawtune(*arguments: str) -> str:
