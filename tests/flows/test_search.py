@@ -1,6 +1,4 @@
-"""A whole search with the tiny model: killed and resumed, its winner retrained on all data, repeated from the store;
-and the article's preset, its dialogues written by the emulated server.
-"""
+"""A whole search with the tiny model: killed and resumed, its winner retrained on all data, repeated from the store."""
 
 from __future__ import annotations
 
@@ -13,15 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
-from deployments.cli.running import run_retrain, run_search
-from deployments.presets import load_preset
+from deployments.cli.running import run_search
 from flows.params import RetrainParams
 from flows.phases import Phase
 from tasks.base.ledger import RunReport
 from tasks.base.records import Message
 from tasks.base.store import Store
 from tasks.release.feedback import keep_vote
-from tests.emulators.openai_api import OpenAIEmulator
 from tests.flows.conftest import tiny_params
 from tests.flows.test_drills import RAWTUNE, await_file
 
@@ -119,35 +115,3 @@ def test_search_by_recall_asks_every_trial_and_takes_the_best(
     ]
     assert found["winner"]["value"] == max(one["value"] for one in found["trials"])
     assert not steps(report, "training/train")
-
-
-def test_articles_preset_completes_with_its_own_settings(
-    prefect_harness: None, tiny_model: Path, sample_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    with OpenAIEmulator() as server:
-        monkeypatch.setenv("OPENAI_API_KEY", "any")
-        params = load_preset(
-            "article",
-            [
-                f"sources.0.repo={sample_repository}",
-                "sources.0.as_of=null",
-                f"synthesis.base_url={server.base_url}",
-                f"training.base_model={tiny_model}",
-                "evaluation.items=10",
-                "evaluation.general_items=0",
-                "evaluation.max_new_tokens=8",
-                "evaluation.loss_tokens=500",
-                "gate.min_recall_gain=null",
-                "gate.max_forgetting=null",
-                f"store={tmp_path / 'store'}",
-            ],
-        )
-        report = run_retrain(params, Phase.PUBLISH)
-    assert {one.state for one in report.steps} == {"Completed"}
-    assert report.decision == "allow"
-    (trained,) = steps(report, "training/train")
-    config = json.loads(Path(trained.artifact["uri"], "adapter_config.json").read_text())
-    assert (config["r"], config["lora_alpha"]) == (768, 768)
-    (table,) = steps(report, "mixture/assemble")
-    assert table.artifact["counts"]["held_out_trained"] > 0
-    assert trained.artifact["counts"]["targets"] == 3 * table.artifact["counts"]["trained_tokens"]
