@@ -123,7 +123,7 @@ def test_job_runs_under_torchrun(tmp_path: Path, tiny_model: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     params = TrainingParams(backend="fast", rank=4, alpha=8, batch_size=2, epochs=1, precision="float32")
-    asked = request(tmp_path, tiny_model) | {
+    asked = {name: value for name, value in request(tmp_path, tiny_model).items() if name != "folder"} | {
         "params": params.model_dump(mode="json"), "base_name": "tiny", "out": str(out),
         "checkpoints": str(tmp_path / "checkpoints"),
     }  # fmt: skip
