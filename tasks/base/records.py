@@ -140,6 +140,17 @@ class Answer(Record):
     """False when the token limit cut the answer off."""
 
 
+REMOVED: Final = "removed.jsonl"
+"""File of `harvest/snapshot` with a `RemovedPath` for each file that the history once had."""
+
+
+class RemovedPath(Record):
+    """A file that was in a repository before the snapshot and is not in it."""
+
+    id: str
+    """Its path."""
+
+
 class Weight(Record):
     """How much of what is made from a document goes into the training table."""
 

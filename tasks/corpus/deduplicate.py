@@ -1,12 +1,14 @@
 """corpus/deduplicate: one of several copies, exact or near, across all sources.
 
 In: documents. Out: the documents that are no copy of one that is kept. A copy is a verdict `duplicate` or
-`near-duplicate` whose detail names the document that is kept and, for near copies, the estimated similarity.
+`near-duplicate` whose detail names the document that is kept and, for near copies, the estimated similarity. A file
+that defines a name which the other does not have is no copy, however alike they are.
 `documents` = `records` + verdicts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from hashlib import blake2b
 from typing import Final, NamedTuple
@@ -16,14 +18,19 @@ from tasks.base.records import Document, Kind
 from tasks.base.runs import StepRun
 from tasks.base.shards import LOCAL, RunnerParams
 from tasks.base.steps import step
-from tasks.corpus.likeness import Groups, Signatures, content, outlined
+from tasks.corpus.likeness import Signatures, content, groups, outlined
 from tasks.corpus.params import DeduplicateParams
 from tasks.text.ngrams import jaccard, similar_pairs, words
+from tasks.text.structure import definitions
 
-VERSION: Final = "2026.11.30.1"
+VERSION: Final = "2026.11.30.2"
 
 PRECEDENCE: Final = {Kind.FILE: 0, Kind.WIKI: 1, Kind.PULL: 2}
 """Which of two copies is kept: the file is the truth, a page quotes it, a pull request once made it."""
+
+
+Names = Callable[[Collection[str]], dict[str, frozenset[str]]]
+"""What documents define, by id."""
 
 
 class Outline(NamedTuple):
@@ -45,13 +52,16 @@ def outline(document: Document, params: DeduplicateParams) -> Outline:
     )
 
 
-def find_copies(outlines: list[Outline], matrix: Signatures, params: DeduplicateParams) -> dict[str, tuple[str, str]]:
+def find_copies(
+    outlines: list[Outline], matrix: Signatures, params: DeduplicateParams, names: Names
+) -> dict[str, tuple[str, str]]:
     """Reason and detail per id of each document that is a copy of one that is kept.
 
     Args:
         outlines: of all documents.
         matrix: their signatures, uint32, shape [documents, PERMUTATIONS].
         params: thresholds.
+        names: what documents define, asked only of those that are alike: one that defines something else is no copy.
     """
     order = sorted(range(len(outlines)), key=lambda row: (PRECEDENCE[outlines[row].kind], outlines[row].id))
     copies: dict[str, tuple[str, str]] = {}
@@ -63,14 +73,20 @@ def find_copies(outlines: list[Outline], matrix: Signatures, params: Deduplicate
     if params.near_threshold is None:
         return copies
     candidates = [row for row in order if outlines[row].is_long and outlines[row].id not in copies]
-    groups = Groups(len(candidates))
-    for left, right, _ in similar_pairs(matrix[candidates], params.near_threshold):
-        groups.join(left, right)
-    for members in groups.groups().values():
+    pairs = [(left, right) for left, right, _ in similar_pairs(matrix[candidates], params.near_threshold)]
+    alike = [members for members in groups(len(candidates), pairs).values() if len(members) > 1]
+    defined = names({outlines[candidates[member]].id for members in alike for member in members})
+    for members in alike:
         kept_rows: list[int] = []
         for row in (candidates[member] for member in members):  # candidates are in order of precedence
+            own = defined.get(outlines[row].id, frozenset())
             likeness, kept = max(
-                ((jaccard(matrix[row], matrix[other]), other) for other in kept_rows), default=(0.0, -1)
+                (
+                    (jaccard(matrix[row], matrix[other]), other)
+                    for other in kept_rows
+                    if own <= defined.get(outlines[other].id, frozenset())
+                ),
+                default=(0.0, -1),
             )
             if likeness >= params.near_threshold:
                 copies[outlines[row].id] = ("near-duplicate", f"{outlines[kept].id} ({likeness:.2f})")
@@ -79,11 +95,22 @@ def find_copies(outlines: list[Outline], matrix: Signatures, params: Deduplicate
     return copies
 
 
+def defined_names(documents: Iterable[Document], wanted: Collection[str]) -> dict[str, frozenset[str]]:
+    """What each of the wanted files defines at its top level, by id."""
+    return {
+        document.id: frozenset(item.qualified for item in definitions(document.path, document.text))
+        for document in documents
+        if document.kind is Kind.FILE and document.id in wanted
+    }
+
+
 @step("corpus/deduplicate", VERSION)
 def deduplicate(run: StepRun, documents: Artifact, params: DeduplicateParams, runner: RunnerParams = LOCAL) -> None:
     """Writes the documents that are kept and a verdict per copy."""
     outlines, matrix = outlined(run, documents, partial(outline, params=params), runner)
-    copies = find_copies(outlines, matrix, params)
+    copies = find_copies(
+        outlines, matrix, params, lambda wanted: defined_names(run.read(documents, Document), wanted) if wanted else {}
+    )
     run.count("documents", len(outlines))
     for identifier, (reason, detail) in sorted(copies.items()):
         run.verdict(identifier, reason, detail)

@@ -1,15 +1,16 @@
 """corpus/filter: all sources merged, sorted by id, without what should not be trained on.
 
-In: the documents of every source. Out: `records.jsonl` of documents. A dropped document is a verdict under its id; a
-dropped diff of a pull request is a verdict `diff-…` under `<id>#<path>`, and the pull request stays. `documents` =
-`records` + verdicts that do not begin with `diff-`.
+In: the documents of every source. Out: `records.jsonl` of documents. A dropped document is a verdict under its id. What
+is dropped of a pull request that stays is a verdict under `<id>#<part>`: `diff-…` for a diff, `bot-…` and
+`comment-empty` for what was said. `base64-cut` is a picture or font within a text that stays. `documents` = `records` +
+the other verdicts.
 """
 
 from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
@@ -19,28 +20,26 @@ from tasks.base.errors import InputError
 from tasks.base.records import Document, Kind
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.corpus.params import BudgetParams, FilterParams
+from tasks.corpus.conversation import Boilerplate, Left, cleaned, is_bot, is_template
+from tasks.corpus.file_kinds import generated_by, kind_of_file, without_base64
+from tasks.corpus.params import BudgetParams, FileKind, FilterParams
 from tasks.text.paths import generated_kind, matches
 
-VERSION: Final = "2026.11.30.1"
+VERSION: Final = "2026.11.30.2"
 
 BYTES_PER_TOKEN: Final = 3.6
 """Of source code and prose in SmolLM2's tokenizer (3.64 over 10 MB of Python)."""
 
-HEAD_LINES: Final = 10
-"""A generator's mark stands this near the top; further down it is prose about generated files."""
-
 _FIRST_LINES: Final = re.compile(r"@@ -[01](?:,\d+)? \+[01](?:,\d+)? @@")
-_MARKER: Final = re.compile(
-    r"(?<![\w.])@generated\b"
-    r"|(?i:\bcode generated\b[^\n]*\bdo not (?:edit|modify))"
-    r"|(?i:\bauto-?generated\b[^\n]*\bdo not edit)"
-)
-
-
 _LFS_POINTER: Final = re.compile(r"^[ +-]version https://git-lfs\.github\.com/spec/", re.MULTILINE)
 _BASE64: Final = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{400,}={0,2}(?![A-Za-z0-9+/])")
 """Longer than any key or hash: pictures, fonts, outputs of notebooks."""
+
+
+_MADE: Final = frozenset({FileKind.GENERATED.value, FileKind.MINIFIED.value, FileKind.VENDORED.value})
+"""Kinds of files that a program or somebody else wrote, diffs included."""
+_SAYS: Final = ("files", "commits", "comments", "reviews", "review_comments")
+"""A pull request with none of these, and no description, is a number and a title."""
 
 
 class Drop(NamedTuple):
@@ -59,7 +58,9 @@ def document_tokens(document: Document) -> int:
     """Estimated tokens of a document with everything that may be rendered of it."""
     meta = document.meta
     spoken = [
-        entry.get("body") or "" for part in ("comments", "reviews", "review_comments") for entry in meta.get(part) or ()
+        f"{entry.get('hunk') or ''}{entry.get('body') or ''}"
+        for part in ("comments", "reviews", "review_comments")
+        for entry in meta.get(part) or ()
     ]
     diffs = [file.get("patch") or "" for file in meta.get("files") or ()]
     return sum(map(estimated_tokens, (document.title, document.text, *spoken, *diffs)))
@@ -73,6 +74,8 @@ def judge(document: Document, params: FilterParams) -> Drop | None:
         return Drop("not-included")
     if matches(document.path, params.exclude):
         return Drop("excluded")
+    if document.kind is Kind.FILE and (found := kind_of_file(document, params)):
+        return Drop(found.kind.value, found.by)
     if not document.text.strip():
         return Drop("empty")
     if params.max_line_characters is not None and len(document.text) > params.max_line_characters:
@@ -86,16 +89,23 @@ def judge(document: Document, params: FilterParams) -> Drop | None:
     return None
 
 
-def filter_diffs(document: Document, params: FilterParams) -> tuple[Document, list[tuple[str, Drop]]]:
+def filter_diffs(
+    document: Document, params: FilterParams, made: Mapping[str, Drop] | None = None
+) -> tuple[Document, list[tuple[str, Drop]]]:
     """A pull request without the diffs that are left out, and those with their reasons, in order.
 
     The list of changed files stays whole: only patches leave.
+
+    Args:
+        document: the pull request.
+        params: what is left out.
+        made: by path, files of the snapshot that a program wrote; a diff often does not show their heads.
     """
     kept: list[dict[str, Any]] = []
     dropped: list[tuple[str, Drop]] = []
     total = 0
     for file in document.meta.get("files") or ():
-        drop = _judge_diff(file, params)
+        drop = _judge_diff(file, params) or ((made or {}).get(file["path"]) if file.get("patch") else None)
         if drop is None:
             tokens = estimated_tokens(file.get("patch") or "")
             if params.max_pull_tokens is not None and total + tokens > params.max_pull_tokens:
@@ -114,8 +124,7 @@ def generated_marker(patch: str) -> str | None:
     """What marks the file of a diff as generated, where the diff shows the file's first lines."""
     if not _FIRST_LINES.match(patch):
         return None
-    found = _MARKER.search("\n".join(patch[:4_000].split("\n", HEAD_LINES)[:HEAD_LINES]))
-    return " ".join(found.group().split())[:80] if found else None
+    return generated_by("\n".join(line[1:] for line in patch[:8_000].split("\n")[1:]))
 
 
 def over_budget(sizes: Iterable[tuple[Document, int]], budgets: tuple[BudgetParams, ...]) -> set[str]:
@@ -148,9 +157,10 @@ def filter_documents(run: StepRun, documents: list[Artifact], params: FilterPara
     Raises:
         InputError: a repository is listed twice.
     """
+    known = _boilerplate(run, documents) if params.conversation == "cleaned" else None
     beyond = (
         over_budget(
-            ((document, document_tokens(document)) for document in _kept(run, documents, params, report=False)),
+            ((document, document_tokens(document)) for document in _kept(run, documents, params, known, report=False)),
             params.budgets,
         )
         if params.budgets
@@ -158,7 +168,7 @@ def filter_documents(run: StepRun, documents: list[Artifact], params: FilterPara
     )
 
     def within() -> Iterator[Document]:
-        for document in _kept(run, documents, params, report=True):
+        for document in _kept(run, documents, params, known, report=True):
             if document.id in beyond:
                 run.verdict(document.id, "over-budget")
             else:
@@ -167,20 +177,54 @@ def filter_documents(run: StepRun, documents: list[Artifact], params: FilterPara
     run.write(within())
 
 
-def _kept(run: StepRun, documents: list[Artifact], params: FilterParams, report: bool) -> Iterator[Document]:
+def _boilerplate(run: StepRun, documents: list[Artifact]) -> dict[str, Boilerplate]:
+    """What nobody wrote in descriptions, by repository."""
+    templates: dict[str, list[str]] = {}
+    told: dict[str, list[str]] = {}
+    for artifact in documents:
+        for document in run.read(artifact, Document):
+            if is_template(document):
+                templates.setdefault(document.repo, []).append(document.text)
+            elif document.kind is Kind.PULL:
+                texts = told.setdefault(document.repo, [])
+                if not is_bot(document.meta.get("author")):
+                    texts.append(document.text)
+    return {repo: Boilerplate(templates.get(repo, ()), texts) for repo, texts in told.items()}
+
+
+def _kept(
+    run: StepRun,
+    documents: list[Artifact],
+    params: FilterParams,
+    known: dict[str, Boilerplate] | None,
+    report: bool,
+) -> Iterator[Document]:
     sources = [run.read(artifact, Document) for artifact in documents]
     last = ""
+    made: dict[str, dict[str, Drop]] = {}
     for document in heapq.merge(*sources, key=lambda document: document.id):
         if document.id == last:
             raise InputError(f"sources: {document.id} comes from two sources; list every repository once")
         last = document.id
         drop = judge(document, params)
-        kept, diffs = filter_diffs(document, params) if drop is None else (document, [])
+        left: list[Left] = []
+        if drop is None and document.kind is not Kind.PULL:
+            text, cut = without_base64(document.text)
+            if cut:
+                document = document.model_copy(update={"text": text})
+                left = [Left("text", "base64-cut", f"{cut} characters")]
+        if drop is not None and drop.reason in _MADE and params.generated_diffs == "drop":
+            made.setdefault(document.repo, {})[document.path] = Drop(f"diff-{drop.reason}", drop.detail)
+        if known is not None and document.kind is Kind.PULL:
+            document, left = cleaned(document, known[document.repo])
+        if document.kind is Kind.PULL and not any(document.meta.get(name) for name in _SAYS) and not document.text:
+            drop = Drop("empty")
+        kept, diffs = filter_diffs(document, params, made.get(document.repo)) if drop is None else (document, [])
         if report:
             run.count("documents")
             run.count("diffs", len(document.meta.get("files") or ()))
-            for path, reason in diffs:
-                run.verdict(f"{document.id}#{path}", *reason)
+            for part, *reason in (*left, *((path, *why) for path, why in diffs)):
+                run.verdict(f"{document.id}#{part}", *reason)
             if drop is not None:
                 run.verdict(document.id, *drop)
         if drop is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -66,27 +66,15 @@ def outlined(
     return outlines, np.concatenate(parts) if parts else signatures([])
 
 
-class Groups:
-    """Union-find over the numbers 0 to n - 1; a group is named by its smallest member."""
+def groups(size: int, pairs: Sequence[tuple[int, int]]) -> dict[int, list[int]]:
+    """The numbers 0 to size - 1 in groups that pairs join, members ascending, by each group's smallest member."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-    def __init__(self, size: int) -> None:
-        self.parent = list(range(size))
-
-    def find(self, item: int) -> int:
-        """The smallest member of the item's group."""
-        while self.parent[item] != item:
-            self.parent[item] = self.parent[self.parent[item]]
-            item = self.parent[item]
-        return item
-
-    def join(self, first: int, second: int) -> None:
-        """Makes two groups one."""
-        first, second = self.find(first), self.find(second)
-        self.parent[max(first, second)] = min(first, second)
-
-    def groups(self) -> dict[int, list[int]]:
-        """Members by group, both ascending."""
-        found: dict[int, list[int]] = {}
-        for item in range(len(self.parent)):
-            found.setdefault(self.find(item), []).append(item)
-        return found
+    ends = np.asarray(pairs, np.int64).reshape(-1, 2)
+    graph = coo_array((np.ones(len(ends), np.int8), (ends[:, 0], ends[:, 1])), shape=(size, size))
+    labels = connected_components(graph, directed=False)[1] if size else ()
+    members: dict[int, list[int]] = {}
+    for item, label in enumerate(labels):
+        members.setdefault(int(label), []).append(item)
+    return {found[0]: found for found in members.values()}

@@ -1,9 +1,9 @@
 """corpus/redact: secrets, and if asked personal data, replaced in place by typed markers before any text can leave
 for an API or into weights.
 
-In: documents. Out: the same documents, hidden parts replaced by `[redacted:<rule>]`, in text, title, diffs, comments
-and reviews. Each replacement is a verdict `redacted-<rule>` with part and line; neither verdicts nor logs ever hold
-what was hidden.
+In: documents. Out: the same documents, hidden parts replaced by `[redacted:<rule>]`, in text, title, commits'
+messages, diffs, comments and reviews. Each replacement is a verdict `redacted-<rule>` with part and line; neither
+verdicts nor logs ever hold what was hidden.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tasks.base.steps import step
 from tasks.corpus.params import RedactParams
 from tasks.text.secrets import find_secrets
 
-VERSION: Final = "2026.11.30.2"
+VERSION: Final = "2026.11.30.3"
 
 PERSONAL: Final = ("email", "ip")
 """Rules that are no secrets."""
@@ -47,7 +47,7 @@ class Redaction:
 
     rule: str
     part: str
-    """`text`, `title`, `diff <path>`, `comment 3`, `review 1` or `review comment 2`."""
+    """`text`, `title`, `diff <path>`, `comment 3`, `review 1`, `review comment 2`, its hunk, or `commit 1`."""
     line: int
     """1-based, in that part as it was harvested."""
 
@@ -68,9 +68,16 @@ def redact_document(document: Document, params: RedactParams) -> tuple[Document,
         if meta.get(name):
             part = name.removesuffix("s").replace("_", " ")
             meta[name] = [
-                entry | {"body": clean(entry.get("body"), f"{part} {number}")}
+                entry
+                | {"body": clean(entry.get("body"), f"{part} {number}")}
+                | ({"hunk": clean(entry["hunk"], f"hunk of {part} {number}", True)} if entry.get("hunk") else {})
                 for number, entry in enumerate(meta[name], 1)
             ]
+    if meta.get("commits"):
+        meta["commits"] = [
+            commit | {"message": clean(commit.get("message"), f"commit {number}")}
+            for number, commit in enumerate(meta["commits"], 1)
+        ]
     if meta.get("files"):
         meta["files"] = [
             file | {"patch": clean(file.get("patch"), f"diff {file['path']}", True)} for file in meta["files"]

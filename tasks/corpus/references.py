@@ -1,8 +1,9 @@
 """What a page names that can be looked up: paths, symbols, other pages.
 
-Of addresses of other hosts nothing can be known. Only what is written as code or as a link counts, since prose names
-many things that never were in the repository. A path needs a file extension, a symbol needs mixed case or an
-underscore; both rules leave out more than they let through by mistake, because a wrong alarm drops a good page.
+Of addresses of other hosts nothing can be known. Only what is written as code in a sentence or as a link counts: prose
+names many things that never were in the repository, and code between fences is mostly an example. A path needs a file
+extension, a symbol needs mixed case or an underscore; both rules leave out more than they let through by mistake,
+because a wrong alarm drops a good page.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ class Reference(NamedTuple):
     kind: ReferenceKind
     name: str
     """A path without leading `./`, `../` or `/`, an identifier, or a page's name."""
+    is_link: bool = False
+    """Whether the page links to it, and does not only name it."""
 
 
 _ENDINGS: Final = """
@@ -39,6 +42,8 @@ twig txt vue xml yaml yml
 EXTENSIONS: Final = frozenset(_ENDINGS.split())
 """Endings by which a name is taken for a file of a repository."""
 
+BUILT: Final = frozenset({"html"})
+"""Endings of pages that a site's generator makes of others."""
 PAGES: Final = frozenset({"md", "markdown", "mdx"})
 """Endings of pages, which links often leave out."""
 
@@ -48,13 +53,15 @@ _IN_BRANCH: Final = re.compile(r"^(?:blob|tree|raw|edit)/[^/]+/")
 """`../blob/main/` leads from a wiki into the repository."""
 _ENDING: Final = re.compile(r"[^/]\.([A-Za-z][A-Za-z0-9]{0,9})$")
 """The ending of a file's name; `.eslintrc` has none."""
+_BARE_ENDING: Final = re.compile(r"(?:^|/)\.(?:[a-z]{1,4}|json|yaml|html|scss|toml)$")
+"""`.yaml` names all files of that ending, and `.env` one that is never kept."""
 _FENCE: Final = re.compile(r"^ {0,3}(```+|~~~+)[^\n]*\n(.*?)^ {0,3}\1", re.MULTILINE | re.DOTALL)
 _CODE: Final = re.compile(r"`([^`\n]{2,200})`")
 _LINK: Final = re.compile(r"\]\(\s*<?([^)>\s]+)|^\s*\[[^\]\n]+\]:\s*(\S+)|href=\"([^\"]+)\"", re.MULTILINE)
 _WIKI_LINK: Final = re.compile(r"\[\[([^\]|\n]+)(?:\|([^\]\n]+))?\]\]")
 _ADDRESS: Final = re.compile(r"https?://[^\s<>()\[\]\"'`|]+")
 _PATH: Final = re.compile(
-    r"(?<![\w@:/.~$\]-])(?:\./|/)?((?:(?:[\w.@-]|\[[\w.]+\])+/)*(?:[\w.@-]|\[[\w.]+\])*\.([A-Za-z]{1,10}))(?![\w/-])"
+    r"(?<![\w@:/.~$\]-])(?:\./|/)?((?:(?:[\w.@-]|\[[\w.]+\])+/)*(?:[\w.@-]|\[[\w.]+\])*\.([A-Za-z]{1,10}))(?![\w/-]|\.\w)"
 )
 _SYSTEM: Final = re.compile(
     r"^(?:Applications|Library|System|Users|Volumes|bin|dev|etc|home|lib|mnt|opt|private|proc|root|run|sbin|srv|sys|tmp|usr|var)/"
@@ -62,7 +69,9 @@ _SYSTEM: Final = re.compile(
 """Folders of a machine, where a leading slash means the root of the machine and not of the repository."""
 _SYMBOL: Final = re.compile(r"[A-Za-z_$][\w$]{3,80}")
 _MIXED: Final = re.compile(r"[a-z0-9][A-Z]|[a-z0-9A-Z]_[a-zA-Z0-9]")
-_REPOSITORY_FILE: Final = re.compile(r"^/([^/]+/[^/]+)/(?:blob|tree|raw|edit)/[^/]+/(.+)$")
+_REPOSITORY_FILE: Final = re.compile(r"^/([^/]+/[^/]+)/(?:blob|tree|raw|edit)/([^/]+)/(.+)$")
+_FIXED: Final = re.compile(r"[0-9a-f]{7,64}$|.*\d")
+"""A commit or a version: what lies there does not change."""
 
 
 def find_references(text: str, repo: str) -> list[Reference]:
@@ -76,10 +85,16 @@ def find_references(text: str, repo: str) -> list[Reference]:
     for groups in _LINK.findall(prose):
         found.update(_from_link(next(filter(None, groups))))
     for first, second in _WIKI_LINK.findall(prose):
-        found.add(Reference(ReferenceKind.PAGE, page_name(second or first)))
-    for code in (*spans, *fenced):
-        found.update(_from_code(_ADDRESS.sub(" ", code), is_span=code in spans))
-    return sorted(found)
+        found.add(Reference(ReferenceKind.PAGE, page_name(second or first), True))
+    examples = "\n".join(fenced)
+    for code in spans:
+        found.update(
+            named
+            for named in _from_code(_ADDRESS.sub(" ", code))
+            if named.kind is not ReferenceKind.SYMBOL or named.name not in examples
+        )
+    linked = {(reference.kind, reference.name) for reference in found if reference.is_link}
+    return sorted(item for item in found if item.is_link or (item.kind, item.name) not in linked)
 
 
 def page_name(link: str) -> str:
@@ -117,9 +132,10 @@ def _from_address(address: str, repo: str) -> Iterator[Reference]:
     file = _REPOSITORY_FILE.match(split.path)
     if split.hostname == "github.com":
         if file and file.group(1).casefold() == repo.casefold():
-            yield Reference(ReferenceKind.PATH, unquote(file.group(2)).rstrip("/"))
+            if not _FIXED.match(file.group(2)):
+                yield Reference(ReferenceKind.PATH, unquote(file.group(3)).rstrip("/"), True)
         elif split.path.casefold().startswith(f"/{repo.casefold()}/wiki/"):
-            yield Reference(ReferenceKind.PAGE, page_name(split.path))
+            yield Reference(ReferenceKind.PAGE, page_name(split.path), True)
 
 
 def _from_link(target: str) -> Iterator[Reference]:
@@ -129,23 +145,24 @@ def _from_link(target: str) -> Iterator[Reference]:
     path = _ABOVE.sub("", unquote(target.partition("#")[0].partition("?")[0])).rstrip("/")
     path = _IN_BRANCH.sub("", path)
     ending = _ENDING.search(path)
-    if ending and ending[1].lower() in EXTENSIONS - PAGES:
-        yield Reference(ReferenceKind.PATH, path)
+    if ending and ending[1].lower() in EXTENSIONS - PAGES - BUILT:
+        yield Reference(ReferenceKind.PATH, path, True)
     elif path and "/" not in path and (ending is None or ending[1].lower() in PAGES):
-        yield Reference(ReferenceKind.PAGE, page_name(path))
+        yield Reference(ReferenceKind.PAGE, page_name(path), True)
 
 
-def _from_code(code: str, is_span: bool) -> Iterator[Reference]:
+def _from_code(code: str) -> Iterator[Reference]:
     rest = code
     for match in _PATH.finditer(code):
         path, ending = match.group(1), match.group(2)
         is_system = match.group().startswith("/") and _SYSTEM.match(path)
         if ending.lower() in EXTENSIONS and "node_modules" not in path and not is_system:
-            if "/" in path or is_span:  # in fenced code `user.name.txt` may be anything
+            is_call = code[match.end() : match.end() + 1] == "("  # `response.json()`
+            if not is_call and not _BARE_ENDING.search(path):
                 yield Reference(ReferenceKind.PATH, path)
             rest = rest.replace(match.group(), " ")
     whole = _SYMBOL.fullmatch(
         rest.strip().removesuffix("()").removeprefix("<").removesuffix("/>").removesuffix(">").strip()
     )
-    if is_span and whole and _MIXED.search(whole.group()):
+    if whole and _MIXED.search(whole.group()):
         yield Reference(ReferenceKind.SYMBOL, whole.group())

@@ -16,6 +16,8 @@ from tasks.corpus.params import RenderParams
 
 FILE_RANK, HUNK_RANK = 0, 1
 """Ranks of cuts in a pull request; a lower rank is cut at first."""
+HUNK_LINES: Final = 8
+"""Of a hunk that a review comment is about, which ends at the line in question; GitHub shows four."""
 MAX_TITLE_CHARACTERS: Final = 200
 """A title is cut to this where it is repeated."""
 
@@ -47,7 +49,7 @@ def render_parts(document: Document, params: RenderParams) -> list[Part]:
         return [Part(f"- File: {name}\n  Content:\n{document.text}", FILE_RANK)]
     if document.kind is Kind.PULL:
         return _breaks_at_ends(list(_pull_parts(document, params)))
-    return [Part(document.text, FILE_RANK)]
+    return [Part(f"{_page_title(document, params)}{document.text}", FILE_RANK)]
 
 
 def source_header(document: Document, params: RenderParams) -> str:
@@ -67,14 +69,33 @@ def source_header(document: Document, params: RenderParams) -> str:
 def _pull_parts(document: Document, params: RenderParams) -> Iterator[Part]:
     meta = document.meta
     title = f"PR #{meta.get('number', document.path)}: {document.title}"
-    dates = f"Created at: {document.created_at}\nMerged at: {meta.get('merged_at')}"
-    repeated = f"{title[:MAX_TITLE_CHARACTERS]}\nURL: {document.url}\n"
-    head = f"{title}\nURL: {document.url}\nDescription: {document.text or None}\n{dates}"
-    yield Part(head, FILE_RANK, repeated)
+    if meta.get("bot"):
+        merged = f", merged {meta['merged_at'][:10]}" if meta.get("merged_at") else ""
+        yield Part(f"{title} ({meta.get('author')}{merged})", FILE_RANK)
+        return
+    says_none = params.absent == "none" and document.url is not None
+    fields = {
+        "URL": document.url,
+        "Description": document.text,
+        "Created at": document.created_at,
+        "Merged at": meta.get("merged_at"),
+    }
+    told = [f"{name}: {value or None}" for name, value in fields.items() if value or says_none]
+    address = f"URL: {document.url}\n" if document.url else ""
+    repeated = f"{title[:MAX_TITLE_CHARACTERS]}\n{address}"
+    yield Part("\n".join([title, *told]), FILE_RANK, repeated)
     for file in meta.get("files") or ():
-        yield from _file_parts(file, repeated)
-    for line in _thread(meta, params):
+        yield from _file_parts(file, repeated, says_none, params.paths == "full")
+    for line in _thread(meta, params, says_none):
         yield Part(f"\n{line}", HUNK_RANK, repeated, repeated)
+
+
+def _page_title(document: Document, params: RenderParams) -> str:
+    """A page's title as a heading, unless it begins with that; wikis show it above the text, which often lacks it."""
+    if params.paths != "full" or not document.title:
+        return ""
+    first = document.text.lstrip().partition("\n")[0].lstrip("# ").strip()
+    return "" if first.casefold() == document.title.casefold() else f"# {document.title}\n\n"
 
 
 def _breaks_at_ends(parts: list[Part]) -> list[Part]:
@@ -88,10 +109,14 @@ def _breaks_at_ends(parts: list[Part]) -> list[Part]:
     ]
 
 
-def _file_parts(file: dict[str, Any], repeated: str) -> Iterator[Part]:
-    named = f"File: {file['path']}, Status: {file['status']}"
+def _file_parts(file: dict[str, Any], repeated: str, says_none: bool, names_old: bool) -> Iterator[Part]:
+    before = f" from {file['previous_path']}" if names_old and file.get("previous_path") else ""
+    named = f"File: {file['path']}, Status: {file['status']}{before}"
     inside = f"{repeated}{named}\n"
-    first, *others = _HUNK.split(file["patch"])[_starts_with_hunk(file["patch"]) :] if file.get("patch") else ["None"]
+    if not file.get("patch"):
+        yield Part(f"\n{named}" + ("\nChanges: None" if says_none else ""), FILE_RANK, inside, repeated)
+        return
+    first, *others = _HUNK.split(file["patch"])[_starts_with_hunk(file["patch"]) :]
     yield Part(f"\n{named}\nChanges: {first}", FILE_RANK, inside, repeated)
     for hunk in others:
         yield Part(hunk, HUNK_RANK, inside, inside)
@@ -102,7 +127,7 @@ def _starts_with_hunk(patch: str) -> int:
     return int(patch.startswith("@@ "))
 
 
-def _thread(meta: dict[str, Any], params: RenderParams) -> Iterator[str]:
+def _thread(meta: dict[str, Any], params: RenderParams, says_none: bool) -> Iterator[str]:
     if params.threads == "none":
         return
     for comment in meta.get("comments") or ():
@@ -111,10 +136,28 @@ def _thread(meta: dict[str, Any], params: RenderParams) -> Iterator[str]:
         return
     for review in meta.get("reviews") or ():
         if review.get("body") or review.get("state") not in (None, "COMMENTED"):
-            yield f"Review by {_said(review)}, {review['state']}: {review.get('body') or None}"
-    for comment in meta.get("review_comments") or ():
-        place = f"{comment['path']}:{comment['line']}" if comment.get("line") else comment["path"]
-        yield f"Review comment by {_said(comment)} on {place}: {comment['body']}"
+            said = f": {review.get('body') or None}" if review.get("body") or says_none else ""
+            yield f"Review by {_said(review)}, {review['state']}{said}"
+    remarks = meta.get("review_comments") or ()
+    replies: dict[Any, list[dict[str, Any]]] = {}
+    first_ones = {remark.get("id") for remark in remarks if remark.get("in_reply_to") is None}
+    for remark in remarks:
+        if remark.get("in_reply_to") in first_ones - {None}:
+            replies.setdefault(remark["in_reply_to"], []).append(remark)
+    for remark in remarks:
+        if remark.get("in_reply_to") in first_ones - {None}:
+            continue
+        yield _remark(remark)
+        for reply in replies.get(remark.get("id"), ()):
+            yield f"Reply by {_said(reply)}: {reply['body']}"
+
+
+def _remark(remark: dict[str, Any]) -> str:
+    """A review comment below the last lines of the hunk that it is about."""
+    place = f"{remark['path']}:{remark['line']}" if remark.get("line") else remark["path"]
+    lines = (remark.get("hunk") or "").split("\n")[-HUNK_LINES:]
+    hunk = "\n" + "\n".join(f"> {line}" for line in lines) + "\n" if any(lines) else " "
+    return f"Review comment by {_said(remark)} on {place}:{hunk}{remark['body']}"
 
 
 def _said(entry: dict[str, Any]) -> str:

@@ -30,7 +30,7 @@ from tasks.base.records import Document, Kind, Record, Split
 from tasks.base.runs import StepRun
 from tasks.base.shards import LOCAL, RunnerParams
 from tasks.base.steps import step
-from tasks.corpus.likeness import Groups, Signatures, content, outlined
+from tasks.corpus.likeness import Signatures, content, groups, outlined
 from tasks.corpus.params import SplitParams
 from tasks.text.ngrams import similar_pairs, words
 
@@ -121,16 +121,14 @@ def choose(outlines: list[Outline], links: Links, params: SplitParams, validatio
     """Clusters with their side, sorted by id: in an order drawn by the seed, each small cluster that fits is held out
     until every kind has its share.
     """
-    groups = Groups(len(outlines))
-    for first, second in (*links.alike, *links.touching):
-        groups.join(first, second)
-    alike = Counter(groups.find(first) for first, _ in links.alike)
-    touching = Counter(groups.find(first) for first, _ in links.touching)
+    members = groups(len(outlines), (*links.alike, *links.touching))
+    name_of = {row: name for name, rows in members.items() for row in rows}
+    alike = Counter(name_of[first] for first, _ in links.alike)
+    touching = Counter(name_of[first] for first, _ in links.touching)
     room = {
         kind: round(validation_fraction * count) for kind, count in Counter(entry.kind for entry in outlines).items()
     }
     largest = max(1, int(params.max_cluster_fraction * len(outlines)))
-    members = groups.groups()
     held_out = set()
     for name in sorted(members, key=lambda name: sha256(f"{params.seed}:{outlines[name].id}".encode()).digest()):
         kinds = Counter(outlines[row].kind for row in members[name])

@@ -4,7 +4,12 @@ A fine-tuned model answers from a stale wiki page as if it were current, the art
 result. Each reference of a page is looked up in the snapshot it is trained with. A page of which too large a share is
 gone is stale, and is reported, dated, down-weighted or dropped.
 
-In: documents (redacted) and the snapshots, whose verdicts tell which files exist although they are not trained on.
+What a snapshot lacks need not be gone: pages name files that their readers shall write, and other projects'
+functions. Gone is a link that leads nowhere, a path that earlier commits had, and a symbol that a harvested pull
+request removed or after which a removed file was named. Of anything else nothing is known, and it does not count. Pages
+that tell what changed, such as changelogs, name what is gone on purpose and are not judged.
+
+In: documents (redacted) and the snapshots, which tell what files there are and were, trained on or not.
 Out: the documents, stale pages dropped or dated if asked, and `pages.jsonl` with what was found about every page; if
 stale pages are to be down-weighted, `weights.jsonl`, which the mixture reads.
 Wiki pages and Markdown files are pages.
@@ -17,16 +22,25 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from tasks.base.artifacts import Artifact
-from tasks.base.records import Document, Kind, Record, Weight
+from tasks.base.records import REMOVED, Document, Kind, Record, Weight
 from tasks.base.runs import StepRun, read_verdicts
 from tasks.base.steps import step
 from tasks.corpus.params import StaleParams
 from tasks.corpus.references import Reference, ReferenceKind, all_tails, find_references, page_name, path_exists
 from tasks.text.languages import is_markdown
 
-VERSION: Final = "2026.11.30.1"
+VERSION: Final = "2026.11.30.2"
 PAGES: Final = "pages.jsonl"
 WEIGHTS: Final = "weights.jsonl"
+_HISTORY: Final = re.compile(
+    r"(?:^|/)(?:[^/]*change-?s?-?log[^/]*|[^/]*changes|history|news|[^/]*release-?s?(?:[-_ ]?notes?)?"
+    r"|whats?[-_ ]?new[^/]*|[^/]*upgrad(?:e|ing)[^/]*|[^/]*migrat(?:e|ing|ion)s?[^/]*|[^/]*deprecat[^/]*"
+    r"|cran-comments|authors|contributors)\.\w{1,10}$"
+    r"|(?:^|/)(?:change-?logs?|releases?|revdep|migrations?|news|_posts|blog)/"
+    r"|(?:^|/)(?:\d{4}-\d{2}-\d{2}-|v?\d+\.[\dx.]+)[^/]*$",
+    re.IGNORECASE,
+)
+"""Pages that tell what changed, or what was so on a day."""
 MONTHS: Final = [
     "January",
     "February",
@@ -48,6 +62,7 @@ class PageReport(Record):
 
     id: str
     references: int
+    """What it names that is there or is known to have been there."""
     gone: tuple[str, ...]
     """`kind name` of what the snapshot does not have."""
     changed_since: int
@@ -62,9 +77,13 @@ class Surroundings:
     def __init__(self, wanted: Iterable[Reference]) -> None:
         self.paths: set[str] = set()
         self.pages: set[str] = set()
+        self.removed: set[str] = set()
+        """Files that there were, and every ending of their paths of two names or more."""
         self.has_wiki = False
         """Without a wiki a link to one of its pages says nothing."""
         self.words: set[str] = set()
+        self.removed_words: set[str] = set()
+        """Symbols that harvested pull requests took away, and stems of removed files."""
         self.changed: dict[str, str] = {}
         """Last merge that touched a path, RFC 3339."""
         wanted = list(wanted)
@@ -78,12 +97,21 @@ class Surroundings:
         self.pages.update(map(page_name, parts))
         self._tails = None
 
+    def add_removed(self, path: str) -> None:
+        """Notes that a file existed in earlier commits."""
+        parts = path.split("/")
+        self.removed.update("/".join(parts[start:]) for start in range(max(1, len(parts) - 1)))
+        self.removed_words.update({parts[-1].partition(".")[0]} & self._symbols)
+
     def add(self, document: Document) -> None:
         """Notes what a document shows to exist; pages do not vouch for what pages name."""
         if document.kind is Kind.PULL:
             merged = document.meta.get("merged_at") or ""
             for file in document.meta.get("files") or ():
                 self.changed[file["path"]] = max(merged, self.changed.get(file["path"], ""))
+                if merged and file.get("patch"):
+                    taken = "\n".join(line for line in file["patch"].split("\n") if line.startswith("-"))
+                    self.removed_words.update(_named(self._symbols - self.removed_words, taken))
             return
         if document.kind is Kind.WIKI:
             self.pages.add(page_name(document.path))
@@ -93,10 +121,22 @@ class Surroundings:
         if is_markdown(document.path):
             self.pages.add(page_name(document.path))
             return
-        candidates = [name for name in self._symbols - self.words if name in document.text]
-        self.words.update(
-            name for name in candidates if re.search(rf"(?<![\w$]){re.escape(name)}(?![\w$])", document.text)
-        )
+        self.words.update(_named(self._symbols - self.words, document.text))
+
+    def is_gone(self, reference: Reference, page: Document) -> bool:
+        """Whether what is named and not there was there once, as far as can be known."""
+        if reference.kind is ReferenceKind.PAGE:
+            return True
+        if reference.kind is ReferenceKind.SYMBOL:
+            return reference.name in self.removed_words
+        folder = page.path.rpartition("/")[0] if page.kind is Kind.FILE else ""
+        beside = f"{folder}/{reference.name}" if folder else reference.name
+        if reference.is_link or "/" in reference.name:
+            known = {reference.name, beside} & self.removed
+            first = reference.name.partition("/")[0]
+            is_likely = not self.removed and "/" in reference.name and first in self.paths
+            return reference.is_link or bool(known) or is_likely
+        return beside in self.removed or (not self.removed and reference.name in self.removed_words)
 
     def has(self, reference: Reference) -> bool:
         """Whether what is named exists."""
@@ -109,6 +149,12 @@ class Surroundings:
         return reference.name in self.words
 
 
+def _named(symbols: Iterable[str], text: str) -> set[str]:
+    """Those of the symbols that a text has as whole words."""
+    candidates = [name for name in symbols if name in text]
+    return {name for name in candidates if re.search(rf"(?<![\w$]){re.escape(name)}(?![\w$])", text)}
+
+
 def is_page(document: Document) -> bool:
     """Whether a document is prose that can go stale."""
     return document.kind is Kind.WIKI or (document.kind is Kind.FILE and is_markdown(document.path))
@@ -116,8 +162,9 @@ def is_page(document: Document) -> bool:
 
 def judge_page(page: Document, around: Surroundings, params: StaleParams) -> PageReport:
     """Looks up what a page names."""
-    references = find_references(page.text, page.repo)
-    gone = [reference for reference in references if not around.has(reference)]
+    references = [] if _HISTORY.search(page.path) else find_references(page.text, page.repo)
+    present = [reference for reference in references if around.has(reference)]
+    gone = [item for item in references if item not in present and around.is_gone(item, page)]
     changed = 0
     if page.updated_at:
         named = {reference.name for reference in references if reference.kind is ReferenceKind.PATH}
@@ -128,7 +175,7 @@ def judge_page(page: Document, around: Surroundings, params: StaleParams) -> Pag
         )
     return PageReport(
         id=page.id,
-        references=len(references),
+        references=len(present) + len(gone),
         gone=tuple(f"{reference.kind} {reference.name}" for reference in gone),
         changed_since=changed,
         updated_at=page.updated_at,
@@ -156,10 +203,14 @@ def stale_pages(run: StepRun, documents: Artifact, snapshots: list[Artifact], pa
             reference for page in pages if page.repo == repo for reference in find_references(page.text, repo)
         )
     for snapshot in snapshots:
-        for verdict in read_verdicts(run.store, snapshot):
-            repo, mark, path = verdict.id.partition("/file/")
+        verdicts = (verdict.id for verdict in read_verdicts(run.store, snapshot))
+        repo = ""
+        for identifier in (*(record["id"] for record in run.read_raw(snapshot)), *verdicts):
+            repo, mark, path = identifier.partition("/file/")
             if mark and repo in around:
                 around[repo].add_path(path)
+        for record in run.read_raw(snapshot, REMOVED) if repo in around else ():
+            around[repo].add_removed(record["id"])
     for document in run.read(documents, Document):
         if document.repo in around:
             around[document.repo].add(document)

@@ -21,6 +21,11 @@ def seconds(written: bytes | str) -> int:
     return min(int(digits), LAST) if digits.isascii() and digits.isdecimal() and len(digits) < 19 else 0
 
 
+def seconds_of(moment: str) -> int:
+    """RFC 3339 with Z in seconds since 1970, the inverse of `rfc3339`."""
+    return int(datetime.datetime.strptime(f"{moment[:-1]}+0000", "%Y-%m-%dT%H:%M:%S%z").timestamp())
+
+
 def day_end(day: datetime.date) -> int:
     """The last second of a day, UTC, in seconds since 1970."""
     return int(datetime.datetime.combine(day, datetime.time(23, 59, 59), datetime.UTC).timestamp())

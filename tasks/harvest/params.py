@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime
 import re
-from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from tasks.base.params import EXECUTION, Params
 
@@ -27,28 +27,28 @@ Address = Annotated[str, AfterValidator(_plain)]
 """A path or URL that no program can take for an option."""
 
 
-class FileKind(StrEnum):
-    """Kinds of text files that teach a model nothing about the repository; a dropped file's verdict names its kind."""
-
-    LOCK = "lock-file"
-    SNAPSHOT = "test-snapshot"
-    GENERATED = "generated"
-    VENDORED = "vendored"
-    MINIFIED = "minified"
-    DATA = "data"
+_MOVED: Final = {
+    "drop": "`drop` is now `dataset.filter.drop`",
+    "max_data_bytes": "`max_data_bytes` is now `dataset.filter.max_data_bytes`",
+    "duplicates": "`duplicates` is gone: `corpus/deduplicate` leaves copies out",
+}
+"""Where the keys of `sources.files` went that judged what is read."""
 
 
 class SnapshotParams(Params):
-    """Which files of the snapshot become documents; every other file gets a verdict."""
+    """Which files of the snapshot can be read; which of them are trained on is said by `dataset.filter`."""
 
-    drop: tuple[FileKind, ...] = tuple(FileKind)
-    """Kinds of files left out. Lock files and test snapshots alone are 39% of guardian/manage-frontend's tokens."""
     max_bytes: int = Field(1_000_000, ge=1)
-    """Larger files are left out (verdict `too-large`)."""
-    max_data_bytes: int = Field(32_768, ge=0)
-    """JSON, XML, YAML, CSV and SVG files above this size count as `data`."""
-    duplicates: Literal["once", "all"] = "once"
-    """`once` keeps one of several byte-identical files, the first by path."""
+    """Larger files are not read (verdict `too-large`)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _moved_keys_are_named(cls, document: Any) -> Any:
+        moved = sorted(_MOVED.keys() & document.keys()) if isinstance(document, dict) else []
+        if moved:
+            told = "; ".join(_MOVED[name] for name in moved)
+            raise PydanticCustomError("moved", "{told}", {"told": told})
+        return document
 
 
 class PullsParams(Params):
@@ -59,7 +59,7 @@ class PullsParams(Params):
     since: datetime.date | None = None
     """Only those created on this day (UTC) or later; null = no bound."""
     state: Literal["all", "open", "closed", "merged"] = "all"
-    """State as found at harvest; a plain git repository can tell only `all` and `merged`."""
+    """State at `as_of`; a plain git repository can tell only `all` and `merged`."""
     bots: Literal["keep", "drop"] = "keep"
     """Whether pull requests opened by bots (dependabot and the like) are harvested."""
 
@@ -95,7 +95,7 @@ class SourceParams(Params):
     wiki: Address | None = "auto"
     """`auto` = the repository's own if it has one; or a path or URL of a git repository or folder; null = none."""
     files: SnapshotParams = SnapshotParams()
-    """Which files."""
+    """Which files are read."""
 
 
 class Remote(Params):
@@ -139,6 +139,8 @@ class PullReference(Params):
     """Tip of the base branch as GitHub has it; null from plain git."""
     fork: str | None = None
     """Commit from which it is compared, where finding the date has found it already."""
+    is_late: bool = False
+    """Whether it changed after the source's date, so that it is shown as it stood then."""
 
 
 class ResolvedPulls(Params):
@@ -146,7 +148,8 @@ class ResolvedPulls(Params):
 
     repo: str
     digest: str
-    """SHA-256 over number, update time, head and merge of every selected pull request."""
+    """SHA-256 over number, update time, head and merge of every selected pull request, and the date where it is late.
+    """
     count: int
     web_url: str | None
     location: Annotated[str, EXECUTION]
@@ -155,6 +158,8 @@ class ResolvedPulls(Params):
     """GitHub, where threads are read and the mirror gets blobs that it lacks; null for plain git."""
     trunk: Annotated[str, EXECUTION]
     """Head of the default branch, from which an unmerged pull request's base is found."""
+    until: Annotated[str, EXECUTION] = "9999"
+    """Last moment, RFC 3339; what happened later is not in the documents. The digest bears it where that matters."""
     selection: Annotated[tuple[PullReference, ...], EXECUTION] = Field(default=(), exclude=True, repr=False)
     """What the digest stands for, newest first; not dumped into reports."""
 

@@ -1,12 +1,14 @@
 """harvest/pulls: each selected pull request becomes one document with its thread and its changes.
 
-In: the selection that `resolve` made. Out: `records.jsonl` of documents, kind `pull`, sorted by id. A document's text
-is the description; `meta` has number, state, merged_at, author, labels, commits (sha, message without line ends at its
-end, where git and the API differ), comments, reviews, review_comments and files (path, status, previous_path, patch).
+In: the selection that `resolve` made. Out: `records.jsonl` of documents, kind `pull`, sorted by id, each as it stood at
+the source's date. A document's text is the description; `meta` has number, state, merged_at, author, labels, commits
+(sha, message without line ends at its end, where git and the API differ), comments, reviews, review_comments (with the
+hunk that they are about) and files (path, status, previous_path, patch).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -14,17 +16,18 @@ from tasks.base.errors import SourceError
 from tasks.base.records import Document, Kind
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.harvest.dates import rfc3339
+from tasks.harvest.dates import rfc3339, seconds_of
 from tasks.harvest.decoding import whole
 from tasks.harvest.git.diff_cache import DiffCache
 from tasks.harvest.git.diffs import MAX_CHANGED_FILES, MAX_PATCHED_BYTES, Trees, survey
-from tasks.harvest.git.history import Commit, Merge, fork_point, merges, own_commits
+from tasks.harvest.git.history import Commit, Merge, fork_point, head_at, merges, own_commits
 from tasks.harvest.git.mirror import fetch_blobs, open_source
+from tasks.harvest.git.objects import object_reader
 from tasks.harvest.git.repository import Repository
 from tasks.harvest.github.threads import Threads
 from tasks.harvest.params import PullReference, ResolvedPulls
 
-VERSION: Final = "2026.11.30.1"
+VERSION: Final = "2026.11.30.2"
 
 Item = dict[str, Any]
 
@@ -48,9 +51,8 @@ class Unreadable(NamedTuple):
 def comparisons(repository: Repository, source: ResolvedPulls) -> Iterator[Comparison | Unreadable | PullReference]:
     """Every selected pull request by ascending number; the bare reference where git has no head of it."""
     from pygit2 import GitError
-    from pygit2 import Repository as ObjectReader
 
-    reader = ObjectReader(str(repository.folder))
+    reader = object_reader(repository)
     merged = merges(repository, source.trunk) if source.remote is None or source.remote.github is None else {}
     empty = repository.run("hash-object", "-t", "tree", "--stdin", stdin=b"").decode().strip()
     for reference in sorted(source.selection, key=lambda reference: reference.number):
@@ -59,12 +61,17 @@ def comparisons(repository: Repository, source: ResolvedPulls) -> Iterator[Compa
                 yield reference
                 continue
             base = reference.fork or fork_point(reader, reference, source.trunk, merge_parent(reader, reference))
-            trees = (_tree(reader, base) if base else empty, _tree(reader, reference.head))
-            own_commits(reader, base, reference.head)
+            head = reference.head
+            if reference.is_late:
+                head = head_at(reader, base, head, seconds_of(source.until))
+                base = str(reader.merge_base(base, head) or base) if base else None
+            trees = (_tree(reader, base) if base else empty, _tree(reader, head))
+            own_commits(reader, base, head)
         except GitError as error:
             yield Unreadable(reference, str(error))
             continue
-        yield Comparison(reference, trees, base, merged.get(reference.number) if reference.merge else None)
+        shown = reference.model_copy(update={"head": head})
+        yield Comparison(shown, trees, base, merged.get(reference.number) if reference.merge else None)
 
 
 def merge_parent(reader: Any, reference: PullReference) -> str | None:
@@ -105,9 +112,7 @@ def _documents(
     too_many: Collection[Trees],
 ) -> Iterator[Document]:
     """The documents, and verdicts for what is left out of them."""
-    from pygit2 import Repository as ObjectReader
-
-    reader = ObjectReader(str(repository.folder))
+    reader = object_reader(repository)
     for item in found:
         if isinstance(item, Comparison):
             identifier = pull_id(source, item.reference)
@@ -166,6 +171,8 @@ def pull_id(source: ResolvedPulls, reference: PullReference) -> str:
     return f"{source.repo}/pull/{reference.number:07d}"
 
 
+_MERGES: Final = re.compile(r"Merge (?:branch|branches|commit|remote-tracking branch|tag|pull request) ")
+"""What git itself says of a merge into the branch."""
 _OUTSIDE_META: Final = frozenset({"title", "url", "body", "created_at", "updated_at"})
 
 
@@ -190,12 +197,13 @@ def thread_of_git(item: Comparison, commits: Sequence[Commit]) -> Item:
 
 def _words(item: Comparison, commits: Sequence[Commit]) -> tuple[str, str]:
     """Title and description: the merge commit's, else those of the commits, the first of which gives the title."""
-    first, *others = [commit.message.strip("\n") for commit in commits] or [""]
+    said = [commit.message.strip("\n") for commit in commits]
+    first, *others = [message for message in said if not _MERGES.match(message)] or said[:1] or [""]
     subject, _, body = first.partition("\n")
-    title = item.merge.title if item.merge else subject or f"Pull request {item.reference.number}"
+    title = (item.merge.title if item.merge else "") or subject or f"Pull request {item.reference.number}"
     if item.merge and item.merge.body:
         return title, item.merge.body
-    told = [first if subject != title else body, *others] if others else [body]
+    told = [first if subject != title else body, *others]
     return title, "\n\n".join(part.strip("\n") for part in told if part.strip())
 
 

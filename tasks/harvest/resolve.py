@@ -59,7 +59,7 @@ def resolve_source(
         selection = _plain_selection(source, opened, until)
     return ResolvedSource(
         snapshot=_snapshot(source, name, web_url, opened, until),
-        pulls=None if source.pulls is None else _pulls(name, web_url, opened, selection),
+        pulls=None if source.pulls is None else _pulls(name, web_url, opened, selection, rfc3339(until)),
         wiki=_wiki(source, name, web_url, opened, until, store),
     )
 
@@ -83,15 +83,18 @@ def _snapshot(source: SourceParams, name: str, web_url: str | None, opened: Open
     )
 
 
-def _pulls(name: str, web_url: str | None, opened: Opened, selection: tuple[PullReference, ...]) -> ResolvedPulls:
+def _pulls(
+    name: str, web_url: str | None, opened: Opened, selection: tuple[PullReference, ...], until: str
+) -> ResolvedPulls:
     return ResolvedPulls(
         repo=name,
-        digest=selection_digest(selection),
+        digest=selection_digest(selection, until),
         count=len(selection),
         web_url=web_url,
         location=str(opened.folder),
         remote=opened.remote,
         trunk=opened.head,
+        until=until,
         selection=selection,
     )
 
@@ -126,12 +129,15 @@ def _wiki(
     return wiki_of(name, web_url, found, until)
 
 
-def selection_digest(selection: tuple[PullReference, ...]) -> str:
+def selection_digest(selection: tuple[PullReference, ...], until: str) -> str:
     """SHA-256 over what identifies every selected pull request and its state.
 
-    The base branch's tip is left out: it moves with every push to that branch.
+    The base branch's tip is left out: it moves with every push to that branch. The date is left out where a pull
+    request did not change after it: a later date gives the same document.
     """
-    lines = [[item.number, item.updated_at, item.head, item.merge] for item in selection]
+    lines = [
+        [item.number, item.updated_at, item.head, item.merge, until if item.is_late else None] for item in selection
+    ]
     return hashlib.sha256(json.dumps(lines, separators=(",", ":")).encode()).hexdigest()
 
 

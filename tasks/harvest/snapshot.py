@@ -1,8 +1,8 @@
 """harvest/snapshot: every file of a commit becomes a document or a verdict, without a checkout.
 
 In: a resolved commit. Out: `records.jsonl` of documents, kind `file`, sorted by id; a verdict for each other entry of
-`git ls-tree -r`. One `ls-tree` and one `cat-file --batch` process; one blob in memory at a time. Blobs that
-an earlier run read come from the cache.
+`git ls-tree -r`; `removed.jsonl` with the paths that earlier commits had and this one has not. One `ls-tree` and one
+`cat-file --batch` process; one blob in memory at a time. Blobs that an earlier run read come from the cache.
 """
 
 from __future__ import annotations
@@ -10,32 +10,32 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
-from tasks.base.records import Document, Kind
+from tasks.base.records import REMOVED, Document, Kind, RemovedPath
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.harvest.decoding import LFS_POINTER, decode, is_binary
-from tasks.harvest.file_kinds import Finding, attribute_kinds, content_kind, path_kind
 from tasks.harvest.git.blob_cache import BlobCache, Contents
 from tasks.harvest.git.command import git
 from tasks.harvest.git.mirror import fetch_blobs, open_source
 from tasks.harvest.git.repository import Entry, Repository
 from tasks.harvest.notebooks import notebook_text
-from tasks.harvest.params import FileKind, ResolvedSnapshot, SnapshotParams
+from tasks.harvest.params import ResolvedSnapshot, SnapshotParams
 
-VERSION: Final = "2026.11.30.1"
+VERSION: Final = "2026.11.30.2"
 
 _UNREADABLE: Final = {"120000": "symlink", "160000": "submodule"}
-_ATTRIBUTES: Final = ("linguist-generated", "linguist-vendored")
+_ATTRIBUTES: Final = ("generated", "vendored")
+"""Of linguist's attributes, those that are read."""
 
 MAX_NOTEBOOK_BYTES: Final = 50_000_000
 """Notebooks are judged by the size of their cells; of larger ones not even these are read."""
 PROGRESS_FILES: Final = 500
 
-Stated = dict[FileKind, bool]
-"""What `.gitattributes` say of one file."""
+Stated = dict[str, bool]
+"""What `.gitattributes` say of one file, where they say anything: whether it is `generated` or `vendored`."""
 
 
 class Dropped(NamedTuple):
@@ -46,7 +46,7 @@ class Dropped(NamedTuple):
     detail: str
 
 
-def stated_kinds(repository: Repository, revision: str, entries: Sequence[Entry]) -> dict[bytes, Stated]:
+def linguist_attributes(repository: Repository, revision: str, entries: Sequence[Entry]) -> dict[bytes, Stated]:
     """What the commit's own `.gitattributes` files say, by path; empty where it has none.
 
     Goes through a temporary index, because `git check-attr --source` needs git 2.40.
@@ -57,14 +57,15 @@ def stated_kinds(repository: Repository, revision: str, entries: Sequence[Entry]
         index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
         git("read-tree", at=repository.folder, revisions=[revision], environment=index)
         names = b"".join(entry.raw_path + b"\0" for entry in entries)
-        check = ("check-attr", "--cached", "-z", "--stdin", *_ATTRIBUTES)
+        check = ("check-attr", "--cached", "-z", "--stdin", *(f"linguist-{name}" for name in _ATTRIBUTES))
         answer = git(*check, at=repository.folder, stdin=names, environment=index)
     fields = answer.split(b"\0")[:-1]
-    values: dict[bytes, dict[str, str]] = {}
+    values: dict[bytes, Stated] = {}
     for path, attribute, value in zip(fields[::3], fields[1::3], fields[2::3], strict=True):
         if value != b"unspecified":
-            values.setdefault(path, {})[attribute.decode()] = value.decode("utf-8", "replace")
-    return {path: attribute_kinds(found) for path, found in values.items()}
+            name = attribute.decode().removeprefix("linguist-")
+            values.setdefault(path, {})[name] = value not in (b"unset", b"false")
+    return values
 
 
 def read_files(
@@ -79,18 +80,12 @@ def read_files(
         blobs: reads contents; by default from the repository.
     """
     entries = repository.entries(source.revision)
-    stated = stated_kinds(repository, source.revision, entries)
-    unread = [_dropped_unread(entry, params, stated.get(entry.raw_path, {})) for entry in entries]
+    stated = linguist_attributes(repository, source.revision, entries)
+    unread = [_unread(entry, params) for entry in entries]
     read = blobs or repository.blobs
     contents = read([entry.object_id for entry, drop in zip(entries, unread, strict=True) if drop is None])
-    kept: dict[str, str] = {}
     for entry, drop in zip(entries, unread, strict=True):
-        found = drop or _judge(entry, next(contents), source, params, stated.get(entry.raw_path, {}))
-        if isinstance(found, Document) and params.duplicates == "once":
-            twin = kept.setdefault(entry.object_id, entry.path)
-            if twin != entry.path:
-                found = Dropped(entry.path, "duplicate", twin)
-        yield found
+        yield drop or _read(entry, next(contents), source, params, stated.get(entry.raw_path, {}))
 
 
 @step("harvest/snapshot", VERSION)
@@ -99,7 +94,8 @@ def snapshot(run: StepRun, source: ResolvedSnapshot, params: SnapshotParams) -> 
     repository = open_source(source.location, run.store)
     asked = {"blobs_fetched": 0}
     if source.remote is not None:
-        wanted = [entry.object_id for entry in repository.entries(source.revision) if _wanted(entry, params)]
+        entries = repository.entries(source.revision)
+        wanted = [entry.object_id for entry in entries if entry.mode not in _UNREADABLE]
         asked["blobs_fetched"] = fetch_blobs(repository, source.remote, run.store, wanted)
     cache = BlobCache(run.cache("blobs"), repository)
 
@@ -116,14 +112,16 @@ def snapshot(run: StepRun, source: ResolvedSnapshot, params: SnapshotParams) -> 
                 note(f"{source.repo}/file/{found.path}", found.reason, found.detail)
 
     run.write(documents())
+    there = {entry.path for entry in repository.entries(source.revision)}
+    removed = sorted(repository.removed_paths(source.revision) - there)
+    with run.path(REMOVED).open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{RemovedPath(id=path).line()}\n" for path in removed)
     run.ledger("harvest", blobs_read=cache.blobs_read, **asked)
 
 
-def _dropped_unread(entry: Entry, params: SnapshotParams, stated: Stated) -> Dropped | None:
+def _unread(entry: Entry, params: SnapshotParams) -> Dropped | None:
     if reason := _UNREADABLE.get(entry.mode):
         return Dropped(entry.path, reason, entry.object_id)
-    if drop := _drop(entry, path_kind(entry.path), params, stated):
-        return drop
     if entry.bytes is None:
         return Dropped(entry.path, "absent-blob", entry.object_id)
     if entry.bytes == 0:
@@ -133,7 +131,7 @@ def _dropped_unread(entry: Entry, params: SnapshotParams, stated: Stated) -> Dro
     return None
 
 
-def _judge(
+def _read(
     entry: Entry, data: bytes | None, source: ResolvedSnapshot, params: SnapshotParams, stated: Stated
 ) -> Document | Dropped:
     if data is None:
@@ -144,18 +142,17 @@ def _judge(
     if decoded is None:
         reason = "binary" if is_binary(data) else "unknown-encoding"
         return Dropped(entry.path, reason, f"{len(data)} bytes")
-    text, size = decoded.text, len(data)
+    text = decoded.text
     if _is_notebook(entry):
         cells = notebook_text(text)
         if cells is None:
-            return Dropped(entry.path, "broken-notebook", f"{size} bytes")
+            return Dropped(entry.path, "broken-notebook", f"{len(data)} bytes")
         text, size = cells, len(cells.encode())
         if size > params.max_bytes or not text.strip():
             return Dropped(entry.path, "too-large" if text.strip() else "empty", f"{size} bytes of cells")
-    finding = content_kind(entry.path, text, size, params.max_data_bytes)
-    if drop := _drop(entry, finding, params, stated):
-        return drop
-    meta = {"committed_at": source.committed_at, "blob": entry.object_id, "bytes": len(data)}
+    meta: dict[str, Any] = {"committed_at": source.committed_at, "blob": entry.object_id, "bytes": len(data)}
+    if stated:
+        meta["linguist"] = stated
     if decoded.encoding != "utf-8":
         meta["encoding"] = decoded.encoding
     if decoded.mark:
@@ -191,21 +188,3 @@ def _oddities(document: Document) -> Iterator[str]:
         yield "stray_bytes"
     if "\r\n" in document.text:
         yield "crlf"
-
-
-def _wanted(entry: Entry, params: SnapshotParams) -> bool:
-    """Whether a mirror should fetch the entry's blob."""
-    finding = path_kind(entry.path)
-    return entry.mode not in _UNREADABLE and (
-        finding is None or finding.kind not in params.drop or entry.path.endswith(".gitattributes")
-    )
-
-
-def _drop(entry: Entry, finding: Finding | None, params: SnapshotParams, stated: Stated) -> Dropped | None:
-    """The verdict of a kind that the parameters drop; what `.gitattributes` state goes before what the tables find."""
-    for kind, is_so in stated.items():
-        if is_so and kind in params.drop:
-            return Dropped(entry.path, kind.value, ".gitattributes")
-    if finding is None or finding.kind not in params.drop or stated.get(finding.kind) is False:
-        return None
-    return Dropped(entry.path, finding.kind.value, finding.by)

@@ -26,7 +26,7 @@ LANGUAGES: Final = {
     "tsx": (".tsx",),
     "typescript": (".cts", ".mts", ".ts"),
 }
-MARKDOWN: Final = (".markdown", ".md", ".mdx")
+MARKDOWN: Final = (".markdown", ".md", ".mdown", ".mdx", ".mkd", ".mkdn")
 
 _BY_SUFFIX: Final = {suffix: language for language, suffixes in LANGUAGES.items() for suffix in suffixes}
 

@@ -1,4 +1,5 @@
-"""What a path alone gives away: lock file, test snapshot, minified, vendored, generated or data. Also path patterns.
+"""What a path alone gives away: lock file, test snapshot, minified, vendored, generated, data or licence. Also path
+patterns.
 
 A selection from GitHub's linguist (MIT; lib/linguist/generated.rb and lib/linguist/vendor.yml at 9.x): what in real
 repositories is large and teaches nothing. In the diffs of guardian/manage-frontend's pull requests lock files alone
@@ -11,6 +12,8 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
+
+from pathspec import GitIgnoreSpec
 
 _LOCKS: Final = """
 .terraform.lock.hcl bun.lock cabal.project.freeze Cargo.lock Cartfile.resolved composer.lock conan.lock deno.lock
@@ -34,13 +37,25 @@ _RULES: Final = {
         "protocol buffers": r"_pb2(_grpc)?\.pyi?$|\.pb(\.gw|\.validate)?\.(go|cc|h|rb|swift)$|_pb\.(js|d\.ts)$",
         "source map": r"\.(js|mjs|cjs|css|ts)\.map$",
         "named generated": r"\.(g|freezed|[Dd]esigner|[Gg]enerated|gen)\.(dart|cs|ts|tsx|js|go|py|java|kt)$",
+        "reverse dependency checks": r"(^|/)revdep/(README|cran|failures|problems)\.md$",
         "output of a tool": r"(^|/)(__generated__|\.mypy_cache|\.next|\.nuxt)/|\.(xcuserstate|pbxproj|nib|xib)$",
     },
     "data": {
         "vector image": r"\.svg$",
-        "fixture": r"(^|/)([Ff]ixtures|testdata|cassettes)/.*\.(json|jsonl|xml|ya?ml|csv|tsv|html?|txt|har)$",
+        "font": r"\.(bdf|afm|pfa|pfb|fnt|glif|sfd|ttx|typeface\.json)$",
+        "fixture": r"(^|/)((__)?[Ff]ixtures(__)?|test-?_?data|cassettes|__mocks__)/"
+        r".*\.(json|jsonl|ndjson|xml|ya?ml|csv|tsv|html?|txt|har|sql)$",
+    },
+    "licence": {
+        "licence": r"(^|/)(?i:(un)?licen[cs]es?|copying|copyright)([.-](?i:txt|md|rst|html?|adoc|rtf|markdown))?$"
+        r"|(^|/)(?i:licen[cs]e|copying)[._-](?i:mit|apache|bsd|a?gpl|lgpl|mpl|isc|cc|ofl|boost|zlib|0bsd)[\w.-]*$"
+        r"|(^|/)LICEN[CS]ES/|(^|/)(?i:(third[-_]?party[-_]?)?notices?)(\.(?i:txt|md|html?))?$"
+        r"|(^|/)(?i:ofl|[al]?gpl[\d.v-]*|apache[-_]2(\.0)?|mpl[-_]2(\.0)?)\.(?i:txt|md)$",
     },
 }
+_FIXTURE: Final = re.compile(
+    r"(^|/)((__)?[Ff]ixtures?(__)?|__mocks__|test-?_?data)/|(^|/)[\w.-]*([Ff]ixture|[Mm]ock([_-]?[Dd]ata)?)s?\.\w{1,4}$"
+)
 _COMPILED: Final = tuple(
     (kind, by, re.compile(pattern)) for kind, rules in _RULES.items() for by, pattern in rules.items()
 )
@@ -51,7 +66,7 @@ class PathKind(NamedTuple):
     """A kind and what it was recognised by."""
 
     kind: str
-    """`lock-file`, `test-snapshot`, `minified`, `vendored`, `generated` or `data`."""
+    """`lock-file`, `test-snapshot`, `minified`, `vendored`, `generated`, `data` or `licence`."""
     by: str
 
 
@@ -66,21 +81,23 @@ def kind_of_path(path: str) -> PathKind | None:
 
 
 def generated_kind(path: str) -> str | None:
-    """The same kind by name, but None for data too: in a diff it shows what a person changed."""
+    """The same kind by name, but None for data and licences too: in a diff they show what a person changed."""
     found = kind_of_path(path)
-    return found.kind if found and found.kind != "data" else None
+    return found.kind if found and found.kind not in ("data", "licence") else None
+
+
+def is_fixture(path: str) -> bool:
+    """Whether a file lies where fixtures lie, or is named like one, in whatever language."""
+    return _FIXTURE.search(path) is not None
 
 
 def matches(path: str, patterns: Sequence[str]) -> bool:
-    """Whether a path matches one of some patterns: `*` within a folder, `**` across folders, `?` one character; a
-    pattern without `/` matches base names.
+    """Whether a path matches one of some patterns, which are those of `.gitignore`; but `[` stands for itself, since
+    routes are named `[id].tsx`.
     """
-    name = path.rsplit("/", 1)[-1]
-    return any(_compiled(pattern).fullmatch(path if "/" in pattern else name) for pattern in patterns)
+    return _compiled(tuple(patterns)).match_file(path)
 
 
-@lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    translated = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    pieces = re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
-    return re.compile("".join(translated.get(piece, re.escape(piece)) for piece in pieces), re.DOTALL)
+@lru_cache(maxsize=64)
+def _compiled(patterns: tuple[str, ...]) -> GitIgnoreSpec:
+    return GitIgnoreSpec.from_lines(pattern.replace("[", r"\[") for pattern in patterns)

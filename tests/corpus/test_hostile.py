@@ -19,7 +19,7 @@ from tests.corpus.documents import file, pull
 from tests.peak import peak_of
 
 Stored = Callable[[Iterable[Document]], Artifact]
-UNCAPPED = FilterParams(max_file_tokens=None, max_pull_tokens=None, max_line_characters=None)
+UNCAPPED = FilterParams(drop=(), max_file_tokens=None, max_pull_tokens=None, max_line_characters=None)
 
 
 def run_all(store: Store, documents: Artifact, model: Artifact, kept: FilterParams) -> list[Artifact]:
@@ -84,7 +84,7 @@ def test_odd_documents_pass_through_every_step(store: Store, stored: Stored, tok
 
 
 def test_line_of_fifty_megabytes_is_left_out_by_default(store: Store, stored: Stored) -> None:
-    documents = stored([file("big.json", "x" * 50_000_000), file("a.ts", "let a = 1;")])
+    documents = stored([file("big.txt", "x" * 50_000_000), file("a.ts", "let a = 1;")])
     made = filter_documents.direct(store, documents=[documents], params=FilterParams())
     assert made.counts == {"diffs": 0, "documents": 2, "records": 1, "verdict:long-line": 1}
 

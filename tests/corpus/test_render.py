@@ -50,6 +50,23 @@ THREAD = pull(
     ],
 )
 
+RESEARCHED = RenderParams(paths="full", header="source", threads="all", absent="omit")
+TALKED_OVER = THREAD.model_copy(deep=True)
+TALKED_OVER.meta["files"].append(
+    {"path": "src/basket.ts", "status": "renamed", "previous_path": "src/bag.ts", "patch": None}
+)
+TALKED_OVER.meta["review_comments"] = [
+    {"id": 1, "hunk": "@@ -1,9 +1,9 @@\n" + "".join(f" line {n}\n" for n in range(8)) + "-a\n+b"}
+    | {"author": "mona", "created_at": "2023-12-01T13:00:00Z", "body": "Cents?", "path": "src/cart.ts", "line": 9},
+    {"id": 2, "hunk": "@@ -1 +1 @@\n-a\n+b", "author": "mona", "created_at": "2023-12-01T13:05:00Z", "body": "And b?"}
+    | {"path": "src/cart.ts", "line": None},
+    {"id": 3, "hunk": "@@ -1 +1 @@\n-a\n+b", "author": "octocat", "created_at": "2023-12-01T14:00:00Z", "body": "Yes."}
+    | {"path": "src/cart.ts", "line": 9, "in_reply_to": 1},
+]
+PLAIN = pull(4, "Count", "", merged_at=None, patches=[("logo.png", None)]).model_copy(
+    update={"url": None, "created_at": None}
+)
+
 
 @pytest.mark.parametrize(
     ("name", "document", "params"),
@@ -65,6 +82,9 @@ THREAD = pull(
         ("pull-without-thread", THREAD, RenderParams()),
         ("pull-with-comments", THREAD, RenderParams(threads="comments")),
         ("pull-with-thread", THREAD, RenderParams(threads="all")),
+        ("page-with-title", page("Set-up.md", "Install it.\n"), RenderParams(paths="full")),
+        ("pull-researched", TALKED_OVER, RESEARCHED),
+        ("pull-of-plain-git", PLAIN, RenderParams()),
     ],
 )
 def test_format_golden(name: str, document: Document, params: RenderParams) -> None:

@@ -1,6 +1,6 @@
 from collections.abc import Callable, Iterable
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.base.artifacts import Artifact
@@ -109,6 +109,7 @@ def test_other_repository_with_the_same_path_is_not_linked() -> None:
     assert len(clusters_of(documents, SplitParams())) == 2
 
 
+@settings(deadline=None)  # scipy is imported by the first call
 @given(
     paths=st.lists(st.lists(st.integers(0, 12), max_size=4), max_size=20),
     fraction=st.floats(0, 0.5),

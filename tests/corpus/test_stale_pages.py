@@ -3,7 +3,7 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from tasks.base.artifacts import Artifact
-from tasks.base.records import Document, Weight
+from tasks.base.records import REMOVED, Document, RemovedPath, Weight
 from tasks.base.runs import StepRun, read_records, read_verdicts
 from tasks.base.steps import step
 from tasks.base.store import Store
@@ -17,8 +17,10 @@ Stored = Callable[[Iterable[Document]], Artifact]
 
 @step("tests/snapshot", "1")
 def _snapshot(run: StepRun) -> None:
-    run.verdict("octocat/cart/file/yarn.lock", "lock-file")
+    run.verdict("octocat/cart/file/yarn.lock", "lfs-pointer")
     run.write([])
+    removed = ["build.sbt", "conf/routes.conf", "app/OldRouter.scala", "gone.sh"]
+    run.path(REMOVED).write_text("".join(f"{RemovedPath(id=path).line()}\n" for path in sorted(removed)))
 
 
 @pytest.fixture
@@ -41,9 +43,10 @@ def snapshot(store: Store) -> Artifact:
         ("go to https://cart.example.org/help-centre.", []),
         ("[a](.github/workflows/ci.yml) [b](./.eslintrc.js)", ["path .eslintrc.js", "path .github/workflows/ci.yml"]),
         ("[a](../blob/main/src/a.ts) [b](../../wiki-page)", ["page wiki-page", "path src/a.ts"]),
+        ("`getCart()` is\n```ts\nfunction getCart() {}\n```\na `.yaml` file, `.env`, `r.json()`, [x](api.html)", []),
         ("[a](LICENSE) [b](Makefile) ![c](logo.png) [d](report.pdf)", ["page license", "page makefile"]),
         (
-            "```sh\nyarn watch && ./scripts/run.sh\ncat /etc/nginx/cart.conf /var/log/x.txt\n```",
+            "run `./scripts/run.sh`, then `cat /etc/nginx/cart.conf`\n```sh\nvim config/own.yml\n```",
             ["path scripts/run.sh"],
         ),
         ("getTotal in prose, node_modules/`x`, 1.2.3, `v1.2`, `npm install`, `https://a.org`", []),
@@ -122,3 +125,14 @@ def test_files_without_an_ending_vouch_for_links_to_them(store: Store, stored: S
     made = stale_pages.direct(store, documents=documents, snapshots=[snapshot], params=StaleParams())
     (report,) = read_records(store, made, PageReport, PAGES)
     assert report.gone == ("page notice",)
+
+
+def test_only_what_there_was_is_gone(store: Store, stored: Stored, snapshot: Artifact) -> None:
+    """What readers shall write and what others have is not counted, and a changelog is not judged."""
+    text = "Write `config/own.yml` and `docker-compose.yml` for `WordPress`; `conf/routes.conf` is read by `oldTotal`."
+    talk = pull(2, patches=[("src/cart.ts", "@@ -1,2 +1 @@\n-const oldTotal = 1;\n a")])
+    documents = stored([page("Guide.md", text), file("CHANGELOG.md", OLD.text), CART, talk])
+    made = stale_pages.direct(store, documents=documents, snapshots=[snapshot], params=StaleParams())
+    changelog, guide = read_records(store, made, PageReport, PAGES)
+    assert (changelog.references, changelog.gone) == (0, ())
+    assert (guide.references, guide.gone) == (2, ("path conf/routes.conf", "symbol oldTotal"))

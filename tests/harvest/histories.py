@@ -66,10 +66,11 @@ class History:
         self._stream += [*lines, b"\n"]
         return self._marks
 
-    def write(self, folder: Path) -> Path:
+    def write(self, folder: Path, objects: str = "sha1") -> Path:
         """Writes everything into a bare repository, made if missing, and returns its folder."""
         if not folder.exists():
-            run("git", "init", "--quiet", "--bare", "--initial-branch=main", str(folder))
+            options = ("--quiet", "--bare", "--initial-branch=main", f"--object-format={objects}")
+            run("git", "init", *options, str(folder))
         marks = folder / "marks"
         command = ["git", "--git-dir", str(folder), "fast-import", "--quiet", "--force", f"--export-marks={marks}"]
         if marks.exists():

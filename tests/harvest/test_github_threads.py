@@ -6,7 +6,7 @@ import pytest
 from tasks.base.records import Document
 from tasks.base.runs import read_records
 from tasks.base.store import Store
-from tests.emulators.github_api import Github, Pull, Repository, Review, User, serve
+from tests.emulators.github_api import Comment, Event, Github, Pull, Repository, Review, User, serve
 from tests.emulators.github_api.rest import files as files_by_rest
 from tests.harvest.histories import History, moment
 from tests.harvest.town import TOKEN, Town, documents, harvest, resolved
@@ -25,6 +25,7 @@ def expected_remarks(reviews: list[Review]) -> list[dict[str, object]]:
             "body": item.body,
             "path": item.path,
             "line": item.line or item.original_line,
+            "hunk": item.hunk,
             "in_reply_to": item.in_reply_to,
         }
         for review in reviews
@@ -156,3 +157,76 @@ def test_harvest_wiki_on_github_has_its_addresses(store: Store, github: Github, 
     assert [(item.created_at, item.updated_at) for item in pages] == [(moment(1), moment(2)), (moment(2), moment(2))]
     assert harvest(store, github)[2] == made
     assert len(github.requests) - before == 2
+
+
+@pytest.mark.parametrize("threads", ["graphql", "rest"])
+def test_harvest_shows_pulls_as_they_stood_at_the_date(
+    store: Store, other: Store, github: Github, town: Town, threads: str
+) -> None:
+    """Pull request 6 is merged on the evening of the 8th, and much is said and done to it afterwards."""
+    pull = town.repository.pulls[5]
+    pull.title, pull.labels, pull.draft = "Renamed", ["late"], False
+    pull.updated_at = moment(40)
+    pull.comments.append(Comment(1, User("late"), moment(40), "Broke production."))
+    late = Review(2, User("late"), moment(30), "Too late.", "CHANGES_REQUESTED")
+    late.comments.append(Comment(3, User("late"), moment(30), "Why?", "app.py", 1, 1))
+    pull.reviews.append(late)
+    early, after = moment(6.1), moment(9)
+    pull.events = [
+        Event("labeled", early, "early"),
+        *(Event("assigned", early) for _ in range(120)),
+        *(event for _ in range(60) for event in (Event("labeled", early, "x"), Event("unlabeled", early, "x"))),
+        Event("ready_for_review", after),
+        Event("closed", after),
+        Event("unlabeled", after, "early"),
+        Event("labeled", after, "late"),
+        Event("renamed", after, "As it was"),
+    ]
+    pull.merged_at = pull.closed_at = after
+    lately = town.history.commit("refs/pull/6/head", {"later.py": b"x = 1\n"}, 20, [_mark(town, pull.head)], "Later\n")
+    town.history.write(town.repository.folder)
+    before, pull.head = pull.head, town.history.shas[lately]
+
+    made = harvest(store, github, threads, as_of="2023-01-09")[1]
+    found = documents(store, made)[6]
+
+    meta = found.meta
+    assert (found.title, meta["state"], meta["merged_at"], meta["labels"]) == ("As it was", "open", None, ["early"])
+    assert meta["draft"] is True
+    assert found.updated_at == moment(6.3)
+    assert [item["author"] for item in (*meta["comments"], *meta["reviews"])] == [
+        "reader0",
+        "reader1",
+        "critic",
+        "ghost",
+    ]
+    assert meta["review_comments"] == []
+    assert found.revision == before
+    assert "later.py" not in [item["path"] for item in meta["files"]]
+    assert [item["message"] for item in meta["commits"]] == ["Edit 6\n\nBecause of 6."]
+    # Whatever happens still later makes the same bytes.
+    pull.comments.append(Comment(4, User("later"), moment(50), "Still broken."))
+    pull.updated_at = moment(50)
+    assert harvest(other, github, threads, as_of="2023-01-09")[1].sha256 == made.sha256
+
+    today = documents(store, harvest(store, github, threads)[1])[6]
+    assert (today.title, today.meta["state"], today.meta["labels"]) == ("Renamed", "closed", ["late"])
+    assert (today.meta["merged_at"], len(today.meta["comments"])) == (after, 4)
+
+
+def _mark(town: Town, sha: str) -> int:
+    return next(mark for mark, known in town.history.shas.items() if known == sha)
+
+
+def test_harvest_state_is_asked_of_the_date(store: Store, github: Github, town: Town) -> None:
+    pull = town.repository.pulls[5]
+    pull.merged_at = pull.closed_at = pull.updated_at = moment(20)
+    at = {
+        state: documents(store, harvest(store, github, as_of="2023-01-09", pulls={"state": state})[1])
+        for state in ("open", "closed", "merged")
+    }
+    assert {state: sorted(found) for state, found in at.items()} == {
+        "open": [4, 6],
+        "closed": [1, 2, 3, 5, 7],
+        "merged": [1, 2, 5, 7],
+    }

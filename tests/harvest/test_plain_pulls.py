@@ -31,6 +31,10 @@ def harvest(store: Store, repo: Path | str, **wish: Any) -> tuple[Artifact, dict
 @pytest.fixture
 def village(tmp_path: Path) -> Path:
     """Four pull requests: merged, squashed, open, and one merged whose head is gone."""
+    return build_village(tmp_path / "village.git")
+
+
+def build_village(folder: Path, objects: str = "sha1") -> Path:
     text = "".join(f"line {number}\n" for number in range(30)).encode()
     history = History()
     first = history.commit("refs/heads/main", {"a.txt": text, "old.txt": b"x\n" * 20, "pic.png": b"\x89\0"}, 0)
@@ -51,7 +55,7 @@ def village(tmp_path: Path) -> Path:
     history.commit(
         "refs/heads/main", {"b.txt": b"b\n"}, 7, [squashed, side], "Merge pull request #4 from cy/side\n\nAdd b\n"
     )
-    folder = history.write(tmp_path / "village.git")
+    history.write(folder, objects)
     run("git", "--git-dir", str(folder), "branch", "-D", "side")
     return folder
 
@@ -64,7 +68,7 @@ def test_pulls_of_a_bare_repository_come_from_heads_and_merge_commits(store: Sto
         ("Add an end", "More words."),
         ("Move old", "* wip\n* wip 2"),
         ("Remove the end", "It was wrong."),
-        ("Add b", ""),
+        ("Add b", "Side"),
     ]
     assert [(item.meta["state"], item.meta["merged_at"], item.meta["author"]) for item in found.values()] == [
         ("closed", moment(2), "Ann"),
@@ -125,6 +129,58 @@ def test_pulls_limit_since_state_and_date_select(store: Store, village: Path) ->
     assert numbers(as_of="2023-01-05") == [1, 2]  # the first own commit's date bounds it
     with pytest.raises(InputError, match=r"^sources.pulls.state: open needs GitHub's API"):
         resolved(store, village, pulls={"state": "open"})
+
+
+def test_pulls_of_a_repository_of_sha256_are_the_same(store: Store, village: Path, tmp_path: Path) -> None:
+    other = build_village(tmp_path / "new" / "village.git", "sha256")
+    expected, found = harvest(store, village)[1], harvest(store, other)[1]
+    for number, pull in found.items():
+        assert len(pull.revision) == 64
+        like = expected[number]
+        assert (pull.title, pull.text, pull.meta["files"]) == (like.title, like.text, like.meta["files"])
+        assert [item["message"] for item in pull.meta["commits"]] == [item["message"] for item in like.meta["commits"]]
+    assert found.keys() == expected.keys()
+    assert harvest(store, other, as_of="2023-01-05")[1].keys() == {1, 2}
+
+
+def test_pulls_are_shown_as_they_stood_at_the_date(store: Store, village: Path) -> None:
+    """Number 2 got its second commit in the evening of the 5th and was squashed on the 6th; 1 was merged on the 4th."""
+    _, found = harvest(store, village, as_of="2023-01-05")
+    assert [(item.title, item.text, item.meta["state"], item.meta["merged_at"]) for item in found.values()] == [
+        ("Add an end", "More words.", "closed", moment(2)),
+        ("wip", "wip 2", "unknown", None),
+    ]
+    assert harvest(store, village, as_of="2023-01-05", pulls={"state": "merged"})[1].keys() == {1}
+    late = resolve_source(
+        SourceParams(repo=str(village)), GithubParams(), datetime.datetime(2023, 1, 5, 12, tzinfo=datetime.UTC), store
+    )
+    assert late.pulls is not None
+    made = pulls.direct(store, source=late.pulls)
+    then = {item.meta["number"]: item for item in read_records(store, made, Document)}[2]
+    assert [item["message"] for item in then.meta["commits"]] == ["wip"]
+    assert [(item["path"], item["status"]) for item in then.meta["files"]] == [("dir/new.txt", "renamed")]
+
+
+def test_pull_without_a_title_has_that_of_its_first_commit(store: Store, tmp_path: Path) -> None:
+    history = History()
+    first = history.commit("refs/heads/main", {"a": b"1\n"}, 0)
+    side = history.commit("refs/heads/side", {"a": b"2\n"}, 1, [first], "Count to two\n\nOne was not enough.\n")
+    side = history.commit("refs/heads/side", {"a": b"3\n"}, 2, [side], "Count to three\n")
+    history.commit("refs/heads/main", {"a": b"3\n"}, 3, [first, side], "Merge pull request #1 from ann/side\n")
+    _, found = harvest(store, history.write(tmp_path / "repo.git"))
+    assert (found[1].title, found[1].text) == ("Count to two", "One was not enough.\n\nCount to three")
+
+
+def test_pull_that_the_trunk_was_moved_forward_to_has_its_last_commit(store: Store, tmp_path: Path) -> None:
+    history = History()
+    first = history.commit("refs/heads/main", {"a": b"1\n"}, 0)
+    second = history.commit("refs/heads/main", {"a": b"2\n"}, 1, [first], "Count to two\n\nOne was not enough.\n")
+    history.commit("refs/heads/main", {"b": b"3\n"}, 2, [second], "Another\n")
+    folder = history.write(tmp_path / "repo.git")
+    run("git", "--git-dir", str(folder), "update-ref", "refs/merge-requests/5/head", history.shas[second])
+    _, found = harvest(store, folder)
+    assert (found[5].title, found[5].text) == ("Count to two", "One was not enough.")
+    assert [(item["path"], item["patch"]) for item in found[5].meta["files"]] == [("a", "@@ -1 +1 @@\n-1\n+2")]
 
 
 def test_pulls_key_changes_only_with_a_pull(store: Store, village: Path, tmp_path: Path) -> None:

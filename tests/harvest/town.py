@@ -13,7 +13,7 @@ from tasks.harvest.pulls import pulls
 from tasks.harvest.resolve import resolve_source
 from tasks.harvest.snapshot import snapshot
 from tasks.harvest.wiki.pages import wiki
-from tests.emulators.github_api import Comment, Github, Pull, Repository, Review, User
+from tests.emulators.github_api import Comment, Event, Github, Pull, Repository, Review, User
 from tests.harvest.histories import History, moment
 
 NOW = datetime.datetime(2024, 6, 1, tzinfo=datetime.UTC)
@@ -107,6 +107,7 @@ def _pull(history: History, number: int, head: int, base: int, merge: int | None
         labels=["zebra", "ant"] if number % 2 else [],
         comments=comments,
         reviews=_reviews(number),
+        events=[Event("labeled", moment(number), name) for name in (("zebra", "ant") if number % 2 else ())],
     )
 
 
@@ -117,7 +118,8 @@ def _reviews(number: int) -> list[Review]:
         line = None if place % 2 else place + 1  # null: the line is gone from the newest version
         parent = first if place else None
         body, when = f"Line {place}?", moment(number + 0.2)
-        remarks.append(Comment(first + place, User("critic"), when, body, "app.py", line, place + 1, parent))
+        hunk = f"@@ -1,2 +1,2 @@\n def f0():\n-    return {place}"
+        remarks.append(Comment(first + place, User("critic"), when, body, "app.py", line, place + 1, parent, hunk))
     reviews = [
         Review(first, User("critic"), moment(number + 0.2), "", "COMMENTED", remarks),
         Review(first + 200, None, moment(number + 0.3), "Fine.", "APPROVED"),

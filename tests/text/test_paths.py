@@ -17,6 +17,7 @@ from tasks.text.paths import PathKind, generated_kind, kind_of_path, matches
         ("static/jquery-3.7.1.js", "vendored"),
         ("ios/App.xcodeproj/project.pbxproj", "generated"),
         ("tests/fixtures/orders.json", None),
+        ("LICENSE", None),
         ("client/utilities/lock.ts", None),
         ("package.json", None),
     ],
@@ -32,6 +33,26 @@ def test_data_is_told_from_what_people_write_and_by_what() -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "is_licence"),
+    [
+        ("LICENSE", True),
+        ("packages/a/LICENCE.md", True),
+        ("LICENSE-MIT", True),
+        ("COPYING.txt", True),
+        ("LICENSES/Apache-2.0.txt", True),
+        ("third_party_notices.md", True),
+        ("src/licence.py", False),
+        ("docs/licensing.md", False),
+        ("src/notices.ts", False),
+        ("app/licenses/check.go", False),
+    ],
+)
+def test_licences_are_told_from_code_about_them(path: str, is_licence: bool) -> None:
+    found = kind_of_path(path)
+    assert (found is not None and found.kind == "licence") is is_licence
+
+
+@pytest.mark.parametrize(
     ("pattern", "path", "expected"),
     [
         ("*.ts", "a/b.ts", True),
@@ -43,6 +64,8 @@ def test_data_is_told_from_what_people_write_and_by_what() -> None:
         ("a?c.ts", "abc.ts", True),
         ("[id].tsx", "pages/[id].tsx", True),
         ("*.ts", "a.tsx", False),
+        ("docs/", "docs/a/b.md", True),
+        ("/a.ts", "b/a.ts", False),
     ],
 )
 def test_pattern_matches_as_documented(pattern: str, path: str, expected: bool) -> None:

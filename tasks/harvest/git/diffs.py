@@ -16,6 +16,7 @@ from typing import IO, Any, Final, NamedTuple
 
 from tasks.base.errors import SourceError
 from tasks.harvest.git.command import git, git_stream
+from tasks.harvest.git.objects import object_reader
 from tasks.harvest.git.paths import display_path, unquote_path
 from tasks.harvest.git.repository import Repository
 
@@ -87,9 +88,7 @@ def survey(repository: Repository, trees: Sequence[Trees]) -> Survey:
     By folders and not by git, which unfolds all of a comparison before it says the first word of it: a few folders that
     contain each other many times are thousands of millions of files.
     """
-    from pygit2 import Repository as ObjectReader
-
-    reader = ObjectReader(str(repository.folder))
+    reader = object_reader(repository)
     found = Survey(set(), set())
     for pair in trees:
         blobs: set[str] = set()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tasks.harvest.dates import LAST, day_start, seconds
+from tasks.harvest.git.objects import object_reader
 from tasks.harvest.git.repository import Repository
 from tasks.harvest.params import PullReference, PullsParams
 
@@ -48,6 +49,7 @@ class Merge:
     parents: tuple[str, ...]
     committed: int
     title: str
+    """Empty where the commit names only what was merged."""
     body: str
 
     @property
@@ -143,6 +145,19 @@ def fork_point(
     return None
 
 
+def head_at(repository: pygit2.Repository, base: str | None, head: str, until: int) -> str:
+    """The newest of a pull request's commits that was made by a moment; its head where all were made later, since a
+    branch that was rebased does not tell what it was.
+
+    Args:
+        repository: holds the commits.
+        base: commit from which it is compared.
+        head: its head as it is now.
+        until: seconds since 1970.
+    """
+    return next((commit.sha for commit in own_commits(repository, base, head)[::-1] if commit.committed <= until), head)
+
+
 def select(
     repository: Repository, heads: dict[int, str], trunk: str, params: PullsParams, until: int
 ) -> Iterator[PullReference]:
@@ -152,9 +167,8 @@ def select(
     1970) bounds it. Where a shallow clone ends before a pull request's base, its head is null: it has no diff.
     """
     from pygit2 import GitError
-    from pygit2 import Repository as ObjectReader
 
-    reader = ObjectReader(str(repository.folder))
+    reader = object_reader(repository)
     merged, cut = merges(repository, trunk), repository.cut()
     since = day_start(params.since) if params.since else 0
     chosen = 0
@@ -162,10 +176,12 @@ def select(
         if params.limit is not None and chosen == params.limit:
             return
         merge = merged.get(number)
+        is_merged = merge is not None and merge.committed <= until
         head = heads.get(number) or (merge.commit if merge and merge.squashed else merge.parents[1] if merge else None)
-        if head is None or (params.state == "merged" and merge is None):
+        if head is None or (params.state == "merged" and not is_merged):
             continue
-        reference = PullReference(number=number, updated_at=None, head=head, merge=merge.commit if merge else None)
+        known = merge.commit if merge and is_merged else None
+        reference = PullReference(number=number, updated_at=None, head=head, merge=known)
         try:
             if head not in reader:  # a shallow clone ends before it; it gets a verdict
                 yield reference
@@ -174,6 +190,10 @@ def select(
             if cut and (base is None or base == head):
                 yield reference.model_copy(update={"head": None})
                 continue
+            if (
+                base == head
+            ):  # the trunk was moved forward to it: what it began with is not known but for its last commit
+                base = next((str(parent) for parent in reader[head].parent_ids), None)
             commits = own_commits(reader, base, head)
         except GitError:  # a commit that libgit2 cannot read; it gets a verdict
             yield reference
@@ -181,7 +201,8 @@ def select(
         opened = commits[0].committed if commits else repository.committed(head)
         if since <= opened <= until:
             chosen += 1
-            yield reference.model_copy(update={"fork": base})
+            is_late = any(commit.committed > until for commit in commits)
+            yield reference.model_copy(update={"fork": base, "is_late": is_late})
 
 
 def _merge(sha: str, parents: Sequence[str], committed: int, message: str) -> Merge | None:
@@ -190,9 +211,9 @@ def _merge(sha: str, parents: Sequence[str], committed: int, message: str) -> Me
     titled, _, description = body.partition("\n")
     is_merge = len(parents) > 1
     if is_merge and (named := _MERGE_SUBJECT.match(subject) or _BITBUCKET.match(subject)):
-        title, text = titled or subject, description
+        title, text = titled, description
     elif is_merge and (named := _GITLAB.search(body)):
-        title, text = (titled, description) if named.start() else (subject, "")
+        title, text = (titled, description) if named.start() else ("", "")
         text = text.replace(named.group(), "")
     elif named := _AZURE.match(subject) or _BITBUCKET_SERVER.match(subject):
         title, text = subject[named.end() :], body

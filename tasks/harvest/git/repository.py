@@ -31,6 +31,8 @@ NUMBER: Final = re.compile(r"[0-9]{1,9}")
 
 MAX_ENTRIES: Final = 1_000_000
 """A tree with more files and folders is not read."""
+MAX_LOOKED_AT: Final = 20_000
+"""Commits in which removed files are looked for."""
 MAX_PATH_BYTES: Final = 100_000
 """Longer paths exist in no file system."""
 
@@ -130,6 +132,15 @@ class Repository:
         if process.returncode:
             raise SourceError(f"git ls-tree cannot list {revision}; run git fsck in the repository")
         return sorted(found)
+
+    def removed_paths(self, revision: str) -> set[str]:
+        """Paths of files that a commit on the first-parent line removed or renamed, present again or not.
+
+        Looks at folders alone, so that a mirror needs no blobs for it; at most at the newest `MAX_LOOKED_AT` commits.
+        """
+        options = ("--first-parent", "-m", "--diff-filter=D", "--no-renames", "--name-only", "--format=", "-z")
+        listing = self.run("log", f"--max-count={MAX_LOOKED_AT}", *options, revisions=[revision])
+        return {display_path(path) for path in listing.split(b"\0") if path}
 
     def blobs(self, object_ids: Sequence[str]) -> Iterator[bytes | None]:
         """Contents of blobs in the order asked, None for an absent one; streams, holding one blob at a time."""

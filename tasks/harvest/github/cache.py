@@ -2,7 +2,7 @@
 
     cache/github/<host>/<owner>/<name>/identity
     cache/github/<host>/<owner>/<name>/index.json
-    cache/github/<host>/<owner>/<name>/threads/<thousand>/<number>.json
+    cache/github/<host>/<owner>/<name>/threads-2/<thousand>/<number>.json
 
 Deleting it costs requests, never records: a cold and a warm run give the same bytes.
 """
@@ -21,6 +21,9 @@ from tasks.base.files import write_text
 from tasks.base.store import Store
 from tasks.harvest.params import GithubParams
 
+THREADS, DETAILS = "threads-2", "details-2"
+"""Folders of threads and of what a list said of them; named anew when other fields are kept."""
+
 
 class Listed(BaseModel):
     """A pull request as GitHub lists it: enough to select it and to see whether it changed."""
@@ -30,9 +33,9 @@ class Listed(BaseModel):
     number: int
     created_at: str
     updated_at: str
-    state: str
-    """`open` or `closed`."""
-    merged: bool
+    closed_at: str | None
+    """Null while it is open; a merge closes it too."""
+    merged_at: str | None
     bot: bool
     head: str | None
     base: str | None
@@ -99,7 +102,7 @@ class GithubCache:
             left = {key: item for key, item in index.pulls.items() if key != number}
             self.keep_index(index.model_copy(update={"pulls": left, "etag": None}))
 
-    def thread(self, number: int, updated_at: str | None, folder: str = "threads") -> dict[str, Any] | None:
+    def thread(self, number: int, updated_at: str | None, folder: str = THREADS) -> dict[str, Any] | None:
         """A kept thread that is at least as new as `updated_at`."""
         try:
             thread: dict[str, Any] = json.loads(self._path(number, folder).read_bytes())
@@ -107,8 +110,8 @@ class GithubCache:
             return None
         return thread if thread["updated_at"] >= (updated_at or "") else None
 
-    def keep_thread(self, thread: dict[str, Any], folder: str = "threads") -> None:
-        """Keeps a thread (or, under `details`, what a list said of it)."""
+    def keep_thread(self, thread: dict[str, Any], folder: str = THREADS) -> None:
+        """Keeps a thread (or, under `DETAILS`, what a list said of it)."""
         write_text(self._path(thread["number"], folder), json.dumps(thread))
 
     def of_head(self, kind: str, number: int, head: str | None) -> list[Any] | None:

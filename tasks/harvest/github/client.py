@@ -14,10 +14,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
 
 from tasks.base.errors import InputError, SourceError
 from tasks.harvest.credentials import github_token
-from tasks.harvest.github.links import next_query
+from tasks.harvest.git.repository import NUMBER
 from tasks.harvest.params import GithubParams
 
 MAX_TRIES: Final = 8
@@ -101,15 +102,16 @@ class Client:
         return self._send("GET", f"/repos/{self.repo}{path}", dict(parameters or {}), headers, None, absent)
 
     def pages(
-        self, path: str, parameters: Mapping[str, Any] | None = None, etag: str | None = None
+        self, path: str, parameters: Mapping[str, Any] | None = None, etag: str | None = None, absent: bool = False
     ) -> Iterator[Answer]:
-        """The pages of a REST list, `PAGE` items each; only a 304 if `etag` shows that the first is as it was.
+        """The pages of a REST list, `PAGE` items each; only a 304 if `etag` shows that the first is as it was, only a
+        404 if the list may be `absent` and is.
 
         The next page's query is taken from the `Link` header, but never its host: the token goes to one host only.
         """
         query: dict[str, Any] | None = {"per_page": PAGE, **(parameters or {})}
         while query is not None:
-            answer = self.get(path, query, etag)
+            answer = self.get(path, query, etag, absent)
             etag = None
             yield answer
             query = next_query(answer.headers.get("link", ""))
@@ -264,6 +266,25 @@ class Client:
                 f"sources.repo: GitHub has no repository {self.repo}, {seen} (status {answer.status} from {path})"
             )
         return SourceError(f"GitHub answers {answer.status} to {path}: {said}")
+
+
+def next_query(link: str) -> dict[str, Any] | None:
+    """The query parameters of the `next` page in a `Link` header."""
+    for part in link.split(","):
+        address, _, relation = part.partition(";")
+        if 'rel="next"' in relation:
+            return dict(parse_qsl(urlsplit(address.strip().strip("<>")).query))
+    return None
+
+
+def last_page(link: str) -> int | None:
+    """The number of the last page that a `Link` header names, if it does."""
+    for part in link.split(","):
+        address, _, relation = part.partition(";")
+        if 'rel="last"' in relation:
+            page = dict(parse_qsl(urlsplit(address.strip().strip("<>")).query)).get("page", "")
+            return int(page) if NUMBER.fullmatch(page) else None
+    return None
 
 
 def _json(text: str, status: int) -> Any:

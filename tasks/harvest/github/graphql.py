@@ -1,7 +1,7 @@
 """Threads of pull requests by GraphQL: 34 to a query, and what did not fit on the first page many to a query.
 
 The queries are valid against GitHub's public schema (checked by a test against the parts of it that they touch). Nodes
-are priced at the `first` limits: 34 pull requests come to about 182,000 of the 500,000 that GitHub allows.
+are priced at the `first` limits: 34 pull requests come to about 186,000 of the 500,000 that GitHub allows.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
+from tasks.harvest.github.at_date import EVENTS
 from tasks.harvest.github.client import Client, QueryTooLargeError
 from tasks.harvest.github.rest import ordered, rooted
 from tasks.harvest.params import PullReference
@@ -25,7 +26,17 @@ FRAGMENTS: Final = """
 fragment who on Actor { login __typename }
 fragment comment on IssueComment { fullDatabaseId author { ...who } createdAt body }
 fragment remark on PullRequestReviewComment {
-  fullDatabaseId author { ...who } createdAt body path line originalLine replyTo { fullDatabaseId }
+  fullDatabaseId author { ...who } createdAt body path line originalLine diffHunk replyTo { fullDatabaseId }
+}
+fragment event on PullRequestTimelineItems {
+  __typename
+  ... on LabeledEvent { createdAt label { name } }
+  ... on UnlabeledEvent { createdAt label { name } }
+  ... on ClosedEvent { createdAt }
+  ... on ReopenedEvent { createdAt }
+  ... on RenamedTitleEvent { createdAt previousTitle }
+  ... on ConvertToDraftEvent { createdAt }
+  ... on ReadyForReviewEvent { createdAt }
 }
 fragment review on PullRequestReview {
   id fullDatabaseId author { ...who } submittedAt body state
@@ -33,19 +44,30 @@ fragment review on PullRequestReview {
 }
 """
 
-THREAD: Final = """
-fragment thread on PullRequest {
-  id number title body url state mergedAt createdAt updatedAt isDraft
-  author { ...who }
-  labels(first: 50) { nodes { name } }
-  comments(first: 100) { pageInfo { hasNextPage endCursor } nodes { ...comment } }
-  reviews(first: 100) { pageInfo { hasNextPage endCursor } nodes { ...review } }
-}
+_EVENT_TYPES: Final = (
+    "[LABELED_EVENT, UNLABELED_EVENT, CLOSED_EVENT, REOPENED_EVENT, RENAMED_TITLE_EVENT, CONVERT_TO_DRAFT_EVENT,"
+    " READY_FOR_REVIEW_EVENT]"
+)
+
+THREAD: Final = f"""
+fragment thread on PullRequest {{
+  id number title body url state mergedAt closedAt createdAt updatedAt isDraft
+  author {{ ...who }}
+  labels(first: 50) {{ nodes {{ name }} }}
+  comments(first: 100) {{ pageInfo {{ hasNextPage endCursor }} nodes {{ ...comment }} }}
+  reviews(first: 100) {{ pageInfo {{ hasNextPage endCursor }} nodes {{ ...review }} }}
+  timelineItems(first: 100, itemTypes: {_EVENT_TYPES}) {{
+    pageInfo {{ hasNextPage endCursor }} nodes {{ ...event }}
+  }}
+}}
 """
 
 _MORE: Final = {
     "comments": "... on PullRequest { comments(first: 100, after: %s) { %s nodes { ...comment } } }",
     "reviews": "... on PullRequest { reviews(first: 50, after: %s) { %s nodes { ...review } } }",
+    "timelineItems": "... on PullRequest { timelineItems(first: 100, after: %s, itemTypes: "
+    + _EVENT_TYPES
+    + ") { %s nodes { ...event } } }",
     "remarks": "... on PullRequestReview { comments(first: 100, after: %s) { %s nodes { ...remark } } }",
 }
 
@@ -127,6 +149,7 @@ _FRAGMENT_USERS: Final = {
     "comment": {"comments"},
     "remark": {"reviews", "remarks"},
     "review": {"reviews"},
+    "event": {"timelineItems"},
 }
 
 
@@ -137,9 +160,10 @@ class _Gathered(NamedTuple):
     comments: list[Item]
     reviews: list[Item]
     remarks: list[Item]
+    events: list[Item]
 
     def thread(self) -> Item:
-        return _normal(self.node, self.comments, self.reviews, self.remarks)
+        return _normal(self)
 
 
 def _batch(client: Client, numbers: Sequence[int], unfinished: list[Unfinished]) -> dict[int, _Gathered]:
@@ -153,9 +177,10 @@ def _batch(client: Client, numbers: Sequence[int], unfinished: list[Unfinished])
         nodes = [node for node in nodes if broken and f"p{node['number']}" not in broken]
     batch = {}
     for node in nodes:
-        gathered = batch[node["number"]] = _Gathered(node, [], [], [])
-        for kind in ("comments", "reviews"):
-            target = Unfinished(kind, node["id"], node["id"], "", getattr(gathered, kind), gathered.remarks)
+        gathered = batch[node["number"]] = _Gathered(node, [], [], [], [])
+        lists = {"comments": gathered.comments, "reviews": gathered.reviews, "timelineItems": gathered.events}
+        for kind, items in lists.items():
+            target = Unfinished(kind, node["id"], node["id"], "", items, gathered.remarks)
             _take(target, node[kind], unfinished)
     return batch
 
@@ -168,7 +193,7 @@ def _continue(client: Client, unfinished: list[Unfinished]) -> list[Unfinished]:
         return unfinished
     left: list[Unfinished] = []
     for number, item in enumerate(unfinished):
-        field = "reviews" if item.kind == "reviews" else "comments"
+        field = "comments" if item.kind == "remarks" else item.kind
         _take(item, data[f"n{number}"][field], left)
     return left
 
@@ -186,8 +211,9 @@ def _take(target: Unfinished, page: Item, unfinished: list[Unfinished]) -> None:
         unfinished.append(target._replace(cursor=page["pageInfo"]["endCursor"]))
 
 
-def _normal(node: Item, comments: list[Item], reviews: list[Item], remarks: list[Item]) -> Item:
+def _normal(gathered: _Gathered) -> Item:
     """The thread as REST would have given it."""
+    node, comments, reviews, remarks, events = gathered
     return {
         "number": node["number"],
         "title": node["title"],
@@ -195,6 +221,7 @@ def _normal(node: Item, comments: list[Item], reviews: list[Item], remarks: list
         "url": node["url"],
         "state": "open" if node["state"] == "OPEN" else "closed",
         "merged_at": node["mergedAt"],
+        "closed_at": node["closedAt"],
         "created_at": node["createdAt"],
         "updated_at": node["updatedAt"],
         "author": _author(node["author"]),
@@ -209,6 +236,7 @@ def _normal(node: Item, comments: list[Item], reviews: list[Item], remarks: list
             ]
         ),
         "review_comments": rooted([_remark(item) for item in remarks]),
+        "events": [_event(item) for item in events],
     }
 
 
@@ -226,8 +254,15 @@ def _remark(item: Item) -> Item:
     return _comment(item, item["createdAt"]) | {
         "path": item["path"],
         "line": item["originalLine"] if item["line"] is None else item["line"],
+        "hunk": item["diffHunk"],
         "in_reply_to": int(reply["fullDatabaseId"]) if reply else None,
     }
+
+
+def _event(item: Item) -> Item:
+    label = (item.get("label") or {}).get("name")
+    event = {"event": EVENTS[item["__typename"]], "created_at": item["createdAt"]}
+    return event | {"was": label or item.get("previousTitle") or ""}
 
 
 def _author(actor: Item | None) -> str:

@@ -90,14 +90,11 @@ def choose(pulls: dict[int, Listed], params: PullsParams, until: int) -> tuple[P
     """The selected pull requests, newest first."""
     since, last = rfc3339(day_start(params.since)) if params.since else "", rfc3339(until)
     found = sorted(
-        (item for item in pulls.values() if since <= item.created_at <= last and _wanted(item, params)),
+        (item for item in pulls.values() if since <= item.created_at <= last and _wanted(item, params, last)),
         key=lambda item: (item.created_at, item.number),
         reverse=True,
     )
-    return tuple(
-        PullReference(number=item.number, updated_at=item.updated_at, head=item.head, merge=item.merge, base=item.base)
-        for item in found[: params.limit]
-    )
+    return tuple(_reference(item, last) for item in found[: params.limit])
 
 
 def _complete(pulls: dict[int, Listed], covered: str, params: PullsParams, until: int) -> bool:
@@ -108,10 +105,27 @@ def _complete(pulls: dict[int, Listed], covered: str, params: PullsParams, until
     return params.limit is not None and len(choose(known, params, until)) == params.limit
 
 
-def _wanted(item: Listed, params: PullsParams) -> bool:
+def _reference(item: Listed, last: str) -> PullReference:
+    is_late = item.updated_at > last
+    return PullReference(
+        number=item.number,
+        updated_at=item.updated_at,
+        head=item.head,
+        merge=item.merge,
+        base=item.base,
+        is_late=is_late,
+    )
+
+
+def _wanted(item: Listed, params: PullsParams, last: str) -> bool:
+    """Whether a pull request has the state that is asked for at the moment `last`."""
     if params.bots == "drop" and item.bot:
         return False
-    return params.state == "all" or (item.merged if params.state == "merged" else item.state == params.state)
+    if params.state == "all":
+        return True
+    ended_at = item.merged_at if params.state == "merged" else item.closed_at
+    has_ended = ended_at is not None and ended_at <= last
+    return has_ended != (params.state == "open")
 
 
 def _earlier(watermark: str) -> str:

@@ -7,7 +7,7 @@ from itertools import dropwhile
 from typing import Any, Final, Literal, NamedTuple
 
 from tasks.harvest.git.command import is_object_id
-from tasks.harvest.github.cache import GithubCache, Listed
+from tasks.harvest.github.cache import DETAILS, GithubCache, Listed
 from tasks.harvest.github.client import PAGE, Answer, Client, QueryTooLargeError
 from tasks.harvest.github.rest import detail
 
@@ -22,7 +22,7 @@ query($owner: String!, $name: String!, $first: Int!, $after: String, $field: Iss
     pullRequests(first: $first, after: $after, orderBy: {field: $field, direction: DESC}) {
       pageInfo { hasNextPage endCursor }
       nodes {
-        number createdAt updatedAt state headRefOid baseRefOid
+        number createdAt updatedAt closedAt mergedAt headRefOid baseRefOid
         mergeCommit { oid }
         author { login __typename }
       }
@@ -128,7 +128,7 @@ class Lister:
         if self.repository:
             self._identify(self.repository["id"])
         for item in answer.data:
-            self.cache.keep_thread(detail(item), "details")
+            self.cache.keep_thread(detail(item), DETAILS)
         return [_from_rest(item) for item in answer.data]
 
 
@@ -143,30 +143,28 @@ def _object_id(said: str | None) -> str | None:
 
 def _from_graphql(node: dict[str, Any]) -> Listed:
     merge = node.get("mergeCommit")
-    merged = node["state"] == "MERGED"
     return Listed(
         number=node["number"],
         created_at=node["createdAt"],
         updated_at=node["updatedAt"],
-        state="open" if node["state"] == "OPEN" else "closed",
-        merged=merged,
+        closed_at=node["closedAt"],
+        merged_at=node["mergedAt"],
         bot=(node.get("author") or {}).get("__typename") == "Bot",
         head=_object_id(node.get("headRefOid")),
         base=_object_id(node.get("baseRefOid")),
-        merge=_object_id(merge["oid"]) if merge and merged else None,
+        merge=_object_id(merge["oid"]) if merge and node["mergedAt"] else None,
     )
 
 
 def _from_rest(item: dict[str, Any]) -> Listed:
-    merged = item.get("merged_at") is not None
     return Listed(
         number=item["number"],
         created_at=item["created_at"],
         updated_at=item["updated_at"],
-        state=item["state"],
-        merged=merged,
+        closed_at=item.get("closed_at"),
+        merged_at=item.get("merged_at"),
         bot=(item.get("user") or {}).get("type") == "Bot",
         head=_object_id((item.get("head") or {}).get("sha")),
         base=_object_id((item.get("base") or {}).get("sha")),
-        merge=_object_id(item.get("merge_commit_sha")) if merged else None,
+        merge=_object_id(item.get("merge_commit_sha")) if item.get("merged_at") else None,
     )

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from tasks.harvest.github.cache import GithubCache
-from tasks.harvest.github.client import Client
-from tasks.harvest.github.links import last_page
+from tasks.harvest.github.at_date import EVENTS
+from tasks.harvest.github.cache import DETAILS, GithubCache
+from tasks.harvest.github.client import Client, last_page
 from tasks.harvest.params import PullReference
 
 Item = dict[str, Any]
@@ -26,6 +26,7 @@ def detail(item: Item) -> Item:
         "url": item["html_url"],
         "state": item["state"],
         "merged_at": item.get("merged_at"),
+        "closed_at": item.get("closed_at"),
         "created_at": item["created_at"],
         "updated_at": item["updated_at"],
         "author": author(item.get("user")),
@@ -35,7 +36,10 @@ def detail(item: Item) -> Item:
 
 
 def rest_threads(client: Client, cache: GithubCache, references: Sequence[PullReference]) -> Iterator[Item]:
-    """Threads of the pull requests, in the order given."""
+    """Threads of the pull requests, in the order given.
+
+    Events cost a request each, so they are read only of those that changed after the date; of others they are null.
+    """
     details = {item.number: _detail(client, cache, item) for item in references}
     span = (
         min((found["created_at"] for found in details.values()), default=""),
@@ -44,13 +48,27 @@ def rest_threads(client: Client, cache: GithubCache, references: Sequence[PullRe
     numbers = [item.number for item in references]
     comments = _grouped(client, "/issues/comments", "/issues/{}/comments", numbers, span, "issue_url")
     remarks = _grouped(client, "/pulls/comments", "/pulls/{}/comments", numbers, span, "pull_request_url")
-    for number in numbers:
+    for number, is_late in ((item.number, item.is_late) for item in references):
         reviews = [item for item in client.items(f"/pulls/{number}/reviews") if item.get("submitted_at")]
         yield details[number] | {
             "comments": ordered([_comment(item) for item in comments(number)]),
             "reviews": ordered([_review(item) for item in reviews]),
             "review_comments": rooted([_remark(item) for item in remarks(number)]),
+            "events": rest_events(client, number) if is_late else None,
         }
+
+
+def rest_events(client: Client, number: int) -> list[Item]:
+    """What happened to a pull request, of the kinds of `EVENTS`, ascending by date; none where a server has no such
+    list.
+    """
+    found = []
+    for answer in client.pages(f"/issues/{number}/events", absent=True):
+        for item in answer.data if answer.status == 200 else ():
+            if item["event"] in EVENTS.values():
+                was = (item.get("label") or {}).get("name") or (item.get("rename") or {}).get("from") or ""
+                found.append({"event": item["event"], "created_at": item["created_at"], "was": was})
+    return sorted(found, key=lambda event: event["created_at"])
 
 
 def rest_files(client: Client, number: int) -> list[Item]:
@@ -101,7 +119,7 @@ def rooted(remarks: list[Item]) -> list[Item]:
 
 
 def _detail(client: Client, cache: GithubCache, reference: PullReference) -> Item:
-    kept = cache.thread(reference.number, reference.updated_at, "details")
+    kept = cache.thread(reference.number, reference.updated_at, DETAILS)
     return kept or detail(client.get(f"/pulls/{reference.number}").data)
 
 
@@ -159,5 +177,6 @@ def _remark(item: Item) -> Item:
     return _comment(item) | {
         "path": item["path"],
         "line": item.get("original_line") if line is None else line,
+        "hunk": item.get("diff_hunk") or "",
         "in_reply_to": item.get("in_reply_to_id"),
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 from tasks.base.errors import SourceError
 from tasks.base.runs import StepRun
+from tasks.harvest.github.at_date import thread_at
 from tasks.harvest.github.cache import GithubCache
 from tasks.harvest.github.client import Client, GoneError, QueryTooLargeError, UnavailableError
 from tasks.harvest.github.graphql import graphql_threads
@@ -42,7 +43,7 @@ class Threads:
         if self._cache is None or self._github is None:
             return
         selection = self._source.selection
-        missing = [item for item in selection if self._cache.thread(item.number, item.updated_at) is None]
+        missing = [item for item in selection if not self._is_kept(item)]
         if not missing:
             return
         try:
@@ -54,13 +55,18 @@ class Threads:
             self._cache.forget(error.number)
             raise
 
+    def _is_kept(self, reference: PullReference) -> bool:
+        """Whether the cache has the thread, with its events where these are needed."""
+        thread = self._cache.thread(reference.number, reference.updated_at) if self._cache else None
+        return thread is not None and (thread["events"] is not None or not reference.is_late)
+
     @property
     def on_github(self) -> bool:
         """Whether the source has threads at all."""
         return self._cache is not None
 
     def of(self, reference: PullReference) -> Item:
-        """The thread of a pull request, after `read`.
+        """The thread of a pull request as it stood at the source's date, after `read`.
 
         Raises:
             SourceError: the cache was emptied meanwhile.
@@ -68,7 +74,7 @@ class Threads:
         thread = self._cache.thread(reference.number, reference.updated_at) if self._cache else None
         if thread is None:
             raise SourceError(f"harvest/pulls: the thread of #{reference.number} left the cache; run again")
-        return thread
+        return thread_at(thread, self._source.until)
 
     def files(self, reference: PullReference) -> list[Item]:
         """Changed files by the files API, where git has no head."""

@@ -19,6 +19,7 @@ from tasks.harvest.dates import rfc3339
 from tasks.harvest.decoding import decode
 from tasks.harvest.git.diffs import changed_entries
 from tasks.harvest.git.mirror import fetch_blobs, open_source
+from tasks.harvest.git.objects import object_reader
 from tasks.harvest.git.paths import display_path
 from tasks.harvest.git.repository import Entry, Repository, TreeTooLargeError
 from tasks.harvest.params import ResolvedWiki
@@ -53,9 +54,7 @@ def page_dates(repository: Repository, revision: str) -> dict[str, tuple[int, in
     """
     if repository.run("cat-file", "-t", revisions=[revision]).strip() == b"tree":
         return {}
-    from pygit2 import Repository as ObjectReader
-
-    reader = ObjectReader(str(repository.folder))
+    reader = object_reader(repository)
     line = repository.run("rev-list", "--first-parent", "--reverse", revisions=[revision]).decode().split()
     dates: dict[str, tuple[int, int]] = {}
     before = None

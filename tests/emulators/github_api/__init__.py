@@ -7,7 +7,7 @@ with serve(repository) as github:
 """
 
 from tests.emulators.github_api.faults import Fault
-from tests.emulators.github_api.hub import Comment, Hub, Pull, Repository, Review, User
+from tests.emulators.github_api.hub import Comment, Event, Hub, Pull, Repository, Review, User
 from tests.emulators.github_api.server import Asked, Github, serve
 
-__all__ = ["Asked", "Comment", "Fault", "Github", "Hub", "Pull", "Repository", "Review", "User", "serve"]
+__all__ = ["Asked", "Comment", "Event", "Fault", "Github", "Hub", "Pull", "Repository", "Review", "User", "serve"]

@@ -27,6 +27,18 @@ class Comment:
     line: int | None = None
     original_line: int | None = None
     in_reply_to: int | None = None
+    hunk: str = ""
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happened to a pull request, by REST's names; `was` is a label, or the title before."""
+
+    kind: Literal[
+        "labeled", "unlabeled", "closed", "reopened", "renamed", "convert_to_draft", "ready_for_review", "assigned"
+    ]
+    created_at: str
+    was: str = ""
 
 
 @dataclass
@@ -65,6 +77,7 @@ class Pull:
     labels: list[str] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)
     reviews: list[Review] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     hidden_patches: bool = False
     """True: the files API leaves out every patch, as it does beyond its size limits."""
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from graphql import GraphQLError, build_schema, graphql_sync
 
-from tests.emulators.github_api.hub import Comment, Hub, Pull, Repository, Review, User
+from tests.emulators.github_api.hub import Comment, Event, Hub, Pull, Repository, Review, User
 from tests.emulators.github_api.rest import head
 
 SCHEMA = build_schema((Path(__file__).parent / "schema.graphql").read_text("utf-8"))
 
 Json = dict[str, Any]
+
+_TYPES: Final = {"renamed": "renamed_title"}
+"""Events that GraphQL calls by another name than REST."""
 
 
 def answer(hub: Hub, api: str, body: Json) -> Json:
@@ -110,6 +113,9 @@ class _Root:
             "reviews": lambda info, **page: _connection(
                 [self._review(repository, review) for review in pull.reviews if review.submitted_at], **page
             ),
+            "timelineItems": lambda info, itemTypes, **page: _connection(
+                [_event(item) for item in pull.events if f"{item.kind.upper()}_EVENT" in _asked(itemTypes)], **page
+            ),
         }
 
     def _review(self, repository: Repository, review: Review) -> Json:
@@ -137,7 +143,18 @@ def _comment(comment: Comment) -> Json:
 def _remark(comment: Comment) -> Json:
     reply = {"fullDatabaseId": str(comment.in_reply_to)} if comment.in_reply_to is not None else None
     place = {"path": comment.path, "line": comment.line, "originalLine": comment.original_line}
-    return _comment(comment) | place | {"replyTo": reply}
+    return _comment(comment) | place | {"diffHunk": comment.hunk, "replyTo": reply}
+
+
+def _event(event: Event) -> Json:
+    name = "".join(word.capitalize() for word in _TYPES.get(event.kind, event.kind).split("_"))
+    made = {"__typename": f"{name}Event", "createdAt": event.created_at}
+    return made | {"label": {"name": event.was}, "previousTitle": event.was}
+
+
+def _asked(kinds: Sequence[str]) -> set[str]:
+    """The types that are asked for, by REST's names of the events."""
+    return {"RENAMED_EVENT" if kind == "RENAMED_TITLE_EVENT" else kind for kind in kinds}
 
 
 def _actor(user: User | None) -> Json | None:

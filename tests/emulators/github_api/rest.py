@@ -6,7 +6,7 @@ import re
 from typing import Any, Final
 
 from tests.emulators.github_api import objects
-from tests.emulators.github_api.hub import Comment, Hub, Pull, Repository, Review, User
+from tests.emulators.github_api.hub import Comment, Event, Hub, Pull, Repository, Review, User
 from tests.emulators.github_api.objects import Missing, git
 
 Json = dict[str, Any]
@@ -46,6 +46,7 @@ def _below(hub: Hub, repository: Repository, api: str, rest: str, query: dict[st
             ("pulls", "commits"): lambda: _commits(repository, pull),
             ("pulls", "reviews"): lambda: [_review(review) for review in pull.reviews],
             ("pulls", "comments"): lambda: _remarks(repository, api, pull),
+            ("issues", "events"): lambda: [_event(item) for item in pull.events],
             ("issues", "comments"): lambda: [_comment(repository, api, pull.number, item) for item in pull.comments],
         }
         make = kinds.get((found[1], found[3]))
@@ -149,11 +150,21 @@ def _remarks(repository: Repository, api: str, pull: Pull) -> list[Json]:
             item = _comment(repository, api, pull.number, comment)
             item["pull_request_url"] = f"{api}/repos/{repository.name}/pulls/{pull.number}"
             item |= {"path": comment.path, "line": comment.line, "original_line": comment.original_line}
+            item["diff_hunk"] = comment.hunk
             item["pull_request_review_id"] = review.id
             if comment.in_reply_to is not None:
                 item["in_reply_to_id"] = comment.in_reply_to
             found.append(item)
     return sorted(found, key=lambda item: (item["created_at"], item["id"]))
+
+
+def _event(event: Event) -> Json:
+    item: Json = {"event": event.kind, "created_at": event.created_at}
+    if event.kind in ("labeled", "unlabeled"):
+        item["label"] = {"name": event.was, "color": "ededed"}
+    if event.kind == "renamed":
+        item["rename"] = {"from": event.was, "to": "as it is called now"}
+    return item
 
 
 def _review(review: Review) -> Json:

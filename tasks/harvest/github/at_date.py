@@ -1,0 +1,66 @@
+"""The thread of a pull request as it stood at a date: what came later is taken back, the newest first.
+
+GitHub dates comments, reviews, merges and the events of a thread. It does not date edits of a description or a comment;
+those are as found.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+Item = dict[str, Any]
+
+EVENTS: Final = {
+    "LabeledEvent": "labeled",
+    "UnlabeledEvent": "unlabeled",
+    "ClosedEvent": "closed",
+    "ReopenedEvent": "reopened",
+    "RenamedTitleEvent": "renamed",
+    "ConvertToDraftEvent": "convert_to_draft",
+    "ReadyForReviewEvent": "ready_for_review",
+}
+"""GraphQL's types of the events that are kept, and REST's names for them."""
+
+_DATED: Final = ("comments", "reviews", "review_comments")
+
+
+def thread_at(thread: Item, until: str) -> Item:
+    """A thread without what happened after a moment, and without its events.
+
+    Args:
+        thread: as it was found; `events` are ascending by date, or null where GitHub did not tell them.
+        until: RFC 3339 with Z.
+    """
+    found = {name: value for name, value in thread.items() if name not in ("events", "closed_at")}
+    if thread["updated_at"] <= until:
+        return found
+    events = thread["events"] or []
+    later = [event for event in events if event["created_at"] > until]
+    if not any(event["event"] in ("closed", "reopened") for event in later) and (thread["closed_at"] or "") > until:
+        found["state"] = "open"
+    for event in reversed(later):
+        _take_back(event, found)
+    if (found["merged_at"] or "") > until:
+        found["merged_at"] = None
+    for name in _DATED:
+        found[name] = [entry for entry in thread[name] if entry["created_at"] <= until]
+    dates = [entry["created_at"] for entry in (*events, *(entry for name in _DATED for entry in found[name]))]
+    known = [thread["created_at"], found["merged_at"] or "", thread["closed_at"] or "", *dates]
+    found["updated_at"] = max(date for date in known if date <= until)
+    return found
+
+
+def _take_back(event: Item, thread: Item) -> None:
+    match event["event"]:
+        case "labeled":
+            thread["labels"] = [label for label in thread["labels"] if label != event["was"]]
+        case "unlabeled":
+            thread["labels"] = sorted({*thread["labels"], event["was"]})
+        case "closed":
+            thread["state"] = "open"
+        case "reopened":
+            thread["state"] = "closed"
+        case "renamed":
+            thread["title"] = event["was"]
+        case "convert_to_draft" | "ready_for_review":
+            thread["draft"] = event["event"] == "ready_for_review"
