@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from tasks.base.records import Document, Kind
+from tasks.base.records import Document
 
 MARK: Final = "bot"
 """The key of `meta` that marks a bot's pull request."""
@@ -42,6 +42,10 @@ _BOT: Final = re.compile(
 
 _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
 _HEADING: Final = re.compile(r" {0,3}(#{1,6})(?:[ \t]|$)")
+_PROMPT: Final = re.compile(
+    r"[ \t]{0,8}(?:\*\*[^*\n]{1,200}[?:]\*\*|__[^_\n]{1,200}[?:]__|\*\*[^*\n]{1,200}\*\*:)[ \t]*$"
+)
+"""A question in bold type, which some write in place of a heading."""
 _RULE: Final = re.compile(r" {0,3}(?:-[ \t]*){3,}$| {0,3}(?:\*[ \t]*){3,}$| {0,3}(?:_[ \t]*){3,}$")
 _TASK: Final = re.compile(r"([ \t]{0,20})(?:[-*+]|\d{1,3}[.)])[ \t]{1,8}\[[ xX]?\]")
 _EMPTY_ITEM: Final = re.compile(r"[ \t]{0,20}(?:[-*+]|\d{1,3}[.)])[ \t]*$")
@@ -80,6 +84,8 @@ _EMPTY_LINK: Final = re.compile(
 _FRAME: Final = re.compile(r"</?(?:p|div|center|br|hr)\b[^<>]{0,300}>", re.IGNORECASE)
 _AUTOMATIC: Final = re.compile(r"auto-?generated", re.IGNORECASE)
 _WORDS: Final = re.compile(r"\w+")
+MAX_INTRODUCTION: Final = 200
+"""Characters of a line that may introduce a check list."""
 _LEAVING, _INTRODUCES = "\0", "\1"
 """Stand before a heading that is boilerplate, and before what introduces a check list."""
 _INTRODUCTION: Final = re.compile(
@@ -87,7 +93,7 @@ _INTRODUCTION: Final = re.compile(
     r"|[^\n]{0,40}\bcheck[ -]?list\b[^\n]{0,40}$",
     re.IGNORECASE,
 )
-_END: Final = 7
+_END: Final = 8
 """Below every level of a heading: the end of a text."""
 
 
@@ -123,9 +129,9 @@ class Boilerplate:
         return _key(line) in self._keys
 
 
-def is_template(document: Document) -> bool:
+def is_template(path: str) -> bool:
     """Whether a file is a template of descriptions, wherever GitHub, GitLab, Gitea and Azure look for one."""
-    return document.kind is Kind.FILE and _TEMPLATE.search(document.path) is not None
+    return _TEMPLATE.search(path) is not None
 
 
 def is_bot(login: str | None) -> bool:
@@ -260,7 +266,7 @@ def _written(lines: Sequence[str], boilerplate: Boilerplate | None) -> Iterator[
         waiting = []
         if is_known:
             yield f"{_LEAVING}{line}"
-        elif _INTRODUCTION.match(line):
+        elif len(line) <= MAX_INTRODUCTION and _INTRODUCTION.match(line):
             waiting = [line]
         else:
             yield line
@@ -290,7 +296,7 @@ def _with_filled_sections(lines: Sequence[str]) -> list[str]:
             kept.append(line)
             continue
         heading = _HEADING.match(line.removeprefix(_LEAVING))
-        level = len(heading[1]) if heading else 0
+        level = len(heading[1]) if heading else _END - 1 if _PROMPT.match(line) else 0
         if line.startswith(_LEAVING) or (line.startswith(_INTRODUCES) and following):
             following = level or following
             continue

@@ -62,12 +62,12 @@ HEAD_LINES: Final = 15
 
 _VECTOR_PATH: Final = re.compile(r"\bd=[\"'{`]+[MmLlHhVvCcSsQqTtAaZz0-9\s.,eE+-]+")
 _BASE64: Final = re.compile(
-    r"[A-Za-z0-9+/]{200,}={0,2}|^[ \t]*[\"']?[A-Za-z0-9+/]{60,76}={0,2}[\"']?[ \t]*$", re.MULTILINE
+    r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{200,}={0,2}|^[ \t]*[\"']?[A-Za-z0-9+/]{60,76}={0,2}[\"']?[ \t]*$", re.MULTILINE
 )
-_BASE64_RUN: Final = re.compile(r"[A-Za-z0-9+/]{200,}={0,2}")
+_BASE64_RUN: Final = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{200,}={0,2}")
 """Longer than any hash or token."""
 _NUMBER: Final = re.compile(
-    r"(?:0x[0-9a-fA-F]{1,16}|[0-9a-fA-F]{8,64}|-?\d{1,20}(?:\.\d{1,20})?(?:e[+-]?\d{1,4})?)\b[ \t]{0,8}[,;\s]"
+    r"(?<!\w)(?:0x[0-9a-fA-F]{1,16}|[0-9a-fA-F]{8,64}|-?\d{1,20}(?:\.\d{1,20})?(?:e[+-]?\d{1,4})?)\b[ \t]{0,8}[,;\s]"
 )
 _LITERAL: Final = re.compile(
     r"[ \t]{0,200}(?:[\"'\w$.-]{1,80}[ \t]?[:=]>?[ \t]?)?"
@@ -95,6 +95,8 @@ NUMBERS_FRACTION: Final = 0.7
 MIN_NUMBERS_CHARACTERS: Final = 4_000
 """A shorter table of numbers may be a program's own."""
 LITERAL_FRACTION: Final = 0.75
+MAX_LITERAL: Final = 2_000
+"""Characters of a line that is looked at."""
 MIN_LITERAL_LINES: Final = 15
 """A fixture in a programming language is data if so many of its lines, and at least these, are literals."""
 
@@ -172,7 +174,7 @@ def _kind_of_data(path: str, text: str) -> str | None:
         return "numbers"
     if is_fixture(path):
         lines = [line for line in text.split("\n") if line.strip()]
-        literal = sum(_LITERAL.match(line) is not None for line in lines)
+        literal = sum(len(line) < MAX_LITERAL and _LITERAL.match(line) is not None for line in lines)
         if len(lines) >= MIN_LITERAL_LINES and literal >= LITERAL_FRACTION * len(lines):
             return "fixture"
     return None

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from tasks.base.artifacts import Artifact
@@ -25,7 +26,7 @@ from tasks.corpus.file_kinds import generated_by, kind_of_file, without_base64
 from tasks.corpus.params import BudgetParams, FileKind, FilterParams
 from tasks.text.paths import generated_kind, matches
 
-VERSION: Final = "2026.11.30.2"
+VERSION: Final = "2026.11.30.3"
 
 BYTES_PER_TOKEN: Final = 3.6
 """Of source code and prose in SmolLM2's tokenizer (3.64 over 10 MB of Python)."""
@@ -67,9 +68,7 @@ def document_tokens(document: Document) -> int:
 
 
 def judge(document: Document, params: FilterParams) -> Drop | None:
-    """Why a document is left out, or None. Pull requests are judged by their diffs instead."""
-    if document.kind is Kind.PULL:
-        return None
+    """Why a file or page is left out, or None."""
     if params.include and not matches(document.path, params.include):
         return Drop("not-included")
     if matches(document.path, params.exclude):
@@ -90,7 +89,7 @@ def judge(document: Document, params: FilterParams) -> Drop | None:
 
 
 def filter_diffs(
-    document: Document, params: FilterParams, made: Mapping[str, Drop] | None = None
+    document: Document, params: FilterParams, made: Mapping[str, Drop] = MappingProxyType({})
 ) -> tuple[Document, list[tuple[str, Drop]]]:
     """A pull request without the diffs that are left out, and those with their reasons, in order.
 
@@ -105,7 +104,7 @@ def filter_diffs(
     dropped: list[tuple[str, Drop]] = []
     total = 0
     for file in document.meta.get("files") or ():
-        drop = _judge_diff(file, params) or ((made or {}).get(file["path"]) if file.get("patch") else None)
+        drop = _judge_diff(file, params) or (made.get(file["path"]) if file.get("patch") else None)
         if drop is None:
             tokens = estimated_tokens(file.get("patch") or "")
             if params.max_pull_tokens is not None and total + tokens > params.max_pull_tokens:
@@ -157,7 +156,7 @@ def filter_documents(run: StepRun, documents: list[Artifact], params: FilterPara
     Raises:
         InputError: a repository is listed twice.
     """
-    known = _boilerplate(run, documents) if params.conversation == "cleaned" else None
+    known = _boilerplate(run, documents) if params.conversation == "cleaned" else {}
     beyond = (
         over_budget(
             ((document, document_tokens(document)) for document in _kept(run, documents, params, known, report=False)),
@@ -177,28 +176,60 @@ def filter_documents(run: StepRun, documents: list[Artifact], params: FilterPara
     run.write(within())
 
 
+class Sifted(NamedTuple):
+    """A document after the filter."""
+
+    document: Document
+    drop: Drop | None
+    """Why it is left out."""
+    left: list[Left]
+    """What is left out of it."""
+
+
+def sift(document: Document, params: FilterParams, boilerplate: Boilerplate | None, made: Mapping[str, Drop]) -> Sifted:
+    """What is kept of a document.
+
+    Args:
+        document: as it was harvested.
+        params: what is left out.
+        boilerplate: of its repository's descriptions; None = what people said stays as it was written.
+        made: of its repository, by path, why diffs of files that a program wrote are left out.
+    """
+    left: list[Left] = []
+    if document.kind is not Kind.PULL:
+        drop = judge(document, params)
+        text, cut = without_base64(document.text) if drop is None else (document.text, 0)
+        if cut:
+            document = document.model_copy(update={"text": text})
+            left = [Left("text", "base64-cut", f"{cut} characters")]
+        return Sifted(document, drop, left)
+    if boilerplate is not None:
+        document, left = cleaned(document, boilerplate)
+    if not document.text and not any(document.meta.get(name) for name in _SAYS):
+        return Sifted(document, Drop("empty"), left)
+    kept, diffs = filter_diffs(document, params, made)
+    return Sifted(kept, None, [*left, *(Left(path, *why) for path, why in diffs)])
+
+
 def _boilerplate(run: StepRun, documents: list[Artifact]) -> dict[str, Boilerplate]:
     """What nobody wrote in descriptions, by repository."""
     templates: dict[str, list[str]] = {}
     told: dict[str, list[str]] = {}
     for artifact in documents:
-        for document in run.read(artifact, Document):
-            if is_template(document):
-                templates.setdefault(document.repo, []).append(document.text)
-            elif document.kind is Kind.PULL:
-                texts = told.setdefault(document.repo, [])
-                if not is_bot(document.meta.get("author")):
-                    texts.append(document.text)
+        for record in run.read_raw(artifact):
+            if record["kind"] == Kind.FILE and is_template(record["path"]):
+                templates.setdefault(record["repo"], []).append(record["text"])
+            elif record["kind"] == Kind.PULL:
+                texts = told.setdefault(record["repo"], [])
+                if not is_bot(record["meta"].get("author")):
+                    texts.append(record["text"])
     return {repo: Boilerplate(templates.get(repo, ()), texts) for repo, texts in told.items()}
 
 
 def _kept(
-    run: StepRun,
-    documents: list[Artifact],
-    params: FilterParams,
-    known: dict[str, Boilerplate] | None,
-    report: bool,
+    run: StepRun, documents: list[Artifact], params: FilterParams, known: dict[str, Boilerplate], report: bool
 ) -> Iterator[Document]:
+    """What is kept, sorted by id, so that a repository's files come before its pull requests."""
     sources = [run.read(artifact, Document) for artifact in documents]
     last = ""
     made: dict[str, dict[str, Drop]] = {}
@@ -206,29 +237,19 @@ def _kept(
         if document.id == last:
             raise InputError(f"sources: {document.id} comes from two sources; list every repository once")
         last = document.id
-        drop = judge(document, params)
-        left: list[Left] = []
-        if drop is None and document.kind is not Kind.PULL:
-            text, cut = without_base64(document.text)
-            if cut:
-                document = document.model_copy(update={"text": text})
-                left = [Left("text", "base64-cut", f"{cut} characters")]
+        sifted = sift(document, params, known.get(document.repo), made.get(document.repo, {}))
+        drop = sifted.drop
         if drop is not None and drop.reason in _MADE and params.generated_diffs == "drop":
             made.setdefault(document.repo, {})[document.path] = Drop(f"diff-{drop.reason}", drop.detail)
-        if known is not None and document.kind is Kind.PULL:
-            document, left = cleaned(document, known[document.repo])
-        if document.kind is Kind.PULL and not any(document.meta.get(name) for name in _SAYS) and not document.text:
-            drop = Drop("empty")
-        kept, diffs = filter_diffs(document, params, made.get(document.repo)) if drop is None else (document, [])
         if report:
             run.count("documents")
             run.count("diffs", len(document.meta.get("files") or ()))
-            for part, *reason in (*left, *((path, *why) for path, why in diffs)):
-                run.verdict(f"{document.id}#{part}", *reason)
+            for part, reason, detail in sifted.left:
+                run.verdict(f"{document.id}#{part}", reason, detail)
             if drop is not None:
                 run.verdict(document.id, *drop)
         if drop is None:
-            yield kept
+            yield sifted.document
 
 
 def _judge_diff(file: dict[str, Any], params: FilterParams) -> Drop | None:

@@ -107,6 +107,7 @@ def test_lines_that_most_descriptions_share_are_nobodys() -> None:
         ("Mine.\n\n**Check list**\n- [ ] a\n- [x] b", "Mine."),
         ("Mine.\n\nPlease tick:\n\n- [ ] a\n\n## Next\ntext", "Mine.\n\n## Next\ntext"),
         ("**Breaking!**", "**Breaking!**"),
+        ("**What?**\n\n**Why:**\n\nBecause.\n\n**How**:\n", "**Why:**\n\nBecause."),
         ("Before:\n```\nx\n```\nAfter:\n\ny", "Before:\n```\nx\n```\nAfter:\n\ny"),
         ("**Both**\n- [x] one\n\nand a word", "**Both**\n\nand a word"),
         ("Fixes # (issue)\nCloses #12", "Closes #12"),

@@ -72,3 +72,17 @@ def test_result_does_not_depend_on_what_is_far_away(store: Store, stored: Stored
     assert [verdict.id for verdict in read_verdicts(store, few)] == [
         verdict.id for verdict in read_verdicts(store, many)
     ]
+
+
+def test_file_that_defines_another_name_is_no_copy(store: Store, stored: Stored) -> None:
+    body = "".join(f"  const {word} = use('{word}');\n" for word in prose(4, 200))
+    files = {
+        "cart.ts": f"export function cart() {{\n{body}}}\n",
+        "copy.ts": f"// The same again.\nexport function cart() {{\n{body}}}\n",
+        "order.ts": f"export function order() {{\n{body}}}\n",
+    }
+    made = deduplicate.direct(
+        store, documents=stored([file(*item) for item in files.items()]), params=DeduplicateParams()
+    )
+    assert [document.path for document in read_records(store, made, Document)] == ["cart.ts", "order.ts"]
+    assert [verdict.reason for verdict in read_verdicts(store, made)] == ["near-duplicate"]
