@@ -57,8 +57,12 @@ _BARE_ENDING: Final = re.compile(r"(?:^|/)\.(?:[a-z]{1,4}|json|yaml|html|scss|to
 """`.yaml` names all files of that ending, and `.env` one that is never kept."""
 _FENCE: Final = re.compile(r"^ {0,3}(```+|~~~+)[^\n]*\n(.*?)^ {0,3}\1", re.MULTILINE | re.DOTALL)
 _CODE: Final = re.compile(r"`([^`\n]{2,200})`")
-_LINK: Final = re.compile(r"\]\(\s*<?([^)>\s]+)|^\s*\[[^\]\n]+\]:\s*(\S+)|href=\"([^\"]+)\"", re.MULTILINE)
-_WIKI_LINK: Final = re.compile(r"\[\[([^\]|\n]+)(?:\|([^\]\n]+))?\]\]")
+_LINK: Final = re.compile(
+    r"\]\([ \t]{0,8}<?([^)\]>\s]{1,2000})|^[ \t]{0,8}\[[^\[\]\n]{1,300}\]:[ \t]{0,8}(\S{1,2000})"
+    r"|href=\"([^\"<>]{1,2000})\"",
+    re.MULTILINE,
+)
+_WIKI_LINK: Final = re.compile(r"\[\[([^\[\]|\n]{1,300})(?:\|([^\[\]\n]{1,300}))?\]\]")
 _ADDRESS: Final = re.compile(r"https?://[^\s<>()\[\]\"'`|]+")
 _PATH: Final = re.compile(
     r"(?<![\w@:/.~$\]-])(?:\./|/)?((?:(?:[\w.@-]|\[[\w.]+\])+/)*(?:[\w.@-]|\[[\w.]+\])*\.([A-Za-z]{1,10}))(?![\w/-]|\.\w)"

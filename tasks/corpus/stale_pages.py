@@ -29,7 +29,7 @@ from tasks.corpus.params import StaleParams
 from tasks.corpus.references import Reference, ReferenceKind, all_tails, find_references, page_name, path_exists
 from tasks.text.languages import is_markdown
 
-VERSION: Final = "2026.11.30.2"
+VERSION: Final = "2026.11.30.3"
 PAGES: Final = "pages.jsonl"
 WEIGHTS: Final = "weights.jsonl"
 _HISTORY: Final = re.compile(
