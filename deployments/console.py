@@ -34,6 +34,7 @@ DIALOGUES = "synthesis/dialogues"
 """The step whose records people read one by one and edit."""
 
 LEDGER = "ledger"
+HISTORY = "history"
 """Not a room: what the runs of each month did and cost."""
 
 StoreOption = Annotated[str | None, typer.Option("--store", help="Artifact store: a folder or s3://bucket/prefix.")]
@@ -77,7 +78,8 @@ def _print_line(event: Event) -> None:
 
 def _finished(event: Event) -> str:
     symbol = SYMBOLS.get(event.state, " ")
-    return f"{symbol} {event.step:<28}{event.state:<10} {event.done:7.1f} s"
+    made = f"  {event.text}" if event.text else ""
+    return escape(f"{symbol} {event.step:<28}{event.state:<10} {event.done:7.1f} s{made}")
 
 
 def _noticed(event: Event) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
 FOLDER: Final = Path(__file__).parent / "presets"
 """The presets that come with rawtune."""
-
-GIT_SECONDS: Final = 10.0
 
 
 def load_preset(name: str, changes: Iterable[str] = ()) -> RetrainParams:
@@ -138,15 +135,11 @@ def checked(document: Mapping[str, Any], where: str) -> RetrainParams:
 
 
 def project_of(repo: str) -> str:
-    """What a model of the repository is called: the last part of its origin's address, of its own without one."""
-    address = repo
-    if Path(repo).is_dir():
-        asked = subprocess.run(
-            ["git", "-C", str(Path(repo).resolve()), "config", "--get", "remote.origin.url"],
-            capture_output=True, text=True, timeout=GIT_SECONDS, check=False,
-        )  # fmt: skip
-        address = asked.stdout.strip() or str(Path(repo).resolve())
-    last = re.split(r"[/:]", address.rstrip("/").removesuffix("/.git").removesuffix(".git"))[-1]
+    """What a model of the repository is called: its name without the owner."""
+    from tasks.harvest.params import SourceParams
+    from tasks.harvest.resolve import source_name
+
+    last = source_name(SourceParams(repo=repo)).rsplit("/", 1)[-1]
     return re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-._") or "project"
 
 

@@ -69,7 +69,7 @@ def plan_run(
         documents = cleaned[-1]
         model = model_at_hand(store, params)
         asking = params.synthesis.provider == "openai"
-        known = facts(store, documents=documents)
+        known = facts(store, documents=documents, per_document=params.synthesis.facts_per_document)
         estimated = estimate(store, documents, known, params.synthesis) if asking else None
         made: dict[str, Any] = {
             "documents": documents, "facts": known, "params": params.synthesis, "corrections": resolved.corrections,

@@ -65,6 +65,22 @@ def scheduled_start() -> datetime:
     return flow_run.scheduled_start_time or datetime.now(UTC)
 
 
+def headline(params: RetrainParams, resolved: Resolved) -> str:
+    """What a report is about: project, every source's date and commit, base model."""
+    sources = [f"{one.snapshot.repo} @ {_day_and_commit(one)}" for one in resolved.sources]
+    return " · ".join([params.name, *sources, params.training.public_name])
+
+
+def run_name(project: str, resolved: Resolved) -> str:
+    """`project @ date commit`, after the first source."""
+    first, *others = resolved.sources
+    return f"{project} @ {_day_and_commit(first)}" + (f" +{len(others)}" if others else "")
+
+
+def _day_and_commit(source: ResolvedSource) -> str:
+    return f"{source.snapshot.committed_at[:10]} {source.snapshot.revision[:7]}"
+
+
 def release_facts(params: RetrainParams, resolved: Resolved) -> ReleaseFacts:
     """What the model card says about the run; sources under their public names, never under paths of this machine."""
     document = params.identity()

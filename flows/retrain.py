@@ -19,7 +19,7 @@ from flows.feasibility import check_before_download
 from flows.params import RetrainParams
 from flows.phases import Phase
 from flows.publication import Outcome, conclude, release_folder
-from flows.resolve import Resolved, release_facts, resolve, scheduled_start
+from flows.resolve import Resolved, headline, release_facts, resolve, scheduled_start
 from flows.train_adapter import answers
 from flows.watching import name_run, recorded, show_markdown
 from tasks.base.artifacts import Artifact
@@ -49,7 +49,7 @@ from tasks.model.base_model import base_model
 from tasks.release.releases import previous_release
 from tasks.synthesis.dialogues import dialogues
 from tasks.synthesis.facts.step import facts
-from tasks.synthesis.feedback import FeedbackParams, feedback
+from tasks.synthesis.feedback import feedback
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,8 @@ def run(params: RetrainParams, until: Phase, trains: bool = True, choose: Choose
         for line in warnings:
             logger.warning("%s", line)
         resolved = resolve(store, params, scheduled_start())
-        page.resolved = resolved.model_dump(mode="json") | ({"gate_warnings": warnings} if warnings else {})
+        page.resolved = {"project": params.name, **resolved.model_dump(mode="json")}
+        page.resolved |= {"gate_warnings": warnings} if warnings else {}
         name_run(params.name, resolved)
         if choose is not None:
             params = choose(store, params, resolved, page)
@@ -105,9 +106,7 @@ def workflow(
     harvested = harvest(store, params, resolved)
     if until is Phase.HARVEST:
         return Outcome()
-    data = build_dataset(
-        store, params, harvested, resolved.corrections, resolved.feedback, trains and until is not Phase.DATASET
-    )
+    data = build_dataset(store, params, harvested, resolved, trains and until is not Phase.DATASET)
     if until is Phase.DATASET:
         return Outcome()
     gpu = gpu_steps(store, data, params, until is not Phase.TRAIN, trains)
@@ -140,8 +139,7 @@ def build_dataset(
     store: Store,
     params: RetrainParams,
     harvested: list[Artifact],
-    corrections: Artifact | None = None,
-    votes: FeedbackParams | None = None,
+    resolved: Resolved,
     trains: bool = True,
 ) -> Dataset:
     """From documents to the training table and the questions that it does not contain.
@@ -163,10 +161,12 @@ def build_dataset(
         max_tokens=wanted.max_tokens,
         runner=wanted,
     )
-    known = facts(store, documents=documents)
-    pairs = dialogues(store, documents=documents, facts=known, params=params.synthesis, corrections=corrections)
-    if votes is not None:
-        pairs = feedback(store, dialogues=pairs, params=votes)
+    known = facts(store, documents=documents, per_document=params.synthesis.facts_per_document)
+    pairs = dialogues(
+        store, documents=documents, facts=known, params=params.synthesis, corrections=resolved.corrections
+    )
+    if resolved.feedback is not None:
+        pairs = feedback(store, dialogues=pairs, params=resolved.feedback)
     drafts = items(store, documents=documents, facts=known, params=params.evaluation)
     general = replayed(store, params, model, chunks, pairs)
     lighter = weights(params, cleaned)
@@ -205,6 +205,7 @@ def build_dataset(
         guarded=guarded,
         epochs=params.training.epochs,
         runner=wanted,
+        headline=headline(params, resolved),
     )
     show_markdown(store, about, MARKDOWN, "data-report", "What the model is trained on")
     return Dataset(
@@ -269,6 +270,7 @@ def evaluate(
         judgements=judged or None,
         data=data.report,
         recipe={name: about.params[name] for name in RECIPE},
+        headline=headline(params, resolved),
     )
 
 

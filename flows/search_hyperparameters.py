@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import State
 from flows.compute import trials_on
 from flows.params import RetrainParams
 from flows.phases import Phase
-from flows.resolve import Resolved
+from flows.resolve import Resolved, headline
 from flows.retrain import build_dataset, harvest, run
 from flows.trials import Trials
 from flows.watching import show_search
@@ -36,7 +36,7 @@ def search(store: Store, params: RetrainParams, resolved: Resolved, page: RunRep
     """The parameters of the winner's retraining: its recipe, on all data. Notes the search in the run's report."""
     params = trained_on(params, HeldOut.NOTHING)
     harvested = harvest(store, params, resolved)
-    data = build_dataset(store, params, harvested, resolved.corrections, resolved.feedback)
+    data = build_dataset(store, params, harvested, resolved)
     held_out = held_out_rows(
         store, chunks=data.chunks, dialogues=data.dialogues, model=data.model, params=params.evaluation
     )
@@ -44,7 +44,11 @@ def search(store: Store, params: RetrainParams, resolved: Resolved, page: RunRep
     work = Trials(data=data, held_out=held_out, training=params.training, search=params.search, evaluation=asked)
     tried, best = trials_on(params.compute.pool, store, work)
     made = search_report(
-        store, trials=[one.model_dump(mode="json") for one in tried], winner=best.number, params=params.search
+        store,
+        trials=[one.model_dump(mode="json") for one in tried],
+        winner=best.number,
+        params=params.search,
+        headline=headline(params, resolved),
     )
     show_search(store, made)
     chosen = recipe(params.training, best.settings)

@@ -24,7 +24,7 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
 
-from flows.resolve import Resolved, scheduled_start
+from flows.resolve import Resolved, run_name, scheduled_start
 from tasks.base.artifacts import Artifact
 from tasks.base.ledger import RunReport, ledger
 from tasks.base.progress import Event, listening
@@ -65,13 +65,9 @@ def recorded(uri: str) -> Iterator[tuple[Store, RunReport]]:
 
 def name_run(project: str, resolved: Resolved) -> None:
     """Names the flow run `project @ date commit`, after the first source."""
-    if flow_run.id is None:
-        return
-    first, *others = resolved.sources
-    more = f" +{len(others)}" if others else ""
-    name = f"{project} @ {first.snapshot.committed_at[:10]} {first.snapshot.revision[:7]}{more}"
-    with get_client(sync_client=True) as client:
-        client.update_flow_run(UUID(flow_run.id), name=name)
+    if flow_run.id is not None:
+        with get_client(sync_client=True) as client:
+            client.update_flow_run(UUID(flow_run.id), name=run_name(project, resolved))
 
 
 def show_markdown(store: Store, artifact: Artifact, name: str, key: str, description: str) -> None:
@@ -142,8 +138,10 @@ class _Reporter:
         if event.kind == "progress" and time.monotonic() - self._sent.get(event.step, 0.0) >= EVERY_SECONDS:
             self._sent[event.step] = time.monotonic()
             self._send(event)
-        elif event.kind == "finished" and event.step in self._artifacts:
-            update_progress_artifact(self._artifacts.pop(event.step), progress=100.0)
+        elif event.kind == "finished":
+            logger.info("%s: %s%s", event.step, event.state, f", {event.text}" if event.text else "")
+            if event.step in self._artifacts:
+                update_progress_artifact(self._artifacts.pop(event.step), progress=100.0)
 
     def _send(self, event: Event) -> None:
         facts = ", ".join(f"{name} {_short(value)}" for name, value in event.facts.items())

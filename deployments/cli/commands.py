@@ -19,7 +19,7 @@ from deployments import console, interruption
 from deployments.cli.gpu import gpu_app
 from deployments.cli.releasing import release_app
 from deployments.cli.running import RunFailed
-from deployments.console import DIALOGUES, LEDGER, Json, StoreOption, open_store
+from deployments.console import DIALOGUES, HISTORY, LEDGER, Json, StoreOption, open_store
 from flows.phases import Phase
 from tasks.base.errors import InputError, RawtuneError
 
@@ -155,7 +155,10 @@ def explain(preset: Preset, changes: Set = None, store: StoreOption = None, json
 def show(
     what: Annotated[
         str | None,
-        typer.Argument(help="ROOM, ROOM/NAME, an artifact's uri, or `ledger`: cost by month; a list if left out."),
+        typer.Argument(
+            help="ROOM, ROOM/NAME, an artifact's uri, `ledger`: cost by month, or `history`: a page of recall, general "
+            "loss and cost by snapshot; a list if left out."
+        ),
     ] = None,
     records: Annotated[int | None, typer.Option(help="How many records to print, 3 if left out.", min=0)] = None,
     method: Annotated[str | None, typer.Option(help="With `synthesis/dialogues`: only this method's.")] = None,
@@ -192,6 +195,11 @@ def show(
         from deployments.cli.monthly import show_months
 
         show_months(place, json)
+        return
+    if what == HISTORY:
+        from deployments.cli.history import show_history
+
+        show_history(place, json)
         return
     found = find(place, what)
     if what == DIALOGUES:

@@ -65,8 +65,8 @@ def months(store: Store) -> list[Month]:
                 month.steps[step.state] = month.steps.get(step.state, 0) + 1
             if report.release:
                 released.setdefault(name, set()).add(report.release)
-        month.api_usd += _usd(entries["spend"])
-        month.gpu_usd += _usd(entries["rental"]) or _usd(entries["training"])
+        month.api_usd += dollars(entries["spend"])
+        month.gpu_usd += gpu_dollars(entries["rental"], entries["training"])
     known: set[str] = set()
     for name in sorted(found):
         found[name].releases = len(released.get(name, set()) - known)
@@ -94,9 +94,14 @@ def show_months(store: Store, as_json: bool) -> None:
     console.output.print(table if found else f"no runs in {store.uri}", highlight=False)
 
 
-def _usd(entries: list[dict[str, Any]]) -> float:
+def dollars(entries: list[dict[str, Any]]) -> float:
     """Sum of what is known; a model without a price has none."""
     return float(sum(entry.get("usd") or 0.0 for entry in entries))
+
+
+def gpu_dollars(rentals: list[dict[str, Any]], trainings: list[dict[str, Any]]) -> float:
+    """Training on a rented machine is part of its rental."""
+    return dollars(rentals) or dollars(trainings)
 
 
 def _name(report: RunReport | None, rentals: list[dict[str, Any]]) -> str:

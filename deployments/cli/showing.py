@@ -12,8 +12,10 @@ from rich.markup import escape
 from deployments import console
 from tasks.base.artifacts import Manifest
 from tasks.base.errors import InputError
-from tasks.base.runs import RECORDS, VERDICTS
+from tasks.base.runs import RECORDS, VERDICTS, read_json
 from tasks.base.store import Store
+
+REPORT: Final = "evaluation/report"
 
 SHOWN_COUNTS: Final = 4
 
@@ -76,6 +78,8 @@ def _print(store: Store, manifest: Manifest, records: int) -> None:
     say = console.output.print
     say(f"[bold]{manifest.step}[/]  version {manifest.version}", highlight=False)
     say(f"  {escape(str(store.blob(manifest.sha256)))}", highlight=False)
+    if manifest.step == REPORT:
+        say(f"[bold]{escape(plain(read_json(store, store.artifact(manifest), 'summary.json')['verdict']))}[/]")
     for title, facts in (("counts", manifest.counts), ("resolved", manifest.resolved)):
         for name, value in facts.items():
             say(f"  {title:<9}{escape(name)}: {escape(plain(value))}", highlight=False)

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from deployments import console
+from deployments.cli.examples import print_examples
 from tasks.base.artifacts import Artifact
 from tasks.base.ledger import RunReport
 from tasks.base.runs import read_json
@@ -18,6 +19,7 @@ STREAMS = {
     "answers_train": "answers about trained documents",
     "raw_held_out": "raw text of held-out documents",
     "raw_train": "raw text of trained documents",
+    "general_loss": "general text, which nobody trained on",
 }
 """Loss streams of the evaluation, in the order of the table."""
 
@@ -30,12 +32,19 @@ def print_summary(store: Store, report: RunReport) -> None:
         summary = read_json(store, artifact, "summary.json")
         console.output.print(f"\n[bold]{escape(summary['verdict'])}[/]", highlight=False)
         console.output.print(what_was_learned(summary))
+        print_examples(store, report)
     console.print_steps(report)
     if found := report.resolved.get("search"):
         print_search(found)
     places = {"report": report.report, "release": report.release}
     console.print_places({label: place for label, place in places.items() if place})
-    console.print_places({"details": f"rawtune up --store {store.uri}   (the run in the Prefect UI)"})
+    console.print_places({"details": f"rawtune up{_store(store)}   (the run in the Prefect UI)"})
+    if report.release:
+        console.print_places({"next": f"rawtune chat{_store(store)}   (ask it yourself, base beside tuned)"})
+
+
+def _store(store: Store) -> str:
+    return "" if store.root == Store(console.DEFAULT_STORE).root else f" --store {store.uri}"
 
 
 def print_refusal(store: Store, report: RunReport) -> None:

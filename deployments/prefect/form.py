@@ -7,10 +7,11 @@ needs no file of whoever deployed them, and people change them in the UI.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Any, Final
 
-from prefect import flow
+from prefect import Flow, flow
 from prefect.client.schemas.objects import State
 from prefect.variables import Variable
 from pydantic import Field
@@ -34,83 +35,62 @@ def variable_of(preset: str) -> str:
     return PREFIX + re.sub(r"[^a-z0-9]+", "_", preset.lower()).strip("_")
 
 
-@flow(name="retrain")
-def retrain(
-    preset: str,
-    repository: str = "",
-    date: Date = "",
-    base_model: str = "",
-    publish_to: str = "",
-    budget_usd: Dollars = "",
-    until: Phase = Phase.PUBLISH,
-    overrides: str = "",
-) -> State[Any]:
-    """Makes, measures and publishes a model of an organisation's own text.
+FIELDS: Final = """Args:
+    preset: Where every parameter comes from that is not given below.
+    repository: OWNER/NAME on GitHub, or a path or URL of a git repository. Empty: the preset's.
+    date: Last day that is learned, UTC, such as 2023-12-31. Empty: the preset's, or the run's scheduled start.
+    base_model: OWNER/NAME on the Hub, a folder, or `stub`. Empty: the preset's.
+    publish_to: OWNER/NAME on the Hub that releases go to. Empty: the preset's, or the store alone.
+    budget_usd: Dollars at most for the API, and as many for rented machines. Empty: the preset's.
+    until: The last phase of the run.
+    overrides: YAML of further parameters, such as `training: {epochs: 2}`; see docs/parameters.md.
+"""
+"""What the UI says beside the fields."""
+
+
+def form(
+    name: str, about: str, start: Callable[[RetrainParams, Phase], State[Any]], last: Phase = Phase.PUBLISH
+) -> Flow[..., State[Any]]:
+    """A flow with the eight fields.
 
     Args:
-        preset: Where every parameter comes from that is not given below.
-        repository: OWNER/NAME on GitHub, or a path or URL of a git repository. Empty: the preset's.
-        date: Last day that is learned, UTC, such as 2023-12-31. Empty: the preset's, or the run's scheduled start.
-        base_model: OWNER/NAME on the Hub, a folder, or `stub`. Empty: the preset's.
-        publish_to: OWNER/NAME on the Hub that releases go to. Empty: the preset's, or the store alone.
-        budget_usd: Dollars at most for the API, and as many for rented machines. Empty: the preset's.
-        until: The last phase of the run.
-        overrides: YAML of further parameters, such as `training: {epochs: 2}`; see docs/parameters.md.
+        name: of the flow.
+        about: what it does.
+        start: does it.
+        last: phase that it ends with where nothing is said.
     """
-    params = filled_in(preset, repository, date, base_model, publish_to, budget_usd, overrides)
-    return run(params, until)
+
+    def fill_in(
+        preset: str,
+        repository: str = "",
+        date: Date = "",
+        base_model: str = "",
+        publish_to: str = "",
+        budget_usd: Dollars = "",
+        until: Phase = last,
+        overrides: str = "",
+    ) -> State[Any]:
+        return start(filled_in(preset, repository, date, base_model, publish_to, budget_usd, overrides), until)
+
+    fill_in.__name__ = fill_in.__qualname__ = name.replace("-", "_")  # what a deployment's entry point is made of
+    fill_in.__doc__ = f"{about}\n\n{FIELDS}"
+    return flow(fill_in, name=name)
 
 
-@flow(name="search-hyperparameters")
-def search_hyperparameters(
-    preset: str,
-    repository: str = "",
-    date: Date = "",
-    base_model: str = "",
-    publish_to: str = "",
-    budget_usd: Dollars = "",
-    until: Phase = Phase.EVALUATE,
-    overrides: str = "",
-) -> State[Any]:
-    """Tries the training settings of section `search`, then retrains the winner on all data.
+retrain = form("retrain", "Makes, measures and publishes a model of an organisation's own text.", run)
 
-    Args:
-        preset: Where every parameter comes from that is not given below.
-        repository: OWNER/NAME on GitHub, or a path or URL of a git repository. Empty: the preset's.
-        date: Last day that is learned, UTC, such as 2023-12-31. Empty: the preset's, or the run's scheduled start.
-        base_model: OWNER/NAME on the Hub, a folder, or `stub`. Empty: the preset's.
-        publish_to: OWNER/NAME on the Hub that releases go to. Empty: the preset's, or the store alone.
-        budget_usd: Dollars at most for the API, and as many for rented machines. Empty: the preset's.
-        until: The last phase of the winner's retraining.
-        overrides: YAML of further parameters, such as `search: {trials: 12}`; see docs/parameters.md.
-    """
-    params = filled_in(preset, repository, date, base_model, publish_to, budget_usd, overrides)
-    return run(params, until, choose=search)
+search_hyperparameters = form(
+    "search-hyperparameters",
+    "Tries the training settings of section `search`, then retrains the winner on all data.",
+    partial(run, choose=search),
+    Phase.EVALUATE,
+)
 
-
-@flow(name="publish-release")
-def publish_release(
-    preset: str,
-    repository: str = "",
-    date: Date = "",
-    base_model: str = "",
-    publish_to: str = "",
-    until: Phase = Phase.PUBLISH,
-    overrides: str = "",
-) -> State[Any]:
-    """Measures an adapter that an earlier run has made, and publishes it if the gate allows it. Trains nothing.
-
-    Args:
-        preset: Where every parameter comes from that is not given below.
-        repository: OWNER/NAME on GitHub, or a path or URL of a git repository. Empty: the preset's.
-        date: Last day that is learned, UTC, such as 2023-12-31. Empty: the preset's, or the run's scheduled start.
-        base_model: OWNER/NAME on the Hub, a folder, or `stub`. Empty: the preset's.
-        publish_to: OWNER/NAME on the Hub that releases go to. Empty: the preset's, or the store alone.
-        until: `evaluate` measures and leaves it at that.
-        overrides: YAML of further parameters, such as `gate: {approval: manual}`; see docs/parameters.md.
-    """
-    params = filled_in(preset, repository, date, base_model, publish_to, "", overrides)
-    return run(params, until, trains=False)
+publish_release = form(
+    "publish-release",
+    "Measures an adapter that an earlier run has made, and publishes it if the gate allows it. Trains nothing.",
+    partial(run, trains=False),
+)
 
 
 def filled_in(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
+
+TOLD_COUNTS: Final = 3
 
 
 class Artifact(BaseModel):
@@ -21,6 +23,14 @@ class Artifact(BaseModel):
     """Where the content lies in this store; another store has the same content under another uri."""
     sha256: str
     counts: dict[str, int]
+
+    def told(self) -> str:
+        """What was made, in a few words: records first, then what else was counted as a whole, then all verdicts."""
+        whole = {name: number for name, number in self.counts.items() if ":" not in name and number}
+        ordered = sorted(whole, key=lambda name: name != "records")[:TOLD_COUNTS]
+        dropped = sum(number for name, number in self.counts.items() if name.startswith("verdict:"))
+        parts = [f"{whole[name]:,} {name.replace('_', ' ')}" for name in ordered]
+        return ", ".join([*parts, *([f"{dropped:,} verdicts"] if dropped else [])])
 
 
 def _within(path: str) -> str:

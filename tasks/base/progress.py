@@ -25,7 +25,9 @@ class Event:
     facts: dict[str, float | int | str] = field(default_factory=dict)
     """What to show beside the bar, such as loss or tokens per second."""
     text: str = ""
-    """Of a notice: what the step is waiting for, fetching, or going on with. It holds until the step's next event."""
+    """Of a notice: what the step is waiting for, fetching, or going on with. It holds until the step's next event. Of a
+    finished step: what it made.
+    """
 
 
 Listener = Callable[[Event], None]

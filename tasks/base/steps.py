@@ -161,7 +161,7 @@ class Step(Generic[P]):
         artifact: Artifact | None,
     ) -> None:
         seconds = time.monotonic() - started
-        emit(Event(self.name, "finished", state=state, done=seconds))
+        emit(Event(self.name, "finished", state=state, done=seconds, text=artifact.told() if artifact else ""))
         book = current_ledger()
         if book is not None:
             book.outcome(self.name, state, seconds, artifact)
@@ -238,8 +238,8 @@ def _run_in_prefect(call: _Call) -> Any:
     except Pruned as reason:
         return Cancelled(name="Pruned", message=str(reason))
     if cached:  # made under another Prefect home or by a run beside this one: shown as what it is
-        return Completed(name="Cached", data=artifact, message="found in the store")
-    return artifact
+        return Completed(name="Cached", data=artifact, message=f"found in the store: {artifact.told()}")
+    return Completed(data=artifact, message=artifact.told() or None)
 
 
 def _explain(call: _Call, noted: list[Explanation]) -> Artifact:

@@ -31,7 +31,7 @@ from tasks.evaluation.questions import VERSION as WORDING
 from tasks.evaluation.stale import mentioned_files
 from tasks.text.facts import Fact
 
-VERSION = "2026.11.30.1"
+VERSION = "2026.11.30.2"
 
 MAX_VALUES: Final = 6
 """Longer lists do not fit a short answer, and nobody learns them whole."""
@@ -243,8 +243,9 @@ def _groups(
         return [(_item(suite, *pair, guess=guesser.guess(pair[1])),) for pair in found]
 
     known, pulls = chosen(Split.TRAIN), chosen(Split.TRAIN, "pull-file")
-    kept = [pair for pair in known[2::5] if _is_identifier(pair[1].subject)][: params.items]
-    numbered = pulls[1::4]
+    has_pairs = Suite.UNANSWERABLE in params.suites
+    kept = [pair for pair in known[2::5] if _is_identifier(pair[1].subject)][: params.items] if has_pairs else []
+    numbered = pulls[1::4] if has_pairs else []
     used = {fact.id for _, fact in (*kept, *numbered)}
     recall = balanced([pair for pair in known if pair[1].id not in used], params.items, params.item_seed)
     groups: dict[Suite, list[tuple[Item, ...]]] = {

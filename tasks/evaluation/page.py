@@ -40,6 +40,8 @@ class Facts:
     """Figures of the data report; null if there is none."""
     parameters: Sequence[tuple[str, Sequence[tuple[str, str]]]] = ()
     """Section → (name, value)."""
+    headline: str = ""
+    """Project, sources, model."""
 
 
 LEAK_FIELDS: Final = ("suite", "rule", "part_id", "question", "answer", "passage")
@@ -74,6 +76,7 @@ def render_page(
     steps = [(float(entry["step"]), float(entry["loss"])) for entry in facts.loss_log if entry.get("loss") is not None]
     return template.render(
         summary=summary,
+        headline=shown(facts.headline),
         enough=f"{MIN_ITEMS} of {MIN_CLUSTERS} documents",
         arms=list(summary["arms"]),
         suites=list(summary["suites"]),

@@ -40,7 +40,7 @@ from tasks.evaluation.page import Facts, render_page
 from tasks.evaluation.params import Arm, ReportParams, Suite
 from tasks.evaluation.scoring import Score, metric_of, score_arm
 
-VERSION = "2026.11.30.1"
+VERSION = "2026.11.30.2"
 
 
 def summarise(
@@ -103,6 +103,7 @@ def report(
     judgements: list[Artifact] | None = None,
     data: Artifact | None = None,
     recipe: dict[str, Any] | None = None,
+    headline: str = "",
 ) -> None:
     """Scores the answers and writes scores.jsonl, summary.json and report.html.
 
@@ -117,6 +118,7 @@ def report(
         judgements: of evaluation/judge, one per judged arm.
         data: of mixture/data-report, whose figures the page repeats.
         recipe: the run's parameters that text, training and questions come from, by section, for the page's lineage.
+        headline: of the page: project, sources, model.
     """
     asked = list(run.read(items, Item))
     scores: dict[str, list[Score]] = {statistics.GUESS: score_arm(statistics.GUESS, asked, guesses(asked))}
@@ -155,6 +157,7 @@ def report(
             *hashes([*_named(items, answers, adapter, table), ("data report", data)]),
         ],
         parameters=parameters(recipe or {}),
+        headline=headline,
     )
     page = render_page(summary, asked, texts, scores, facts)
     run.path("report.html").write_text(page, "utf-8")

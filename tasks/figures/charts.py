@@ -4,7 +4,7 @@ and dark.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
 
@@ -99,6 +99,58 @@ def curve(points: Sequence[tuple[float, float]], caption: str) -> Markup:
         path = " ".join("{:.1f},{:.1f}".format(*place(step, loss)) for step, loss in zip(xs, values, strict=True))
         parts.append(Markup('<polyline class="curve {}" points="{}"/>').format(name, path))
     return Markup("").join([*parts, Markup("</svg>")])
+
+
+COLOURS = 6
+
+
+def lines(series: Mapping[str, Sequence[float | None]], labels: Sequence[str], caption: str) -> Markup:
+    """Named lines over the same places, such as months; None leaves a gap. A line's class is `s0` to `s5` in turn.
+
+    Args:
+        series: name → one value per label.
+        labels: of the places, in order.
+        caption: for screen readers.
+    """
+    left, right, top, height = 48, 16, 10, 230
+    bottom = 46 + 18 * ((len(series) - 1) // 4)
+    values = [value for points in series.values() for value in points if value is not None]
+    low, high = min([*values, 0.0]), max([*values, 0.0])
+    high = high if high > low else low + 1
+    step = (WIDTH - left - right) / max(len(labels) - 1, 1)
+
+    def place(index: int, value: float) -> tuple[float, float]:
+        return left + index * step, top + (high - value) / (high - low) * (height - top - bottom)
+
+    parts = [_opening(height, caption)]
+    for tick in _ticks(low, high):
+        y = place(0, tick)[1]
+        parts += [_line(left, y, WIDTH - right, y, "grid"), _text(left - 6, y + 4, f"{tick:g}", "tick", "end")]
+    for index in sorted({0, len(labels) // 2, len(labels) - 1}) if labels else []:
+        anchor = "start" if index == 0 else "end" if index == len(labels) - 1 else "middle"
+        parts.append(_text(place(index, low)[0], height - bottom + 18, labels[index], "tick", anchor))
+    for number, (name, points) in enumerate(series.items()):
+        tone = f"s{number % COLOURS}"
+        for run in _unbroken(points):
+            drawn = [place(index, value) for index, value in run]
+            path = " ".join(f"{x:.1f},{y:.1f}" for x, y in drawn)
+            parts.append(Markup('<polyline class="{}" points="{}"/>').format(tone, path))
+            parts += [Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="3"/>').format(tone, x, y) for x, y in drawn]
+        across, down = number % 4, number // 4
+        spot = left + across * (WIDTH - left) / 4, height - bottom + 36 + 18 * down
+        parts.append(_text(*spot, name, f"name {tone}", "start"))
+    return Markup("").join([*parts, Markup("</svg>")])
+
+
+def _unbroken(points: Sequence[float | None]) -> list[list[tuple[int, float]]]:
+    """Stretches of values between the gaps."""
+    runs: list[list[tuple[int, float]]] = [[]]
+    for index, value in enumerate(points):
+        if value is None:
+            runs.append([])
+        else:
+            runs[-1].append((index, value))
+    return [run for run in runs if run]
 
 
 def _ticks(low: float, high: float) -> list[float]:

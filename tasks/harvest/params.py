@@ -87,7 +87,7 @@ class SourceParams(Params):
     repo: Address = Field(min_length=1)
     """OWNER/NAME on GitHub, or a path (relative to the working directory) or URL of any git repository, bare too."""
     name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)?$")
-    """What its documents are filed under; null = OWNER/NAME, or the base name. Tells two of one base name apart."""
+    """What its documents are filed under; null = OWNER/NAME, or its origin's base name. Tells two of one name apart."""
     as_of: datetime.date | None = None
     """Last day, UTC: the default branch's first-parent head at its end is read; null = the run's scheduled start."""
     pulls: PullsParams | None = PullsParams()

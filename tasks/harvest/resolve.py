@@ -19,7 +19,7 @@ from tasks.base.store import Store
 from tasks.harvest.dates import day_end, rfc3339
 from tasks.harvest.git.history import select
 from tasks.harvest.git.opened import ON_GITHUB, Opened, local_folder, open_repository
-from tasks.harvest.git.repository import pull_heads
+from tasks.harvest.git.repository import origin, pull_heads
 from tasks.harvest.github.source import open_github
 from tasks.harvest.params import (
     GithubParams,
@@ -159,8 +159,13 @@ def check_names(sources: Sequence[SourceParams]) -> None:
 
 
 def source_name(source: SourceParams) -> str:
-    """What the documents of a source are filed under."""
-    return source.name or (source.repo if _on_github(source) else repository_name(source.repo))
+    """What the documents of a source are filed under: OWNER/NAME, or the base name of its address; of a clone on this
+    machine the base name of its origin, whatever its folder is called.
+    """
+    if source.name or _on_github(source):
+        return source.name or source.repo
+    folder = local_folder(source.repo)
+    return repository_name((origin(folder) if folder else None) or source.repo)
 
 
 def _on_github(source: SourceParams) -> bool:

@@ -52,6 +52,11 @@ class SynthesisParams(Params):
     prompt.
     """
 
+    facts_per_document: int | None = Field(None, ge=1)
+    """Most facts of one document, kinds taking turns; both training and evaluation then ask no others, so that a small
+    `train_tokens` can teach what is asked. Null = all.
+    """
+
     wordings: int = Field(4, ge=1, le=8)
     """Differently worded questions per short fact; four taught a small model what one did not."""
 

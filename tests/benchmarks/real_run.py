@@ -80,7 +80,7 @@ def dataset(recipe: str, repo: str, arguments: argparse.Namespace) -> tuple[Any,
     params = parameters(recipe, repo, arguments)
     store = Store(params.store)
     resolved = resolve(store, params, datetime.datetime.now(datetime.UTC))
-    data = retrain.build_dataset(store, params, retrain.harvest(store, params, resolved))
+    data = retrain.build_dataset(store, params, retrain.harvest(store, params, resolved), resolved)
     print(f"{repo} {recipe}: {dict(data.table.counts)}\n{repo} {recipe}: {dict(data.items.counts)}", flush=True)
     return store, params, data
 

@@ -133,7 +133,8 @@ def test_documented_preset_runs_to_its_release_and_can_be_asked(
         changes += () if name == ARTICLE else SMALL
         changes.append(f"synthesis.base_url={openai.base_url}")
         if RetrainParams.model_validate({"name": "documented"} | DOCUMENTED[name]).dataset.replay is not None:
-            changes.append("dataset.replay.streams={raw: 1}")  # a random model never ends a turn
+            # a random model never ends a turn, and the stub takes its time
+            changes += ["dataset.replay.streams={raw: 1}", "dataset.replay.sample_tokens=32"]
         settings = [str(preset), "--store", "store", *(word for one in changes for word in ("--set", one))]
 
         def rawtune(*arguments: str) -> str:

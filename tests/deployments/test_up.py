@@ -57,6 +57,10 @@ def up(tmp_path: Path) -> Iterator[str]:
         database.close()
 
 
+CHEAP = "{dataset: {replay: null}, training: {kl_weight: 0}}"
+"""The base model's samples would take most of the run's time."""
+
+
 def ask(entrance: str, path: str, body: bytes | None = None, **headers: str) -> Any:
     """An answer of the API to somebody who has the password."""
     address, _, password = entrance.partition("/open#")
@@ -96,7 +100,8 @@ def test_run_started_in_the_ui_with_changed_fields_completes(up: str, tmp_path: 
     with chromium_page() as page:
         page.goto(up)
         page.wait_for_url(re.compile("/dashboard"))
-        press_run(page, ui, deployment["id"], {"repository": str(tmp_path / "post")}, until="dataset")
+        fields = {"repository": str(tmp_path / "post"), "overrides": CHEAP}
+        press_run(page, ui, deployment["id"], fields, until="dataset")
         run = ended(up, "retrain")
         assert run["state_type"] == "COMPLETED", run["state"]
         assert run["name"].startswith("post @ 2024-01-")

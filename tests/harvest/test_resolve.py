@@ -45,7 +45,7 @@ def test_resolve_without_date_takes_the_scheduled_start(store: Store, crossing: 
 
 
 def test_resolve_gives_one_answer_by_path_url_and_work_tree(store: Store, crossing: Path, tmp_path: Path) -> None:
-    clone = tmp_path / "crossing"
+    clone = tmp_path / "checkout"  # a clone is named after its origin, not its folder
     run("git", "clone", "--quiet", str(crossing), str(clone))
     run("git", "-C", str(clone), "checkout", "--quiet", "--detach")
     found = [resolve(store, repo).snapshot for repo in (crossing, f"file://{crossing}", clone, clone / ".git")]

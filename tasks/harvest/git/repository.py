@@ -184,6 +184,14 @@ def head_commit(folder: Path) -> str | None:
     return next(iter(branches.values())) if len(branches) == 1 else None
 
 
+def origin(folder: Path) -> str | None:
+    """The address that a git directory was cloned from, or None."""
+    try:
+        return os.fsdecode(git("config", "--get", "remote.origin.url", at=folder)).strip() or None
+    except SourceError:
+        return None
+
+
 PULL_HEADS: Final = {"refs/pull": "head", "refs/merge-requests": "head", "refs/pull-requests": "from"}
 """Where GitHub, Gitea and Azure, GitLab, and Bitbucket Server keep the heads: below a number, under this name."""
 

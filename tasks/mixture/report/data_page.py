@@ -22,6 +22,7 @@ def render_page(
     groups: Sequence[tuple[str, str, Sequence[Shown]]],
     hits: Sequence[Hit],
     lineage: Sequence[tuple[str, str]],
+    headline: str = "",
 ) -> str:
     """The page.
 
@@ -30,6 +31,7 @@ def render_page(
         groups: title, note and samples of each group.
         hits: what the leak guard found, with both texts.
         lineage: name and value of what the report was made from.
+        headline: project, sources, model.
     """
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_visible)
     environment.filters |= {"count": count, "percent": percent}
@@ -51,6 +53,7 @@ def render_page(
         groups=groups,
         hits=hits,
         lineage=lineage,
+        headline=headline,
     )
 
 

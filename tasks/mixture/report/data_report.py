@@ -19,7 +19,7 @@ from tasks.mixture.report.samples import read_samples
 from tasks.mixture.table.rows import ROWS
 from tasks.text.tokenizer import stored_tokenizer
 
-VERSION = "2026.11.24"
+VERSION = "2026.11.30"
 
 MARKDOWN: Final = "report.md"
 """The report in a few lines, for the Prefect UI."""
@@ -49,6 +49,7 @@ def data_report(
     guarded: Artifact | None = None,
     epochs: int | None = None,
     runner: RunnerParams = LOCAL,
+    headline: str = "",
 ) -> None:
     """Writes the report.
 
@@ -63,6 +64,7 @@ def data_report(
         guarded: of `mixture/leak-guard`.
         epochs: of the training to come; null = not known.
         runner: where the shards are read.
+        headline: of the page: project, sources, model.
     """
     facts = TableFacts(max_tokens)
     for part in mapped(partial(table_shard, max_tokens), shards_of(run.store, table, ROWS), runner):
@@ -81,8 +83,9 @@ def data_report(
         ("Drawn at random", "Chosen by a hash, so the same table shows the same.", shown[len(longest) :]),
     ]
     lineage = [(artifact.step, artifact.sha256) for artifact in steps]
-    run.path("report.html").write_text(render_page(summary, groups, hits, lineage), "utf-8")
-    run.path(MARKDOWN).write_text(render_markdown(summary), "utf-8")
+    run.path("report.html").write_text(render_page(summary, groups, hits, lineage, headline), "utf-8")
+    few_lines = render_markdown(summary)
+    run.path(MARKDOWN).write_text(f"{headline}\n\n{few_lines}" if headline else few_lines, "utf-8")
     run.path("summary.json").write_text(json.dumps(summary, indent=1) + "\n", "utf-8")
     for name in ("rows", "tokens", "trained_tokens"):
         run.count(name, summary["table"][name])

@@ -16,7 +16,7 @@ from tasks.training.params import Objective, SearchParams
 from tasks.training.search.parallel import parallel_coordinates
 from tasks.training.search.study import Tried
 
-VERSION = "2026.11.24"
+VERSION = "2026.11.30"
 
 LABELS = {Objective.HELD_OUT_LOSS: "held-out loss, nats/token", Objective.RECALL: "recall"}
 
@@ -28,12 +28,14 @@ body{{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;paddin
 table{{border-collapse:collapse;width:100%}}th,td{{text-align:right;padding:.25rem .6rem;border-bottom:1px solid #8884}}
 th:first-child,td:first-child,td:last-child,th:last-child{{text-align:left}}.winner td{{font-weight:700}}
 div{{overflow-x:auto}}svg{{width:100%;height:auto}}</style></head><body>
-<h1>Hyperparameter search</h1><p>{summary}</p>{picture}<div>{table}</div></body></html>
+<p>{headline}</p><h1>Hyperparameter search</h1><p>{summary}</p>{picture}<div>{table}</div></body></html>
 """)
 
 
 @step("training/search-report", VERSION)
-def search_report(run: StepRun, trials: list[dict[str, Any]], winner: int, params: SearchParams) -> None:
+def search_report(
+    run: StepRun, trials: list[dict[str, Any]], winner: int, params: SearchParams, headline: str = ""
+) -> None:
     """Writes table and picture.
 
     Args:
@@ -41,6 +43,7 @@ def search_report(run: StepRun, trials: list[dict[str, Any]], winner: int, param
         trials: every trial, as `Tried`.
         winner: number of the best.
         params: what was searched for.
+        headline: of the page: project, sources, model.
     """
     tried = [Tried.model_validate(one) for one in trials]
     best = next(one for one in tried if one.number == winner)
@@ -49,7 +52,7 @@ def search_report(run: StepRun, trials: list[dict[str, Any]], winner: int, param
     document = {"objective": params.objective.value, "winner": best.model_dump(mode="json"), "trials": trials}
     run.path("trials.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
     run.path("search.svg").write_text(picture + "\n", "utf-8")
-    run.path("search.html").write_text(page(rows, picture, summary(tried, best, params), winner), "utf-8")
+    run.path("search.html").write_text(page(rows, picture, summary(tried, best, params), winner, headline), "utf-8")
     for one in tried:
         run.count(f"trials:{one.state}")
 
@@ -76,7 +79,7 @@ def table_rows(tried: Sequence[Tried]) -> list[dict[str, Any]]:
     ]
 
 
-def page(rows: Sequence[dict[str, Any]], picture: Markup, line: str, winner: int) -> str:
+def page(rows: Sequence[dict[str, Any]], picture: Markup, line: str, winner: int, headline: str) -> str:
     """The page as HTML."""
     head = Markup("").join(Markup("<th>{}</th>").format(name) for name in rows[0])
     body = [
@@ -89,7 +92,7 @@ def page(rows: Sequence[dict[str, Any]], picture: Markup, line: str, winner: int
         for row in rows
     ]
     table = Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, Markup("").join(body))
-    return PAGE.format(summary=line, picture=picture, table=table)
+    return PAGE.format(headline=headline, summary=line, picture=picture, table=table)
 
 
 def _cell(value: Any) -> str:
