@@ -71,15 +71,15 @@ def step_progress() -> Iterator[None]:
 
 def _print_line(event: Event) -> None:
     if event.kind == "finished" and "/" in event.step:  # the laptop's own server is no step
-        errors.print(_finished(event), highlight=False)
+        errors.print(_finished(event), highlight=False, soft_wrap=True)
     elif event.kind == "notice":
         errors.print(escape(_noticed(event)), highlight=False)
 
 
 def _finished(event: Event) -> str:
     symbol = SYMBOLS.get(event.state, " ")
-    made = f"  {event.text}" if event.text else ""
-    return escape(f"{symbol} {event.step:<28}{event.state:<10} {event.done:7.1f} s{made}")
+    made = f"  {escape(event.text)}" if event.text else ""
+    return f"{symbol} {event.step:<28}{event.state:<10} {event.done:7.1f} s{made}"
 
 
 def _noticed(event: Event) -> str:
@@ -98,7 +98,7 @@ class _View:
             bar = self.running.pop(event.step, None)
             if bar is not None:
                 self.bars.remove_task(bar)
-            self.bars.console.print(_finished(event), highlight=False)
+            self.bars.console.print(_finished(event), highlight=False, no_wrap=True, overflow="ellipsis")
             return
         if event.kind == "notice" and event.step not in self.running:
             self.bars.console.print(escape(_noticed(event)), highlight=False)

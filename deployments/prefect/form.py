@@ -74,7 +74,7 @@ def form(
 
     fill_in.__name__ = fill_in.__qualname__ = name.replace("-", "_")  # what a deployment's entry point is made of
     fill_in.__doc__ = f"{about}\n\n{FIELDS}"
-    return flow(fill_in, name=name)
+    return flow(name=name)(fill_in)
 
 
 retrain = form("retrain", "Makes, measures and publishes a model of an organisation's own text.", run)

@@ -102,18 +102,21 @@ def curve(points: Sequence[tuple[float, float]], caption: str) -> Markup:
 
 
 COLOURS = 6
+NAMES_A_ROW = 3
 
 
 def lines(series: Mapping[str, Sequence[float | None]], labels: Sequence[str], caption: str) -> Markup:
-    """Named lines over the same places, such as months; None leaves a gap. A line's class is `s0` to `s5` in turn.
+    """Named lines over the same places, such as months; None leaves a gap. A line's class is `s0` to `s5` in turn, with
+    `dashed` from the seventh on; one line alone bears no name.
 
     Args:
         series: name → one value per label.
         labels: of the places, in order.
         caption: for screen readers.
     """
-    left, right, top, height = 48, 16, 10, 230
-    bottom = 46 + 18 * ((len(series) - 1) // 4)
+    left, right, top, height = 72, 16, 12, 250
+    named = len(series) > 1
+    bottom = 34 + named * (24 + 24 * ((len(series) - 1) // NAMES_A_ROW))
     values = [value for points in series.values() for value in points if value is not None]
     low, high = min([*values, 0.0]), max([*values, 0.0])
     high = high if high > low else low + 1
@@ -128,17 +131,18 @@ def lines(series: Mapping[str, Sequence[float | None]], labels: Sequence[str], c
         parts += [_line(left, y, WIDTH - right, y, "grid"), _text(left - 6, y + 4, f"{tick:g}", "tick", "end")]
     for index in sorted({0, len(labels) // 2, len(labels) - 1}) if labels else []:
         anchor = "start" if index == 0 else "end" if index == len(labels) - 1 else "middle"
-        parts.append(_text(place(index, low)[0], height - bottom + 18, labels[index], "tick", anchor))
+        parts.append(_text(place(index, low)[0], height - bottom + 24, labels[index], "tick", anchor))
     for number, (name, points) in enumerate(series.items()):
-        tone = f"s{number % COLOURS}"
+        tone = f"s{number % COLOURS}" + (" dashed" if number >= COLOURS else "")
         for run in _unbroken(points):
             drawn = [place(index, value) for index, value in run]
             path = " ".join(f"{x:.1f},{y:.1f}" for x, y in drawn)
             parts.append(Markup('<polyline class="{}" points="{}"/>').format(tone, path))
             parts += [Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="3"/>').format(tone, x, y) for x, y in drawn]
-        across, down = number % 4, number // 4
-        spot = left + across * (WIDTH - left) / 4, height - bottom + 36 + 18 * down
-        parts.append(_text(*spot, name, f"name {tone}", "start"))
+        if named:
+            down, across = divmod(number, NAMES_A_ROW)
+            spot = left + across * (WIDTH - left) / NAMES_A_ROW, height - bottom + 50 + 24 * down
+            parts.append(_text(*spot, name, f"name {tone}", "start"))
     return Markup("").join([*parts, Markup("</svg>")])
 
 
