@@ -254,7 +254,7 @@ def test_pulls_of_a_shallow_clone_are_those_it_has(store: Store, village: Path, 
     # The merge of 1 is the last commit that there is.
     head = run("git", "--git-dir", str(village), "rev-parse", "refs/pull/1/head").strip()
     assert [(item.id, item.reason, item.detail) for item in read_verdicts(store, made)] == [
-        ("shallow/pull/0000001", "absent-head", head)
+        ("village/pull/0000001", "absent-head", head)
     ]
 
     # This one ends at the squash commit of 2 and at the head of 4, without what they would be compared with.
@@ -262,8 +262,8 @@ def test_pulls_of_a_shallow_clone_are_those_it_has(store: Store, village: Path, 
     made, found = harvest(store, f"{shallow}-2")
     assert found == {}
     assert [(item.id, item.reason) for item in read_verdicts(store, made)] == [
-        ("shallow-2/pull/0000002", "absent-head"),
-        ("shallow-2/pull/0000004", "absent-head"),
+        ("village/pull/0000002", "absent-head"),
+        ("village/pull/0000004", "absent-head"),
     ]
 
 
