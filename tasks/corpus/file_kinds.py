@@ -108,19 +108,22 @@ def kind_of_file(document: Document, params: FilterParams) -> Finding | None:
         document: of kind `file`; `meta["linguist"]` has what `.gitattributes` state.
         params: which kinds, and how large data may be.
     """
+    if not params.drop:
+        return None
     stated = {FileKind(name): is_so for name, is_so in document.meta.get("linguist", {}).items()}
     for kind, is_so in stated.items():
         if is_so and kind in params.drop:
             return Finding(kind, ".gitattributes")
+
+    def counts(found: Finding | None) -> bool:
+        return found is not None and found.kind in params.drop and stated.get(found.kind) is not False
+
     by_path = kind_of_path(document.path)
-    findings = (
-        Finding(FileKind(by_path.kind), by_path.by) if by_path else None,
-        kind_of_text(document.path, document.text, params.max_data_bytes),
-    )
-    wanted = (
-        found for found in findings if found and found.kind in params.drop and stated.get(found.kind) is not False
-    )
-    return next(wanted, None)
+    named = Finding(FileKind(by_path.kind), by_path.by) if by_path else None
+    if counts(named):
+        return named
+    told = kind_of_text(document.path, document.text, params.max_data_bytes)
+    return told if counts(told) else None
 
 
 def kind_of_text(path: str, text: str, max_data_bytes: int) -> Finding | None:

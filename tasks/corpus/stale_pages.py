@@ -32,6 +32,7 @@ from tasks.text.languages import is_markdown
 VERSION: Final = "2026.11.30.3"
 PAGES: Final = "pages.jsonl"
 WEIGHTS: Final = "weights.jsonl"
+_MIXED_CASE: Final = re.compile(r"[a-z0-9][A-Z]")
 _HISTORY: Final = re.compile(
     r"(?:^|/)(?:[^/]*change-?s?-?log[^/]*|[^/]*changes|history|news|[^/]*release-?s?(?:[-_ ]?notes?)?"
     r"|whats?[-_ ]?new[^/]*|[^/]*upgrad(?:e|ing)[^/]*|[^/]*migrat(?:e|ing|ion)s?[^/]*|[^/]*deprecat[^/]*"
@@ -101,7 +102,9 @@ class Surroundings:
         """Notes that a file existed in earlier commits."""
         parts = path.split("/")
         self.removed.update("/".join(parts[start:]) for start in range(max(1, len(parts) - 1)))
-        self.removed_words.update({parts[-1].partition(".")[0]} & self._symbols)
+        stem = parts[-1].partition(".")[0]
+        if _MIXED_CASE.search(stem):  # `OldRouter.scala` is what defined `OldRouter`; `run_test.go` is no `run_test`
+            self.removed_words.update({stem} & self._symbols)
 
     def add(self, document: Document) -> None:
         """Notes what a document shows to exist; pages do not vouch for what pages name."""
