@@ -106,7 +106,7 @@ def conclude(
 ) -> tuple[str, ...]:
     """Publishes an allowed release and fills in the run's report; returns the reasons if gate or person refused it."""
     if outcome.report:
-        page.report = f"{outcome.report.uri}/report.html"
+        page.report = f"{(outcome.verdict or outcome.report).uri}/report.html"  # the gate's has its decision on top
         page.scores = scores_of(read_json(store, outcome.report, "summary.json"))
     if outcome.verdict is None:
         return ()

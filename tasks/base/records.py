@@ -107,7 +107,9 @@ class Item(Record):
     pair_id: str | None
     """Joins an unanswerable item to its answerable twin."""
     guess: str | None = None
-    """What somebody would guess who knows the trained facts but not this one; null = nobody could."""
+    """What somebody would guess who knows the trained facts but not this one, empty where nothing can be guessed from;
+    null = nobody is asked to.
+    """
     provenance: Provenance
 
 

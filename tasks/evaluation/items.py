@@ -240,7 +240,7 @@ def _groups(
         return _in_turn([pair for pair in pairs if pair[1].kind in wanted and pair[1].split is split], params.item_seed)
 
     def ask(suite: Suite, found: Iterable[Pair]) -> list[tuple[Item, ...]]:
-        return [(_item(suite, *pair, guess=guesser.guess(pair[1])),) for pair in found]
+        return [(_item(suite, *pair, guess=guesser.guess(pair[1]) or ""),) for pair in found]
 
     known, pulls = chosen(Split.TRAIN), chosen(Split.TRAIN, "pull-file")
     has_pairs = Suite.UNANSWERABLE in params.suites
@@ -251,7 +251,7 @@ def _groups(
     groups: dict[Suite, list[tuple[Item, ...]]] = {
         Suite.RECALL: ask(Suite.RECALL, recall),
         Suite.PARAPHRASE: [
-            (_item(Suite.PARAPHRASE, document, fact, other=True, guess=guesser.guess(fact)),)
+            (_item(Suite.PARAPHRASE, document, fact, other=True, guess=guesser.guess(fact) or ""),)
             for document, fact in recall
             if (FACTS | OWN)[fact.kind].other
         ],

@@ -11,9 +11,9 @@ from typing import Any
 
 from tasks.base.ledger import Ledger, current_ledger, read_entries
 from tasks.evaluation.over_time import in_words
-from tasks.evaluation.page import interval, percent, points
 from tasks.evaluation.params import Suite
 from tasks.figures.display import shown_markdown
+from tasks.figures.formats import interval, percent, points
 
 
 def markdown(summary: Mapping[str, Any], costs: Mapping[str, float]) -> str:

@@ -11,7 +11,7 @@ from tasks.base.runs import read_json, read_records
 from tasks.base.store import Store
 from tasks.evaluation.params import Arm, ReportParams
 from tasks.evaluation.scoring import Score
-from tasks.evaluation.statistics import GUESS, differences, of_suite, paired
+from tasks.evaluation.statistics import GUESS, differences, of_suite, paired, share
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,15 @@ def against(scores: Iterable[Score], earlier: Earlier, params: ReportParams) -> 
     """
     every = list(scores)
     now, then = ([one for one in found if one.arm == Arm.TUNED] for found in (every, earlier.scores))
-    guessed = {one.item_id: one.score for one in every if one.arm == GUESS}
+    guessed = {one.item_id: one for one in every if one.arm == GUESS}
     asked_now, asked_then = ({one.item_id for one in found} for found in (now, then))
     rows = differences({"now": now, "then": then}, "now", "then", params)
     for suite, row in rows.items():
         pairs = paired(of_suite(then, suite), of_suite(now, suite))
         for place, name in enumerate(("then", "now")):
-            row[name] = round(sum(pair[place].score for pair in pairs) / len(pairs), 6)
+            row[name] = share([pair[place] for pair in pairs], params)["estimate"]
         known = [guessed[one.item_id] for one, _ in pairs if one.item_id in guessed]
-        row["guess"] = round(sum(known) / len(known), 6) if known else None
+        row["guess"] = share(known, params)["estimate"] if known else None
     return {
         "name": earlier.name,
         "shared": len(asked_now & asked_then),

@@ -1,26 +1,37 @@
-"""The report page: one HTML file without scripts or network, readable in light and dark and on a phone."""
+"""The report page, in the order of a reader's questions.
+
+May it be released and why (the gate fills that in, which comes after the report); what it learned, by kind; what it
+lost, by domain; answers side by side; how it differs from the last release; then data, cost and lineage.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 from typing import Any, Final
-
-from jinja2 import Environment
 
 from tasks.base.records import Answer, Item
 from tasks.evaluation.general import PREFIX
 from tasks.evaluation.over_time import in_words
-from tasks.evaluation.params import Arm, Suite
-from tasks.evaluation.scoring import Score
+from tasks.evaluation.params import FORGETTING, Arm
+from tasks.evaluation.scoring import Score, kind_of
 from tasks.evaluation.statistics import GUESS
 from tasks.figures.charts import Interval, curve, forest
 from tasks.figures.display import shown
+from tasks.figures.formats import percent
+from tasks.figures.page import render
 from tasks.figures.statistics import MIN_CLUSTERS, MIN_ITEMS
 
-EXAMPLES: Final = 6
-"""Examples per section of the page."""
+TEMPLATE: Final = Path(__file__).with_name("report.html.jinja")
+
+LEAKS_SHOWN: Final = 6
+
+EXAMPLE_CHARACTERS: Final = 600
+"""Longer texts of an example are cut: two examples of fifty kinds stand on the page."""
+
+STYLES: Final = {Arm.BASE: "faded", Arm.BASE_RETRIEVAL: "s1", GUESS: "s3", Arm.TUNED: "s0"}
+"""Arm → its colour in the chart of kinds; other arms are in the table only."""
 
 Answers = Mapping[str, Mapping[str, Answer]]
 """Arm → item id → answer."""
@@ -56,17 +67,6 @@ def render_page(
     facts: Facts,
 ) -> str:
     """The page as HTML. Deterministic; everything that a model or a source wrote is escaped and made visible."""
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {
-        "percent": percent,
-        "points": points,
-        "interval": interval,
-        "pvalue": pvalue,
-        "nats": nats,
-        "count": count,
-        "in_words": in_words,
-    }
-    template = environment.from_string((resources.files("tasks.evaluation") / "report.html.jinja").read_text("utf-8"))
     losses: Mapping[str, Mapping[str, Any]] = summary["losses"]
     streams = sorted({stream for arm in losses.values() for stream in arm})
     rows = [
@@ -74,7 +74,8 @@ def render_page(
         for suite, row in summary["differences"].items()
     ]
     steps = [(float(entry["step"]), float(entry["loss"])) for entry in facts.loss_log if entry.get("loss") is not None]
-    return template.render(
+    return render(
+        TEMPLATE,
         summary=summary,
         headline=shown(facts.headline),
         enough=f"{MIN_ITEMS} of {MIN_CLUSTERS} documents",
@@ -85,61 +86,84 @@ def render_page(
         tokens={name: f"{max(arm.get(name, {}).get('tokens', 0) for arm in losses.values()):,}" for name in streams},
         forest=forest(rows) if rows else None,
         curve=curve(steps, "Training loss by step") if len(steps) > 1 else "",
+        kinds=list(_kinds(summary["kinds"])),
+        styles={arm: style for arm, style in STYLES.items() if arm in summary["arms"]},
+        lost=[suite for suite in summary["differences"] if suite.startswith(PREFIX) or suite == FORGETTING],
+        previous=in_words(summary["previous"]) if summary["previous"] else "",
         examples=examples(items, answers, scores),
-        leaks=[{name: shown(str(hit.get(name, ""))) for name in LEAK_FIELDS} for hit in facts.leaks[:EXAMPLES]],
+        leaks=[{name: shown(str(hit.get(name, ""))) for name in LEAK_FIELDS} for hit in facts.leaks[:LEAKS_SHOWN]],
         lineage=[(name, shown(value)) for name, value in facts.lineage],
         data=facts.data,
         parameters=[(title, [(name, shown(value)) for name, value in rows]) for title, rows in facts.parameters],
     )
 
 
-def examples(
-    items: Sequence[Item], answers: Answers, scores: Mapping[str, Sequence[Score]]
-) -> list[tuple[str, str, list[dict[str, Any]]]]:
-    """Sections of examples: where the tuned model wins, loses, and answers what nobody can know; in the order of the
-    items' ids.
+def examples(items: Sequence[Item], answers: Answers, scores: Mapping[str, Sequence[Score]]) -> list[dict[str, Any]]:
+    """Of every suite's every kind that base and tuned both answered, the tuned model's best and worst answer.
+
+    Returns:
+        `suite`, `kind`, `note` (how the arms did) and `shown` (one example or two) of each, the sources' suites first.
     """
     by_arm = {arm: {one.item_id: one for one in found} for arm, found in scores.items() if arm != GUESS}
     before, after = by_arm.get(Arm.BASE, {}), by_arm.get(Arm.TUNED, {})
-    both = [item for item in items if item.id in before and item.id in after]
-    gain = {item.id: after[item.id].score - before[item.id].score for item in both}
-    wins = sorted(
-        (item for item in both if gain[item.id] > 0 and item.answerable),
-        key=lambda item: (_is_general(item), -gain[item.id], item.id),
-    )
-    losses = sorted(
-        (item for item in both if gain[item.id] < 0), key=lambda item: (_is_general(item), gain[item.id], item.id)
-    )
-    invented = [
-        item
-        for item in both
-        if item.suite == Suite.UNANSWERABLE and not item.answerable and not after[item.id].abstained
-    ]
-    rest = [item for item in both if gain[item.id] == 0 and item.suite != Suite.UNANSWERABLE]
-    sections = (
-        ("Where tuning helped", "The largest gains.", wins),
-        ("Where tuning hurt", "The largest losses.", losses),
-        ("Invented answers", "Questions that nobody can answer, and what the tuned model says.", invented),
-        (
-            "Where a page and the code disagree",
-            "A page names the file, the snapshot does not have it.",
-            [item for item in items if item.suite == Suite.STALE and item.answers == ("no",)],
-        ),
-        ("No difference", "Base and tuned score alike.", rest),
-    )
-    return [
-        (title, note, [_example(item, answers, by_arm) for item in found[:EXAMPLES]]) for title, note, found in sections
-    ]
+    groups: dict[tuple[str, str], list[Item]] = {}
+    for item in items:
+        if item.id in before and item.id in after:
+            groups.setdefault((item.suite, kind_of(item)), []).append(item)
+
+    def merit(item: Item) -> tuple[float, float, str]:
+        return after[item.id].score, after[item.id].score - before[item.id].score, item.id
+
+    made = []
+    for (suite, kind), found in sorted(groups.items(), key=lambda group: (group[0][0].startswith(PREFIX), group[0])):
+        best, worst = max(found, key=merit), min(found, key=merit)
+        ends = [("best", best), ("worst", worst)] if best != worst else [("the only one", best)]
+        means = [sum(by[item.id].score for item in found) / len(found) for by in (after, before)]
+        note = f"{len(found)} questions, mean: tuned {percent(means[0])}, base {percent(means[1])}"
+        shown_ends = [_example(title, item, answers, by_arm) for title, item in ends]
+        made.append({"suite": suite, "kind": kind, "note": note, "shown": shown_ends})
+    return made
 
 
-def _example(item: Item, answers: Answers, scores: Mapping[str, Mapping[str, Score]]) -> dict[str, Any]:
+def _kinds(kinds: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[dict[str, Any]]:
+    """Rows of the chart of kinds, the best known first."""
+
+    def known(entry: tuple[str, Mapping[str, Mapping[str, Any]]]) -> tuple[float, str]:
+        return -entry[1].get(Arm.TUNED, {"estimate": 0.0})["estimate"], entry[0]
+
+    for kind, figures in sorted(kinds.items(), key=known):
+        tuned = figures.get(Arm.TUNED)
+        bounded = tuned is not None and tuned["low"] is not None
+        yield {
+            "kind": kind,
+            "figures": figures,
+            "items": max(figure["items"] for figure in figures.values()),
+            "value": percent(tuned["estimate"]) if tuned else "–",
+            "low": _place(tuned["low"]) if tuned and bounded else None,
+            "width": _place(tuned["high"] - tuned["low"]) if tuned and bounded else None,
+            "places": [
+                {"arm": arm, "style": style, "left": _place(figures[arm]["estimate"])}
+                for arm, style in STYLES.items()
+                if arm in figures
+            ],
+        }
+
+
+def _place(share: float) -> float:
+    """Percent of the track's width."""
+    return round(100 * share, 2)
+
+
+def _example(title: str, item: Item, answers: Answers, scores: Mapping[str, Mapping[str, Score]]) -> dict[str, Any]:
+    limit = EXAMPLE_CHARACTERS
     return {
+        "title": title,
         "suite": item.suite,
         "source": shown(item.document_id if _is_general(item) else f"{item.document_id}, {_lines(item.span)}"),
-        "question": shown(item.question),
-        "reference": shown(item.answers[0]),
+        "question": shown(item.question, limit),
+        "reference": shown(item.answers[0], limit),
         "answers": [
-            (arm, {"text": shown(answers[arm][item.id].text) or "(nothing)", "score": found[item.id].score})
+            (arm, {"text": shown(answers[arm][item.id].text, limit) or "(nothing)", "score": found[item.id].score})
             for arm, found in scores.items()
             if item.id in found
         ],
@@ -152,37 +176,3 @@ def _is_general(item: Item) -> bool:
 
 def _lines(span: tuple[int, int]) -> str:
     return f"line {span[0]}" if span[0] == span[1] else f"lines {span[0]}–{span[1]}"
-
-
-def percent(value: float | None) -> str:
-    """`0.613` → `61%`; a dash for nothing."""
-    return "–" if not isinstance(value, int | float) else f"{100 * value:.0f}%"
-
-
-def points(value: float | None) -> str:
-    """`0.613` → `+61.3`, percentage points."""
-    return "–" if value is None else f"{100 * value:+.1f}"
-
-
-def interval(figure: Mapping[str, Any]) -> str:
-    """`[55, 67]`, in percent."""
-    if figure["low"] is None or figure["high"] is None:
-        return "one document"
-    return f"[{100 * figure['low']:.0f}, {100 * figure['high']:.0f}]"
-
-
-def pvalue(value: float | None) -> str:
-    """Two significant digits, `<0.001` below that; a dash for nothing."""
-    if not isinstance(value, int | float):
-        return "–"
-    return "<0.001" if value < 0.001 else f"{value:.2g}"
-
-
-def count(value: int | None) -> str:
-    """`947312` → `947,312`; a dash for nothing."""
-    return "–" if value is None else f"{value:,}"
-
-
-def nats(value: float | None) -> str:
-    """Three decimals; a dash for nothing."""
-    return f"{value:.3f}" if isinstance(value, int | float) else "–"

@@ -2,12 +2,13 @@
 
 summary.json:
     verdict, items, confidence, leaks (null if the items were not guarded), kl_to_base
-    arms        arm → suite → {estimate, low, high, items, documents, decides, right}; `guess` is the control without a
-                model, `right` counts wholly right answers, `decides` says whether there are enough questions
+    arms        arm → suite → {estimate, low, high, items, documents, decides, kinds, right}; `guess` is the control
+                without a model, `right` counts wholly right answers, `decides` says whether there are enough questions;
+                of recall, paraphrase and held-out `estimate` is the average over kinds
     kinds       kind of recall question → arm → as in arms
     suites      suite → {metric, items, documents}
-    differences suite → tuned minus base: {estimate, low, high, items, documents, decides, wins, losses, p, p_holm,
-                mcnemar, minimum_detectable_effect, tone}; tone is better, worse or open
+    differences suite → tuned minus base: {estimate, low, high, items, documents, decides, kinds, wins, losses,
+                p, p_holm, mcnemar, minimum_detectable_effect, tone}; tone is better, worse or open
     contrasts   other arm → suite → tuned minus that arm, as in differences
     previous    null without an earlier report, else {name, shared, only_now, only_then, differences}: numbers of
                 questions, and suite → tuned minus the earlier tuned model, as in differences, with the means then, now,
@@ -69,7 +70,7 @@ def summarise(
     gains = statistics.differences(scores, Arm.TUNED, Arm.BASE, params)
     kinds = statistics.kind_figures(scores, params)
     return {
-        "verdict": statistics.verdict(arms, gains, kinds),
+        "verdict": statistics.verdict(arms, gains),
         "items": len(items),
         "confidence": params.confidence,
         "leaks": leaks,

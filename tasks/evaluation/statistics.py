@@ -1,4 +1,9 @@
-"""The evaluation's figures: means per arm and suite, right answers by kind, paired differences, abstention, verdict."""
+"""The evaluation's figures: means per arm and suite, right answers by kind, paired differences, abstention, verdict.
+
+Every figure of a suite comes from `share` or `change` here, wherever it is shown: page, JSON, card and gate. Of the
+suites in `MACRO` it is the average over the kinds of question, so that a kind with many questions does not stand for
+the others.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +22,16 @@ from tasks.figures.statistics import (
     clustered_p,
     clustered_share,
     holm,
+    macro_weights,
     mcnemar,
     minimum_detectable_effect,
 )
 
 GUESS: Final = "guess"
-"""The control that answers with what holds for the most similar trained name; it asks no model."""
+"""The control that knows every trained fact but the one that is asked; it asks no model."""
+
+MACRO: Final = frozenset({Suite.RECALL, Suite.PARAPHRASE, Suite.HELD_OUT})
+"""Suites whose figure is the mean of their kinds' means."""
 
 Scores = Mapping[str, Sequence[Score]]
 
@@ -53,9 +62,21 @@ def arm_figures(scores: Scores, params: ReportParams) -> dict[str, dict[str, dic
 
 
 def share(chosen: Sequence[Score], params: ReportParams) -> dict[str, Any]:
-    """Mean score with its clustered interval, and how many answers are wholly `right`."""
-    estimate = clustered_share([one.score for one in chosen], [one.document_id for one in chosen], params.confidence)
-    return _figure(estimate) | {"right": sum(one.right for one in chosen)}
+    """Mean score of a suite's or a kind's answers with its clustered interval, of how many `kinds`, and how many
+    answers are wholly `right`.
+    """
+    scores, documents = [one.score for one in chosen], [one.document_id for one in chosen]
+    estimate = clustered_share(scores, documents, params.confidence, _weights(chosen))
+    return _figure(estimate) | {"kinds": _kinds(chosen), "right": sum(one.right for one in chosen)}
+
+
+def _weights(chosen: Sequence[Score]) -> list[float] | None:
+    """One kind counts as much as another in the suites of `MACRO`; elsewhere, one question as much as another."""
+    return macro_weights([one.kind for one in chosen]) if chosen[0].suite in MACRO else None
+
+
+def _kinds(chosen: Sequence[Score]) -> int:
+    return len({one.kind for one in chosen})
 
 
 def kind_figures(scores: Scores, params: ReportParams, suite: str = Suite.RECALL) -> dict[str, dict[str, Any]]:
@@ -79,22 +100,32 @@ def differences(scores: Scores, second: str, first: str, params: ReportParams) -
         pairs = paired(of_suite(scores.get(first, ()), suite), of_suite(scores.get(second, ()), suite))
         if not pairs:
             continue
-        gains = [after.score - before.score for before, after in pairs]
-        clusters = [before.document_id for before, _ in pairs]
-        estimate = clustered_mean(gains, clusters, params.confidence)
-        rows[suite] = _figure(estimate) | {
-            "wins": sum(gain > 0 for gain in gains),
-            "losses": sum(gain < 0 for gain in gains),
-            "p": clustered_p(gains, clusters),
-            "mcnemar": _mcnemar(pairs),
-            "minimum_detectable_effect": _finite(minimum_detectable_effect(estimate.standard_error, params.confidence)),
-        }
+        rows[suite] = change(pairs, params)
     tested = [suite for suite in rows if suite != FORGETTING]  # a sum of suites is not another test
     for suite, adjusted in zip(tested, holm([rows[suite]["p"] for suite in tested]), strict=True):
         rows[suite]["p_holm"] = adjusted
     for row in rows.values():
         row["tone"] = _tone(row, params.confidence)
     return rows
+
+
+def change(pairs: Sequence[tuple[Score, Score]], params: ReportParams) -> dict[str, Any]:
+    """Second minus first over paired scores of a suite or a kind, with its interval and what it rests on.
+
+    McNemar's test counts one question as much as another, whatever the suite.
+    """
+    gains = [after.score - before.score for before, after in pairs]
+    first = [before for before, _ in pairs]
+    documents, weights = [one.document_id for one in first], _weights(first)
+    estimate = clustered_mean(gains, documents, params.confidence, weights)
+    return _figure(estimate) | {
+        "kinds": _kinds(first),
+        "wins": sum(gain > 0 for gain in gains),
+        "losses": sum(gain < 0 for gain in gains),
+        "p": clustered_p(gains, documents, weights),
+        "mcnemar": _mcnemar(pairs),
+        "minimum_detectable_effect": _finite(minimum_detectable_effect(estimate.standard_error, params.confidence)),
+    }
 
 
 def _tone(row: Mapping[str, Any], confidence: float) -> str:
@@ -148,17 +179,12 @@ def code_figures(scores: Scores) -> dict[str, dict[str, float | None]]:
     return result
 
 
-def verdict(
-    arms: Mapping[str, Mapping[str, Any]],
-    gains: Mapping[str, Mapping[str, Any]],
-    kinds: Mapping[str, Mapping[str, Mapping[str, Any]]],
-) -> str:
-    """One sentence for a person who reads nothing else: right answers by kind beside the guess, then what was lost.
+def verdict(arms: Mapping[str, Mapping[str, Any]], gains: Mapping[str, Mapping[str, Any]]) -> str:
+    """Two sentences for a person who reads nothing else: the average over kinds beside the guess, then what was lost.
 
     Args:
         arms: `arm_figures`.
         gains: `differences` of tuned and base.
-        kinds: `kind_figures` of recall.
     """
     recall = gains.get(Suite.RECALL)
     if recall is None:
@@ -167,18 +193,15 @@ def verdict(
         )
     tuned = arms[Arm.TUNED][Suite.RECALL]
     others = [
-        f"{name} {arms[arm][Suite.RECALL]['right']}{_of(arms[arm][Suite.RECALL], tuned)}"
-        for arm, name in (
-            (Arm.BASE, "the base model"),
-            (GUESS, "a guess from similar names"),
-            (Arm.BASE_RETRIEVAL, "the base model with retrieval"),
-        )
+        f"{name} {100 * arms[arm][Suite.RECALL]['estimate']:.0f}%"
+        for arm, name in ((Arm.BASE, "base"), (Arm.BASE_RETRIEVAL, "base with retrieval"), (GUESS, "guess"))
         if Suite.RECALL in arms.get(arm, {})
     ]
+    kinds = f"{tuned['kinds']} kind{'s' if tuned['kinds'] != 1 else ''}"
     sentence = (
-        f"Of {tuned['items']} questions about trained facts the tuned model answers {tuned['right']} wholly right, "
-        f"{', '.join(others)} ({'; '.join(_kind(kind, row) for kind, row in kinds.items() if Arm.TUNED in row)}): "
-        f"{_claim(recall)}"
+        f"Over {kinds} of questions about trained facts, each counting alike, the tuned model scores "
+        f"{100 * tuned['estimate']:.0f}% ({', '.join(others)}), and {tuned['right']} of {tuned['items']} answers are "
+        f"wholly right: {_claim(recall)}"
     )
     forgetting = gains.get(FORGETTING)
     if forgetting is None:
@@ -186,21 +209,11 @@ def verdict(
     return f"{sentence}; in general tasks it {_change(forgetting)}."
 
 
-def _of(figure: Mapping[str, Any], tuned: Mapping[str, Any]) -> str:
-    """Out of how many, where an arm did not answer the same number."""
-    return "" if figure["items"] == tuned["items"] else f" of {figure['items']}"
-
-
-def _kind(kind: str, row: Mapping[str, Mapping[str, Any]]) -> str:
-    guess = f", guess {row[GUESS]['right']}{_of(row[GUESS], row[Arm.TUNED])}" if GUESS in row else ""
-    return f"{kind} {row[Arm.TUNED]['right']} of {row[Arm.TUNED]['items']}{guess}"
-
-
 def _claim(gain: Mapping[str, Any]) -> str:
     if not gain["decides"]:
         return too_few(gain)
     points = (
-        f"{100 * gain['estimate']:+.0f} points of mean score over the base model, "
+        f"{100 * gain['estimate']:+.0f} points over the base model, "
         f"between {100 * gain['low']:+.0f} and {100 * gain['high']:+.0f}"
     )
     if gain["low"] > 0:

@@ -10,6 +10,7 @@ pseudo-observations of Agresti and Min. Both are closed formulas, so the same sc
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -30,6 +31,9 @@ Miller, A Practitioner's Guide to Cluster-Robust Inference, 2015, section VI).""
 
 SMALLEST_P: Final = 1e-12
 """No p-value is stated below this: a sample is never a proof."""
+
+NO_SPREAD: Final = 1e-9
+"""Standard errors below this are rounding of sums whose terms are all alike."""
 
 PSEUDO: Final = ((1.0, 0.5), (-1.0, 0.5), (0.0, 1.0))
 """(value, weight) of the pseudo-observations put to paired differences (Agresti and Min 2005, Simple improved
@@ -61,30 +65,41 @@ def decides(items: int, clusters: int | None) -> bool:
     return items >= MIN_ITEMS and (clusters is None or clusters >= MIN_CLUSTERS)
 
 
-def clustered_share(values: Sequence[float], clusters: Sequence[str], confidence: float = 0.95) -> Estimate:
+def macro_weights(strata: Sequence[str]) -> list[float]:
+    """Weights that make the mean over items the mean of the strata's means; they sum to the number of items [n]."""
+    sizes = Counter(strata)
+    return [len(strata) / (len(sizes) * sizes[stratum]) for stratum in strata]
+
+
+def clustered_share(
+    values: Sequence[float], clusters: Sequence[str], confidence: float = 0.95, weights: Sequence[float] | None = None
+) -> Estimate:
     """Mean of scores between 0 and 1 with Clopper and Pearson's interval at the effective sample size.
 
     The effective size is p (1 - p) / SE² with the clustered standard error, times (z / t)² for the few degrees of
     freedom that clusters leave (Korn and Graubard 1998, Survey Methodology 24). Where every score is the same there is
-    no spread to go by, and each cluster counts as one observation. The interval covers at least as often as it says,
-    also near 0 and 1, where Wilson's does not.
+    no spread to go by, and each cluster counts as one observation, less where a few clusters hold most of the weight
+    (Kish 1965). The interval covers at least as often as it says, also near 0 and 1, where Wilson's does not.
 
     Args:
         values: one score per item [n].
         clusters: document of each item [n].
         confidence: coverage of the interval.
+        weights: above 0, of each item [n]; null = all alike. Items of a stratum that weigh more than others' count
+            as drawn with that weight: the spread between strata stays in the error, which is then rather too large.
     """
     from scipy.stats import beta, t
 
     if not values:
         return Estimate(math.nan, -math.inf, math.inf, 0, 0, math.inf)
-    mean, error, count = _mean_and_error(values, clusters)
+    sums, sizes = _by_cluster(values, clusters, weights)
+    mean, error, count = _mean_and_error(sums, sizes)
     if count < 2:
         return Estimate(mean, -math.inf, math.inf, len(values), count, math.inf)
     tail = 1 - (1 - confidence) / 2
     normal, student = NormalDist().inv_cdf(tail), float(t.ppf(tail, count - 1))
     spread = mean * (1 - mean)
-    size = spread / error**2 if error > 0 and spread > 0 else float(count)
+    size = spread / error**2 if error > NO_SPREAD and spread > 0 else _effective(sizes)
     size *= (normal / student) ** 2
     right, wrong = mean * size, (1 - mean) * size
     low = float(beta.ppf(1 - tail, right, wrong + 1)) if right > 0 else 0.0
@@ -92,41 +107,47 @@ def clustered_share(values: Sequence[float], clusters: Sequence[str], confidence
     return Estimate(mean, low, high, len(values), count, error)
 
 
-def clustered_mean(values: Sequence[float], clusters: Sequence[str], confidence: float = 0.95) -> Estimate:
+def clustered_mean(
+    values: Sequence[float], clusters: Sequence[str], confidence: float = 0.95, weights: Sequence[float] | None = None
+) -> Estimate:
     """Mean of paired differences between -1 and 1 with a t interval after Agresti and Min, whole clusters at a time.
 
-    Two pseudo-clusters of average size are added (`PSEUDO`), which for one question per document is exactly their
-    interval for matched proportions. The t distribution has clusters - 1 degrees of freedom. One cluster alone gives no
-    information about the spread between clusters: the interval is then infinite.
+    Two pseudo-clusters of the size that a cluster effectively has are added (`PSEUDO`), which for one question per
+    document is exactly their interval for matched proportions. The t distribution has clusters - 1 degrees of freedom.
+    One cluster alone gives no information about the spread between clusters: the interval is then infinite.
 
     Args:
         values: one difference per item [n].
         clusters: document of each item [n].
         confidence: coverage of the interval.
+        weights: as for `clustered_share`.
     """
     from scipy.stats import t
 
     if not values:
         return Estimate(math.nan, -math.inf, math.inf, 0, 0, math.inf)
-    mean, _, count = _mean_and_error(values, clusters)
+    sums, sizes = _by_cluster(values, clusters, weights)
+    mean, _, count = _mean_and_error(sums, sizes)
     if count < 2:
         return Estimate(mean, -math.inf, math.inf, len(values), count, math.inf)
-    centre, error = _adjusted(values, clusters)
+    centre, error = _adjusted(sums, sizes)
     reach = float(t.ppf(1 - (1 - confidence) / 2, count - 1)) * error
     low, high = max(-1.0, min(mean, centre - reach)), min(1.0, max(mean, centre + reach))
     return Estimate(mean, low, high, len(values), count, error)
 
 
-def clustered_standard_error(values: Sequence[float], clusters: Sequence[str]) -> float:
+def clustered_standard_error(
+    values: Sequence[float], clusters: Sequence[str], weights: Sequence[float] | None = None
+) -> float:
     """Standard error of the mean with the small-sample factor G/(G-1); infinite for fewer than two clusters.
 
-    statsmodels' OLS on a constant with `cov_type="cluster"` gives the same: its factor is G/(G-1) * (n-1)/(n-k) with
-    k = 1 regressor, so the second part is 1.
+    statsmodels' OLS (WLS with weights) on a constant with `cov_type="cluster"` gives the same: its factor is
+    G/(G-1) * (n-1)/(n-k) with k = 1 regressor, so the second part is 1.
     """
-    return _mean_and_error(values, clusters)[1]
+    return _mean_and_error(*_by_cluster(values, clusters, weights))[1]
 
 
-def clustered_p(values: Sequence[float], clusters: Sequence[str]) -> float:
+def clustered_p(values: Sequence[float], clusters: Sequence[str], weights: Sequence[float] | None = None) -> float:
     """Two-sided p-value that a mean of paired differences is 0, from the centre and error of `clustered_mean`.
 
     The p-value is below 1 - confidence exactly where that interval leaves 0 out. It is 1 for fewer than two clusters
@@ -137,7 +158,7 @@ def clustered_p(values: Sequence[float], clusters: Sequence[str]) -> float:
     count = len(set(clusters))
     if count < 2:
         return 1.0
-    centre, error = _adjusted(values, clusters)
+    centre, error = _adjusted(*_by_cluster(values, clusters, weights))
     return max(SMALLEST_P, float(2 * t.sf(abs(centre) / error, count - 1)))
 
 
@@ -220,10 +241,9 @@ def cohens_kappa(first: list[str], second: list[str]) -> float | None:
     return None if expected == 1 else (observed - expected) / (1 - expected)
 
 
-def _adjusted(values: Sequence[float], clusters: Sequence[str]) -> tuple[float, float]:
+def _adjusted(sums: Floats, sizes: Floats) -> tuple[float, float]:
     """Mean and standard error with `PSEUDO` put to the clusters, for two clusters or more."""
-    sums, sizes = _by_cluster(values, clusters)
-    size = float(sizes.mean())
+    size = float(sizes.sum()) / _effective(sizes)
     total = float(sizes.sum()) + size * sum(weight for _, weight in PSEUDO)
     centre = float(sums.sum()) / total
     squares = float(np.square(sums - sizes * centre).sum())
@@ -231,9 +251,8 @@ def _adjusted(values: Sequence[float], clusters: Sequence[str]) -> tuple[float, 
     return centre, math.sqrt(squares) / total
 
 
-def _mean_and_error(values: Sequence[float], clusters: Sequence[str]) -> tuple[float, float, int]:
+def _mean_and_error(sums: Floats, sizes: Floats) -> tuple[float, float, int]:
     """Mean over items, its clustered standard error, and how many clusters there are."""
-    sums, sizes = _by_cluster(values, clusters)
     count, total = len(sums), float(sizes.sum())
     mean = float(sums.sum()) / total
     if count < 2:
@@ -242,8 +261,17 @@ def _mean_and_error(values: Sequence[float], clusters: Sequence[str]) -> tuple[f
     return mean, math.sqrt(count / (count - 1) * squares) / total, count
 
 
-def _by_cluster(values: Sequence[float], clusters: Sequence[str]) -> tuple[Floats, Floats]:
+def _effective(sizes: Floats) -> float:
+    """How many clusters of one size tell as much as these (Kish 1965, Survey Sampling, section 11.7)."""
+    return float(sizes.sum() ** 2 / np.square(sizes).sum())
+
+
+def _by_cluster(
+    values: Sequence[float], clusters: Sequence[str], weights: Sequence[float] | None = None
+) -> tuple[Floats, Floats]:
+    """Weighted sum of the values and sum of the weights of each cluster."""
     index: dict[str, int] = {}
     positions = np.array([index.setdefault(cluster, len(index)) for cluster in clusters])
-    sums = np.bincount(positions, np.asarray(values, dtype=float))
-    return sums.astype(np.float64), np.bincount(positions).astype(np.float64)
+    each = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=float)
+    sums = np.bincount(positions, each * np.asarray(values, dtype=float))
+    return sums.astype(np.float64), np.bincount(positions, each).astype(np.float64)

@@ -1,10 +1,10 @@
 """The gate: may this adapter be published?
 
 Reads the report's figures, computes none, and compares them with the declared bounds. Its answer is data:
-decision.json, with one reason per check, `counts["allowed"]` 0 or 1. A check whose figure is missing is a failed
-check: what was not measured is not published. Bounds hold for the cautious end of the 95% interval (`judge:
-interval`), so few questions make a release harder, not easier; `shortfalls.py` says before a run which bound its
-questions are too few for.
+decision.json, with one reason per check, `counts["allowed"]` 0 or 1, and report.html, the report's page with it on top.
+A check whose figure is missing is a failed check: what was not measured is not published. Bounds hold for the cautious
+end of the 95% interval (`judge: interval`), so few questions make a release harder, not easier; `shortfalls.py` says
+before a run which bound its questions are too few for.
 """
 
 from __future__ import annotations
@@ -22,13 +22,16 @@ from tasks.base.records import Chunk, Dialogue
 from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
 from tasks.figures.statistics import MIN_CLUSTERS, MIN_ITEMS
+from tasks.release.decision_page import with_decision
 from tasks.release.measures import FORGETTING, RECALL, Figure, Measures, read_measures
 from tasks.release.params import GateParams
 from tasks.text.secrets import find_secrets
 
-VERSION = "2026.11.30"
+VERSION = "2026.11.30.1"
 
 HELD_OUT = "answers_held_out"
+
+PAGE: Final = "report.html"
 
 BATCH_CHARACTERS: Final = 1_000_000
 
@@ -235,6 +238,8 @@ def gate(
     measures = read_measures(read_json(run.store, report, "summary.json"))
     decision = decide(measures, params, count_secrets(texts), exceeded)
     run.path("decision.json").write_text(json.dumps(_document(decision), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    page = (run.checkout(report) / PAGE).read_text("utf-8")
+    run.path(PAGE).write_text(with_decision(page, _document(decision)), "utf-8")
     run.count("allowed", int(decision.decision == "allow"))
     for check in decision.checks:
         run.count("passed" if check.passed else "failed")

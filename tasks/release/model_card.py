@@ -190,7 +190,10 @@ def _results(measures: Measures) -> str:
             for suite, scores in _suites(measures)
         ]
         parts.append(_table(("suite", *arms, "tuned − base"), rows))
-        parts.append("Greedy answers; square brackets hold 95% intervals where the report gives them.")
+        parts.append(
+            "Greedy answers; square brackets hold 95% intervals where the report gives them. Recall, paraphrase and "
+            "held-out are averages over the kinds of question."
+        )
     if FORGETTING in measures.differences:
         parts.append(
             f"Forgetting: general ability changed by {measures.differences[FORGETTING].text}, a share of questions."

@@ -19,7 +19,7 @@ class GateParams(Params):
     """When a release is allowed. A bound of null is not asked for."""
 
     min_recall_gain: float | None = Field(0.1, ge=-1, le=1)
-    """Smallest gain in recall over the base model, as a share of questions; null asks for none."""
+    """Smallest gain in recall over the base model, averaged over the kinds of question; null asks for none."""
     max_forgetting: float | None = Field(0.03, ge=0, le=1)
     """Largest loss of general ability against the base model, as a share of questions; null asks for none. 0.03 needs
     452 general questions, 0.05 needs 172 (`rawtune plan` says whether a run's questions suffice).
@@ -28,8 +28,8 @@ class GateParams(Params):
     """By how much the tuned model's held-out answer loss may exceed the base's, in nats per token; null asks
     nothing."""
     max_regression: float | None = Field(0.0, ge=0, le=1)
-    """How much recall may measurably fall behind the last promoted release on the questions that both were asked, as a
-    share of questions; null asks for nothing.
+    """How much recall may measurably fall behind the last promoted release on the questions that both were asked,
+    averaged over their kinds; null asks for nothing.
     """
     max_leaks: int | None = Field(0, ge=0)
     """Evaluation questions found in the training set that are tolerated; null tolerates all."""

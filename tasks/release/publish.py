@@ -26,6 +26,7 @@ from tasks.release.folder import (
     write_folder,
     write_json,
 )
+from tasks.release.gate import PAGE
 from tasks.release.hub import address, promotions, push
 from tasks.release.hub_access import endpoint
 from tasks.release.measures import read_measures
@@ -33,7 +34,7 @@ from tasks.release.model_card import CardInput, model_card
 from tasks.release.params import ReleaseFacts, ReleaseParams
 from tasks.release.registry import Revision, read_registry, record
 
-VERSION = "2026.11.24.2"
+VERSION = "2026.11.30"
 
 
 class Publication(BaseModel):
@@ -142,7 +143,8 @@ def publish(
     )
     measures = read_measures(read_json(run.store, report, "summary.json"))
     run.path("README.md").write_text(model_card(facts, measures, card), "utf-8")
-    for name in ("report.html", "summary.json", "scores.jsonl"):
+    shutil.copyfile(run.checkout(gate) / PAGE, run.path(PAGE))
+    for name in ("summary.json", "scores.jsonl"):
         shutil.copyfile(run.checkout(report) / name, run.path(name))
     write_json(run.path("params.json"), facts.params)
     write_json(

@@ -52,7 +52,8 @@ def test_page_fits_its_width_asks_nobody_and_runs_nothing(
             ".map(colour => colour.match(/\\d+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0))"
         )
         assert (ground > ink) == (scheme == "light")
-        assert page.get_by_text("Who answers how much").is_visible()
+        assert page.get_by_text("What it learned, by kind of question").is_visible()
+        page.locator("details").first.click()
         assert page.get_by_text("<script>").first.is_visible()  # shown as text
         browser.close()
     assert len(requests) == 1  # the file itself

@@ -2,8 +2,10 @@
 
 import platform
 import re
+from collections import Counter
 from html.parser import HTMLParser
 from io import StringIO
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -18,7 +20,7 @@ from tasks.evaluation.over_time import compare_reports
 from tasks.evaluation.page import examples
 from tasks.evaluation.params import ItemsParams
 from tasks.evaluation.report import report
-from tasks.evaluation.scoring import Score
+from tasks.evaluation.scoring import Score, score_arm
 from tasks.figures.charts import Interval, forest
 from tasks.figures.display import shown, shown_line, shown_markdown
 from tests.evaluation.conftest import (
@@ -33,6 +35,11 @@ from tests.evaluation.conftest import (
     report_of,
     right_answers,
 )
+from tests.pages import facts, parsed, rows, texts
+
+
+def _percent(summary: dict[str, Any], arm: str) -> str:
+    return f"{summary['arms'][arm]['recall']['estimate']:.0%}"
 
 
 def _page(store: Store, made: Artifact) -> str:
@@ -52,10 +59,12 @@ def test_better_arm_is_called_better_with_an_interval_above_zero(store: Store, q
     assert summary["arms"]["tuned"]["recall"]["estimate"] == 1
     assert summary["suites"]["recall"]["items"] == sum(item.suite == "recall" for item in questions)
     asked = sum(item.suite == "recall" for item in questions)
-    assert summary["verdict"].startswith(
-        f"Of {asked} questions about trained facts the tuned model answers {asked} wholly right, the base model 0"
-    )
     by_kind = summary["kinds"]
+    assert summary["verdict"].startswith(f"Over {len(by_kind)} kinds of questions about trained facts")
+    assert (
+        f"the tuned model scores 100% (base 0%, guess {_percent(summary, 'guess')}), and {asked} of {asked}"
+        in (summary["verdict"])
+    )
     assert sum(row["tuned"]["right"] for row in by_kind.values()) == asked
     assert recall["tone"] == "better"
     assert summary["contrasts"]["guess"]["recall"]["items"] <= asked
@@ -110,8 +119,28 @@ def test_no_answer_that_is_wrong_is_shown_as_right_or_as_a_gain(store: Store, qu
         for arm in ("base", "tuned")
     }
     by_arm = {arm: [one for one in scores if one.arm == arm] for arm in ("base", "tuned")}
-    helped = next(found for title, _, found in examples(questions, texts, by_arm) if title == "Where tuning helped")
-    assert helped == []
+    groups = examples(questions, texts, by_arm)
+    assert {(group["suite"], group["kind"]) for group in groups} == {(item.suite, item.kind) for item in questions}
+    shown = [dict(example["answers"])["tuned"]["score"] for group in groups for example in group["shown"]]
+    assert max(shown) < 1
+
+
+def test_best_and_worst_answer_of_every_kind_stand_side_by_side(store: Store, questions: list[Item]) -> None:
+    kind = Counter(item.kind for item in questions if item.suite == "recall").most_common(1)[0][0]
+    recall = [item for item in questions if (item.suite, item.kind) == ("recall", kind)]
+    assert len(recall) > 2
+    good = dict.fromkeys(right_answers(recall), "no") | {recall[1].id: recall[1].answers[0]}
+    texts = {"base": dict.fromkeys(good, "no"), "tuned": good}
+    answers = {
+        arm: {name: Answer(item_id=name, text=text, tokens=1, finished=True) for name, text in by.items()}
+        for arm, by in texts.items()
+    }
+    scores = {arm: score_arm(arm, recall, by.values()) for arm, by in answers.items()}
+    (group,) = examples(recall, answers, scores)
+    best, worst = group["shown"]
+    assert (best["title"], best["question"]) == ("best", recall[1].question)
+    assert (worst["title"], worst["question"] != best["question"]) == ("worst", True)
+    assert [(arm, answer["score"]) for arm, answer in best["answers"]] == [("base", 0.0), ("tuned", 1.0)]
 
 
 def test_right_words_that_are_not_the_answer_are_no_right_answer_in_the_verdict(
@@ -123,7 +152,10 @@ def test_right_words_that_are_not_the_answer_are_no_right_answer_in_the_verdict(
     purposes = summary["kinds"]["purpose"]["tuned"]
     assert purposes["estimate"] > 0.1
     assert purposes["right"] == 0
-    assert f"purpose 0 of {purposes['items']}" in summary["verdict"]
+    rows = summary["kinds"].values()
+    mean = sum(row["tuned"]["estimate"] for row in rows) / len(rows)
+    assert summary["arms"]["tuned"]["recall"]["estimate"] == pytest.approx(mean, abs=1e-6)
+    assert f"{sum(row['tuned']['right'] for row in rows)} of " in summary["verdict"]
 
 
 def test_few_questions_claim_nothing(store: Store, questions: list[Item]) -> None:
@@ -186,8 +218,9 @@ def test_guess_stands_beside_held_out_figures_wherever_they_are_shown(store: Sto
     assert summary["arms"]["guess"]["held-out"]["estimate"] == pytest.approx(share, abs=1e-6)
     assert summary["previous"]["differences"]["held-out"]["guess"] == pytest.approx(share, abs=1e-6)
     assert summary["previous"]["differences"]["recall"]["guess"] is None
-    shown = f"<td>{share:.0%}</td><td>100%</td><td>100%</td>"
-    assert shown in _page(store, made)
+    page = parsed(_page(store, made))
+    (row,) = [row for row in rows(page, f"Against {summary['previous']['name']}") if row[0] == "held-out"]
+    assert row[2:5] == [f"{share:.0%}", "100%", "100%"]
     (row,) = [line for line in markdown(summary, {}).splitlines() if "held" in line]
     assert row.split(" | ")[1].startswith(f"{share:.0%} ")
     console = Console(file=StringIO(), width=120)
@@ -310,15 +343,16 @@ def test_leaked_questions_are_flagged_taken_out_and_shown(
     summary = read_json(store, made, "summary.json")
     assert summary["leaks"] >= 1
     assert summary["cost"]["trained"] == table.counts["tokens"]
-    page = _page(store, made)
-    for text in (
-        "Leaked questions",
-        f"shop @ {REVISION}",
-        f"<p>{table.counts['tokens']:,} tokens in {table.counts['records']} rows of 1,024",
-        "<td>raw-file</td>",
-        f"<td>recall</td><td>{sum(item.suite == 'recall' for item in asked)}</td>",
-        f"sha256 {data.sha256}",
-        "<dt>adapter.kind</dt><dd>&lt;b&gt;lora⟨U+001B⟩</dd>",
-        f"Python {platform.python_version()} · rawtune ",
-    ):
-        assert text in page, text
+    page = parsed(_page(store, made))
+    said = texts(page, "//p")
+    assert any(
+        one.startswith(f"{table.counts['tokens']:,} tokens in {table.counts['records']} rows of 1,024") for one in said
+    )
+    assert "raw-file" in [row[0] for row in rows(page, "What it was trained on")]
+    asked_of_recall = str(sum(item.suite == "recall" for item in asked))
+    assert ["recall", asked_of_recall] in [row[:2] for row in rows(page, "Leaked questions")]
+    known = facts(page)
+    assert known["adapter.kind"] == "<b>lora⟨U+001B⟩"
+    assert known["data report"].endswith(data.sha256)
+    assert [name for name in known if known[name].startswith(f"Python {platform.python_version()} · rawtune ")]
+    assert f"shop @ {REVISION}" in known.values()

@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as some
-from statsmodels.regression.linear_model import OLS
+from statsmodels.regression.linear_model import OLS, WLS
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
@@ -56,6 +56,38 @@ def test_difference_of_singleton_clusters_has_the_interval_of_agresti_and_min(
     assert (ours.low, ours.high) == (pytest.approx(centre - reach), pytest.approx(centre + reach))
 
 
+def test_mean_over_strata_is_what_statsmodels_weighted_regression_on_a_constant_gives() -> None:
+    values, names = _clustered(2)
+    strata = [("rare", "usual", "usual", "often", "often", "often", "often")[index % 7] for index in range(len(values))]
+    weights = statistics.macro_weights(strata)
+    means = [np.mean([v for v, s in zip(values, strata, strict=True) if s == one]) for one in sorted(set(strata))]
+    ours = statistics.clustered_mean(values, names, weights=weights)
+    assert (ours.mean, sum(weights)) == (pytest.approx(float(np.mean(means))), pytest.approx(len(values)))
+    groups = np.unique(names, return_inverse=True)[1]
+    fit = WLS(values, np.ones(len(values)), weights).fit(cov_type="cluster", cov_kwds={"groups": groups})
+    error = statistics.clustered_standard_error(values, names, weights)
+    assert error == pytest.approx(float(fit.bse[0]), rel=1e-9)
+
+
+@pytest.mark.parametrize("truths", [(0.9, 0.1, 0.5), (0.02, 0.02, 0.02), (1.0, 1.0, 0.9)])
+def test_mean_over_strata_of_unequal_sizes_covers_the_truth_at_least_as_often_as_it_says(
+    truths: tuple[float, ...],
+) -> None:
+    generator = np.random.default_rng(11)
+    strata = np.repeat([0, 1, 2], [60, 20, 4])
+    names = [str(number) for number in generator.integers(0, 40, len(strata))]
+    weights = statistics.macro_weights([str(one) for one in strata])
+    truth, covered, crossed = float(np.mean(truths)), 0, 0
+    for _ in range(300):
+        one, other = (generator.random(len(strata)) < np.take(truths, strata) for _ in range(2))
+        share = statistics.clustered_share(list(one.astype(float)), names, weights=weights)
+        gain = statistics.clustered_mean(list(one.astype(float) - other), names, weights=weights)
+        covered += share.low <= truth <= share.high
+        crossed += gain.low <= 0 <= gain.high
+    assert covered / 300 >= 0.93
+    assert crossed / 300 >= 0.93
+
+
 def test_interval_of_clusters_is_wider_than_without_them() -> None:
     values, names = _clustered(5)
     alone = [str(number) for number in range(len(values))]
@@ -92,7 +124,7 @@ def test_difference_of_equal_arms_covers_zero_at_least_as_often_as_it_says(clust
 
 
 @pytest.mark.parametrize(("number", "clusters"), [(1, 1), (2, 2), (5, 5), (20, 20), (300, 300), (300, 3)])
-@pytest.mark.parametrize("value", [0.0, 1.0])
+@pytest.mark.parametrize("value", [0.0, 0.4, 1.0])
 def test_shares_and_differences_without_spread_have_an_interval_with_width(
     number: int, clusters: int, value: float
 ) -> None:
@@ -106,7 +138,7 @@ def test_shares_and_differences_without_spread_have_an_interval_with_width(
         assert estimate.decides == (number >= 20 and clusters >= 5)
     p = statistics.clustered_p([value] * number, names)
     assert 0 < p <= 1
-    assert p == 1.0 or (value == 1.0 and clusters > 1)
+    assert p == 1.0 or (value > 0 and clusters > 1)
 
 
 def test_p_value_and_interval_agree_whether_zero_is_left_out() -> None:

@@ -13,6 +13,7 @@ from tasks.base.artifacts import Artifact
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Store
+from tasks.figures.page import DECISION_SLOT
 from tasks.model.base_model import base_model
 from tasks.model.params import BaseModelParams
 from tasks.release import hub
@@ -46,7 +47,7 @@ SUMMARY: dict[str, Any] = {
     },
     "leaks": 0,
 }
-REPORT_HTML = "<!doctype html><title>report</title>\n"
+REPORT_HTML = f"<!doctype html><title>report</title>\n{DECISION_SLOT}\n"
 
 FAKE_TOKEN = "ghp_" + "16C7e42F292c6912E7710c838347Ae178B4a"
 

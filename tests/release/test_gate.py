@@ -8,15 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.base.artifacts import Artifact
+from tasks.base.errors import ReleaseError
 from tasks.base.records import Dialogue, Message, Provenance, Split
 from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
 from tasks.base.store import Store
 from tasks.evaluation.params import ItemsParams, expected_questions
+from tasks.release.decision_page import with_decision
 from tasks.release.gate import decide, gate
 from tasks.release.measures import Figure, read_measures
 from tasks.release.params import GateParams
 from tasks.release.shortfalls import shortfalls
+from tests.pages import parsed, rows
 from tests.release.conftest import FAKE_TOKEN, SUMMARY, report_of
 
 
@@ -62,6 +65,21 @@ def test_gate_one_bad_figure_refuses_with_its_reason(store: Store, path: str, va
     failed = [check for check in decision["checks"] if not check["passed"]]
     assert [check["name"] for check in failed] == [name]
     assert decision["reasons"] == [failed[0]["detail"]]
+
+
+def test_page_begins_with_whether_it_may_be_released_and_why(store: Store, report: Artifact) -> None:
+    refused = report_of(store, _changed("leaks", 2))
+    for of, word in ((report, "The gate allows it."), (refused, "The gate refuses it.")):
+        made = gate.direct(store, of, GateParams())
+        page = parsed((store.checkout(made) / "report.html").read_text("utf-8"))
+        section = page.xpath("//section[@id='decision']")[0]
+        assert section.xpath("string(p)") == word
+        checks = read_json(store, made, "decision.json")["checks"]
+        shown = rows(page, "May it be released?")
+        assert sorted(shown) == sorted([one["name"], "yes" if one["passed"] else "no", one["detail"]] for one in checks)
+        assert shown[0][1] == ("yes" if of is report else "no")
+    with pytest.raises(ReleaseError, match="no place for the gate's decision"):
+        with_decision("<p>another page</p>", {})
 
 
 def test_gate_point_judgement_ignores_the_interval(store: Store) -> None:

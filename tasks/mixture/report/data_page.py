@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from tasks.base.errors import printable
+from tasks.figures.formats import count, percent
+from tasks.figures.page import render
 from tasks.mixture.leaks.passages import Hit
 from tasks.mixture.report.charts import bar, histogram
 from tasks.mixture.report.samples import Shown
@@ -33,12 +34,12 @@ def render_page(
         lineage: name and value of what the report was made from.
         headline: project, sources, model.
     """
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_visible)
-    environment.filters |= {"count": count, "percent": percent}
     longest = summary["table"]["max_tokens"]
     largest = max((facts["tokens"] for facts in summary["sources"].values()), default=0)
     most = max((sum(step["reasons"].values()) for step in summary["steps"]), default=0)
-    return environment.from_string(TEMPLATE.read_text("utf-8")).render(
+    return render(
+        TEMPLATE,
+        _visible,
         summary=summary,
         source_bars={name: _source_bar(facts, largest) for name, facts in summary["sources"].items()},
         step_bars=[
@@ -66,7 +67,7 @@ def render_markdown(summary: Mapping[str, Any]) -> str:
     """Headline, sources, accounting and leaks."""
     table, account = summary["table"], summary["accounting"]
     lines = [
-        f"**{count(table['tokens'])} tokens in {count(table['rows'])} rows, {percent(table['fill'])} full, "
+        f"**{count(table['tokens'])} tokens in {count(table['rows'])} rows, {percent(table['fill'], 1)} full, "
         f"{count(table['trained_tokens'])} under the loss**",
         "",
         "| source | tokens | under the loss | documents | passes |",
@@ -104,16 +105,6 @@ def leak_sentence(leaks: Mapping[str, Any]) -> str:
 def passes(facts: Mapping[str, Any], epochs: int | None) -> float:
     """How often training sees each token of a source."""
     return round(float(facts["passes"]) * (epochs or 1), 2)
-
-
-def count(number: float) -> str:
-    """A number with thousands separated."""
-    return f"{number:,}"
-
-
-def percent(share: float) -> str:
-    """A share as percent with one digit."""
-    return f"{100 * share:.1f}%"
 
 
 def _source_bar(facts: Mapping[str, Any], largest: float) -> Markup:
