@@ -15,8 +15,8 @@ from pydantic_core import from_json
 from tasks.base.records import Dialogue, Record, Verdict
 from tasks.llm.prices import count_tokens
 from tasks.synthesis.duplicates import Asked, wording
-from tasks.synthesis.facts.source import is_test
 from tasks.synthesis.quotas import QuotaParams, Weighed, within
+from tasks.text.paths import is_test
 
 TEMPLATE: Final = "template"
 """What stands in the provenance of a dialogue that no model wrote."""

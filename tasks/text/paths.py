@@ -1,4 +1,4 @@
-"""What a path alone gives away: lock file, test snapshot, minified, vendored, generated, data or licence. Also path
+"""What a path alone gives away: lock file, test snapshot, minified, vendored, generated, data, licence or test. Also path
 patterns.
 
 A selection from GitHub's linguist (MIT; lib/linguist/generated.rb and lib/linguist/vendor.yml at 9.x): what in real
@@ -62,6 +62,12 @@ _COMPILED: Final = tuple(
 _ANY: Final = re.compile("|".join(pattern.pattern for _, _, pattern in _COMPILED))
 
 
+_TEST: Final = re.compile(
+    r"(^|/)(tests?|__tests__|__mocks__|spec|cypress|e2e|fixtures|testdata|stories|mocks)/"
+    r"|[._-](test|tests|spec|stories|cy|fixture)\.\w+$|(^|/)(test_[^/]*|conftest)\.py$|_test\.(go|py|rb)$|Tests?\.(java|kt|cs|php)$"
+)
+
+
 class PathKind(NamedTuple):
     """A kind and what it was recognised by."""
 
@@ -89,6 +95,11 @@ def generated_kind(path: str) -> str | None:
 def is_fixture(path: str) -> bool:
     """Whether a file lies where fixtures lie, or is named like one, in whatever language."""
     return _FIXTURE.search(path) is not None
+
+
+def is_test(path: str) -> bool:
+    """Whether a file is a test, a story or a fixture by its path."""
+    return _TEST.search(path) is not None
 
 
 def matches(path: str, patterns: Sequence[str]) -> bool:

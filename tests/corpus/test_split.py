@@ -4,12 +4,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.base.artifacts import Artifact
-from tasks.base.records import Document, Kind, Split
+from tasks.base.records import Document, Kind, Split, Verdict
 from tasks.base.runs import read_records
 from tasks.base.store import Store
 from tasks.corpus.likeness import document_signatures
 from tasks.corpus.params import SplitParams
-from tasks.corpus.split import CLUSTERS, HELD_OUT, TRAIN, Cluster, choose, find_links, outline, split
+from tasks.corpus.split import (
+    CLUSTERS,
+    HELD_OUT,
+    TRAIN,
+    Cluster,
+    choose,
+    find_alike,
+    find_links,
+    outline,
+    rooms,
+    set_aside,
+    split,
+)
 from tests.corpus.documents import file, page, pull
 from tests.corpus.test_deduplicate import prose
 
@@ -19,8 +31,9 @@ Stored = Callable[[Iterable[Document]], Artifact]
 def clusters_of(documents: list[Document], params: SplitParams, validation_fraction: float = 0.1) -> list[Cluster]:
     documents = sorted(documents, key=lambda document: document.id)
     outlines = [outline(document) for document in documents]
-    links = find_links(outlines, document_signatures(documents), params)
-    return choose(outlines, links, params, validation_fraction)
+    alike = find_alike(outlines, document_signatures(documents), params)
+    aside = set_aside(outlines, alike, params, validation_fraction)
+    return choose(outlines, find_links(outlines, alike, params, aside), params, validation_fraction, aside)
 
 
 def plain(count: int) -> list[Document]:
@@ -97,6 +110,57 @@ def test_giant_cluster_stays_in_training_as_a_whole() -> None:
         assert len(held_out) == 10
 
 
+def _busy(pulls: int) -> list[Document]:
+    """Pages that nobody touches, Python files of which every other pull request touches a hub and two more, and pull
+    requests of files that are gone.
+    """
+    modules = [file(f"shop/part{number}.py", " ".join(prose(3_000 + number, 60))) for number in range(20)]
+    touching = [
+        pull(
+            number,
+            text=" ".join(prose(4_000 + number)),
+            patches=[
+                ("shop/part0.py", "@@ -1 +1 @@\n+a"),
+                (f"shop/part{1 + number // 2 % 19}.py", f"@@ -1 +1 @@\n+{'b' * 40}"),
+                (f"shop/part{1 + (number // 2 + 1) % 19}.py", f"@@ -1 +1 @@\n+{'c' * 40}"),
+            ],
+        )
+        for number in range(0, pulls, 2)
+    ]
+    touching += [
+        pull(number, text=" ".join(prose(4_000 + number)), patches=[(f"gone/{number}.txt", "@@ -1 +1 @@\n+a")])
+        for number in range(1, pulls, 2)
+    ]
+    return [*modules, *touching, *(file(f"docs/{number}.md", " ".join(prose(5_000 + number))) for number in range(40))]
+
+
+def test_language_that_pull_requests_hold_fast_has_its_share_and_nothing_trained_touches_it(
+    store: Store, stored: Stored
+) -> None:
+    documents = _busy(120)
+    made = split.direct(store, documents=stored(documents), params=SplitParams(), validation_fraction=0.1)
+    train, held_out = (list(read_records(store, made, Document, name)) for name in (TRAIN, HELD_OUT))
+    aside = list(read_records(store, made, Verdict, "verdicts.jsonl"))
+    python = {one.path for one in held_out if one.path.endswith(".py")}
+    assert len(python) == 2
+    assert {one.reason for one in aside} == {"set-aside"}
+    assert 0 < len(aside) <= 12
+    assert len(train) + len(held_out) + len(aside) == len(documents)
+    assert {one.id for one in aside}.isdisjoint(one.id for one in (*train, *held_out))
+    touched = {change["path"] for one in train if one.kind is Kind.PULL for change in one.meta["files"]}
+    assert touched.isdisjoint(python)
+
+
+def test_strata_share_a_kinds_room_by_largest_remainders() -> None:
+    names = [*(f"{number}.py" for number in range(14)), *(f"{number}.md" for number in range(4)), "a.css", "b.toml"]
+    outlines = [outline(file(name, "x")) for name in names]
+    room = {language: count for (_, language), count in rooms(outlines, 0.1).items() if count}
+    assert room == {"python": 2}
+    assert sum(rooms(outlines, 0.25).values()) == 5
+    assert rooms(outlines, 0.25)[(Kind.FILE, ".md")] == 1
+    assert outline(file("tests/test_a.py", "x")).language == "python test"
+
+
 def test_split_by_document_draws_from_all_of_them() -> None:
     chain = [pull(number, patches=[(f"src/{number:03d}.ts", "+a")]) for number in range(30)]
     clusters = clusters_of([*plain(30), *chain], SplitParams(by="document"), 0.2)
@@ -123,9 +187,11 @@ def test_every_document_is_in_one_cluster_and_no_kind_exceeds_its_share(
     ]
     documents = [*plain(10), *pulls]
     clusters = clusters_of(documents, SplitParams(seed=seed), fraction)
-    assert sorted(identifier for cluster in clusters for identifier in cluster.documents) == sorted(
-        document.id for document in documents
-    )
+    inside = [identifier for cluster in clusters for identifier in cluster.documents]
+    aside = {document.id: document.kind for document in documents if document.id not in inside}
+    assert len(inside) == len(set(inside)) == len(documents) - len(aside)
+    assert set(aside.values()) <= {Kind.PULL}
+    assert len(aside) <= round(fraction * len(pulls))
     held_out = {
         identifier for cluster in clusters if cluster.split is Split.HELD_OUT for identifier in cluster.documents
     }

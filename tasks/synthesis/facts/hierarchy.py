@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from tasks.synthesis.facts.source import MIN_NAME, Source, is_test
+from tasks.synthesis.facts.source import MIN_NAME, Source
 from tasks.synthesis.facts.uses import MAX_LISTED, placed
 from tasks.text.facts import Fact, Shape
 from tasks.text.languages import CLASS, INTERFACE
+from tasks.text.paths import is_test
 from tasks.text.references import written
 from tasks.text.structure import Definition
 from tasks.text.syntax_tree import nodes_of, text_of

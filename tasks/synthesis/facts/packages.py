@@ -8,11 +8,12 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from tasks.synthesis.facts.graph import Graph
-from tasks.synthesis.facts.source import Source, is_test
+from tasks.synthesis.facts.source import Source
 from tasks.synthesis.facts.uses import MAX_LISTED
 from tasks.synthesis.manifests import entries
 from tasks.text.facts import Fact, Shape
 from tasks.text.languages import language_of
+from tasks.text.paths import is_test
 
 _LANGUAGES: Final = {
     "package.json": ("typescript", "tsx", "javascript"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from tasks.synthesis.facts.source import is_test
+from tasks.text.paths import is_test
 
 MIN_NAME: Final = 4
 MAX_VALUE_CHARACTERS: Final = 60

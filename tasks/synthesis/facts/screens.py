@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tasks.synthesis.facts.route_table import joined
-from tasks.synthesis.facts.source import MIN_NAME, Source, is_test
+from tasks.synthesis.facts.source import MIN_NAME, Source
 from tasks.synthesis.facts.syntax import string_of
 from tasks.synthesis.facts.uses import MAX_LISTED, told_users
 from tasks.text.facts import Fact, Shape
+from tasks.text.paths import is_test
 from tasks.text.syntax_tree import nodes_of, text_of
 
 _ROUTES: Final = re.compile(r"<\w*Route\b|\b(?:component|element|Component)\s*:")

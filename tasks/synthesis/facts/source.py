@@ -15,13 +15,10 @@ from tasks.synthesis.facts.graph import Edge, Graph, Symbol
 from tasks.synthesis.facts.syntax import CallSite, call_sites
 from tasks.text.facts import Fact, Shape
 from tasks.text.languages import language_of
+from tasks.text.paths import is_test
 from tasks.text.structure import Definition, definitions
 from tasks.text.syntax_tree import tree
 
-_TEST: Final = re.compile(
-    r"(^|/)(tests?|__tests__|__mocks__|spec|cypress|e2e|fixtures|testdata|stories|mocks)/"
-    r"|[._-](test|tests|spec|stories|cy|fixture)\.\w+$|(^|/)(test_[^/]*|conftest)\.py$|_test\.(go|py|rb)$|Tests?\.(java|kt|cs|php)$"
-)
 _NOUNS: Final = {
     "class": "class",
     "constant": "constant",
@@ -143,11 +140,6 @@ class Source:
     def noun(self, item: Definition | Symbol) -> str:
         """What people call a definition of the file."""
         return noun(self.document.path, item)
-
-
-def is_test(path: str) -> bool:
-    """Whether a file is a test, a story or a fixture by its path."""
-    return _TEST.search(path) is not None
 
 
 def noun(path: str, item: Definition | Symbol) -> str:

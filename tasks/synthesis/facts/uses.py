@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tasks.synthesis.facts.graph import Edge
-from tasks.synthesis.facts.source import MIN_NAME, Source, is_test, users
+from tasks.synthesis.facts.source import MIN_NAME, Source, users
 from tasks.text.facts import Fact, Shape
+from tasks.text.paths import is_test
 from tasks.text.structure import Definition
 
 MAX_LISTED: Final = 12
