@@ -167,10 +167,6 @@ def show(
         Path | None, typer.Option("--import", help="With `synthesis/dialogues`: take an edited file over.")
     ] = None,
     editor: Annotated[str | None, typer.Option(help="Who edited it; the login name if left out.")] = None,
-    against: Annotated[
-        str | None,
-        typer.Option(help="With `evaluation`: a release, [NAME@]REVISION, to compare the newest report with."),
-    ] = None,
     export: Annotated[
         tuple[str, Path] | None,
         typer.Option(
@@ -208,16 +204,30 @@ def show(
         review(place, found[0], Review(method, start, records, export, edited, editor or getpass.getuser()), json)
     elif method or start or edited or editor:
         raise InputError(f"{what}: only {DIALOGUES} has --method, --start, --import and --editor")
-    elif against is not None:
-        from deployments.cli.comparing import show_against
-
-        show_against(place, found, against, json)
     elif export is not None:
         from deployments.cli.exporting import export_questions
 
         export_questions(place, found, *export)
     else:
         show_artifacts(place, found, 3 if records is None else records, json)
+
+
+@app.command()
+def compare(
+    first: Annotated[
+        str,
+        typer.Argument(help="A release, [NAME@]REVISION, a run's id or a report's uri; A,B,C are seeds of one recipe."),
+    ],
+    second: Annotated[str | None, typer.Argument(help="The same; the newest report if left out.")] = None,
+    arm: Annotated[str, typer.Option(help="Whose answers.")] = "tuned",
+    page: Annotated[Path | None, typer.Option(help="Write the comparison there as HTML.")] = None,
+    store: StoreOption = None,
+    json: Json = False,
+) -> None:
+    """Put two evaluations beside each other, paired by question: recipes, seeds or months."""
+    from deployments.cli.comparing import compare as compare_reports
+
+    compare_reports(open_store(store), first, second, arm, page, json)
 
 
 @app.command()

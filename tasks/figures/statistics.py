@@ -107,8 +107,29 @@ def clustered_share(
     return Estimate(mean, low, high, len(values), count, error)
 
 
+@dataclass(frozen=True)
+class Spread:
+    """How far a mean over seeds may be off because there are only so many of them."""
+
+    variance: float
+    """Of the mean over seeds: the variance between them by their number."""
+    freedom: int
+    """Degrees of freedom of that variance: seeds - 1."""
+
+
+def seed_spread(means: Sequence[float]) -> list[Spread]:
+    """The spread of one arm's seeds, from each seed's mean; empty for a single seed, of which nothing is known."""
+    if len(means) < 2:
+        return []
+    return [Spread(float(np.var(means, ddof=1)) / len(means), len(means) - 1)]
+
+
 def clustered_mean(
-    values: Sequence[float], clusters: Sequence[str], confidence: float = 0.95, weights: Sequence[float] | None = None
+    values: Sequence[float],
+    clusters: Sequence[str],
+    confidence: float = 0.95,
+    weights: Sequence[float] | None = None,
+    seeds: Sequence[Spread] = (),
 ) -> Estimate:
     """Mean of paired differences between -1 and 1 with a t interval after Agresti and Min, whole clusters at a time.
 
@@ -117,10 +138,11 @@ def clustered_mean(
     One cluster alone gives no information about the spread between clusters: the interval is then infinite.
 
     Args:
-        values: one difference per item [n].
+        values: one difference per item [n]; of means over seeds where there are several.
         clusters: document of each item [n].
         confidence: coverage of the interval.
         weights: as for `clustered_share`.
+        seeds: spread of either arm's seeds, whose variance is added (degrees of freedom: Welch and Satterthwaite).
     """
     from scipy.stats import t
 
@@ -130,8 +152,8 @@ def clustered_mean(
     mean, _, count = _mean_and_error(sums, sizes)
     if count < 2:
         return Estimate(mean, -math.inf, math.inf, len(values), count, math.inf)
-    centre, error = _adjusted(sums, sizes)
-    reach = float(t.ppf(1 - (1 - confidence) / 2, count - 1)) * error
+    centre, error, freedom = _adjusted(sums, sizes, seeds)
+    reach = float(t.ppf(1 - (1 - confidence) / 2, freedom)) * error
     low, high = max(-1.0, min(mean, centre - reach)), min(1.0, max(mean, centre + reach))
     return Estimate(mean, low, high, len(values), count, error)
 
@@ -147,7 +169,12 @@ def clustered_standard_error(
     return _mean_and_error(*_by_cluster(values, clusters, weights))[1]
 
 
-def clustered_p(values: Sequence[float], clusters: Sequence[str], weights: Sequence[float] | None = None) -> float:
+def clustered_p(
+    values: Sequence[float],
+    clusters: Sequence[str],
+    weights: Sequence[float] | None = None,
+    seeds: Sequence[Spread] = (),
+) -> float:
     """Two-sided p-value that a mean of paired differences is 0, from the centre and error of `clustered_mean`.
 
     The p-value is below 1 - confidence exactly where that interval leaves 0 out. It is 1 for fewer than two clusters
@@ -158,8 +185,8 @@ def clustered_p(values: Sequence[float], clusters: Sequence[str], weights: Seque
     count = len(set(clusters))
     if count < 2:
         return 1.0
-    centre, error = _adjusted(*_by_cluster(values, clusters, weights))
-    return max(SMALLEST_P, float(2 * t.sf(abs(centre) / error, count - 1)))
+    centre, error, freedom = _adjusted(*_by_cluster(values, clusters, weights), seeds)
+    return max(SMALLEST_P, float(2 * t.sf(abs(centre) / error, freedom)))
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
@@ -241,14 +268,16 @@ def cohens_kappa(first: list[str], second: list[str]) -> float | None:
     return None if expected == 1 else (observed - expected) / (1 - expected)
 
 
-def _adjusted(sums: Floats, sizes: Floats) -> tuple[float, float]:
-    """Mean and standard error with `PSEUDO` put to the clusters, for two clusters or more."""
+def _adjusted(sums: Floats, sizes: Floats, seeds: Sequence[Spread]) -> tuple[float, float, float]:
+    """Mean and standard error with `PSEUDO` put to the clusters, for two clusters or more, and degrees of freedom."""
     size = float(sizes.sum()) / _effective(sizes)
     total = float(sizes.sum()) + size * sum(weight for _, weight in PSEUDO)
     centre = float(sums.sum()) / total
     squares = float(np.square(sums - sizes * centre).sum())
     squares += sum(weight * (size * (value - centre)) ** 2 for value, weight in PSEUDO)
-    return centre, math.sqrt(squares) / total
+    parts = [Spread(squares / total**2, len(sums) - 1), *seeds]
+    variance = sum(part.variance for part in parts)
+    return centre, math.sqrt(variance), variance**2 / sum(part.variance**2 / part.freedom for part in parts)
 
 
 def _mean_and_error(sums: Floats, sizes: Floats) -> tuple[float, float, int]:

@@ -1,13 +1,14 @@
-"""`rawtune show evaluation --against RELEASE`, in a process of its own where it matters."""
+"""`rawtune compare`, in a process of its own where it matters."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from deployments.cli.comparing import show_against
-from deployments.cli.showing import find
+from deployments.cli.comparing import compare
 from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
+from tasks.base.ledger import Ledger
 from tasks.base.records import Item
 from tasks.base.store import Store
 from tasks.evaluation.params import ItemsParams, ReportParams
@@ -15,6 +16,7 @@ from tasks.evaluation.report import report
 from tasks.release.registry import Revision, record
 from tests.deployments.test_cli import rawtune
 from tests.evaluation.conftest import CART, GUIDE, answers_of, artifact_of, asked_of, document
+from tests.pages import parsed, rows, texts
 
 REVISION = "snapshot/2023-12-31-0a1b2c3d"
 
@@ -46,30 +48,53 @@ def test_newest_report_is_compared_with_the_release_that_is_named(
     asked: str, released: Store, questions: list[Item], capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = _made(released, questions, 1)
-    show_against(released, find(released, "evaluation"), asked, as_json=True)
-    compared = json.loads(capsys.readouterr().out)
-    assert compared["report"] == made.uri
-    assert (compared["shared"], compared["only_now"], compared["only_then"]) == (len(questions) - 1, 1, 0)
-    assert all(row["then"] == 1 and row["now"] < 1 for row in compared["differences"].values())
+    compare(released, asked, None, "tuned", None, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert found["second"] == [made.uri]
+    assert (found["shared"], found["only_first"], found["only_second"]) == (len(questions) - 1, 0, 1)
+    assert all(row["first"] == 1 and row["second"] < 1 for row in found["differences"].values())
+    assert set(found["kinds"]) == {item.kind for item in questions[:-1] if item.suite == "recall"}
 
 
-def test_table_is_printed_and_nothing_in_common_is_said(
+def test_runs_and_their_seeds_are_compared_in_a_table_and_on_a_page(
+    released: Store, questions: list[Item], tmp_path: Path
+) -> None:
+    made = {}
+    for name, right in (("one", 2), ("two", 4), ("other", len(questions))):
+        book = Ledger(released, name)
+        book.outcome("evaluation/report", "Completed", 1.0, _made(released, questions, right))
+        made[name] = book.close(1.0)
+    page = tmp_path / "compared.html"
+    done = rawtune("compare", "one,two", "other", "--page", str(page), "--store", released.uri, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"other minus one,two: {len(questions)} questions of both" in done.stdout
+    assert "There is one run of the second side" in done.stdout
+    assert done.stdout.splitlines()[2].split()[:6] == ["by", "suite", "guess", "first", "second", "change"]
+    tree = parsed(page.read_text("utf-8"))
+    assert texts(tree, "//h1") == ["other minus one,two"]
+    shown = rows(tree, "By suite")
+    assert [row[0] for row in shown] == [line.split()[0] for line in done.stdout.splitlines()[3 : 3 + len(shown)]]
+    assert {row[3] for row in shown} == {"100%"}
+
+
+def test_what_shares_no_question_is_said_to(
     released: Store, questions: list[Item], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _made(released, questions, 1)
-    done = rawtune("show", "evaluation", "--against", "shop", "--store", released.uri, cwd=released.local())
-    assert done.stdout.startswith(f"{len(questions) - 1} questions were asked of this model")
-    assert "recall" in done.stdout
-    assert done.stdout.splitlines()[1].split()[:4] == ["questions", "guess", "then", "now"]
     _made(released, questions[-1:], 1)
-    show_against(released, find(released, "evaluation"), "shop", as_json=False)
-    assert capsys.readouterr().out.startswith("Nothing can be compared with")
+    compare(released, "shop", None, "tuned", None, as_json=False)
+    assert capsys.readouterr().out.startswith("Nothing can be compared: shop and the newest report share no question")
 
 
 @pytest.mark.parametrize(
-    ("what", "asked", "message"),
-    [("evaluation", "nothing-of-this", "there is no release"), ("tests", "shop", "--against compares reports")],
+    ("first", "arm", "message"),
+    [
+        ("nothing-of-this", "tuned", "there is no release"),
+        ("shop", "base-oracle", "has no answers of base-oracle"),
+        ("tests/records", "tuned", "is of tests/records; reports and releases are compared"),
+    ],
 )
-def test_unknown_release_and_wrong_room_are_refused(what: str, asked: str, message: str, released: Store) -> None:
+def test_unknown_release_wrong_room_and_missing_arm_are_refused(
+    first: str, arm: str, message: str, released: Store
+) -> None:
     with pytest.raises(InputError, match=message):
-        show_against(released, find(released, what), asked, as_json=False)
+        compare(released, first, None, arm, None, as_json=False)
