@@ -21,7 +21,7 @@ from flows.phases import Phase
 from flows.publication import Outcome, conclude, release_folder
 from flows.resolve import Resolved, headline, release_facts, resolve, scheduled_start
 from flows.train_adapter import answers
-from flows.watching import name_run, recorded, show_markdown
+from flows.watching import name_run, recorded, show_evaluation, show_markdown
 from tasks.base.artifacts import Artifact
 from tasks.base.ledger import RunReport
 from tasks.base.steps import PENDING, Step
@@ -259,7 +259,7 @@ def evaluate(
     about = release_facts(params, resolved)
     made = answers(store, data, params.evaluation, adapter, answer)
     judged = judgements(store, params.evaluation, data, made)
-    return report(
+    made_report = report(
         store,
         items=data.items,
         answers=made,
@@ -268,10 +268,14 @@ def evaluate(
         params=params.evaluation,
         previous=previous_release(store, adapter, about),
         judgements=judged or None,
+        chunks=data.chunks,
+        dialogues=data.dialogues,
         data=data.report,
         recipe={name: about.params[name] for name in RECIPE},
         headline=headline(params, resolved),
     )
+    show_evaluation(store, made_report)
+    return made_report
 
 
 def judgements(store: Store, params: EvaluationParams, data: Dataset, made: list[Artifact]) -> list[Artifact]:

@@ -26,11 +26,12 @@ from prefect.runtime import flow_run
 
 from flows.resolve import Resolved, run_name, scheduled_start
 from tasks.base.artifacts import Artifact
-from tasks.base.ledger import RunReport, ledger
+from tasks.base.ledger import RunReport, current_ledger, ledger
 from tasks.base.progress import Event, listening
 from tasks.base.runs import read_json
 from tasks.base.steps import PENDING
 from tasks.base.store import Store
+from tasks.evaluation.notice import markdown, run_costs
 from tasks.model.child import staying
 from tasks.release.gate import Decision
 from tasks.training.search.report import table_rows
@@ -83,6 +84,20 @@ def show_markdown(store: Store, artifact: Artifact, name: str, key: str, descrip
     if FlowRunContext.get() is None or artifact.sha256 == PENDING:
         return
     create_markdown_artifact((store.checkout(artifact) / name).read_text("utf-8"), key=key, description=description)
+
+
+def show_evaluation(store: Store, artifact: Artifact) -> None:
+    """Adds verdict, table and the run's costs so far to the flow run, so that a *Cached* report is shown as well.
+
+    Args:
+        store: of the artifact.
+        artifact: of `evaluation/report`.
+    """
+    if FlowRunContext.get() is None or artifact.sha256 == PENDING:
+        return
+    book = current_ledger()
+    text = markdown(read_json(store, artifact, "summary.json"), run_costs(book) if book else {})
+    create_markdown_artifact(text, key="evaluation-report", description="What the model learned and what it forgot")
 
 
 def show_search(store: Store, artifact: Artifact) -> None:

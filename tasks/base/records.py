@@ -101,6 +101,10 @@ class Item(Record):
     question: str
     answers: tuple[str, ...]
     """The first is canonical, the rest are aliases."""
+    must: tuple[tuple[str, ...], ...] = ()
+    """Points that an answer must contain, each in any of its wordings; only of questions that are marked by them."""
+    must_not: tuple[str, ...] = ()
+    """What a right answer never says."""
     document_id: str
     span: tuple[int, int]
     answerable: bool

@@ -1,4 +1,4 @@
-"""Facts that only the evaluation asks about: code to go on with, headings, files of pull requests, files that moved.
+"""Facts that only the evaluation asks about: code to go on with, headings, files of pull requests, what changed.
 
 Everything else is asked about the facts of the step `synthesis/facts`.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from tasks.base.records import Document, Kind, Split
@@ -16,6 +16,7 @@ from tasks.evaluation.questions import CODE_LINES
 from tasks.text.facts import Fact, Shape
 from tasks.text.languages import is_markdown, language_of
 from tasks.text.markdown import sections
+from tasks.text.paths import is_test
 from tasks.text.structure import Definition, definitions
 
 MIN_NAME_CHARACTERS: Final = 4
@@ -23,6 +24,12 @@ MIN_NAME_CHARACTERS: Final = 4
 
 MAX_ANSWER_CHARACTERS: Final = 300
 """A longer reference would not fit a short answer."""
+
+CHANGES: Final = frozenset({"change", "rename"})
+"""Kinds of facts that tell what was true before and what is true since."""
+
+MAX_CHANGED_CHARACTERS: Final = 80
+"""Longer values are nobody's question."""
 
 CALLABLE: Final = frozenset({"function", "method"})
 COMMON: Final = frozenset(
@@ -83,6 +90,44 @@ def moved_files(pulls: Iterable[Document], paths: frozenset[str]) -> Iterator[tu
                 made(pull, Split.TRAIN, "moved-from", new, (old,), span, number=pull.path),
                 made(pull, Split.TRAIN, "moved-to", old, (new,), span, number=pull.path),
             )
+
+
+def changed_values(
+    facts: Iterable[Fact], documents: Mapping[str, Document]
+) -> Iterator[tuple[Document, *tuple[Fact, ...]]]:
+    """(pull request, what a value or a name was before, what it is since), for trained pull requests.
+
+    Tests are left out, and what changed in spaces and quotes alone. The second is left out where a later change has
+    undone it: the snapshot's file must have the changed line, or the new name and no longer the old one.
+
+    Args:
+        facts: of which those of the kinds `change` and `rename` are used.
+        documents: of both sides, by id.
+    """
+    texts = {(one.repo, one.path): one.text for one in documents.values() if one.kind is Kind.FILE}
+    for fact in facts:
+        pull = documents.get(fact.document_id)
+        if pull is None or fact.split is not Split.TRAIN or fact.kind not in CHANGES or is_test(fact.scope):
+            continue
+        now = texts.get((pull.repo, fact.scope), "")
+        words = {"number": pull.path, "file": fact.scope}
+        if fact.kind == "rename":
+            old, new = fact.subject, fact.words["new"]
+            holds = _has_name(now, new) and not _has_name(now, old)
+            before = made(pull, Split.TRAIN, "renamed-from", new, (old,), fact.span, **words)
+            since = made(pull, Split.TRAIN, "renamed-to", old, (new,), fact.span, **words)
+        else:
+            old, new = fact.words["old"], fact.words["new"]
+            holds = fact.words["line"].strip() in {line.strip() for line in now.split("\n")}
+            before = made(pull, Split.TRAIN, "changed-from", fact.subject, (old,), fact.span, new=new, **words)
+            since = made(pull, Split.TRAIN, "changed-to", fact.subject, (new,), fact.span, old=old, **words)
+        differs = re.sub(r"[\s'\"`]", "", old) != re.sub(r"[\s'\"`]", "", new)  # not in spelling alone
+        if differs and max(len(old), len(new)) <= MAX_CHANGED_CHARACTERS and "\n" not in old + new:
+            yield (pull, before, since) if holds else (pull, before)
+
+
+def _has_name(text: str, name: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
 
 
 def _of(document: Document, split: Split) -> Iterator[Fact]:

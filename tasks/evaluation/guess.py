@@ -19,7 +19,7 @@ from tasks.text.facts import Fact
 TRIED: Final = 60
 """Trained facts of a kind, in order of id, on which the two ways to guess are tried."""
 
-DETAILS: Final = ("parameter", "field", "member", "key", "error", "target")
+DETAILS: Final = ("parameter", "field", "member", "key", "error", "target", "column")
 """Words of a fact that are asked about together with its subject."""
 
 

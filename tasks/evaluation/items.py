@@ -22,16 +22,17 @@ from tasks.base.artifacts import Artifact
 from tasks.base.records import Document, Item, Kind, Provenance, Split
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.evaluation.facts import made, moved_files, own_facts
+from tasks.evaluation.facts import changed_values, made, moved_files, own_facts
 from tasks.evaluation.general import general_items
 from tasks.evaluation.guess import Guesser, answers_of, asked_about
+from tasks.evaluation.own import OwnFile, own_items, read_own
 from tasks.evaluation.params import SHARES, ItemsParams, Suite
 from tasks.evaluation.questions import AFTER, FACTS, LIST, OR_NO_PULL, OR_UNKNOWN, OWN, PROSE, QUESTIONS, SEQUENCE
 from tasks.evaluation.questions import VERSION as WORDING
-from tasks.evaluation.stale import mentioned_files
+from tasks.evaluation.stale import mentioned_files, mentioned_names
 from tasks.text.facts import Fact
 
-VERSION = "2026.11.30.2"
+VERSION = "2026.11.30.3"
 
 MAX_VALUES: Final = 6
 """Longer lists do not fit a short answer, and nobody learns them whole."""
@@ -75,7 +76,8 @@ def make_items(
                 taken += group
                 asked.update(item.question for item in group)
         items += taken
-    return sorted([*_one_answer(items), *general_items(params)], key=lambda item: item.id)
+    own = own_items(read_own(params.own), (*train, *held_out)) if params.own else []
+    return sorted([*_one_answer(items), *own, *general_items(params)], key=lambda item: item.id)
 
 
 @step("evaluation/items", VERSION)
@@ -94,8 +96,17 @@ def items(run: StepRun, documents: Artifact, facts: Artifact, params: ItemsParam
         run.count(suite, number)
     for (suite, kind), number in Counter((item.suite, item.kind) for item in asked).items():
         run.count(f"kind:{suite}:{kind}", number)
+    if params.own:
+        _count_own(run, read_own(params.own), asked)
     for kind, number in Counter(fact.kind for fact in found if fact.kind not in FACTS).items():
         run.count(f"not-asked:{kind}", number)
+
+
+def _count_own(run: StepRun, own: OwnFile, asked: Iterable[Item]) -> None:
+    """`own-without-source` counts questions that are not asked, `own-of-another-revision` those asked all the same."""
+    revisions = [item.provenance.revision for item in asked if item.suite == Suite.OWN]
+    run.count("own-without-source", len(own.questions) - len(revisions))
+    run.count("own-of-another-revision", sum(own.revision not in (None, revision) for revision in revisions))
 
 
 def sheet(items: Iterable[Item], documents: Mapping[str, Document], seed: int) -> Iterator[str]:
@@ -187,11 +198,11 @@ def invented_pulls(pairs: Sequence[Pair]) -> Iterator[tuple[Item, Item]]:
     numbers = {int(document.path) for document, _ in pairs if document.path.isdigit()}
     for index, (document, fact) in enumerate(pairs):
         by_number = made(
-            document, fact.split, "pull-number", fact.subject, (fact.subject,), fact.span, number=document.path
+            document, fact.split, "pull-title", fact.subject, (fact.subject,), fact.span, number=document.path
         )
         twin = _item(Suite.UNANSWERABLE, document, by_number, after=OR_NO_PULL, pair_id=_pair_id(document, fact))
         invented = by_number.model_copy(update={"words": {"number": str(max(numbers, default=0) + 40 + 37 * index)}})
-        lost = question(document, invented, OWN["pull-number"].wording + OR_NO_PULL)
+        lost = question(document, invented, OWN["pull-title"].wording + OR_NO_PULL)
         yield twin, _lost(twin, "near-miss-pull", lost)
 
 
@@ -260,17 +271,22 @@ def _groups(
         Suite.PULL: ask(Suite.PULL, [pair for pair in pulls if pair[1].id not in used]),
     }
     paths = frozenset(document.path for document in everything if document.kind is Kind.FILE)
-    groups[Suite.DATED] = [
-        tuple(_item(Suite.DATED, pull, fact) for fact in both)
-        for pull, *both in moved_files((one for one in train if one.kind is Kind.PULL), paths)
-    ]
+    moved = moved_files((one for one in train if one.kind is Kind.PULL), paths)
+    changed = changed_values(given, documents)
+    groups[Suite.DATED] = _taking_turns(
+        [
+            [tuple(_item(Suite.DATED, pull, fact) for fact in facts) for pull, *facts in found]
+            for found in (moved, changed)
+        ]
+    )
+    mentioned = _taking_turns([list(mentioned_files(everything)), list(mentioned_names(everything))])
     groups[Suite.STALE] = [
         tuple(_item(Suite.STALE, page, fact, pair_id=f"{page.id}#{_digest(both[0].subject)[:10]}") for fact in both)
-        for page, *both in mentioned_files(everything)
-        if page.id in documents and page.id not in {document.id for document in held_out}
+        for page, *both in mentioned
+        if page.id not in {document.id for document in held_out}
     ]
     groups[Suite.UNANSWERABLE] = _taking_turns([list(near_misses(kept, everything)), list(invented_pulls(numbered))])
-    return {suite: groups[suite] for suite in SHARES if suite in params.suites}
+    return {suite: groups[suite] for suite in SHARES if suite in params.suites and suite in groups}
 
 
 def _item(

@@ -69,14 +69,14 @@ def read_labels(path: Path) -> list[Label]:
     return [label for label in labels if label.grade is not None]
 
 
-def agreement(grades: Sequence[Grade], labels: Sequence[Label]) -> dict[str, Any]:
-    """How the judge's grades of the labelled answers agree with the labels, in the same order.
+def agreement(grades: Sequence[Grade], others: Sequence[Grade]) -> dict[str, Any]:
+    """How the judge's grades of answers agree with another's (hand labels, coverage of points), in the same order.
 
     Returns:
-        `items`, `agreement` (share; null without labels), Cohen's `kappa` (null without labels or if both always say
+        `items`, `agreement` (share; null without grades), Cohen's `kappa` (null without grades or if both always say
         the same one thing).
     """
-    ours, theirs = [grade.value for grade in grades], [str(label.grade) for label in labels]
+    ours, theirs = [grade.value for grade in grades], [grade.value for grade in others]
     alike = sum(one == other for one, other in zip(ours, theirs, strict=True)) / len(ours) if ours else None
     return {"items": len(ours), "agreement": alike, "kappa": cohens_kappa(ours, theirs)}
 

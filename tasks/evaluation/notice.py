@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tasks.base.ledger import Ledger, current_ledger, read_entries
+from tasks.base.ledger import Ledger, read_entries
 from tasks.evaluation.over_time import in_words
 from tasks.evaluation.params import Suite
 from tasks.figures.display import shown_markdown
@@ -47,18 +47,6 @@ def run_costs(book: Ledger) -> dict[str, float]:
         spent = entry.get("seconds") or 0
         seconds += sum(spent.values()) if isinstance(spent, dict) else spent
     return {"seconds": seconds, "usd": usd}
-
-
-def publish(summary: Mapping[str, Any]) -> None:
-    """Adds the Markdown artifact to the task run; does nothing outside one."""
-    from prefect.artifacts import create_markdown_artifact
-    from prefect.context import TaskRunContext
-
-    if TaskRunContext.get() is None:
-        return
-    book = current_ledger()
-    text = markdown(summary, run_costs(book) if book else {})
-    create_markdown_artifact(text, key="evaluation-report", description="What the model learned and what it forgot")
 
 
 def _per_point(summary: Mapping[str, Any], usd: float) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 from tasks.base.artifacts import Artifact
 from tasks.base.runs import read_json, read_records
 from tasks.base.store import Store
-from tasks.evaluation.params import Arm, ReportParams
+from tasks.evaluation.comparison import compared
+from tasks.evaluation.params import ReportParams
 from tasks.evaluation.scoring import Score
-from tasks.evaluation.statistics import GUESS, differences, of_suite, paired, share
 
 
 @dataclass(frozen=True)
@@ -36,28 +36,14 @@ def against(scores: Iterable[Score], earlier: Earlier, params: ReportParams) -> 
 
     Returns:
         `name` of the earlier report, numbers of questions `shared`, asked `only_now` and `only_then`, and `differences`
-            by suite as in `comparison.differences`, each with the means `then` and `now` over the shared questions and
-            `guess`, what this report's control without a model has of those that it answers (null without any); no
-            suite without any.
+            by suite with the means `then`, `now` and `guess`, as in `comparison.compared`.
     """
-    every = list(scores)
-    now, then = ([one for one in found if one.arm == Arm.TUNED] for found in (every, earlier.scores))
-    guessed = {one.item_id: one for one in every if one.arm == GUESS}
-    asked_now, asked_then = ({one.item_id for one in found} for found in (now, then))
-    rows = differences({"now": now, "then": then}, "now", "then", params)
-    for suite, row in rows.items():
-        pairs = paired(of_suite(then, suite), of_suite(now, suite))
-        for place, name in enumerate(("then", "now")):
-            row[name] = share([pair[place] for pair in pairs], params)["estimate"]
-        known = [guessed[one.item_id] for one, _ in pairs if one.item_id in guessed]
-        row["guess"] = share(known, params)["estimate"] if known else None
-    return {
-        "name": earlier.name,
-        "shared": len(asked_now & asked_then),
-        "only_now": len(asked_now - asked_then),
-        "only_then": len(asked_then - asked_now),
-        "differences": rows,
-    }
+    found = compared([earlier.scores], [list(scores)], params)
+    rows = found["differences"]
+    for row in rows.values():
+        row["then"], row["now"] = row.pop("first"), row.pop("second")
+    numbers = {"only_now": found["only_second"], "only_then": found["only_first"]}
+    return {"name": earlier.name, "shared": found["shared"], **numbers, "differences": rows}
 
 
 def in_words(previous: dict[str, Any]) -> str:
@@ -72,14 +58,6 @@ def in_words(previous: dict[str, Any]) -> str:
         f"Nothing can be compared with {name}: none of its {previous['only_then']:,} questions was asked of this "
         f"model, which answered {previous['only_now']:,} others."
     )
-
-
-def compare_reports(
-    store: Store, later: Artifact, earlier: Artifact, params: ReportParams | None = None
-) -> dict[str, Any]:
-    """`against` of two finished reports or releases."""
-    scores = read_records(store, later, Score, "scores.jsonl")
-    return against(scores, read_earlier(store, earlier), params or ReportParams())
 
 
 def _name(store: Store, artifact: Artifact) -> str:

@@ -58,6 +58,8 @@ class Suite(StrEnum):
     UNANSWERABLE = "unanswerable"
     """Near-miss names, invented pull requests, what happened after the snapshot; each paired with an answerable item.
     """
+    OWN = "own"
+    """A person's own questions of how and why, marked by their points."""
 
 
 class GeneralSuite(StrEnum):
@@ -71,6 +73,10 @@ class GeneralSuite(StrEnum):
     """Which continuation is likeliest; chance is 25%."""
     TRUTHFULQA = "truthfulqa"
     """Which answer is likeliest where people err."""
+    FORMATS = "formats"
+    """JSON with given keys, a list of three, one word: whether the format is kept."""
+    HARMLESS = "harmless"
+    """Harmless questions that sound dangerous: whether they are answered."""
     HUMAN_EVAL = "human-eval"
     """Python functions, run against their tests in a sandbox."""
     IFEVAL = "ifeval"
@@ -87,6 +93,8 @@ GENERAL_SIZES: Final = {
     GeneralSuite.GSM8K: 100,
     GeneralSuite.HELLASWAG: 100,
     GeneralSuite.TRUTHFULQA: 100,
+    GeneralSuite.FORMATS: 30,
+    GeneralSuite.HARMLESS: 20,
     GeneralSuite.HUMAN_EVAL: 164,
 }
 """Questions of suites that hold fewer than anybody may ask for."""
@@ -100,8 +108,11 @@ SHARES: Final = {
     Suite.PULL: 0.06,
     Suite.STALE: 0.02,
     Suite.UNANSWERABLE: 0.10,
+    Suite.OWN: 0.0,
 }
-"""Share of each suite; what a suite cannot fill goes to the others in this order. Recall decides, so it gets most."""
+"""Share of each suite; what a suite cannot fill goes to the others in this order. Recall decides, so it gets most. Own
+questions are asked beside these, all of them.
+"""
 
 
 class Engine(StrEnum):
@@ -129,9 +140,15 @@ class ItemsParams(Params):
         GeneralSuite.GSM8K,
         GeneralSuite.HELLASWAG,
         GeneralSuite.TRUTHFULQA,
+        GeneralSuite.FORMATS,
+        GeneralSuite.HARMLESS,
         GeneralSuite.HUMAN_EVAL,
     )
     """General question sets to draw from."""
+    own: str | None = None
+    """YAML file of a person's own questions, each with the points that an answer must and must not contain (see
+    docs/evaluation.md); all are asked, beside `items`. Null = none.
+    """
     general_file: str | None = None
     """JSON lines of one's own general questions, `{"question": …, "answers": […]}`, with `choices` and `suite` if
     wanted; all are asked. Null = none.
@@ -140,8 +157,8 @@ class ItemsParams(Params):
     """Another seed draws other questions, from the same facts."""
 
     def identity(self) -> dict[str, Any]:
-        """As for every parameter model, but `general_file` is known by its bytes instead of its path."""
-        return super().identity() | {"general_file": _bytes_of(self.general_file)}
+        """As for every parameter model, but files are known by their bytes instead of their paths."""
+        return super().identity() | {"general_file": _bytes_of(self.general_file), "own": _bytes_of(self.own)}
 
 
 def expected_questions(params: ItemsParams) -> dict[str, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-VERSION: Final = "2026.11.30"
+VERSION: Final = "2026.11.30.1"
 """Part of each item's `prompt_version`, which reads `<kind>/<VERSION>`."""
 
 PATH: Final = "path"
@@ -17,6 +17,7 @@ LITERAL: Final = "literal"
 LIST: Final = "list"
 SEQUENCE: Final = "sequence"
 PROSE: Final = "prose"
+NUMBER: Final = "number"
 
 _ONE: Final = " Reply with that alone."
 _NAMES: Final = " Reply with the names alone, separated by commas."
@@ -31,7 +32,7 @@ class Asked(NamedTuple):
     other: str
     """The second wording; empty: the kind is not asked in other words."""
     marked: str
-    """`path`, `literal`, `list` (in any order), `sequence` (in this order), `prose`."""
+    """`path`, `literal`, `number`, `list` (in any order), `sequence` (in this order), `prose`."""
 
 
 def _asked(wording: str, other: str, ending: str, marked: str) -> Asked:
@@ -241,8 +242,8 @@ FACTS: Final = {
         _FILES, LIST,
     ),
     "port": _asked(
-        "State the port that `{subject}` of {repo} concerns.", "In `{subject}` of {repo} stands which port?", _ONE,
-        LIST,
+        "State each port that `{subject}` of {repo} {how}.",
+        "Whoever looks into `{subject}` of {repo} finds that it {how} which port?", _ONE, LIST,
     ),
     "ci": _asked(
         "List what starts {repo}'s workflow “{subject}”.", "“{subject}” of {repo} runs upon which events?", _NAMES,
@@ -252,8 +253,41 @@ FACTS: Final = {
         "List, in order, the steps of {repo}'s workflow “{subject}”.",
         "“{subject}” of {repo} goes through which steps, in order?", _NAMES, SEQUENCE,
     ),
+    "changelog-version": _asked(
+        "State the release of {repo} whose notes say “{subject}”.", "“{subject}” is news of which release of {repo}?",
+        _ONE, LITERAL,
+    ),
+    "introduction": _asked(
+        "State the number of the proposal that first brought `{subject}` into {repo}.",
+        "Since which proposal does {repo} have `{subject}`?", " Reply with its number alone.", NUMBER,
+    ),
+    "symbols-added": _asked(
+        "List the names that proposal {subject} brought into {repo}.",
+        "Before proposal {subject}, which names did {repo} still lack that it has since?", _NAMES, LIST,
+    ),
+    "symbols-removed": _asked(
+        "List the names that proposal {subject} took out of {repo}.",
+        "Which names did {repo} lose by proposal {subject}?", _NAMES, LIST,
+    ),
+    "decision": _asked(
+        "State in one sentence what {repo} settled under the heading “{subject}”.",
+        "A newcomer to {repo} reads “{subject}”: one sentence on what was settled there.", "", PROSE,
+    ),
+    "term": _asked(
+        "State what the pages of {repo} say of “{subject}”{within}.",
+        "A newcomer to {repo} meets “{subject}”{within}: what do its pages say of that?", "", PROSE,
+    ),
+    "table-cell": _asked(
+        "State what the pages of {repo} have as {column} of “{subject}” (“{section}”).",
+        "Under “{section}”, “{subject}” of {repo} has which {column}?", _ONE, LITERAL,
+    ),
 }  # fmt: skip
-"""Kind of a fact of `synthesis/facts` → how it is asked; kinds that are not here are not asked, and counted."""
+"""Kind of a fact of `synthesis/facts` → how it is asked; kinds that are not here are not asked, and counted.
+
+Left out on purpose: whole texts (`section`, `snippet`, `signature`, `list`, `changelog`, `test-checks`);
+trivia that nobody asks and that would weigh as much as any other kind (`merge-date`, `release-date`,
+`previous-version`, `pull-number`); what reads badly too often to be a reference (`reason`, `definition`).
+"""
 
 OWN: Final = {
     "heading": _asked(
@@ -264,7 +298,7 @@ OWN: Final = {
         "Name one file that proposal number {number} (“{subject}”) to {repo} touches. Reply with the path only.", "",
         PATH,
     ),
-    "pull-number": Asked("Name the title of proposal number {number} to {repo}.", "", PROSE),
+    "pull-title": Asked("Name the title of proposal number {number} to {repo}.", "", PROSE),
     "code": Asked(
         "Below is the beginning of `{subject}` from {path} in {repo}. Continue it with the next {lines} lines. "
         "Reply with code only.\n\n```\n{start}\n```", "", "code",
@@ -281,7 +315,24 @@ OWN: Final = {
         "Before proposal number {number} to {repo} there was a file `{subject}`. Name the path that it has since. "
         "Reply with the path only.", "", PATH,
     ),
+    "changed-from": Asked(
+        "Proposal number {number} to {repo} set `{subject}` in {file} to `{new}`. State what it was until then."
+        " Reply with that alone.", "", LITERAL,
+    ),
+    "changed-to": Asked(
+        "Until proposal number {number} to {repo}, `{subject}` in {file} was `{old}`. State what it has been since."
+        " Reply with that alone.", "", LITERAL,
+    ),
+    "renamed-from": Asked(
+        "Proposal number {number} to {repo} brought the name `{subject}` into {file} for something that was there."
+        " State its name until then. Reply with that alone.", "", LITERAL,
+    ),
+    "renamed-to": Asked(
+        "Until proposal number {number} to {repo} there was a `{subject}` in {file}. State its name since. Reply with"
+        " that alone.", "", LITERAL,
+    ),
     "exists": Asked("Does {repo} have a file `{subject}`? Reply yes or no.", "", "yes or no"),
+    "exists-name": Asked("Does the code of {repo} have the name `{subject}`? Reply yes or no.", "", "yes or no"),
 }  # fmt: skip
 """Kinds that only the evaluation asks."""
 

@@ -16,7 +16,9 @@ summary.json:
     code        arm → {identifier_f1, parse_rate, verbatim_words} of code answers
     abstention  arm → {recall, false_refusals}
     losses      arm → stream → {loss, tokens}, nats per token
-    judge       arm → {judge, items, correct, partial, wrong, abstain, mean, labelled, kappa, abstention_agreement}
+    judge       arm → {judge, items, correct, partial, wrong, abstain, mean, labelled, kappa, abstention_agreement,
+                points: {items, agreement, kappa} of judge and points on a person's own questions}
+    manner      arm → {answers, distinct_openings, words, backticks, recited} of general answers in words (`manners.py`)
     cost        tokens: trained (in the table), answered (by arm), trained_per_recall_point (null without a gain)
 Shares are between 0 and 1. `low` and `high` are null where a single document gives no interval. `forgetting` is the sum
 of the general suites.
@@ -29,13 +31,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tasks.base.artifacts import Artifact
-from tasks.base.records import Answer, Item
+from tasks.base.records import Answer, Chunk, Dialogue, Item, Split
 from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
 from tasks.evaluation import statistics
-from tasks.evaluation.judge import Judgement, judged
+from tasks.evaluation.judge import Judgement, judged, regraded
 from tasks.evaluation.lineage import hashes, parameters, revisions, versions
-from tasks.evaluation.notice import publish
+from tasks.evaluation.manners import manner, trained_windows
 from tasks.evaluation.over_time import Earlier, against, read_earlier
 from tasks.evaluation.page import Facts, render_page
 from tasks.evaluation.params import Arm, ReportParams, Suite
@@ -102,6 +104,8 @@ def report(
     params: ReportParams,
     previous: Artifact | None = None,
     judgements: list[Artifact] | None = None,
+    chunks: Artifact | None = None,
+    dialogues: Artifact | None = None,
     data: Artifact | None = None,
     recipe: dict[str, Any] | None = None,
     headline: str = "",
@@ -117,6 +121,8 @@ def report(
         params: confidence.
         previous: an earlier artifact of this step or a release, which holds its files.
         judgements: of evaluation/judge, one per judged arm.
+        chunks: raw text, whose trained side is looked for in general answers.
+        dialogues: the same of dialogues' answers.
         data: of mixture/data-report, whose figures the page repeats.
         recipe: the run's parameters that text, training and questions come from, by section, for the page's lineage.
         headline: of the page: project, sources, model.
@@ -140,8 +146,19 @@ def report(
     earlier = read_earlier(run.store, previous) if previous else None
     tokens = table.counts.get("tokens") if table else None
     leaks = items.counts.get("leaks")
+    judges: dict[str, dict[str, Any]] = {}
+    for artifact in judgements or ():
+        calibration = read_json(run.store, artifact, "calibration.json")
+        grades, arm = list(run.read(artifact, Judgement)), str(calibration["arm"])
+        judges[arm] = judged(grades, scores.get(arm, ()), calibration)
+        scores[arm] = regraded(scores.get(arm, ()), grades)
     summary = summarise(asked, scores, losses, divergence, leaks, params, earlier, tokens)
-    summary["judge"] = dict(_judged(run, artifact, scores) for artifact in judgements or ())
+    summary["judge"] = judges
+    windows = trained_windows(_trained(run, chunks, dialogues)) if chunks or dialogues else None
+    found = {arm: manner(asked, by_item, windows) for arm, by_item in texts.items()}
+    summary["manner"] = {arm: figures for arm, figures in found.items() if figures is not None}
+    if judges and Suite.OWN in summary["suites"]:
+        summary["suites"][Suite.OWN]["metric"] = "judge's grade"
     run.path("summary.json").write_text(
         json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8"
     )
@@ -162,7 +179,6 @@ def report(
     )
     page = render_page(summary, asked, texts, scores, facts)
     run.path("report.html").write_text(page, "utf-8")
-    publish(summary)
 
 
 def guesses(items: Sequence[Item]) -> Iterator[Answer]:
@@ -172,10 +188,14 @@ def guesses(items: Sequence[Item]) -> Iterator[Answer]:
             yield Answer(item_id=item.id, text=item.guess, tokens=0, finished=True)
 
 
-def _judged(run: StepRun, artifact: Artifact, scores: statistics.Scores) -> tuple[str, dict[str, Any]]:
-    calibration = read_json(run.store, artifact, "calibration.json")
-    arm = str(calibration["arm"])
-    return arm, judged(list(run.read(artifact, Judgement)), scores.get(arm, ()), calibration)
+def _trained(run: StepRun, chunks: Artifact | None, dialogues: Artifact | None) -> Iterator[str]:
+    """What is trained on: raw text, and what the assistant says in dialogues."""
+    for chunk in run.read(chunks, Chunk) if chunks else ():
+        if chunk.split is Split.TRAIN:
+            yield chunk.text
+    for dialogue in run.read(dialogues, Dialogue) if dialogues else ():
+        if dialogue.split is Split.TRAIN:
+            yield from (turn.content for turn in dialogue.messages if turn.role == "assistant")
 
 
 def _cost(scores: statistics.Scores, gains: dict[str, dict[str, Any]], table_tokens: int | None) -> dict[str, Any]:

@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from tasks.base.records import Answer, Item, Record
-from tasks.evaluation import scorers
+from tasks.evaluation import manners, scorers
 from tasks.evaluation.abstention import abstains
 from tasks.evaluation.general import OPTIONS, human_eval_problem, ifeval_prompt, reasoning_gym_score
 from tasks.evaluation.ifeval import follows
+from tasks.evaluation.own import KIND as RUBRIC
+from tasks.evaluation.own import coverage
 from tasks.evaluation.params import Suite
 from tasks.evaluation.questions import FACTS, OWN
 from tasks.evaluation.sandbox import Outcome, run_program
@@ -22,6 +24,7 @@ from tasks.text.languages import language_of
 MARKED: Final[dict[str, Scorer]] = {
     "path": scorers.path_match,
     "literal": scorers.literal_match,
+    "number": scorers.number_match,
     "list": scorers.list_f1,
     "sequence": scorers.sequence_match,
     "prose": scorers.token_f1,
@@ -34,7 +37,11 @@ SCORERS: Final[dict[str, Scorer]] = {
     **{kind: MARKED[asked.marked] for kind, asked in (FACTS | OWN).items()},
     "known-fact": scorers.contains,
     "contained": scorers.contains,
-    "number": scorers.number_match,
+    "number": MARKED["number"],
+    "json": manners.json_keys,
+    "three-lines": manners.three_lines,
+    "one-word": manners.one_word,
+    "answered": manners.answered,
     "choice": scorers.exact_match,
     OPTIONS: lambda answer, references: scorers.exact_match(answer, references[:1]),
 }
@@ -46,6 +53,11 @@ OWN_METRICS: Final = {
     "reasoning-gym": "task score",
     "choice": "likeliest choice",
     OPTIONS: "likeliest choice",
+    RUBRIC: "points covered",
+    "json": "format kept",
+    "three-lines": "format kept",
+    "one-word": "format kept",
+    "answered": "answered",
 }
 """Metrics of kinds that are not judged by text alone."""
 
@@ -55,6 +67,7 @@ GRADED: Final = frozenset({"list", "prose", "code"})
 BINARY: Final = frozenset(
     {kind for kind, asked in (FACTS | OWN).items() if asked.marked not in GRADED}
     | {"known-fact", "contained", "number", "choice", OPTIONS, "program", "instructions"}
+    | {"json", "three-lines", "one-word", "answered"}
 )
 """Kinds whose score is 0 or 1."""
 
@@ -119,6 +132,8 @@ def score(item: Item, text: str) -> float:
     if kind == "instructions":
         case = ifeval_prompt(item)
         return follows(text, case["instruction_id_list"], case["kwargs"])
+    if kind == RUBRIC:
+        return coverage(text, item.must, item.must_not)
     if kind == "reasoning-gym":
         return reasoning_gym_score(item, text)
     return SCORERS[kind](text, item.answers)

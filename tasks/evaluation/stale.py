@@ -1,8 +1,8 @@
-"""Where a page and the code disagree: files that pages name and the snapshot does not have.
+"""Where a page and the code disagree: files and names that pages have and the snapshot does not.
 
 The article's model answered from stale wiki pages as if they were current. The only conflict that can be found
-without a judge is a dangling path, so that is what is asked about; every such question has a twin about a file that
-does exist.
+without a judge is a name that leads nowhere, so that is what is asked about; every such question has a twin about a
+file or a name that is there.
 """
 
 from __future__ import annotations
@@ -16,10 +16,17 @@ from tasks.base.records import Document, Kind, Split
 from tasks.evaluation.facts import made
 from tasks.text.facts import Fact
 from tasks.text.languages import is_markdown, language_of
+from tasks.text.structure import definitions
 
-KIND: Final = "exists"
+FILE: Final = "exists"
+NAME: Final = "exists-name"
 
 _PATH = re.compile(r"[\w@.-]+(?:/[\w@.\[\]-]+)+\.\w{1,5}")
+_WORDS = re.compile(r"[^\W\d]\w*")
+_NAME = re.compile(
+    r"(?=.{6})(?:[A-Z][a-z0-9]+(?:[A-Z][a-z0-9]*)+|[a-z][a-z0-9]*(?:[A-Z][a-z0-9]+)+|_?[a-z0-9]+(?:_[a-z0-9]+)+)"
+)
+"""An identifier of several words, in one of the three usual spellings."""
 _SPAN = re.compile(r"`([^`\n]+)`|\]\(([^)\s]+)\)")
 
 
@@ -33,13 +40,32 @@ def mentioned_files(documents: Sequence[Document]) -> Iterator[tuple[Document, F
     """
     files = {document.path for document in documents if document.kind is Kind.FILE}
     names = {PurePosixPath(path).name for path in files}
-    pages = [one for one in documents if one.kind is Kind.WIKI or (one.kind is Kind.FILE and is_markdown(one.path))]
+    pages = [one for one in documents if _is_page(one)]
     there = [(page, path, line) for page in pages for path, line in _paths(page) if path in files]
     gone = [
         (page, path, line) for page in pages for path, line in _paths(page) if PurePosixPath(path).name not in names
     ]
     for (page, path, line), (_, twin, twin_line) in zip(_once(gone), _once(there), strict=False):
-        yield page, _fact(page, path, "no", line), _fact(page, twin, "yes", twin_line)
+        yield page, _fact(page, path, "no", line, FILE), _fact(page, twin, "yes", twin_line, FILE)
+
+
+def mentioned_names(documents: Sequence[Document]) -> Iterator[tuple[Document, Fact, Fact]]:
+    """(page, fact about a name that is gone, fact about a name that is there), as `mentioned_files` has files.
+
+    Names are identifiers of several words in code spans. One that occurs anywhere outside the pages is not gone; one
+    is there if the snapshot's code defines it.
+    """
+    pages = [one for one in documents if _is_page(one)]
+    found = [(page, name, line) for page in pages for name, line in _names(page)]
+    if not found:
+        return
+    code = [one for one in documents if one.kind is Kind.FILE and not _is_page(one)]
+    known = {word for one in code for word in _WORDS.findall(f"{one.path} {one.text}")}
+    defined = {one.name for document in code for one in definitions(document.path, document.text)}
+    there = [entry for entry in found if entry[1] in defined]
+    gone = [entry for entry in found if entry[1] not in known]
+    for (page, name, line), (_, twin, twin_line) in zip(_once(gone), _once(there), strict=False):
+        yield page, _fact(page, name, "no", line, NAME), _fact(page, twin, "yes", twin_line, NAME)
 
 
 def yes_or_no(answer: str, references: Sequence[str]) -> float:
@@ -48,8 +74,20 @@ def yes_or_no(answer: str, references: Sequence[str]) -> float:
     return float(bool(found) and any(found[1].lower() == reference for reference in references if found))
 
 
-def _fact(page: Document, path: str, answer: str, line: int) -> Fact:
-    return made(page, Split.TRAIN, KIND, path, (answer,), (line, line))
+def _fact(page: Document, subject: str, answer: str, line: int, kind: str) -> Fact:
+    return made(page, Split.TRAIN, kind, subject, (answer,), (line, line))
+
+
+def _is_page(document: Document) -> bool:
+    return document.kind is Kind.WIKI or (document.kind is Kind.FILE and is_markdown(document.path))
+
+
+def _names(page: Document) -> Iterator[tuple[str, int]]:
+    for number, line in enumerate(page.text.split("\n"), 1):
+        for span, _ in _SPAN.findall(line):
+            name = span.removesuffix("()")
+            if _NAME.fullmatch(name):
+                yield name, number
 
 
 def _paths(page: Document) -> Iterator[tuple[str, int]]:

@@ -18,6 +18,7 @@ from tasks.figures.statistics import (
     MIN_CLUSTERS,
     MIN_ITEMS,
     Estimate,
+    Spread,
     clustered_mean,
     clustered_p,
     clustered_share,
@@ -91,16 +92,18 @@ def kind_figures(scores: Scores, params: ReportParams, suite: str = Suite.RECALL
     }
 
 
-def differences(scores: Scores, second: str, first: str, params: ReportParams) -> dict[str, dict[str, Any]]:
+def differences(
+    scores: Scores, second: str, first: str, params: ReportParams, seeds: Mapping[str, Sequence[Spread]] | None = None
+) -> dict[str, dict[str, Any]]:
     """Suite → `second` minus `first`, paired over the items that both answered, with p-values adjusted over the
-    suites (Holm).
+    suites (Holm); `seeds` has the spread of either side's seeds by suite, where there are several.
     """
     rows: dict[str, dict[str, Any]] = {}
     for suite in suite_names(scores):
         pairs = paired(of_suite(scores.get(first, ()), suite), of_suite(scores.get(second, ()), suite))
         if not pairs:
             continue
-        rows[suite] = change(pairs, params)
+        rows[suite] = change(pairs, params, (seeds or {}).get(suite, ()))
     tested = [suite for suite in rows if suite != FORGETTING]  # a sum of suites is not another test
     for suite, adjusted in zip(tested, holm([rows[suite]["p"] for suite in tested]), strict=True):
         rows[suite]["p_holm"] = adjusted
@@ -109,7 +112,7 @@ def differences(scores: Scores, second: str, first: str, params: ReportParams) -
     return rows
 
 
-def change(pairs: Sequence[tuple[Score, Score]], params: ReportParams) -> dict[str, Any]:
+def change(pairs: Sequence[tuple[Score, Score]], params: ReportParams, seeds: Sequence[Spread] = ()) -> dict[str, Any]:
     """Second minus first over paired scores of a suite or a kind, with its interval and what it rests on.
 
     McNemar's test counts one question as much as another, whatever the suite.
@@ -117,12 +120,12 @@ def change(pairs: Sequence[tuple[Score, Score]], params: ReportParams) -> dict[s
     gains = [after.score - before.score for before, after in pairs]
     first = [before for before, _ in pairs]
     documents, weights = [one.document_id for one in first], _weights(first)
-    estimate = clustered_mean(gains, documents, params.confidence, weights)
+    estimate = clustered_mean(gains, documents, params.confidence, weights, seeds)
     return _figure(estimate) | {
         "kinds": _kinds(first),
         "wins": sum(gain > 0 for gain in gains),
         "losses": sum(gain < 0 for gain in gains),
-        "p": clustered_p(gains, documents, weights),
+        "p": clustered_p(gains, documents, weights, seeds),
         "mcnemar": _mcnemar(pairs),
         "minimum_detectable_effect": _finite(minimum_detectable_effect(estimate.standard_error, params.confidence)),
     }

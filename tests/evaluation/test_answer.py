@@ -223,9 +223,10 @@ def test_stream_loss_is_weighted_by_tokens_and_not_by_rows() -> None:
 
 
 @pytest.mark.slow
-def test_adapter_of_noise_on_the_stub_is_called_worse_and_an_empty_one_equal(
+def test_adapter_of_noise_on_the_stub_is_called_worse(
     store: Store, train: list[Document], held_out: list[Document], talks: list[Dialogue]
 ) -> None:
+    """That one without effect is called equal is seen with the tiny model, where it costs nothing."""
     from tasks.model.base_model import base_model
     from tasks.model.params import BaseModelParams
 
@@ -233,9 +234,9 @@ def test_adapter_of_noise_on_the_stub_is_called_worse_and_an_empty_one_equal(
     asked = asked_of(
         train,
         held_out,
-        ItemsParams(items=2, suites=(Suite.RECALL,), general_items=24, general_suites=(GeneralSuite.KNOWN_FACTS,)),
+        ItemsParams(items=1, suites=(Suite.RECALL,), general_items=24, general_suites=(GeneralSuite.KNOWN_FACTS,)),
     )
-    params = EvaluationParams(max_new_tokens=12, loss_tokens=200)
+    params = EvaluationParams(max_new_tokens=8, loss_tokens=100)
     common: dict[str, Any] = {
         "items": artifact_of(store, records=asked),
         "chunks": artifact_of(store, records=[chunk(one, Split.TRAIN) for one in train]),
@@ -244,21 +245,15 @@ def test_adapter_of_noise_on_the_stub_is_called_worse_and_an_empty_one_equal(
         "model": model,
         "params": params,
     }
-    base = answer.named("answer-base").direct(store, arm=Arm.BASE, adapter=None, **common)
-    verdicts = {}
-    for scale in (0.0, 1.0):
-        adapter = adapter_of(store, store.checkout(model), scale)
-        tuned = answer.named("answer-tuned").direct(store, arm=Arm.TUNED, adapter=adapter, **common)
-        made = report.direct(
-            store, items=common["items"], answers=[base, tuned], adapter=adapter, table=None, params=params
-        )
-        verdicts[scale] = read_json(store, made, "summary.json")
-    assert verdicts[0.0]["arms"]["base"]["forgetting"]["estimate"] > 0.3
-    equal = verdicts[0.0]["differences"]["forgetting"]
-    assert equal["low"] <= 0 <= equal["high"]
-    assert verdicts[1.0]["differences"]["forgetting"]["high"] < 0
-    assert verdicts[1.0]["kl_to_base"] > 1 > 0.05 > verdicts[0.0]["kl_to_base"]
-    assert (
-        verdicts[1.0]["losses"]["tuned"]["general_loss"]["loss"]
-        > verdicts[1.0]["losses"]["base"]["general_loss"]["loss"] + 1
-    )
+    adapter = adapter_of(store, store.checkout(model), 1.0)
+    arms = [
+        answer.named("answer-base").direct(store, arm=Arm.BASE, adapter=None, **common),
+        answer.named("answer-tuned").direct(store, arm=Arm.TUNED, adapter=adapter, **common),
+    ]
+    made = report.direct(store, items=common["items"], answers=arms, adapter=adapter, table=None, params=params)
+    summary = read_json(store, made, "summary.json")
+    assert summary["arms"]["base"]["forgetting"]["estimate"] > 0.3
+    assert summary["differences"]["forgetting"]["high"] < 0
+    assert summary["kl_to_base"] > 1
+    losses = {arm: streams["general_loss"]["loss"] for arm, streams in summary["losses"].items()}
+    assert losses["tuned"] > losses["base"] + 1

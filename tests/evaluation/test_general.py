@@ -21,16 +21,18 @@ def test_general_questions_are_shared_out_and_counted(store: Store, train: list[
         store,
         documents=artifact_of(store, train=train, held_out=[]),
         facts=artifact_of(store, records=facts_of(train)),
-        params=ItemsParams(items=1, suites=(Suite.RECALL,), general_items=7),
+        params=ItemsParams(items=1, suites=(Suite.RECALL,), general_items=9),
     )
     assert {name: made.counts[name] for name in made.counts if name.startswith("general-")} == {
-        "general-known-facts": 2,
-        "general-gsm8k": 2,
+        "general-harmless": 2,
+        "general-formats": 2,
+        "general-known-facts": 1,
+        "general-gsm8k": 1,
         "general-hellaswag": 1,
         "general-truthfulqa": 1,
         "general-human-eval": 1,
     }
-    assert made.counts["records"] == 8
+    assert made.counts["records"] == 10
     assert all(item.answers[0] for item in read_records(store, made, Item))
 
 

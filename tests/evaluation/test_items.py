@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 from tasks.base.records import Dialogue, Document, Item, Kind, Split
 from tasks.base.runs import read_records
 from tasks.base.store import Store
-from tasks.evaluation.facts import own_facts
+from tasks.evaluation.facts import changed_values, own_facts
 from tasks.evaluation.items import (
     KIND_FRACTION,
     LOCATION_FRACTION,
@@ -19,12 +19,14 @@ from tasks.evaluation.items import (
     askable,
     balanced,
     items,
+    make_items,
     near_miss,
     sheet,
 )
 from tasks.evaluation.params import ItemsParams, Suite
 from tasks.evaluation.questions import FACTS
 from tasks.evaluation.scoring import score
+from tasks.evaluation.stale import mentioned_names
 from tasks.text.facts import Fact, Shape
 from tasks.text.ngrams import window_hashes, words
 from tests.evaluation.conftest import CART, artifact_of, asked_of, document, facts_of
@@ -184,6 +186,72 @@ def test_files_that_did_not_move_for_good_are_not_asked_for_their_past(train: li
     )  # fmt: skip
     made = asked_of([*train, gone, back], [], ItemsParams(items=100, suites=(Suite.DATED,), **NO_GENERAL))
     assert made == []
+
+
+def _change(kind: str, subject: str, pull: str, **words: str) -> Fact:
+    return Fact(
+        id=f"shop/pull/{pull}#{kind}/{subject}",
+        kind=kind,
+        language="pull",
+        subject=subject,
+        scope="src/shop.py",
+        values=(words["new"],),
+        shape=Shape.ONE,
+        words={"pull": f"#{pull}", **words},
+        document_id=f"shop/pull/{pull}",
+        span=(1, 1),
+        split=Split.TRAIN,
+    )
+
+
+def test_values_and_names_before_and_after_a_change_are_asked_if_the_snapshot_still_has_it(
+    train: list[Document],
+) -> None:
+    pull = document("7", "Larger baskets.", Kind.PULL, number=7, files=[])
+    documents = {one.id: one for one in (*_documents(train), pull)}
+    facts = [
+        _change("change", "MAX_BASKET", "7", old="30", new="40", line="MAX_BASKET = 40"),
+        _change("change", "MIN_BASKET", "7", old="1", new="2", line="MIN_BASKET = 2"),  # undone since
+        _change("rename", "wink", "7", new="wave"),
+        _change("rename", "wave", "7", new="greet"),  # both are there
+        _change("change", "TEXT", "7", old="x" * 81, new="y", line="TEXT = y"),
+        _change("change", "QUOTED", "7", old='"a": 1', new="'a':1", line="QUOTED = {'a':1}"),
+        _change("change", "COUNT", "7", old="1", new="2", line="x").model_copy(update={"scope": "tests/test_shop.py"}),
+    ]
+    found = [
+        [(fact.kind, fact.subject, fact.values) for fact in group] for _, *group in changed_values(facts, documents)
+    ]
+    assert found == [
+        [("changed-from", "MAX_BASKET", ("30",)), ("changed-to", "MAX_BASKET", ("40",))],
+        [("changed-from", "MIN_BASKET", ("1",))],
+        [("renamed-from", "wave", ("wink",)), ("renamed-to", "wink", ("wave",))],
+        [("renamed-from", "greet", ("wave",))],
+    ]
+    made = make_items(list(documents.values()), [], facts, ItemsParams(items=100, suites=(Suite.DATED,), **NO_GENERAL))
+    asked = {item.question: item.answers for item in made}
+    until = "Until proposal number 7 to shop, `MAX_BASKET` in src/shop.py was `30`. State what it has been since."
+    assert next(answers for one, answers in asked.items() if one.startswith(until)) == ("40",)
+
+
+def test_names_of_pages_are_asked_about_if_they_are_nowhere_else_or_defined(train: list[Document]) -> None:
+    page = document(
+        "docs/old.md", "Call `fill_basket()` or `NightDesk`, set `MAX_BASKET`; `wave_hand` is gone, `wave` not."
+    )
+    talk = document("docs/talk.md", "`fill_basket` was here; `delivery_cost` is.")
+    sources = [*train, document("src/shop.py", HIDDEN)]
+    found = [
+        (where.path, gone.subject, gone.values, there.subject, there.values)
+        for where, gone, there in mentioned_names([*sources, page, talk])
+    ]
+    assert found == [
+        ("docs/old.md", "fill_basket", ("no",), "NightDesk", ("yes",)),
+        ("docs/old.md", "wave_hand", ("no",), "delivery_cost", ("yes",)),
+    ]
+    made = asked_of([*sources, page, talk], [], ItemsParams(items=100, suites=(Suite.STALE,), **NO_GENERAL))
+    assert Counter((item.kind, item.answers) for item in made) == {
+        ("exists-name", ("no",)): 2,
+        ("exists-name", ("yes",)): 2,
+    }
 
 
 def test_pull_request_titles_and_own_facts_name_their_documents(train: list[Document]) -> None:

@@ -16,7 +16,7 @@ from tasks.base.records import Answer, Document, Item, Split
 from tasks.base.runs import read_json, read_records
 from tasks.base.store import Store
 from tasks.evaluation.notice import markdown
-from tasks.evaluation.over_time import compare_reports
+from tasks.evaluation.over_time import against, read_earlier
 from tasks.evaluation.page import examples
 from tasks.evaluation.params import ItemsParams
 from tasks.evaluation.report import report
@@ -201,7 +201,7 @@ def test_scores_are_kept_for_every_answer_and_earlier_reports_are_compared_by_it
     row = previous["differences"]["recall"]
     assert row["high"] < 0
     assert (row["then"], row["now"]) == (1, pytest.approx(1 + row["estimate"]))
-    assert compare_reports(store, later, good, FAST) == previous
+    assert against(scores, read_earlier(store, good), FAST) == previous
     assert f"Against evaluation/report {good.sha256[:12]}" in _page(store, later)
 
 

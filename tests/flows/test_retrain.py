@@ -113,11 +113,13 @@ def test_second_run_does_no_work(finished: Finished):
     assert states(report) == dict.fromkeys(STEPS, "Cached")
     assert report.release == finished.report.release
     with get_client(sync_client=True) as client:
-        (page,) = client.read_artifacts(
-            artifact_filter=ArtifactFilter.model_validate({"key": {"any_": ["data-report"]}}),
+        pages = client.read_artifacts(
+            artifact_filter=ArtifactFilter.model_validate({"key": {"any_": ["data-report", "evaluation-report"]}}),
             flow_run_filter=FlowRunFilter.model_validate({"id": {"any_": [report.run]}}),
         )
-    assert "under the loss" in str(page.data), "a Cached step shows its report as well"
+    shown = {page.key: str(page.data) for page in pages}
+    assert "under the loss" in shown["data-report"], "a Cached step shows its report as well"
+    assert "| recall | " in shown["evaluation-report"]
 
 
 def test_explain_after_a_run_is_all_hits_and_names_what_a_change_touches(finished: Finished):
