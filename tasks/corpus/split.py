@@ -44,7 +44,7 @@ from tasks.text.languages import language_of
 from tasks.text.ngrams import similar_pairs, words
 from tasks.text.paths import is_test
 
-VERSION: Final = "2026.11.30.2"
+VERSION: Final = "2026.11.30.3"
 
 TRAIN, HELD_OUT, CLUSTERS = "train.jsonl", "held_out.jsonl", "clusters.jsonl"
 Stratum = tuple[Kind, str]

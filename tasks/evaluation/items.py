@@ -9,30 +9,29 @@ a kind.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Final, TypeVar
 
 from tasks.base.artifacts import Artifact
-from tasks.base.records import Document, Item, Kind, Provenance, Split
+from tasks.base.records import Document, Item, Kind, Split
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.evaluation.facts import changed_values, made, moved_files, own_facts
+from tasks.evaluation.asking import Pair, digest, item_of, question
+from tasks.evaluation.facts import changed_values, moved_files, own_facts
 from tasks.evaluation.general import general_items
-from tasks.evaluation.guess import Guesser, answers_of, asked_about
+from tasks.evaluation.guess import Guesser, answers_of
+from tasks.evaluation.near_misses import invented_pulls, near_misses
 from tasks.evaluation.own import OwnFile, own_items, read_own
 from tasks.evaluation.params import SHARES, ItemsParams, Suite
-from tasks.evaluation.questions import AFTER, FACTS, LIST, OR_NO_PULL, OR_UNKNOWN, OWN, PROSE, QUESTIONS, SEQUENCE
-from tasks.evaluation.questions import VERSION as WORDING
+from tasks.evaluation.questions import FACTS, LIST, OWN, PROSE, QUESTIONS, SEQUENCE
 from tasks.evaluation.stale import mentioned_files, mentioned_names
 from tasks.text.facts import Fact
 
-VERSION = "2026.11.30.3"
+VERSION = "2026.11.30.4"
 
 MAX_VALUES: Final = 6
 """Longer lists do not fit a short answer, and nobody learns them whole."""
@@ -53,7 +52,6 @@ SHEET_ITEMS: Final = 200
 SHEET_LINES: Final = 12
 """Lines shown on the sheet of what an answer rests on."""
 
-Pair = tuple[Document, Fact]
 T = TypeVar("T")
 
 
@@ -112,7 +110,7 @@ def _count_own(run: StepRun, own: OwnFile, asked: Iterable[Item]) -> None:
 def sheet(items: Iterable[Item], documents: Mapping[str, Document], seed: int) -> Iterator[str]:
     """JSON lines for a person to fill in `right`: question, references and what they rest on, in hash order."""
     own = [item for item in items if item.document_id in documents]
-    for item in sorted(own, key=lambda item: _digest(f"sheet {seed} {item.id}"))[:SHEET_ITEMS]:
+    for item in sorted(own, key=lambda item: digest(f"sheet {seed} {item.id}"))[:SHEET_ITEMS]:
         lines = documents[item.document_id].text.split("\n")[item.span[0] - 1 : item.span[1]]
         shown = "\n".join(lines[:SHEET_LINES])
         entry = {"id": item.id, "question": item.question, "answers": item.answers, "rests_on": shown, "right": None}
@@ -134,20 +132,6 @@ def askable(facts: Iterable[Fact], documents: Mapping[str, Document]) -> list[Pa
     for document, fact in pairs:
         answers[question(document, fact)].add(answers_of(fact))
     return [(document, fact) for document, fact in pairs if len(answers[question(document, fact)]) == 1]
-
-
-def question(document: Document, fact: Fact, wording: str = "") -> str:
-    """A fact in the evaluation's words."""
-    return (wording or QUESTIONS[fact.kind]).format_map(
-        {
-            **fact.words,
-            "repo": repo_name(document),
-            "subject": fact.subject,
-            "within": f" ({fact.scope})" if fact.scope else "",
-            "within_path": document.path,
-            "path": document.path,
-        }
-    )
 
 
 def balanced(pairs: Sequence[Pair], number: int, seed: int) -> list[Pair]:
@@ -174,64 +158,6 @@ def balanced(pairs: Sequence[Pair], number: int, seed: int) -> list[Pair]:
         total = len(taken) if len(taken) < total else total - 1
 
 
-def near_misses(pairs: Sequence[Pair], documents: Sequence[Document]) -> Iterator[tuple[Item, Item]]:
-    """Answerable items beside twins about a name that does not exist, or for every sixth about a month after the
-    snapshot.
-    """
-    # as bytes: one emoji would make a string of the whole corpus take four bytes a character, and the search as long
-    text = b"\n".join(document.text.encode("utf-8", "surrogatepass") for document in documents)
-    vocabulary = sorted({part for _, fact in pairs for part in _parts(fact.subject) if len(part) > 3})
-    for index, (document, fact) in enumerate(pairs):
-        twin = _item(Suite.UNANSWERABLE, document, fact, after=OR_UNKNOWN, pair_id=_pair_id(document, fact))
-        later = _later(document) if index % 6 == 5 else ""
-        name = near_miss(fact.subject, vocabulary, text)
-        if later:
-            yield twin, _lost(twin, "after", AFTER.format(repo=repo_name(document), later=later))
-        elif name is not None:
-            lost = twin.question.replace(f"`{fact.subject}`", f"`{name}`")
-            if lost != twin.question:
-                yield twin, _lost(twin, f"near-miss-{fact.kind}", lost)
-
-
-def invented_pulls(pairs: Sequence[Pair]) -> Iterator[tuple[Item, Item]]:
-    """Pull requests by their number beside invented ones, some of them within the range of the real numbers."""
-    numbers = {int(document.path) for document, _ in pairs if document.path.isdigit()}
-    for index, (document, fact) in enumerate(pairs):
-        by_number = made(
-            document, fact.split, "pull-title", fact.subject, (fact.subject,), fact.span, number=document.path
-        )
-        twin = _item(Suite.UNANSWERABLE, document, by_number, after=OR_NO_PULL, pair_id=_pair_id(document, fact))
-        invented = by_number.model_copy(update={"words": {"number": str(max(numbers, default=0) + 40 + 37 * index)}})
-        lost = question(document, invented, OWN["pull-title"].wording + OR_NO_PULL)
-        yield twin, _lost(twin, "near-miss-pull", lost)
-
-
-def near_miss(name: str, vocabulary: Sequence[str], text: bytes) -> str | None:
-    """A plausible name that occurs nowhere in the text (UTF-8): one part of the name replaced by a part of another
-    name; None if no replacement is free.
-    """
-    parts = [part for part in _parts(name) if len(part) > 2]
-    if not parts or not vocabulary:
-        return None
-    start = int(_digest(name)[:8], 16)
-    for offset in range(len(vocabulary)):
-        other = vocabulary[(start + offset) % len(vocabulary)]
-        old = parts[(start + offset) % len(parts)]
-        built = name.replace(old, other.capitalize() if old[0].isupper() else other, 1)
-        if (
-            built != name
-            and built.encode("utf-8", "surrogatepass") not in text
-            and other.casefold() not in name.casefold()
-        ):
-            return built
-    return None
-
-
-def repo_name(document: Document) -> str:
-    """The repository's name without its owner."""
-    return document.repo.rsplit("/", 1)[-1]
-
-
 def _groups(
     train: Sequence[Document], held_out: Sequence[Document], facts: Iterable[Fact], params: ItemsParams
 ) -> dict[Suite, list[tuple[Item, ...]]]:
@@ -251,7 +177,7 @@ def _groups(
         return _in_turn([pair for pair in pairs if pair[1].kind in wanted and pair[1].split is split], params.item_seed)
 
     def ask(suite: Suite, found: Iterable[Pair]) -> list[tuple[Item, ...]]:
-        return [(_item(suite, *pair, guess=guesser.guess(pair[1]) or ""),) for pair in found]
+        return [(item_of(suite, *pair, guess=guesser.guess(pair[1]) or ""),) for pair in found]
 
     known, pulls = chosen(Split.TRAIN), chosen(Split.TRAIN, "pull-file")
     has_pairs = Suite.UNANSWERABLE in params.suites
@@ -262,7 +188,7 @@ def _groups(
     groups: dict[Suite, list[tuple[Item, ...]]] = {
         Suite.RECALL: ask(Suite.RECALL, recall),
         Suite.PARAPHRASE: [
-            (_item(Suite.PARAPHRASE, document, fact, other=True, guess=guesser.guess(fact) or ""),)
+            (item_of(Suite.PARAPHRASE, document, fact, other=True, guess=guesser.guess(fact) or ""),)
             for document, fact in recall
             if (FACTS | OWN)[fact.kind].other
         ],
@@ -275,65 +201,18 @@ def _groups(
     changed = changed_values(given, documents)
     groups[Suite.DATED] = _taking_turns(
         [
-            [tuple(_item(Suite.DATED, pull, fact) for fact in facts) for pull, *facts in found]
+            [tuple(item_of(Suite.DATED, pull, fact) for fact in facts) for pull, *facts in found]
             for found in (moved, changed)
         ]
     )
     mentioned = _taking_turns([list(mentioned_files(everything)), list(mentioned_names(everything))])
     groups[Suite.STALE] = [
-        tuple(_item(Suite.STALE, page, fact, pair_id=f"{page.id}#{_digest(both[0].subject)[:10]}") for fact in both)
+        tuple(item_of(Suite.STALE, page, fact, pair_id=f"{page.id}#{digest(both[0].subject)[:10]}") for fact in both)
         for page, *both in mentioned
         if page.id not in {document.id for document in held_out}
     ]
     groups[Suite.UNANSWERABLE] = _taking_turns([list(near_misses(kept, everything)), list(invented_pulls(numbered))])
     return {suite: groups[suite] for suite in SHARES if suite in params.suites and suite in groups}
-
-
-def _item(
-    suite: Suite,
-    document: Document,
-    fact: Fact,
-    after: str = "",
-    pair_id: str | None = None,
-    other: bool = False,
-    guess: str | None = None,
-) -> Item:
-    wording = (FACTS | OWN)[fact.kind].other if other else QUESTIONS[fact.kind]
-    asked = question(document, fact, wording + after)
-    return Item(
-        id=f"{document.id}#{suite}/{fact.kind}/{_digest(asked_about(fact) + asked)[:10]}",
-        suite=suite,
-        kind=fact.kind,
-        question=asked,
-        answers=answers_of(fact),
-        document_id=document.id,
-        span=fact.span,
-        answerable=True,
-        pair_id=pair_id,
-        guess=guess,
-        provenance=Provenance(
-            document_id=document.id,
-            revision=document.revision,
-            span=fact.span,
-            prompt_version=f"{fact.kind}/{WORDING}",
-            model="template",
-        ),
-    )
-
-
-def _lost(twin: Item, kind: str, asked: str) -> Item:
-    """The unanswerable twin of an item."""
-    return twin.model_copy(
-        update={
-            "id": f"{twin.document_id}#{Suite.UNANSWERABLE}/{kind}/{_digest(asked)[:10]}",
-            "kind": kind,
-            "question": asked,
-            "answers": ("I do not know",),
-            "answerable": False,
-            "guess": None,
-            "provenance": twin.provenance.model_copy(update={"prompt_version": f"{kind}/{WORDING}"}),
-        }
-    )
 
 
 def _one_answer(items: Sequence[Item]) -> list[Item]:
@@ -390,15 +269,6 @@ def _letters(name: str) -> str:
     return re.sub(r"[\W_]", "", name).casefold()
 
 
-def _pair_id(document: Document, fact: Fact) -> str:
-    return f"{document.id}#{_digest(fact.kind + asked_about(fact))[:10]}"
-
-
-def _later(document: Document) -> str:
-    date = document.meta.get("committed_at") or document.updated_at
-    return f"{datetime.fromisoformat(date) + timedelta(days=400):%B %Y}" if date else ""
-
-
 def _take(queues: Mapping[str, Sequence[Pair]], number: int, each: int, places: int) -> list[Pair]:
     """Kinds in turn until `number` facts are taken or nothing more may be."""
     taken: list[Pair] = []
@@ -421,10 +291,10 @@ def _taking_turns(queues: Sequence[Sequence[T]]) -> list[T]:
 def _in_turn(pairs: list[Pair], seed: int) -> list[Pair]:
     """Facts in hash order, documents taking turns, so that a short list still covers many documents."""
     by_document: dict[str, list[Pair]] = defaultdict(list)
-    for document, fact in sorted(pairs, key=lambda pair: _digest(f"{seed} {pair[1].id}")):
+    for document, fact in sorted(pairs, key=lambda pair: digest(f"{seed} {pair[1].id}")):
         by_document[document.id].append((document, fact))
     ranked = [
-        (turn, _digest(f"{seed} {name} {turn}"), pair)
+        (turn, digest(f"{seed} {name} {turn}"), pair)
         for name, found in by_document.items()
         for turn, pair in enumerate(found)
     ]
@@ -440,12 +310,3 @@ def _shared_out(params: ItemsParams, available: dict[Suite, int]) -> dict[Suite,
         if suite in wanted:
             wanted[suite] += min(available[suite] - wanted[suite], total - sum(wanted.values()))
     return wanted
-
-
-def _parts(name: str) -> list[str]:
-    """Words of an identifier: `readHTTPBody` and `read_http_body` have three."""
-    return re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+", name)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

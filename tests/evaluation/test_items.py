@@ -20,9 +20,9 @@ from tasks.evaluation.items import (
     balanced,
     items,
     make_items,
-    near_miss,
     sheet,
 )
+from tasks.evaluation.near_misses import near_miss
 from tasks.evaluation.params import ItemsParams, Suite
 from tasks.evaluation.questions import FACTS
 from tasks.evaluation.scoring import score
