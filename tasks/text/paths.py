@@ -1,5 +1,5 @@
-"""What a path alone gives away: lock file, test snapshot, minified, vendored, generated, data, licence or test. Also path
-patterns.
+"""What a path alone gives away: lock file, test snapshot, minified, vendored, generated, data, licence or test. Also
+path patterns.
 
 A selection from GitHub's linguist (MIT; lib/linguist/generated.rb and lib/linguist/vendor.yml at 9.x): what in real
 repositories is large and teaches nothing. In the diffs of guardian/manage-frontend's pull requests lock files alone
