@@ -95,7 +95,8 @@ def export_items(items: Iterable[Item], folder: Path, harness: Harness) -> dict[
     """Writes tasks and questions into the folder and returns the number of items by suite.
 
     Left out is what a harness cannot score by comparing words: multiple choice, programs, instructions, generated
-    tasks (both harnesses have such sets of their own), and questions without an answer with their twins.
+    tasks (both harnesses have such sets of their own), formats, a person's own questions, and questions without an
+    answer with their twins.
     """
     suites: dict[str, list[Item]] = defaultdict(list)
     for item in items:

@@ -29,7 +29,7 @@ def test_export_holds_every_question_that_words_can_score(
     harness: Harness, questions: list[Item], tmp_path: Path
 ) -> None:
     counts = export_items(questions, tmp_path / "out", harness)
-    own = ("#choice", "#program")
+    own = ("#choice", "#program", "#json", "#three-lines", "#one-word", "#answered")
     kept = {item.id: item for item in questions if item.pair_id is None and not item.id.endswith(own)}
     lines = [json.loads(line) for path in tmp_path.rglob("*.jsonl") for line in path.read_text().splitlines()]
     assert {line["id"] for line in lines} == set(kept)
