@@ -19,12 +19,13 @@ DECISION_SLOT: Final = '<section id="decision"></section>'
 FILTERS: Final = ("percent", "points", "interval", "pvalue", "count", "nats")
 
 
-def render(template: Path, finalize: Callable[[Any], Any] | None = None, **values: Any) -> str:
+def render(template: Path, finalize: Callable[[Any], Any] | None = None, headline: str = "", **values: Any) -> str:
     """A page from its template; every value is escaped.
 
     Args:
         template: file that extends `page.html.jinja`; the filters of `FILTERS` are known in it.
         finalize: applied to every value before it is escaped.
+        headline: a line above the title: project, sources, model; empty = none.
         values: names that the template uses.
     """
     environment = jinja2.Environment(
@@ -36,4 +37,4 @@ def render(template: Path, finalize: Callable[[Any], Any] | None = None, **value
         finalize=finalize,
     )
     environment.filters |= {name: getattr(formats, name) for name in FILTERS}
-    return environment.get_template(template.name).render(decision_slot=DECISION_SLOT, **values)
+    return environment.get_template(template.name).render(decision_slot=DECISION_SLOT, headline=headline, **values)
