@@ -42,7 +42,7 @@ def print_examples(store: Store, report: RunReport) -> None:
     """Prints up to three questions about trained text, of kinds that differ, the best answered first."""
     found = list(examples(store, report))
     if found:
-        console.output.print("\nWhere tuning helped most", highlight=False)
+        console.output.print("\nThe largest gains", highlight=False)
     for example in found:
         console.output.print(f"[bold]{_shown(example.item.question)}[/]", highlight=False)
         for arm, answer in example.answers.items():
