@@ -212,8 +212,10 @@ def test_values_and_names_before_and_after_a_change_are_asked_if_the_snapshot_st
     facts = [
         _change("change", "MAX_BASKET", "7", old="30", new="40", line="MAX_BASKET = 40"),
         _change("change", "MIN_BASKET", "7", old="1", new="2", line="MIN_BASKET = 2"),  # undone since
-        _change("rename", "wink", "7", new="wave"),
-        _change("rename", "wave", "7", new="greet"),  # both are there
+        _change("rename", "waves", "7", new="wave"),
+        _change("rename", "waver", "7", new="wavers"),  # renamed again since
+        _change("rename", "wave", "7", new="waves"),  # still there
+        _change("rename", "bow", "7", new="greet"),  # another thing
         _change("change", "TEXT", "7", old="x" * 81, new="y", line="TEXT = y"),
         _change("change", "QUOTED", "7", old='"a": 1', new="'a':1", line="QUOTED = {'a':1}"),
         _change("change", "COUNT", "7", old="1", new="2", line="x").model_copy(update={"scope": "tests/test_shop.py"}),
@@ -224,8 +226,8 @@ def test_values_and_names_before_and_after_a_change_are_asked_if_the_snapshot_st
     assert found == [
         [("changed-from", "MAX_BASKET", ("30",)), ("changed-to", "MAX_BASKET", ("40",))],
         [("changed-from", "MIN_BASKET", ("1",))],
-        [("renamed-from", "wave", ("wink",)), ("renamed-to", "wink", ("wave",))],
-        [("renamed-from", "greet", ("wave",))],
+        [("renamed-from", "wave", ("waves",)), ("renamed-to", "waves", ("wave",))],
+        [("renamed-from", "wavers", ("waver",))],
     ]
     made = make_items(list(documents.values()), [], facts, ItemsParams(items=100, suites=(Suite.DATED,), **NO_GENERAL))
     asked = {item.question: item.answers for item in made}
