@@ -32,9 +32,12 @@ MAX_WAITING: Final = 16
 """Questions that wait for the models; another is refused."""
 
 CSS: Final = """
+#base .wrapper, #tuned .wrapper { padding-top: 2.4rem; box-sizing: border-box; }
 @media (max-width: 640px) { #base, #tuned { height: 28vh !important; min-height: 200px; } }
 """
-"""On a phone the two answers stand above each other and the question below still fits on the screen."""
+"""The label and the button of a box stand above its text, not on it. On a phone the two answers stand above each other
+and the question below still fits on the screen.
+"""
 
 Turns = list[dict[str, str]]
 Search = Callable[[str], list[Passage]]
