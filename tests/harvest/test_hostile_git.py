@@ -160,7 +160,17 @@ with open({log!r}, "ab") as log:
 os.execv({git!r}, ["git", *sys.argv[1:]])
 """
 OPTIONS_OF_GIT = ("-c", "-C")
-WORDS = {"commit", "blob", "tree", "linguist-generated", "linguist-vendored", "refs/heads", "HEAD", *PULL_HEADS}
+WORDS = {
+    "commit",
+    "blob",
+    "tree",
+    "remote.origin.url",
+    "linguist-generated",
+    "linguist-vendored",
+    "refs/heads",
+    "HEAD",
+    *PULL_HEADS,
+}
 WORDS |= {"HEAD^{commit}", "refs/heads/main^{commit}", "refs/heads/master^{commit}", "objects"}
 PLANTED = ("PGPASSWORD", "GITHUB_PAT", "PREFECT_API_AUTH_STRING", "DATABASE_URL", "OPENAI_API_KEY", "GITHUB_TOKEN")
 
