@@ -43,7 +43,7 @@ from tasks.evaluation.page import Facts, render_page
 from tasks.evaluation.params import Arm, ReportParams, Suite
 from tasks.evaluation.scoring import Score, metric_of, score_arm
 
-VERSION = "2026.11.30.3"
+VERSION = "2026.11.30.4"
 
 
 def summarise(

@@ -19,7 +19,7 @@ from tasks.mixture.report.samples import read_samples
 from tasks.mixture.table.rows import ROWS
 from tasks.text.tokenizer import stored_tokenizer
 
-VERSION = "2026.11.30.1"
+VERSION = "2026.11.30.2"
 
 MARKDOWN: Final = "report.md"
 """The report in a few lines, for the Prefect UI."""
