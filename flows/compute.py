@@ -23,12 +23,15 @@ from prefect.states import Cancelling
 
 from flows.dataset import Dataset
 from flows.gpu_slot import gpu_slot
+from flows.mixing import Unmixed
 from flows.params import RetrainParams
+from flows.phases import Phase
 from flows.trials import Trials, is_tried, run_trials
 from tasks.base.errors import InputError, StoreError, TrainingError
 from tasks.base.steps import Step
 from tasks.base.store import Store
 from tasks.evaluation.answer import answer
+from tasks.mixture.replay.sample import replay
 from tasks.training.params import SearchParams, TrainingParams
 from tasks.training.search.study import Tried
 from tasks.training.search.trial import trial
@@ -88,6 +91,31 @@ def gpu_steps(store: Store, data: Dataset, params: RetrainParams, asks: bool, tr
         train.handed_to(refuse) if not trains else train if inline else train.handed_to(on_pool),
         answer if inline else answer.handed_to(on_pool),
     )
+
+
+def replay_step(store: Store, unmixed: Unmixed, params: RetrainParams, until: Phase) -> Step[Any]:
+    """The replay's step. On a pool the run of `train-adapter/<pool>` that writes the samples goes on with table,
+    training and answers, so that one rental does all; this process then finds them in the store.
+
+    Args:
+        store: of the run.
+        unmixed: what the machine reads.
+        params: of the run.
+        until: the last phase that is asked of the machine.
+    """
+    if params.compute.pool == INLINE:
+        return replay
+
+    def on_pool(key: str, arguments: dict[str, Any], is_made: Callable[[], bool]) -> None:
+        parameters = {
+            "store": address(store),
+            "data": unmixed.model_dump(mode="json"),
+            "training": None if until is Phase.DATASET else params.training.model_dump(mode="json"),
+            "evaluation": None if until in (Phase.DATASET, Phase.TRAIN) else params.evaluation.model_dump(mode="json"),
+        }
+        run_deployed(f"train-adapter/{params.compute.pool}", store, parameters, params.training, key, is_made)
+
+    return replay.handed_to(on_pool)
 
 
 def trials_on(pool: str, store: Store, work: Trials) -> tuple[list[Tried], Tried]:

@@ -67,8 +67,10 @@ class DatasetParams(RunnerParams):
     """How a document looks as text."""
     mixture: MixtureParams = MixtureParams()
     """Which rows the training table holds."""
-    replay: Replay | None = None
-    """General text that is trained on beside the sources, against forgetting; null = none."""
+    replay: Replay | None = Replay()
+    """General text that is trained on beside the sources, against forgetting: by default samples of the base model
+    itself; null = none.
+    """
     leaks: LeakParams = LeakParams()
     """When an evaluation question counts as leaked."""
 
@@ -117,6 +119,11 @@ class RetrainParams(Params):
     store: Annotated[str, EXECUTION] = "./.rawtune"
     """Artifact store: a folder, or `s3://bucket/prefix` when several machines work together."""
 
+    @property
+    def settled_dataset(self) -> DatasetParams:
+        """The dataset's parameters with the passes that go with the epochs."""
+        return self.dataset.model_copy(update={"mixture": self.dataset.mixture.over(self.training.epochs)})
+
     def gate_shortfalls(self) -> list[str]:
         """Bounds of the gate that the questions asked for cannot decide, a line each."""
         return shortfalls(self.gate, expected_questions(self.evaluation))
@@ -129,6 +136,7 @@ class RetrainParams(Params):
         if replay is not None and replay.source is None and not replay.soft_targets and self.training.epochs > 1:
             raise ValueError(
                 f"training.epochs: a sample of the base model may be seen once, not {self.training.epochs} times; set "
-                "epochs to 1 and dataset.mixture.passes to {raw: 3, dialogue: 3}, or dataset.replay.soft_targets to 20"
+                f"epochs to 1 and dataset.mixture.passes to {{raw: {self.training.epochs}, dialogue: "
+                f"{self.training.epochs}}}, or dataset.replay.soft_targets to 20, or dataset.replay to null"
             )
         return self

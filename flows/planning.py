@@ -11,9 +11,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from flows.mixing import replayed
 from flows.params import RetrainParams
 from flows.resolve import Resolved
-from flows.retrain import build_corpus, harvest, replayed, weights
+from flows.retrain import build_corpus, harvest, weights
 from tasks.base.artifacts import Artifact
 from tasks.base.modes import without_prefect
 from tasks.base.records import Split
@@ -63,7 +64,7 @@ def plan_run(
     Raises:
         InputError: a price, a model or its shape is not known, or the training does not fit the card.
     """
-    wanted = params.dataset
+    wanted = params.settled_dataset
     with without_prefect():
         cleaned = build_corpus(store, params, harvest(store, params, resolved))
         documents = cleaned[-1]
@@ -89,7 +90,7 @@ def plan_run(
             )
             raw = {name: tokens for name, tokens in chunks.counts.items() if name.count(":") == 2}
         if model is not None and voted is not None and replay_is_at_hand(store, params, model, chunks, voted):
-            stream = replayed(store, params, model, chunks, voted)
+            stream = replayed(store, wanted, model, chunks, voted)
             sources: dict[str, Any] = {"chunks": chunks, "dialogues": voted, "model": model, "replay": stream}
             lighter = weights(params, cleaned)
             made_table = assemble(
@@ -139,7 +140,7 @@ def model_at_hand(store: Store, params: RetrainParams) -> Artifact | None:
 
 def replay_is_at_hand(store: Store, params: RetrainParams, model: Artifact, chunks: Artifact, pairs: Artifact) -> bool:
     """Whether the replay needs no model to write first."""
-    wanted = params.dataset
+    wanted = params.settled_dataset
     if wanted.replay is None or wanted.replay.source is not None:
         return True
     tokens = replay_wanted(store, chunks, pairs, model, wanted.mixture, wanted.train_tokens, wanted.replay.share)

@@ -13,9 +13,10 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from flows.compute import gpu_steps
+from flows.compute import gpu_steps, replay_step
 from flows.dataset import Dataset
 from flows.feasibility import check_before_download
+from flows.mixing import Unmixed, mixed
 from flows.params import RetrainParams
 from flows.phases import Phase
 from flows.publication import Outcome, conclude, release_folder
@@ -24,7 +25,7 @@ from flows.train_adapter import answers
 from flows.watching import name_run, recorded, show_evaluation, show_markdown
 from tasks.base.artifacts import Artifact
 from tasks.base.ledger import RunReport
-from tasks.base.steps import PENDING, Step
+from tasks.base.steps import Step
 from tasks.base.store import Store
 from tasks.corpus.chunk import chunk
 from tasks.corpus.deduplicate import deduplicate
@@ -39,12 +40,7 @@ from tasks.evaluation.report import report
 from tasks.harvest.pulls import pulls
 from tasks.harvest.snapshot import snapshot
 from tasks.harvest.wiki.pages import wiki
-from tasks.mixture.leaks.guard import leak_guard
-from tasks.mixture.replay.sample import replay
-from tasks.mixture.replay.sources import replay_source
-from tasks.mixture.report.data_report import MARKDOWN, data_report
-from tasks.mixture.table.assemble import assemble
-from tasks.mixture.table.expected import replay_wanted
+from tasks.mixture.report.data_report import MARKDOWN
 from tasks.model.base_model import base_model
 from tasks.release.releases import previous_release
 from tasks.synthesis.dialogues import dialogues
@@ -106,7 +102,8 @@ def workflow(
     harvested = harvest(store, params, resolved)
     if until is Phase.HARVEST:
         return Outcome()
-    data = build_dataset(store, params, harvested, resolved, trains and until is not Phase.DATASET)
+    trained = trains and until is not Phase.DATASET
+    data = build_dataset(store, params, harvested, resolved, trained, until if trained else Phase.DATASET)
     if until is Phase.DATASET:
         return Outcome()
     gpu = gpu_steps(store, data, params, until is not Phase.TRAIN, trains)
@@ -141,13 +138,22 @@ def build_dataset(
     harvested: list[Artifact],
     resolved: Resolved,
     trains: bool = True,
+    together: Phase = Phase.DATASET,
 ) -> Dataset:
     """From documents to the training table and the questions that it does not contain.
+
+    Args:
+        store: of the run.
+        params: of the run.
+        harvested: files, pull requests, wikis.
+        resolved: what the run began with.
+        trains: whether the run trains afterwards.
+        together: the last phase that a pool's machine does in the rental in which the base writes its replay.
 
     Raises:
         InputError: the run trains afterwards, and this machine could never finish that.
     """
-    wanted = params.dataset
+    wanted = params.settled_dataset
     cleaned = build_corpus(store, params, harvested)
     documents = cleaned[-1]
     if trains:
@@ -168,64 +174,21 @@ def build_dataset(
     if resolved.feedback is not None:
         pairs = feedback(store, dialogues=pairs, params=resolved.feedback)
     drafts = items(store, documents=documents, facts=known, params=params.evaluation)
-    general = replayed(store, params, model, chunks, pairs)
-    lighter = weights(params, cleaned)
-    table = assemble(
-        store,
+    unmixed = Unmixed(
+        documents=documents,
+        model=model,
         chunks=chunks,
         dialogues=pairs,
-        model=model,
-        params=wanted.mixture,
-        max_tokens=wanted.max_tokens,
-        train_tokens=wanted.train_tokens,
-        replay=general,
-        replay_share=wanted.replay.share if wanted.replay else 0.0,
-        weights=lighter,
-        runner=wanted,
-    )
-    guarded = leak_guard(
-        store,
-        items=drafts,
-        table=table,
-        chunks=chunks,
-        dialogues=pairs,
-        params=wanted.leaks,
-        train_held_out=wanted.mixture.train_held_out,
-        replay=general,
-        runner=wanted,
-    )
-    about = data_report(
-        store,
-        table=table,
-        chunks=chunks,
-        model=model,
-        max_tokens=wanted.max_tokens,
-        corpus=[*harvested, *cleaned],
-        items=drafts,
-        guarded=guarded,
+        drafts=drafts,
+        corpus=(*harvested, *cleaned),
+        weights=weights(params, cleaned),
+        dataset=wanted,
         epochs=params.training.epochs,
-        runner=wanted,
         headline=headline(params, resolved),
     )
-    show_markdown(store, about, MARKDOWN, "data-report", "What the model is trained on")
-    return Dataset(
-        documents=documents, model=model, chunks=chunks, dialogues=pairs, table=table, items=guarded, report=about
-    )
-
-
-def replayed(
-    store: Store, params: RetrainParams, model: Artifact, chunks: Artifact, pairs: Artifact
-) -> Artifact | None:
-    """The general text beside the sources: what the base model writes, or a source of dialogues; None = not asked."""
-    wanted = params.dataset
-    if wanted.replay is None:
-        return None
-    if wanted.replay.source is not None:
-        return replay_source(store, params=wanted.replay)
-    tokens = 0
-    if PENDING not in (chunks.sha256, pairs.sha256):  # `explain` cannot know how many before there are chunks
-        tokens = replay_wanted(store, chunks, pairs, model, wanted.mixture, wanted.train_tokens, wanted.replay.share)
-    return replay(store, model=model, params=wanted.replay, tokens=tokens)
+    data = mixed(store, unmixed, replay_step(store, unmixed, params, together))
+    show_markdown(store, data.report, MARKDOWN, "data-report", "What the model is trained on")
+    return data
 
 
 def build_corpus(store: Store, params: RetrainParams, harvested: list[Artifact]) -> list[Artifact]:

@@ -20,7 +20,7 @@ from tasks.evaluation.held_out import held_out_rows
 from tasks.mixture.params import HeldOut
 from tasks.training.params import Objective
 from tasks.training.search.report import search_report
-from tasks.training.search.study import recipe
+from tasks.training.search.study import Tried, recipe
 
 
 @flow(name="search-hyperparameters")
@@ -49,16 +49,21 @@ def search(store: Store, params: RetrainParams, resolved: Resolved, page: RunRep
         winner=best.number,
         params=params.search,
         headline=headline(params, resolved),
+        max_general_loss=params.training.max_general_loss,
     )
     show_search(store, made)
     chosen = recipe(params.training, best.settings)
     changed = {name: getattr(chosen, name) for name in ("rank", "alpha", "batch_size", "learning_rate", "epochs")}
     page.resolved["search"] = {
-        "summary": f"trial {best.number} of {len(tried)} won",
+        "summary": f"trial {best.number} of {len(tried)} won{_forgets(best)}",
         "training": changed,
         "page": f"{made.uri}/search.html",
     }
     return trained_on(params.model_copy(update={"training": chosen}), HeldOut.ALL)
+
+
+def _forgets(best: Tried) -> str:
+    return "" if best.general_loss is None else f", general loss {best.general_loss:+.3f} nats above base"
 
 
 def trained_on(params: RetrainParams, held_out: HeldOut) -> RetrainParams:

@@ -1,4 +1,5 @@
-"""Trains an adapter on a finished table, and has the arms answer the questions while the GPU is there.
+"""Trains an adapter, and has the arms answer the questions while the GPU is there; before that, where the table still
+lacks them, has the base write its samples and makes the table.
 
 It is what a GPU machine runs: the deployment `train-adapter/<pool>` takes references only, reads and writes the shared
 store, and the run that started it finds the artifacts there under the keys it knows (see `compute.py`).
@@ -15,6 +16,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.dataset import Dataset
+from flows.mixing import Unmixed, mixed
 from flows.watching import recorded
 from tasks.base.artifacts import Artifact
 from tasks.base.steps import Step
@@ -36,10 +38,19 @@ WIND_UP_HOURS: Final = 0.05
 
 @flow(name="train-adapter")
 def train_adapter(
-    store: str, data: Dataset, training: TrainingParams, evaluation: EvaluationParams | None = None
+    store: str,
+    data: Dataset | Unmixed,
+    training: TrainingParams | None,
+    evaluation: EvaluationParams | None = None,
 ) -> State[Any]:
-    """Trains one adapter, then has the arms answer if `evaluation` says which."""
+    """Has the base write its replay where `data` still lacks it, trains one adapter unless `training` is null, then has
+    the arms answer if `evaluation` says which.
+    """
     with recorded(store) as (opened, _):
+        if isinstance(data, Unmixed):
+            data = mixed(opened, data)
+        if training is None:
+            return Completed(message=data.table.uri)
         adapter = train(opened, table=data.table, model=data.model, params=on_this_machine(training))
         if evaluation is not None:
             answers(opened, data, evaluation, adapter)

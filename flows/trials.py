@@ -22,7 +22,7 @@ from tasks.evaluation.report import report
 from tasks.training.params import Objective, SearchParams, TrainingParams
 from tasks.training.search.study import Measured, Tried, recipe, study_name
 from tasks.training.search.study_file import study, tried_in_full
-from tasks.training.search.trial import looked, loss_lines, trial
+from tasks.training.search.trial import general_loss, looked, loss_lines, trial
 
 
 class Trials(Params):
@@ -61,12 +61,13 @@ def run_trials(store: Store, work: Trials, by: Step[Any] = trial) -> tuple[list[
 
     def measured(settings: TrainingParams) -> Measured:
         adapter = _adapter(store, work, settings, by)
-        looks = looked(loss_lines(store, adapter))
+        lines = loss_lines(store, adapter)
+        looks, general = looked(lines), general_loss(lines)
         scores = _scores(store, work, adapter)
         if scores is None:
-            return Measured(looks[-1], looks, adapter)
+            return Measured(looks[-1], looks, adapter, general)
         recall = read_json(store, scores, "summary.json")["arms"]["tuned"]["recall"]["estimate"]
-        return Measured(float(recall), looks, adapter)
+        return Measured(float(recall), looks, adapter, general)
 
     with study(store, work.search, work.training, work.name) as (searched, after):
         searched.run(measured, on_this_machine(work.training).usd_per_hour, after)
@@ -86,12 +87,13 @@ def is_tried(store: Store, work: Trials) -> bool:
 
 
 def _adapter(store: Store, work: Trials, settings: TrainingParams, by: Step[Any]) -> Artifact:
+    # a trial shows what its settings forget: the bound decides which of them wins, not where one of them ends
     return by(
         store,
         table=work.data.table,
         held_out=work.held_out,
         model=work.data.model,
-        params=on_this_machine(settings),
+        params=on_this_machine(settings).model_copy(update={"max_general_loss": None}),
         looks=work.search.looks,
     )
 

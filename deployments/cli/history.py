@@ -20,10 +20,10 @@ from tasks.base.artifacts import Artifact
 from tasks.base.ledger import RunReport, read_entries, read_report, runs
 from tasks.base.runs import read_json
 from tasks.base.store import Store
-from tasks.evaluation.losses import GENERAL
 from tasks.evaluation.params import Arm, Suite
 from tasks.figures.charts import lines
 from tasks.figures.display import shown
+from tasks.text.loss_rows import GENERAL
 
 TEMPLATE: Final = Path(__file__).with_name("history.html.jinja")
 PAGE: Final = "history.html"

@@ -43,7 +43,7 @@ FIELDS: Final = """Args:
     publish_to: OWNER/NAME on the Hub that releases go to. Empty: the preset's, or the store alone.
     budget_usd: Dollars at most for the API, and as many for rented machines. Empty: the preset's.
     until: The last phase of the run.
-    overrides: YAML of further parameters, such as `training: {epochs: 2}`; see docs/parameters.md.
+    overrides: YAML of further parameters, such as `training: {rank: 128}`; see docs/parameters.md.
 """
 """What the UI says beside the fields."""
 
@@ -125,7 +125,7 @@ def filled_in(
     document["sources"] = [first, *others]
     further = parse(overrides, "overrides") if overrides.strip() else {}
     if not isinstance(further, Mapping):
-        raise InputError("overrides: write YAML with a section on each line, such as `training: {epochs: 2}`")
+        raise InputError("overrides: write YAML with a section on each line, such as `training: {rank: 128}`")
     return checked(merged(document, further), f"preset {preset}")
 
 

@@ -22,7 +22,7 @@ from tasks.base.records import Answer, Chunk, Dialogue, Document, Item, Message
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.evaluation.general import PREFIX, choices, new_tokens
-from tasks.evaluation.losses import GENERAL, LossRow, loss_rows, stream_losses
+from tasks.evaluation.losses import loss_rows, stream_losses
 from tasks.evaluation.params import AnswerParams, Arm, Engine
 from tasks.evaluation.requests import AnswerRequest
 from tasks.evaluation.retrieval import Index, Passage, oracle, passages
@@ -30,6 +30,7 @@ from tasks.model.child import run_child
 from tasks.model.request import MergeRequest, VllmRequest
 from tasks.model.served import is_served
 from tasks.text.chat import prompt_ids, render_dialogue, stop_ids
+from tasks.text.loss_rows import GENERAL, LossRow
 from tasks.text.tokenizer import TextTokenizer
 
 VERSION = "2026.11.30.1"

@@ -12,8 +12,9 @@ from tasks.base.errors import InputError
 from tasks.base.records import Chunk, Dialogue, Split
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.evaluation.losses import FIRST, GENERAL, loss_rows
+from tasks.evaluation.losses import FIRST, loss_rows
 from tasks.evaluation.params import LossParams
+from tasks.text.loss_rows import GENERAL
 from tasks.text.tokenizer import TextTokenizer
 
 VERSION = "2026.11.24"

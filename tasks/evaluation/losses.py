@@ -7,38 +7,19 @@ tokens of a stream.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from tasks.base.records import IGNORED, Chunk, Dialogue
-from tasks.evaluation.general_text import general_texts
 from tasks.text.chat import render_dialogue
+from tasks.text.loss_rows import GENERAL, LOSS_ROW_TOKENS, LossRow, general_rows, hash_order, within
 from tasks.text.tokenizer import TextTokenizer
 
-LOSS_ROW_TOKENS: Final = 512
-"""A longer row is measured on its first tokens, so that a sample of a given size holds many documents."""
-
-GENERAL: Final = "general_loss"
-"""Fixed text that has nothing to do with the sources: a stream per domain (`general_loss:news`) and one of all.
-Forgetting shows here first.
-"""
 FIRST: Final = "general_first_64"
 """The first tokens of that text, after the start token: what a model that has lost its footing gets wrong first."""
 FIRST_TOKENS: Final = 64
 GENERAL_PART: Final = 3
 """A domain has this part of a stream's tokens."""
-
-
-@dataclass(frozen=True)
-class LossRow:
-    """One unpacked row whose loss is measured."""
-
-    id: str
-    stream: str
-    input_ids: list[int]
-    labels: list[int]
 
 
 def loss_rows(
@@ -55,25 +36,18 @@ def loss_rows(
     for dialogue in dialogues:
         streams.setdefault(f"answers_{dialogue.split}", {})[dialogue.id] = dialogue
     for stream, records in sorted(streams.items()):
-        ordered = (_row(tokenizer, stream, records[name]) for name in sorted(records, key=_order))
-        yield from _within(budget_tokens, ordered)
-    yield from general_rows(tokenizer, budget_tokens // GENERAL_PART)
+        ordered = (_row(tokenizer, stream, records[name]) for name in sorted(records, key=hash_order))
+        yield from within(budget_tokens, ordered)
+    for row in general_rows(tokenizer, budget_tokens // GENERAL_PART):
+        yield from with_first(row)
 
 
-def general_rows(tokenizer: TextTokenizer, budget_tokens: int) -> Iterator[LossRow]:
-    """The general text by domain, each row after a start token, and the first tokens of the same rows as a stream."""
-    start = list(tokenizer.prefix_ids) or [tokenizer.end_of_document]
-    longest = min(LOSS_ROW_TOKENS, max(budget_tokens, len(start) + 1))  # a small budget is a short row, not a whole one
-    for domain, texts in general_texts().items():
-        ordered = (
-            LossRow(name, f"{GENERAL}:{domain}", ids, [IGNORED] * len(start) + ids[len(start) :])
-            for name in sorted(texts, key=_order)
-            for ids in ((start + tokenizer.encode(texts[name]))[:longest],)
-        )
-        for row in _within(budget_tokens, ordered):
-            first = slice(0, len(start) + FIRST_TOKENS)
-            yield row
-            yield LossRow(f"{row.id}:first", FIRST, row.input_ids[first], row.labels[first])
+def with_first(row: LossRow) -> Iterator[LossRow]:
+    """A row of general text, and its first tokens as a row of a stream of their own."""
+    masked = sum(label == IGNORED for label in row.labels)
+    first = slice(0, masked + FIRST_TOKENS)
+    yield row
+    yield LossRow(f"{row.id}:first", FIRST, row.input_ids[first], row.labels[first])
 
 
 def stream_losses(rows: Sequence[LossRow], measured: Sequence[dict[str, float]]) -> dict[str, dict[str, Any]]:
@@ -111,17 +85,3 @@ def _row(tokenizer: TextTokenizer, stream: str, record: Chunk | Dialogue) -> Los
 def _raw_row(tokenizer: TextTokenizer, name: str, stream: str, text: str) -> LossRow:
     ids = tokenizer.encode(text)[:LOSS_ROW_TOKENS]
     return LossRow(name, stream, ids, list(ids))
-
-
-def _within(budget_tokens: int, rows: Iterable[LossRow]) -> Iterator[LossRow]:
-    """Rows until their tokens exceed the budget; at least one, so that a stream that exists is measured."""
-    spent = 0
-    for row in rows:
-        if spent and spent + len(row.input_ids) > budget_tokens:
-            return
-        spent += len(row.input_ids)
-        yield row
-
-
-def _order(identifier: str) -> str:
-    return hashlib.sha256(identifier.encode()).hexdigest()

@@ -42,7 +42,9 @@ class Facts:
     """What the page shows beside the figures."""
 
     loss_log: Sequence[Mapping[str, Any]]
-    """`step` and `loss` of every optimizer step."""
+    """`step` and `loss` of every optimizer step, `general` of those after which general text was looked at, `kept` of
+    the one whose weights are the adapter.
+    """
     leaks: Sequence[Mapping[str, Any]]
     """Hits of the leak guard."""
     lineage: Sequence[tuple[str, str]]
@@ -85,6 +87,9 @@ def render_page(
         streams=streams,
         tokens={name: f"{max(arm.get(name, {}).get('tokens', 0) for arm in losses.values()):,}" for name in streams},
         forest=forest(rows) if rows else None,
+        looks=[entry for entry in facts.loss_log if "general" in entry],
+        kept=next((entry["step"] for entry in facts.loss_log if entry.get("kept")), None),
+        last_step=max((entry["step"] for entry in facts.loss_log), default=None),
         curve=curve(steps, "Training loss by step") if len(steps) > 1 else "",
         kinds=list(_kinds(summary["kinds"])),
         styles={arm: style for arm, style in STYLES.items() if arm in summary["arms"]},

@@ -16,6 +16,9 @@ FAMILIES: Final = ("raw", "dialogue")
 beside them, as `replay-<stream>`.
 """
 
+VIEWS: Final = 3
+"""How often a text is seen by default: facts come to be known with repetition (docs/results.md; arXiv 2404.05405)."""
+
 
 class Packing(StrEnum):
     """How rows fill the sequence length."""
@@ -141,9 +144,10 @@ class MixtureParams(Params):
 
     train_held_out: HeldOut = HeldOut.NOTHING
     """What of held-out documents is trained on."""
-    passes: dict[Literal["raw", "dialogue"], Annotated[int, Field(ge=1, le=100)]] = Field(default_factory=dict)
+    passes: dict[Literal["raw", "dialogue"], Annotated[int, Field(ge=1, le=100)]] | None = None
     """How often raw text and dialogues stand in the table, e.g. {"raw": 3, "dialogue": 3}; once where not named. With
-    `training.epochs: 1` they are then seen so often, and a replayed sample once.
+    `training.epochs: 1` they are then seen so often, and a replayed sample once. Null = three times over
+    `training.epochs`; once with `shares`.
     """
     shares: dict[str, float] = Field(default_factory=dict)
     """Parts of the table's tokens by source or family, the replay aside, e.g. {"raw": 0.4, "dialogue": 0.6}; a source
@@ -171,6 +175,13 @@ class MixtureParams(Params):
             if not share > 0:
                 raise ValueError(f"{source}: a share is above 0; leave the source out to have none of it")
         return shares
+
+    def over(self, epochs: int) -> MixtureParams:
+        """The same with `passes` as numbers."""
+        if self.passes is not None or self.shares:
+            return self
+        times = max(1, round(VIEWS / epochs))
+        return self.model_copy(update={"passes": {"raw": times, "dialogue": times}})
 
     @model_validator(mode="after")
     def _passes_or_shares(self) -> MixtureParams:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.model.child_main import Report
-from tasks.model.request import GgufSource
+from tasks.model.request import GgufSource, RandomLlama
 
 
 def stub_from_gguf(request: GgufSource, report: Report) -> dict[str, Any]:
@@ -41,26 +41,23 @@ def tokenizer_from_gguf(request: GgufSource, report: Report) -> dict[str, Any]:
     return {}
 
 
-def random_llama(request: dict[str, Any], report: Report) -> dict[str, Any]:
-    """A random Llama of a given shape beside a copied tokenizer; for tests and for benchmarks of shapes.
-
-    The request has `target`, `tokenizer` (folder), `seed` and `config` (fields of `LlamaConfig`).
-    """
+def random_llama(request: RandomLlama, report: Report) -> dict[str, Any]:
+    """A random Llama of a given shape beside a copied tokenizer; for tests and for benchmarks of shapes."""
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-    torch.manual_seed(request["seed"])
-    tokenizer = AutoTokenizer.from_pretrained(request["tokenizer"])
+    torch.manual_seed(request.seed)
+    tokenizer = AutoTokenizer.from_pretrained(request.tokenizer)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        **request["config"],
+        **request.config,
     )
     model = LlamaForCausalLM(config).to(torch.bfloat16)
-    model.save_pretrained(request["target"])
-    tokenizer.save_pretrained(request["target"])
+    model.save_pretrained(request.target)
+    tokenizer.save_pretrained(request.target)
     return {"parameters": sum(parameter.numel() for parameter in model.parameters())}
 
 

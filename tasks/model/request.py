@@ -6,7 +6,7 @@ Imports no torch, so that whoever asks need not either.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -31,8 +31,7 @@ class WritingRequest(Request):
     """
     target: Path
     """A parquet file, made: a row per prompt, in order, with `ids` (int32, without the stop token), `tokens` (with it),
-    `finished`, `stop` (which token, or null), `text`; with `top` also `soft_ids` (int32) and `soft_logprobs` (float32),
-    `[tokens of ids x top]` row by row: the model's likeliest tokens where each of `ids` was chosen.
+    `finished`, `stop` (which token, or null), `text`.
     """
     finished: Path | None = None
     """Log of finished batches, made if missing: an interrupted job goes on from it. Null = none."""
@@ -41,8 +40,6 @@ class WritingRequest(Request):
     sampled: bool = False
     """At temperature 1 from the whole distribution; else greedy."""
     seed: int = 0
-    top: int = 0
-    """Likeliest tokens to keep of each distribution; 0 = none."""
     engine: Engine = "auto"
     batch_tokens: int | None = None
     """Prompt and new tokens of a batch on a CPU; null = 8192."""
@@ -80,5 +77,17 @@ class GgufSource(Request):
     """A GGUF file to be unpacked: `tasks.model.convert:stub_from_gguf` and `tokenizer_from_gguf`."""
 
     gguf: Path
+    target: Path
+    """Folder."""
+
+
+class RandomLlama(Request):
+    """A model with random weights: `tasks.model.convert:random_llama`."""
+
+    config: dict[str, Any]
+    """Fields of transformers' `LlamaConfig`."""
+    tokenizer: Path
+    """Folder of the tokenizer that is copied beside it."""
+    seed: int
     target: Path
     """Folder."""

@@ -1,9 +1,9 @@
-"""The child job that has a model write; on request it keeps the likeliest tokens at each place beside the text."""
+"""The child job that has a model write."""
 
 from __future__ import annotations
 
 import time
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,10 +12,6 @@ from tasks.model.child_main import Report
 from tasks.model.generate import Continuation, Generator, Manner, read_prompts
 from tasks.model.loading import device_name, load, name_of
 from tasks.model.request import WritingRequest
-from tasks.model.scoring import top_logprobs
-
-SCORED_ROWS: Final = 1024
-"""Texts whose likeliest tokens are in memory at a time."""
 
 
 def write(request: WritingRequest, report: Report) -> dict[str, Any]:
@@ -42,19 +38,7 @@ def write(request: WritingRequest, report: Report) -> dict[str, Any]:
         ("stop", pa.int32()),
         ("text", pa.string()),
     ]
-    if request.top:
-        columns += [("soft_ids", pa.list_(pa.int32())), ("soft_logprobs", pa.list_(pa.float32()))]
-    with pq.ParquetWriter(str(request.target), pa.schema(columns), compression="zstd") as writer:
-        for start in range(0, len(made), SCORED_ROWS):
-            piece = slice(start, start + SCORED_ROWS)
-            table = _columns(made[piece], tokenizer)
-            if request.top:
-                rows = [(*prompt.ids, *one.ids) for prompt, one in zip(prompts[piece], made[piece], strict=True)]
-                scored = top_logprobs(model, rows, request.pad_id, request.top)
-                cut = [len(prompt.ids) for prompt in prompts[piece]]
-                table["soft_ids"] = [ids[at:].ravel() for at, (ids, _) in zip(cut, scored, strict=True)]
-                table["soft_logprobs"] = [found[at:].ravel() for at, (_, found) in zip(cut, scored, strict=True)]
-            writer.write_table(pa.table(table, schema=writer.schema))
+    pq.write_table(pa.table(_columns(made, tokenizer), schema=pa.schema(columns)), request.target, compression="zstd")
     return {
         "texts": len(made),
         "tokens": sum(one.tokens for one in made),
@@ -64,7 +48,7 @@ def write(request: WritingRequest, report: Report) -> dict[str, Any]:
         "seconds": {
             "load": round(loaded - began, 3),
             "generate": round(written - loaded, 3),
-            "score": round(time.monotonic() - written, 3),
+            "write": round(time.monotonic() - written, 3),
         },
     }
 

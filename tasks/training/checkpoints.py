@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from upath import UPath
 
+from tasks.base.errors import TrainingError
 from tasks.base.progress import notice
 from tasks.base.store import CHUNK_BYTES
 
@@ -59,18 +60,19 @@ class Checkpoints:
             return False
         return step - self._last_step >= self._every or time.monotonic() - self._last_time >= self._seconds
 
-    def save(self, step: int, seconds: float, write: Callable[[Path], None]) -> Path:
+    def save(self, step: int, seconds: float, write: Callable[[Path], None], pinned: int | None = None) -> Path:
         """Saves one checkpoint atomically and removes all but the newest.
 
         Args:
             step: optimizer steps done.
             seconds: time that the run has taken.
             write: fills the folder it is given.
+            pinned: the checkpoint of this step stays besides; null = none.
 
         Raises:
             OSError: the disk is full (ENOSPC), also where a library that was writing has no word for it.
         """
-        target = self.root / f"step-{step:08d}"
+        target = self.root / _name(step)
         if not self._writes:
             return target
         partial = self.root / f"partial-{os.getpid()}"
@@ -83,13 +85,14 @@ class Checkpoints:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(partial)) from error
             raise
         files = {str(path.relative_to(partial)): path.stat().st_size for path in partial.rglob("*") if path.is_file()}
-        document = {"step": step, "seconds": seconds, "backend": self._backend, "files": files}
+        document = {"step": step, "seconds": seconds, "backend": self._backend, "pinned": pinned, "files": files}
         (partial / COMPLETE).write_text(json.dumps(document), "utf-8")
         shutil.rmtree(target, ignore_errors=True)
         partial.rename(target)
         self.resumed(step)
         for old in whole(self.root)[:-KEPT]:
-            shutil.rmtree(old, ignore_errors=True)
+            if pinned is None or old.name != _name(pinned):
+                shutil.rmtree(old, ignore_errors=True)
         return target
 
     def resumed(self, step: int) -> None:
@@ -103,10 +106,25 @@ class Checkpoints:
         found = whole(self.root)
         return (found[-1], json.loads((found[-1] / COMPLETE).read_text("utf-8"))) if found else None
 
+    def at(self, step: int) -> Path:
+        """The whole checkpoint of a step.
+
+        Raises:
+            TrainingError: it is not there.
+        """
+        folder = self.root / _name(step)
+        if folder not in whole(self.root):
+            raise TrainingError(f"the checkpoint of step {step} is gone; remove {self.root} and run again")
+        return folder
+
     def until(self, step: int) -> Path | None:
         """The newest whole checkpoint of this step or an earlier one."""
         found = [folder for folder in whole(self.root) if int(folder.name.removeprefix("step-")) <= step]
         return found[-1] if found else None
+
+
+def _name(step: int) -> str:
+    return f"step-{step:08d}"
 
 
 def whole(root: Path) -> list[Path]:
@@ -128,27 +146,36 @@ def upload(folder: Path, remote: UPath) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         with (folder / name).open("rb") as reader, target.open("wb") as writer:
             shutil.copyfileobj(reader, writer, CHUNK_BYTES)
-    for old in sorted(entry.name for entry in remote.iterdir())[:-KEPT]:
+    here = {one.name for one in whole(folder.parent)} | {folder.name}
+    for old in sorted(entry.name for entry in remote.iterdir() if entry.name not in here):
         (remote / old).fs.rm(str((remote / old).path), recursive=True)
 
 
 def download(remote: UPath, root: Path) -> None:
-    """Brings the newest complete checkpoint of an object store to this machine unless it has one as new."""
+    """Brings the newest complete checkpoint of an object store, and the one pinned beside it, to this machine, unless
+    it has one as new.
+    """
     if not remote.exists():
         return
     names = sorted((entry.name for entry in remote.iterdir() if (entry / COMPLETE).exists()), reverse=True)
     if not names or any(folder.name >= names[0] for folder in whole(root)):
         return
-    source = remote / names[0]
+    newest = json.loads((remote / names[0] / COMPLETE).read_text("utf-8"))
+    if newest.get("pinned") is not None and _name(newest["pinned"]) in names[1:]:
+        _bring(remote / _name(newest["pinned"]), root)
+    _bring(remote / names[0], root)
+
+
+def _bring(source: UPath, root: Path) -> None:
     partial = root / "partial-download"
     document = json.loads((source / COMPLETE).read_text("utf-8"))
     size = sum(document["files"].values())
-    notice(f"downloads the checkpoint {names[0]} of an earlier attempt: {size / 1e9:,.2f} GB")
+    notice(f"downloads the checkpoint {source.name} of an earlier attempt: {size / 1e9:,.2f} GB")
     for name in [*document["files"], COMPLETE]:
         (partial / name).parent.mkdir(parents=True, exist_ok=True)
         with (source / name).open("rb") as reader, (partial / name).open("wb") as writer:
             shutil.copyfileobj(reader, writer, CHUNK_BYTES)
-    partial.rename(root / names[0])
+    partial.rename(root / source.name)
 
 
 def _is_whole(folder: Path) -> bool:

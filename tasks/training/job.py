@@ -22,8 +22,8 @@ from tasks.training.plan.shape import Shape
 from tasks.training.plan.utilisation import flops_per_token, peak_flops, table_facts
 from tasks.training.ranks import rank, shares, together, world
 from tasks.training.request import Chosen, TrainingRequest
-from tasks.training.table import Table, optimizer_steps
-from tasks.training.validation import Validation
+from tasks.training.table import Table, optimizer_steps, row_order
+from tasks.training.validation import GeneralLoss, Validation
 
 
 def run(request: TrainingRequest, report: Report) -> dict[str, Any]:
@@ -63,6 +63,8 @@ def _train(request: TrainingRequest, params: TrainingParams, choice: Chosen, rep
     journal = Journal(table.sources, steps, params, report, flops, peak)
     if request.held_out:
         journal.validation = Validation(request.held_out, steps, request.looks)
+    if request.general and request.general_looks:
+        journal.general = GeneralLoss(request.general, steps, request.general_looks)
     checkpoints = Checkpoints(
         request.checkpoints, params.checkpoint_minutes, steps, choice.backend.value, writes=rank() == 0
     )
@@ -76,12 +78,13 @@ def _train(request: TrainingRequest, params: TrainingParams, choice: Chosen, rep
         raise TrainingError(f"{error}; {kept}") from error
     tidy(out, request.base_name, params.revision)
     write_lines(out / "loss.jsonl", journal.lines)
-    trained, planned = sum(line["targets"] for line in journal.lines), table.targets() * params.epochs
+    made = row_order(len(table), params.epochs, params.seed)[: len(journal.lines) * params.batch_size]
+    trained, planned = sum(line["targets"] for line in journal.lines), table.targets(made)
     if trained != planned:
         raise TrainingError(f"{choice.backend.value} trained on {trained} target tokens where {planned} were planned")
     return {
-        "resolved": resolved | {"backend_because": choice.because, "processes": world()},
-        "steps": steps,
+        "resolved": resolved | {"backend_because": choice.because, "processes": world(), **journal.outcome()},
+        "steps": len(journal.lines),
         "targets": trained,
         "tokens": sum(line["tokens"] for line in journal.lines),
         "seconds": journal.seconds(),
@@ -128,7 +131,7 @@ def _arithmetic(table: Table, model_folder: Path, params: TrainingParams) -> tup
     from transformers import AutoConfig
 
     try:
-        shape = Shape.of(AutoConfig.from_pretrained(model_folder))
+        shape = Shape.of(AutoConfig.from_pretrained(model_folder), params.mlp_only)
     except AttributeError:
         return 0.0, None
     return flops_per_token(shape, params.rank, *table_facts(table)), _peak()

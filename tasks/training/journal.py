@@ -1,8 +1,10 @@
 """What a run writes down about itself: a line per optimizer step, and whether it should go on.
 
 `loss.jsonl` holds facts that a repeated run has again bit for bit (on a CPU): `step`, `loss` (nats per target
-token), `losses` and `targets_by_source` (per source), `learning_rate`, `grad_norm`, `targets`, `tokens`, in a
-search's trials also `held_out` (nats per token by stream, at some steps). Times and rates go to the progress events.
+token), `losses` and `targets_by_source` (per source), `learning_rate`, `grad_norm`, `targets`, `tokens`. Some steps
+have more: the first one `base` (the base's loss by general stream), looks `general` (see `GeneralLoss.rise`) and in a
+search's trials `held_out` (nats per token by stream), the one whose weights are the adapter `kept`. Times and rates go
+to the progress events.
 """
 
 from __future__ import annotations
@@ -15,13 +17,19 @@ from typing import Any, Final
 
 from tasks.base.errors import BudgetError, TrainingError
 from tasks.model.child_main import Report
+from tasks.training.checkpoints import Checkpoints
 from tasks.training.params import TrainingParams
-from tasks.training.validation import Losses, Validation, mean_loss
+from tasks.training.validation import GeneralLoss, Losses, Validation, mean_loss
 
 SMOOTHING: Final = 0.9
 DIVERGED_NATS: Final = 3.0
 """A smoothed loss this far above its best is divergence: sources of one run differ by up to about 2 nats, so less
 would stop healthy runs.
+"""
+
+GIVEN_UP: Final = 10
+"""Training stops once the general loss is so many times further above the base's than it may be; up to there it goes
+on, since a falling rate takes some of it back.
 """
 
 
@@ -51,6 +59,10 @@ class Journal:
         self.lines: list[dict[str, Any]] = []
         self.validation: Validation | None = None
         """Held-out rows to look at; null = none."""
+        self.general: GeneralLoss | None = None
+        """General text and samples of the base to look at; null = none."""
+        self._base: dict[str, float] | None = None
+        self._general_facts: dict[str, float | int | str] = {}
         self.spent_before = 0.0
         """Seconds that earlier, interrupted attempts took."""
         self._flops_per_token, self._peak_flops = flops_per_token, peak_flops
@@ -93,6 +105,8 @@ class Journal:
             "targets": targets,
             "tokens": self._tokens,
         }
+        if self._base is not None and line["step"] == 1:
+            line["base"] = self._base
         if self._held_near:
             line["kl"] = self._divergence / self._held_near
         self.lines.append(line)
@@ -105,26 +119,79 @@ class Journal:
         self._check_budget()
         return line
 
+    def begin(self, losses: Losses) -> None:
+        """Before the first step, when the model still is its base: measures what it will be compared with."""
+        if self.general is not None:
+            self._base = self.lines[0]["base"] if self.lines else self.general.measure(losses)
+
     def look_due(self, step: int) -> bool:
-        """Whether the held-out loss is to be measured after this step, once its line is closed."""
-        return self.validation is not None and self.validation.is_due(step)
+        """Whether something is to be measured after this step, once its line is closed."""
+        return any(rows is not None and rows.is_due(step) for rows in (self.validation, self.general))
 
     def look(self, losses: Losses) -> None:
-        """Measures the held-out loss after the last closed step, notes it in the step's line and tells the parent.
+        """Measures what is due after the last closed step, notes it in the step's line and tells the parent.
 
         Raises:
             TrainingError: it is not finite.
         """
-        assert self.validation is not None
         line = self.lines[-1]
-        line["held_out"] = self.validation.measure(losses)
-        mean = mean_loss(line["held_out"])
-        reason = _not_finite("held-out loss", mean, line["step"])
-        if reason:
-            raise TrainingError(reason)
-        facts = {f"loss {name}": round(value, 4) for name, value in line["held_out"].items()}
-        event = {"kind": "look", "done": line["step"], "total": self.steps}
-        self.report(event | {"facts": {"held_out_loss": mean} | facts})
+        facts: dict[str, float | int | str] = {}
+        if self.validation is not None and self.validation.is_due(line["step"]):
+            line["held_out"] = self.validation.measure(losses)
+            facts["held_out_loss"] = self._finite("held-out loss", mean_loss(line["held_out"]))
+            facts |= {f"loss {name}": round(value, 4) for name, value in line["held_out"].items()}
+        if self.general is not None and self.general.is_due(line["step"]):
+            assert self._base is not None
+            line["general"] = self.general.rise(self._base, self.general.measure(losses))
+            self._finite("general loss", line["general"]["above_base"])
+            self._general_facts = _general_facts(line)
+            facts |= self._general_facts
+        self.report({"kind": "look", "done": line["step"], "total": self.steps, "facts": facts})
+
+    @property
+    def kept_step(self) -> int | None:
+        """The step whose weights are the adapter: the last, or the last look within `max_general_loss`; null = none."""
+        bound = self.params.max_general_loss
+        if bound is None or self.general is None:
+            return len(self.lines)
+        held = [line["step"] for line in self.lines if "general" in line and line["general"]["above_base"] <= bound]
+        return held[-1] if held else None
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether the last look leaves no hope that the general loss will come back within its bound."""
+        bound = self.params.max_general_loss
+        rises = [line["general"]["above_base"] for line in self.lines if "general" in line]
+        return bound is not None and bool(rises) and rises[-1] > GIVEN_UP * bound
+
+    def kept(self, checkpoints: Checkpoints) -> Path | None:
+        """At the end: the checkpoint whose weights are the adapter; null = those that training ended with.
+
+        Raises:
+            TrainingError: no look was within the bound.
+        """
+        step, bound = self.kept_step, self.params.max_general_loss
+        if step is not None:
+            self.lines[step - 1]["kept"] = True
+        if step == len(self.lines):
+            return None
+        last = next(line for line in reversed(self.lines) if "general" in line)
+        rise = last["general"]["above_base"]
+        above = f"the loss on general text is {rise:+.3f} nats above base at step {last['step']}"
+        if step is None:
+            raise TrainingError(
+                f"training.max_general_loss: {above}, {bound:g} allowed, and no earlier look was within it; lower "
+                "training.learning_rate, give dataset.replay a larger share, or set max_general_loss to null"
+            )
+        self.report({"kind": "note", "text": f"{above}, {bound:g} allowed: keeps the adapter of step {step}"})
+        return checkpoints.at(step)
+
+    def outcome(self) -> dict[str, Any]:
+        """At the end: which step's weights are the adapter and what it forgot; nothing where no look was taken."""
+        looks = [line for line in self.lines if "general" in line and line["step"] <= (self.kept_step or 0)]
+        if not looks:
+            return {}
+        return {"kept_step": self.kept_step, "planned_steps": self.steps} | _general_facts(looks[-1])
 
     def seconds(self) -> float:
         """Time that this run has taken, interrupted attempts included."""
@@ -133,6 +200,7 @@ class Journal:
     def resume(self, lines: list[dict[str, Any]], seconds: float) -> None:
         """Takes over what a checkpoint holds, and says so."""
         self.lines, self.spent_before = list(lines), seconds
+        self._general_facts = next((_general_facts(line) for line in reversed(lines) if "general" in line), {})
         at = f"goes on from its checkpoint at step {len(lines)} of {self.steps}, {seconds:.0f} s of training done"
         self.report({"kind": "note", "text": at})
 
@@ -147,6 +215,7 @@ class Journal:
             "learning_rate": line["learning_rate"],
             "grad_norm": round(line["grad_norm"], 4),
         }
+        facts |= self._general_facts
         if "kl" in line:
             facts["kl"] = round(line["kl"], 5)
         facts |= {f"loss {name}": round(value, 4) for name, value in line["losses"].items()}
@@ -163,6 +232,12 @@ class Journal:
         if peak_bytes:
             facts["peak_gib"] = round(peak_bytes / 2**30, 2)
         self.report({"kind": "step", "done": line["step"], "total": self.steps, "facts": facts})
+
+    def _finite(self, what: str, value: float) -> float:
+        reason = _not_finite(what, value, self.lines[-1]["step"])
+        if reason:
+            raise TrainingError(reason)
+        return value
 
     def _check_budget(self) -> None:
         hours = self.seconds() / 3600
@@ -223,6 +298,12 @@ def write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """Reads them back."""
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def _general_facts(line: dict[str, Any]) -> dict[str, float | int | str]:
+    """What people see of a look beside the bar."""
+    names = {"above_base": "general_loss_above_base", "kl_to_base": "kl_to_base"}
+    return {told: round(line["general"][name], 4) for name, told in names.items() if name in line["general"]}
 
 
 def _not_finite(what: str, value: float, step: int) -> str | None:

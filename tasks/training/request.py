@@ -37,3 +37,7 @@ class TrainingRequest(Request):
     """Rows as JSON lines whose loss a trial measures on the way; null = none."""
     looks: int = 0
     """How often."""
+    general: Path | None = None
+    """Rows of general text, and of samples of the base, as JSON lines; null = none are looked at."""
+    general_looks: int = 0
+    """How often."""

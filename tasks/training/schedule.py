@@ -11,7 +11,7 @@ def factor(step: int, steps: int, warmup_fraction: float, schedule: Schedule) ->
     """What the peak learning rate is multiplied by in a step.
 
     Linear rise over the first `ceil(steps * warmup_fraction)` steps, then 1, or a line or half a cosine from 1 to 0
-    (as transformers' schedulers of these names do).
+    (as transformers' schedulers of these names do, but that they begin the rise at 0: a step that changes nothing).
 
     Args:
         step: 0 for the first.
@@ -21,7 +21,7 @@ def factor(step: int, steps: int, warmup_fraction: float, schedule: Schedule) ->
     """
     warmup = math.ceil(steps * warmup_fraction)
     if step < warmup:
-        return step / max(1, warmup)
+        return (step + 1) / (warmup + 1)
     done = (step - warmup) / max(1, steps - warmup)
     if schedule is Schedule.COSINE:
         return max(0.0, 0.5 * (1.0 + math.cos(math.pi * done)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +20,10 @@ Integers = NDArray[np.int64]
 SOFT_IDS: Final = "soft_ids"
 SOFT_LOGPROBS: Final = "soft_logprobs"
 """Columns that a table may have beside `input_ids`: lists of tokens x k, row by row; null where a row has none."""
+
+
+HELD_SAMPLES: Final = "held_samples.jsonl"
+"""Beside a table with a replay: samples of the base that are not trained on, as rows of a `validation.py` file."""
 
 
 @dataclass(frozen=True)
@@ -129,9 +135,10 @@ class Table:
         """Tokens of each row."""
         return list(self._lengths)
 
-    def targets(self) -> int:
-        """Tokens under the loss in one epoch."""
-        return sum(self.row(index).targets for index in range(len(self)))
+    def targets(self, indices: Iterable[int] | None = None) -> int:
+        """Tokens under the loss in rows, of which some may come more than once; null = in one epoch."""
+        times = Counter(range(len(self)) if indices is None else indices)
+        return sum(count * self.row(index).targets for index, count in times.items())
 
     def _sources(self, index: int, length: int) -> Integers:
         names = str(self._table.column("source")[index].as_py()).split("+")

@@ -6,6 +6,7 @@ see `journal.py`).
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,18 +20,28 @@ from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Store
 from tasks.model.child import run_child
+from tasks.text.general_text import general_texts
+from tasks.text.loss_rows import LossRow, general_rows, within
+from tasks.text.tokenizer import stored_tokenizer
 from tasks.training.backends.environments import has_unsloth, unsloth_python
 from tasks.training.checkpoints import download, upload
 from tasks.training.events import EventFolder
 from tasks.training.params import Backend, TrainingParams
 from tasks.training.request import Chosen, TrainingRequest
+from tasks.training.table import HELD_SAMPLES
 
-VERSION = "2026.11.24"
+VERSION = "2026.11.30"
 
 logger = logging.getLogger(__name__)
 
 JOB: Final = "tasks.training.job:run"
 GONE: Final = "has vanished during training; bring it back and run again"
+GENERAL_ROWS: Final = "general.jsonl"
+LOOKS_SHARE: Final = 0.03
+"""Of a training's time goes into looks at general text, whose forward pass is a third of a trained token's work."""
+LEAST_DOMAIN_TOKENS: Final = 32
+MOST_DOMAIN_TOKENS: Final = 512
+"""Tokens of a domain in a look. The rise is measured on the same tokens each time, so that few of them tell it."""
 LEDGER_ENTRIES: Final = 100
 """About this many entries of a run go to the ledger; every step is in loss.jsonl."""
 
@@ -72,15 +83,18 @@ def train_in_child(run: StepRun, table: Artifact, model: Artifact, params: Train
             except Exception as error:  # every filesystem has its own; the next checkpoint tries again
                 logger.warning("%s: checkpoint not copied to %s (%s)", run.step, remote, type(error).__name__)
 
+    folder, base = run.checkout(table), run.checkout(model)
     request = TrainingRequest(
-        table=run.checkout(table),
-        model=run.checkout(model),
+        table=folder,
+        model=base,
         params=params,
         base_name=params.public_name,
         checkpoints=checkpoints,
         out=run.folder,
         events=events.path,
         has_unsloth=has_unsloth(),
+        general=_general(folder, table.counts.get("tokens", 0), base, params, checkpoints / GENERAL_ROWS),
+        general_looks=params.general_looks,
         **more,
     )
     python = unsloth_python() if params.backend is Backend.UNSLOTH else None
@@ -94,6 +108,33 @@ def train_in_child(run: StepRun, table: Artifact, model: Artifact, params: Train
     run.ledger("training", seconds=answer["seconds"], usd=answer["seconds"] / 3600 * params.usd_per_hour)
     for name in ("steps", "targets", "tokens"):
         run.count(name, answer[name])
+
+
+def _general(table: Path, tokens: int, model: Path, params: TrainingParams, target: Path) -> Path | None:
+    """The file of general text, and of the base's samples that the table has set aside; None if none is looked at.
+
+    Args:
+        table: folder.
+        tokens: of the table.
+        model: folder.
+        params: of the training.
+        target: the file.
+    """
+    if not params.general_looks:
+        return None
+    looked = LOOKS_SHARE * 3 * tokens * params.epochs / (params.general_looks + 1)
+    budget = round(min(MOST_DOMAIN_TOKENS, max(LEAST_DOMAIN_TOKENS, looked / len(general_texts()))))
+    rows = list(general_rows(stored_tokenizer(model), budget))
+    samples: dict[str, list[LossRow]] = {}
+    if (table / HELD_SAMPLES).exists():
+        for line in (table / HELD_SAMPLES).read_text("utf-8").splitlines():
+            row = LossRow(**json.loads(line))
+            samples.setdefault(row.stream, []).append(row)
+    for stream in sorted(samples):
+        rows += within(budget, samples[stream])
+    with target.open("w", encoding="utf-8") as writer:
+        writer.writelines(json.dumps(vars(row)) + "\n" for row in rows)
+    return target
 
 
 @contextmanager

@@ -1,7 +1,7 @@
-"""Held-out rows whose loss is measured while training goes on.
+"""Rows whose loss is measured while training goes on: held-out ones, general text, samples of the base.
 
-The rows come as JSON lines with `stream`, `input_ids` and `labels` (`evaluation/held-out`). Each is computed alone,
-never packed, and a stream's loss is its nats over its tokens, so no figure depends on how rows were batched.
+The rows come as JSON lines with `stream`, `input_ids` and `labels`. Each is computed alone, never packed, and a
+stream's loss is its nats over its tokens, so no figure depends on how rows were batched.
 """
 
 from __future__ import annotations
@@ -10,12 +10,18 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 
 from tasks.base.errors import InputError
 from tasks.base.records import IGNORED
+from tasks.text.loss_rows import GENERAL
+from tasks.training.ranks import add_up, world
 from tasks.training.table import Rows
+
+SAMPLES: Final = "samples"
+"""Texts that the base wrote and that are not trained on (`mixture/assemble`): a stream per kind (`samples:chat`)."""
 
 Losses = Callable[[Rows], float]
 """Gives the sum of the losses of a row's targets, in nats."""
@@ -35,12 +41,7 @@ class Validation:
         Raises:
             InputError: there are none.
         """
-        self.rows: dict[str, list[Rows]] = {}
-        for line in path.read_text("utf-8").splitlines():
-            record = json.loads(line)
-            row = _row(record["input_ids"], record["labels"])
-            if row.targets:
-                self.rows.setdefault(record["stream"], []).append(row)
+        self.rows = read_rows(path)
         if not self.rows:
             raise InputError("dataset.validation_fraction: no document is held out, so a search has nothing to measure")
         self._due = frozenset(look_steps(steps, looks))
@@ -51,10 +52,82 @@ class Validation:
 
     def measure(self, losses: Losses) -> dict[str, float]:
         """Nats per token by stream, streams in order of their names."""
-        return {
-            stream: sum(losses(row) for row in rows) / sum(row.targets for row in rows)
-            for stream, rows in sorted(self.rows.items())
-        }
+        return stream_means(self.rows, losses)
+
+
+class GeneralLoss:
+    """What the model forgets: its loss on general text above the base's, and its divergence from the base.
+
+    A sample that the base drew at temperature 1 costs the tuned model more than the base by their divergence on
+    average, so that the rise of the loss on such samples, none of which is trained on, estimates KL(base ‖ tuned).
+    """
+
+    def __init__(self, path: Path, steps: int, looks: int) -> None:
+        """Reads the rows: streams `general_loss:<domain>` and perhaps `samples:<stream>`."""
+        self.rows = read_rows(path)
+        self._due = frozenset(look_steps(steps, looks))
+        self._tokens = {stream: sum(row.targets for row in rows) for stream, rows in self.rows.items()}
+
+    def is_due(self, step: int) -> bool:
+        """Whether it is to be measured after this optimizer step."""
+        return step in self._due
+
+    def measure(self, losses: Losses) -> dict[str, float]:
+        """Nats per token by stream, the same in every process of a group."""
+        return _agreed(stream_means(self.rows, losses))
+
+    def rise(self, base: dict[str, float], now: dict[str, float]) -> dict[str, Any]:
+        """How far the losses are above the base's, in nats per token.
+
+        Args:
+            base: as `measure` gave it before the first step.
+            now: as it gives it.
+
+        Returns:
+            `above_base` (over all general tokens), `kl_to_base` (over all samples; only where there are any) and
+            `streams` (by stream).
+        """
+        rises = {stream: now[stream] - base[stream] for stream in sorted(now)}
+        found: dict[str, Any] = {"above_base": self._mean(rises, GENERAL)}
+        if any(stream.startswith(SAMPLES) for stream in rises):
+            found["kl_to_base"] = self._mean(rises, SAMPLES)
+        return found | {"streams": rises}
+
+    def _mean(self, rises: dict[str, float], family: str) -> float:
+        chosen = [stream for stream in rises if stream.startswith(family)]
+        total = sum(self._tokens[stream] for stream in chosen)
+        return sum(rises[stream] * self._tokens[stream] for stream in chosen) / total
+
+
+def read_rows(path: Path) -> dict[str, list[Rows]]:
+    """Rows by stream; those without a token under the loss are left out."""
+    found: dict[str, list[Rows]] = {}
+    for line in path.read_text("utf-8").splitlines():
+        record = json.loads(line)
+        row = _row(record["input_ids"], record["labels"])
+        if row.targets:
+            found.setdefault(record["stream"], []).append(row)
+    return found
+
+
+def stream_means(rows: dict[str, list[Rows]], losses: Losses) -> dict[str, float]:
+    """Nats per token by stream, streams in order of their names."""
+    return {
+        stream: sum(losses(row) for row in found) / sum(row.targets for row in found)
+        for stream, found in sorted(rows.items())
+    }
+
+
+def _agreed(means: dict[str, float]) -> dict[str, float]:
+    """The mean over the processes of a group, so that none stops where another one goes on."""
+    if world() == 1:
+        return means
+    import torch
+
+    on = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+    values = torch.tensor(list(means.values()), dtype=torch.float64, device=on)
+    add_up(values)
+    return dict(zip(means, (values / world()).tolist(), strict=True))
 
 
 def mean_loss(streams: dict[str, float]) -> float:

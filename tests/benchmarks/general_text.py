@@ -1,4 +1,4 @@
-"""Makes `tasks/evaluation/general_text.jsonl.xz`, on which forgetting is measured, from files of packages.
+"""Makes `tasks/text/general_text.jsonl.xz`, on which forgetting is measured, from files of packages.
 
     python tests/benchmarks/general_text.py FOLDER     FOLDER: the packages below, each unpacked under its own name
 
@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-TARGET: Final = Path(__file__).resolve().parents[2] / "tasks" / "evaluation" / "general_text.jsonl.xz"
+TARGET: Final = Path(__file__).resolve().parents[2] / "tasks" / "text" / "general_text.jsonl.xz"
 PIECE_CHARACTERS: Final = 1_800
 DOMAIN_CHARACTERS: Final = 27_000
 CODE_CHARACTERS: Final = 21_000

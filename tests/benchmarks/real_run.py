@@ -61,12 +61,17 @@ def parameters(recipe: str, repo: str, arguments: argparse.Namespace) -> Any:
             "name": f"real-{name}",
             "sources": [{"repo": path, "as_of": date or None, "pulls": {"limit": arguments.pulls}}],
             "synthesis": chosen["synthesis"],
-            "dataset": {"max_tokens": ROW_TOKENS[recipe], **chosen["dataset"]},
+            "dataset": {"max_tokens": ROW_TOKENS[recipe], "replay": None} | chosen["dataset"] | once(chosen["dataset"]),
             "training": {"base_model": "stub", "epochs": 1},
             "evaluation": EVALUATION | {"items": arguments.items, "general_items": arguments.general_items},
             "store": str(arguments.store),
         }
     )
+
+
+def once(section: dict[str, Any]) -> dict[str, Any]:
+    """Every text once in the table."""
+    return {"mixture": {"passes": {"raw": 1, "dialogue": 1}} | section.get("mixture", {})}
 
 
 def dataset(recipe: str, repo: str, arguments: argparse.Namespace) -> tuple[Any, Any, Any]:

@@ -132,9 +132,11 @@ def test_documented_preset_runs_to_its_release_and_can_be_asked(
         changes = [f"github.api_url={github.url}", f"training.base_model={model}", *BOUNDS]
         changes += () if name == ARTICLE else SMALL
         changes.append(f"synthesis.base_url={openai.base_url}")
-        if RetrainParams.model_validate({"name": "documented"} | DOCUMENTED[name]).dataset.replay is not None:
-            # a random model never ends a turn, and the stub takes its time
-            changes += ["dataset.replay.streams={raw: 1}", "dataset.replay.sample_tokens=32"]
+        replays = bool(DOCUMENTED[name].get("dataset", {}).get("replay"))
+        # a random model never ends a turn, and the stub takes its time; who leaves replay to its default has what the
+        # researched preset shows
+        replay = ["dataset.replay.streams={raw: 1}", "dataset.replay.sample_tokens=32"]
+        changes += replay if replays else ["dataset.replay=null"]
         settings = [str(preset), "--store", "store", *(word for one in changes for word in ("--set", one))]
 
         def rawtune(*arguments: str) -> str:
@@ -148,6 +150,7 @@ def test_documented_preset_runs_to_its_release_and_can_be_asked(
         report = json.loads(rawtune("retrain", *settings, "--json"))
         states = {step["step"]: step["state"] for step in report["steps"]}
         assert (report["decision"], states["release/publish"]) == ("allow", "Completed")
+        assert (states.get("mixture/replay") == "Completed") is replays
         assert Path(report["release"]).exists()
         if name == ARTICLE:
             as_published(report)

@@ -47,7 +47,7 @@ def test_key_that_moved_into_a_section_is_refused_with_where_it_went():
 def test_article_preset_is_the_articles_setting():
     training = load_preset("article").training
     assert (training.rank, training.alpha, training.batch_size, training.learning_rate) == (768, 768, 1, 2e-5)
-    recipe = {"rank", "alpha", "targets", "batch_size", "learning_rate", "schedule", "warmup_fraction", "epochs"}
+    recipe = {"rank", "alpha", "layers", "batch_size", "learning_rate", "schedule", "warmup_fraction", "epochs"}
     assert recipe <= training.model_fields_set  # none of it hangs on a default
 
 

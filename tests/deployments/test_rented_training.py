@@ -39,6 +39,8 @@ EPOCHS = 12
 def slow_params(repository: Path, model: Path, store: Store, pool: str) -> RetrainParams:
     document: dict[str, Any] = tiny_params(repository, model, Path("unused")).model_dump(mode="json")
     document["training"] |= {"epochs": EPOCHS, "max_usd": MAX_USD}
+    # written there too; a random model never ends a turn, and soft targets may be seen more than once
+    document["dataset"]["replay"] = {"streams": {"raw": 1}, "soft_targets": 4}
     return RetrainParams.model_validate(document | {"store": store.uri, "compute": {"pool": pool}})
 
 
@@ -126,6 +128,13 @@ def test_run_of_the_ui_trains_on_rented_machines_and_outlives_the_first(
     assert store.is_whole(trained)
     report = RunReport.model_validate_json((store.root / "ledger" / str(run.id) / "run.json").read_text("utf-8"))
     assert (report.steps[-1].step, report.steps[-1].state) == ("training/train", "Completed")
+    done = {step.step: step.state for step in report.steps}
+    assert done["mixture/replay"] == "Completed"
+    second = RunReport.model_validate_json(
+        (store.root / "ledger" / str(children[-1].id) / "run.json").read_text("utf-8")
+    )
+    there = {step.step: step.state for step in second.steps}
+    assert (there["mixture/replay"], there["mixture/assemble"]) == ("Cached", "Cached")  # the first machine's work
     (month,) = months(store)
     assert (month.runs, month.releases) == (3, 0)
     assert machines.usd() <= month.gpu_usd <= MAX_USD

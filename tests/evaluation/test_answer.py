@@ -12,11 +12,12 @@ from tasks.base.records import Answer, Dialogue, Document, Item, Split
 from tasks.base.runs import read_json, read_records
 from tasks.base.store import Store
 from tasks.evaluation.answer import answer
-from tasks.evaluation.general_text import general_texts
-from tasks.evaluation.losses import LossRow, stream_losses
+from tasks.evaluation.losses import stream_losses
 from tasks.evaluation.params import Arm, EvaluationParams, GeneralSuite, ItemsParams, Suite
 from tasks.evaluation.report import report
 from tasks.model.child import run_child
+from tasks.text.general_text import general_texts
+from tasks.text.loss_rows import LossRow
 from tests.evaluation.conftest import adapter_of, artifact_of, asked_of, chunk
 
 PARAMS = EvaluationParams(max_new_tokens=8, loss_tokens=200)

@@ -1,5 +1,6 @@
 """Summary, verdict and page: who is better and how sure, and that nothing a model writes can do harm."""
 
+import json
 import platform
 import re
 from collections import Counter
@@ -13,7 +14,8 @@ from rich.console import Console
 from deployments.cli.summary import what_was_learned
 from tasks.base.artifacts import Artifact
 from tasks.base.records import Answer, Document, Item, Split
-from tasks.base.runs import read_json, read_records
+from tasks.base.runs import StepRun, read_json, read_records
+from tasks.base.steps import step
 from tasks.base.store import Store
 from tasks.evaluation.notice import markdown
 from tasks.evaluation.over_time import against, read_earlier
@@ -284,6 +286,24 @@ def test_page_shows_hostile_answers_as_text_and_stays_small(store: Store, questi
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", page)
     assert "⟨U+001B⟩[31mred" in page
     assert len(page) < 400_000
+
+
+@step("tests/loss-log", "1")
+def loss_log(run: StepRun) -> None:
+    looks = [{"above_base": 0.012, "kl_to_base": 0.034, "streams": {}}, {"above_base": 0.4, "streams": {}}]
+    lines = [{"step": number, "loss": 3 - number, "general": look} for number, look in enumerate(looks, 1)]
+    lines[0]["kept"] = True
+    run.path("loss.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+
+
+def test_page_tells_what_was_forgotten_on_the_way_and_which_adapter_was_kept(store: Store, questions: list[Item]):
+    answers = [answers_of(store, arm, right_answers(questions)) for arm in ("base", "tuned")]
+    items = artifact_of(store, records=questions)
+    made = report.direct(store, items=items, answers=answers, adapter=loss_log.direct(store), table=None, params=FAST)
+    page = _page(store, made)
+    assert "<td>1, kept</td><td>0.012</td><td>0.034</td>" in page
+    assert "<td>2</td><td>0.400</td><td>–</td>" in page
+    assert "The adapter is that of step 1 of 2: after it the general loss was above its bound" in page
 
 
 def test_shown_text_spells_out_what_is_invisible_and_cuts_what_is_endless() -> None:

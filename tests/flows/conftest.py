@@ -31,7 +31,13 @@ def tiny_params(repo: Path, model: Path, store: Path) -> RetrainParams:
         {
             "name": "post",
             "sources": [{"repo": str(repo), "pulls": {"limit": 10}}],
-            "dataset": {"max_tokens": 512, "train_tokens": 8000, "validation_fraction": 0.2},
+            "dataset": {
+                "max_tokens": 512,
+                "train_tokens": 8000,
+                "validation_fraction": 0.2,
+                "mixture": {"passes": {"raw": 1, "dialogue": 1}},
+                "replay": None,
+            },
             "training": {
                 "base_model": str(model),
                 "backend": "trl",
@@ -39,6 +45,8 @@ def tiny_params(repo: Path, model: Path, store: Path) -> RetrainParams:
                 "alpha": 8,
                 "learning_rate": 1e-2,
                 "epochs": 1,
+                "max_general_loss": None,
+                "general_looks": 1,
             },
             "evaluation": {
                 "items": 20,

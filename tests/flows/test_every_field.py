@@ -35,7 +35,7 @@ SECTIONS: dict[str, Any] = {
     "dataset": {
         "replay": {"source": "acme/general"},
         "filter": {"budgets": [{"repo": "*", "kind": "file", "tokens": 9}]},
-        "mixture": {"shares": {"raw": 0.5, "dialogue": 0.25}},
+        "mixture": {"passes": {"raw": 2}},
     },
     "evaluation": {"judge": {"model": "grader", "prices": {"input_usd": 1, "output_usd": 2}}},
 }

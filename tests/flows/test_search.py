@@ -76,7 +76,9 @@ def test_search_killed_and_resumed_retrains_the_winner_on_all_data(
     assert all(len(one["looks"]) == 2 for one in found["trials"])
     chosen = report.resolved["search"]["training"]
     assert chosen["rank"] == found["winner"]["settings"]["rank"]
-    assert Path(report.resolved["search"]["page"]).read_text("utf-8").count("<polyline") == 4
+    assert Path(report.resolved["search"]["page"]).read_text("utf-8").count("<polyline") == 4 + 1
+    assert all(one["general_loss"] is not None for one in found["trials"])
+    assert found["winner"]["number"] in found["front"]  # without a bound the best is on it
 
     store = Store(params.store)
     apart, everything = (one.artifact["counts"] for one in steps(report, "mixture/assemble"))

@@ -110,8 +110,11 @@ def test_as_many_tokens_as_are_wanted_in_the_order_of_their_numbers(tokenizer):
 
     made = list(draw_texts(tokenizer, Stream.RAW, 2_000, PARAMS, draw))
     samples = [one for one in made if isinstance(one, Sample)]
-    tokens = [len(one.ids) - one.given_tokens for one in samples]
+    tokens = [len(one.ids) - one.given_tokens for one in samples if one.split is Split.TRAIN]
     assert sum(tokens[:-1]) < 2_000 <= sum(tokens)
+    held = {one.id for one in samples if one.split is Split.HELD_OUT}
+    assert held == {one.id for one in samples if int(one.id.rpartition("/")[2]) % 32 == 31}
+    assert len(held) > 2
     assert [one.id for one in samples] == sorted(one.id for one in samples)
     assert {reason for _, reason in (one for one in made if isinstance(one, tuple))} == {"empty"}
 

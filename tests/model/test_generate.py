@@ -52,7 +52,7 @@ def test_continuous_batching_writes_the_same_and_is_seeded(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_writing_job_keeps_texts_and_soft_targets_and_goes_on_where_it_was(tiny_model: Path, tmp_path: Path) -> None:
+def test_writing_job_keeps_texts_and_goes_on_where_it_was(tiny_model: Path, tmp_path: Path) -> None:
     prompts = [{"ids": [40, 50, 60], "limit": 6}, {"ids": [70], "limit": 6}]
     (tmp_path / "prompts").write_text("".join(json.dumps(one) + "\n" for one in prompts))
     request = WritingRequest(
@@ -63,20 +63,13 @@ def test_writing_job_keeps_texts_and_soft_targets_and_goes_on_where_it_was(tiny_
         stop_ids=(2,),
         pad_id=0,
         sampled=True,
-        top=3,
         precision="float32",
     )
     answer = run_child("tasks.model.writing_job:write", request)
 
     rows = pq.read_table(tmp_path / "texts.parquet").to_pylist()
     assert (answer["texts"], answer["engine"], answer["dtype"]) == (2, "places", "float32")
-    assert [len(row["soft_ids"]) for row in rows] == [3 * len(row["ids"]) for row in rows]
     assert all(row["text"] for row in rows)
-    for row in rows:
-        for place in range(len(row["ids"])):
-            nats = row["soft_logprobs"][3 * place : 3 * place + 3]
-            assert nats == sorted(nats, reverse=True)
-            assert nats[0] < 0
 
     (line,) = [line for line in (tmp_path / "finished").read_text().splitlines() if line]
     changed = json.loads(line)

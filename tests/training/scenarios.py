@@ -3,8 +3,11 @@ to know of training itself.
 """
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
+
+from safetensors import safe_open
 
 from tasks.base.errors import RawtuneError
 from tasks.model.child_main import Report
@@ -20,6 +23,28 @@ RECIPE = {
 }  # fmt: skip
 
 
+SHAPE = {
+    "vocab_size": 1024, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+}  # fmt: skip
+LLAMA_3 = {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "qwen2": SHAPE | {"tie_word_embeddings": True},
+    "smollm3": SHAPE | {"no_rope_layers": [1, 0, 1], "tie_word_embeddings": True},
+    "mistral": SHAPE | {"head_dim": 32, "sliding_window": None},  # Mistral-Nemo's heads are wider than hidden / heads
+    "llama": SHAPE
+    | {
+        "attention_bias": True,
+        "mlp_bias": True,
+        "rope_parameters": LLAMA_3 | {"original_max_position_embeddings": 64},
+        "tie_word_embeddings": True,
+    },
+}
+"""Of what `fast` computes, by model type."""
+
+OPTIONAL = ("held_out", "looks", "general", "general_looks")
+"""Fields of a request that are passed on where there are any."""
+
 LOGITS = 40 * 49152 * 4
 """Bytes of the longest row's logits, which recompute does not make smaller."""
 
@@ -33,6 +58,8 @@ def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
 
     folder = Path(request["folder"])
     made: dict[str, Any] = {"parity": parity(Path(request["model"]))}
+    made["architectures"] = {name: parity(random_model(name, folder / name)) for name in ARCHITECTURES}
+    made["mlp_parity"] = parity(Path(request["model"]), "mlp")
     for backend in ("trl", "fast"):
         made[backend] = training(request, folder / backend, backend)
     made["scarce"] = scarce(request, folder / "scarce")
@@ -115,7 +142,7 @@ def attempt(
                 "table": request["table"], "model": request["model"], "params": params.model_dump(mode="json"),
                 "base_name": "stub", "checkpoints": str(folder / "checkpoints"), "out": str(out),
             }
-            | {name: request[name] for name in ("held_out", "looks") if name in request}), listen,
+            | {name: request[name] for name in OPTIONAL if name in request}), listen,
         )  # fmt: skip
     except RawtuneError as error:
         return {"error": f"{type(error).__name__}: {error}"}
@@ -155,10 +182,94 @@ def training(request: dict[str, Any], folder: Path, backend: str) -> dict[str, A
         "resumed": attempted("interrupted"),
         "wild": attempted("wild", alpha=1e38, learning_rate=1.0),
         "other_seed": attempted("other", seed=7),
+        "looking": looking(request, folder, backend),
     }
 
 
-def parity(model_folder: Path) -> dict[str, float]:
+def looking(request: dict[str, Any], folder: Path, backend: str) -> dict[str, Any]:
+    """Runs that look at general text on the way: one that holds its bound, others whose rate ruins a model that knew
+    that text.
+    """
+    looks = request | {"general": request["recipe"]["general_text"], "general_looks": 5}
+    holds = attempt(looks, folder / "holds", backend, max_general_loss=0.3)
+    mlp = attempt(looks, folder / "mlp", backend, layers="mlp", max_general_loss=None)
+    with safe_open(str(folder / "mlp" / "out" / "adapter_model.safetensors"), framework="pt") as tensors:
+        mlp["tensors"] = sorted({".".join(name.split(".")[5:7]) for name in tensors.keys()})  # noqa: SIM118
+    looks["model"] = str(knowing(request, folder.parent / "knowing"))
+    ruinous = {"learning_rate": 0.03, "schedule": "constant"}
+    free = attempt(looks, folder / "free", backend, max_general_loss=None, **ruinous)
+    ruinous["max_general_loss"] = bound_between([line["general"]["above_base"] for line in free["lines"]])
+    attempt(looks, folder / "broken-off", backend, stop_at=4, **ruinous)
+    exceeds = attempt(looks, folder / "exceeds", backend, **ruinous)
+    return {
+        "holds": holds,
+        "mlp": mlp,
+        "bound": ruinous["max_general_loss"],
+        "exceeds": exceeds | {"rise": rise(looks, folder / "exceeds" / "out")},
+        "resumed": attempt(looks, folder / "broken-off", backend, **ruinous),
+        "stopped": attempt(looks, folder / "stopped", backend, **ruinous | {"max_general_loss": 1e-5}),
+    }
+
+
+def bound_between(rises: list[float]) -> float:
+    """Halfway over the widest gap that some looks stay below and all later ones lie above."""
+    gaps = [(min(rises[kept:]) - rises[kept - 1], kept) for kept in range(1, len(rises))]
+    gap, kept = max(gaps)
+    return rises[kept - 1] + gap / 2
+
+
+def knowing(request: dict[str, Any], folder: Path) -> Path:
+    """The tiny model once it has learnt the general text by heart, so that there is something to forget."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if folder.exists():
+        return folder
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_pretrained(request["model"], dtype=torch.float32)
+    rows = map(json.loads, Path(request["recipe"]["general_text"]).read_text("utf-8").splitlines())
+    ids = [torch.tensor([row["input_ids"]]) for row in rows if row["stream"].startswith("general_loss")]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    for _ in range(20):
+        for row in ids:
+            model(input_ids=row, labels=row, use_cache=False).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(request["model"]).save_pretrained(folder)
+    return folder
+
+
+def rise(request: dict[str, Any], adapter: Path) -> float:
+    """How far an adapter's loss on the general text is above its base's, by transformers and PEFT alone."""
+    from tasks.model.loading import load
+    from tasks.model.scoring import losses
+
+    lines = Path(request["recipe"]["general_text"]).read_text("utf-8").splitlines()
+    rows = [row for row in map(json.loads, lines) if row["stream"].startswith("general_loss")]
+    nats = [
+        sum(found["nats"] for found in losses(load(request["model"], chosen, "float32"), rows, 0))
+        for chosen in (adapter, None)
+    ]
+    return (nats[0] - nats[1]) / sum(label != -100 for row in rows for label in row["labels"][1:])
+
+
+def random_model(name: str, folder: Path) -> Path:
+    """A tiny model of an architecture with random weights, biases too."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    torch.manual_seed(3)
+    config = AutoConfig.for_model(name, **ARCHITECTURES[name])
+    model = AutoModelForCausalLM.from_config(config)
+    for parameter_name, parameter in model.named_parameters():
+        if parameter_name.endswith("bias"):
+            torch.nn.init.normal_(parameter, std=0.5)
+    model.save_pretrained(folder)
+    return folder
+
+
+def parity(model_folder: Path, layers: str = "all") -> dict[str, float]:
     """Our decoder against transformers and PEFT on the same packed row; packed against each document alone."""
     import torch
     from peft import get_peft_model
@@ -170,7 +281,7 @@ def parity(model_folder: Path) -> dict[str, float]:
     from tasks.training.backends.fast.weights import shapes, weight_reader
 
     config = AutoConfig.from_pretrained(model_folder)
-    params = TrainingParams(rank=4, alpha=8)
+    params = TrainingParams.model_validate({"rank": 4, "alpha": 8, "layers": layers})
     cpu, dtype = torch.device("cpu"), torch.float32
     adapters = Adapters(shapes(config), config.num_hidden_layers, params, dtype, cpu)
     generator = torch.Generator().manual_seed(1)
@@ -201,6 +312,8 @@ def parity(model_folder: Path) -> dict[str, float]:
     for number, sites in enumerate(adapters.sites):
         for site, names in SITES.items():
             for place, name in enumerate(names):
+                if not adapters.ranks[name]:
+                    continue
                 rows = slice(place * 4, place * 4 + 4)
                 prefix = f"base_model.model.model.layers.{number}.{name}"
                 a, b = named[f"{prefix}.lora_A.default.weight"], named[f"{prefix}.lora_B.default.weight"]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.base.errors import InputError
-from tasks.training.params import Precision, TrainingParams
+from tasks.training.params import Layers, Precision, TrainingParams
 from tasks.training.plan.cards import CARDS, GIB
 from tasks.training.plan.forecast import forecast, refuse_hopeless
 from tasks.training.plan.planner import USABLE, fast_bytes, peft_bytes, plan
@@ -28,6 +28,15 @@ def test_plan_h100_predicts_peak_and_speed_within_a_tenth(rank: int, measured_gi
     assert (made.backend, made.precision, made.recompute_layers) == ("fast", "fp8", 0)
     assert made.peak_bytes / GIB == pytest.approx(measured_gib, rel=0.1)
     assert made.tokens_per_second == pytest.approx(measured_rate, rel=0.1)
+
+
+def test_adapter_on_the_mlp_alone_is_counted_as_such_and_never_beside_8_bits() -> None:
+    made = plan(MISTRAL, recipe(64, layers=Layers.MLP), 8192, CARDS["h100"])
+
+    assert (made.backend, made.precision) == ("fast", "bfloat16")
+    shape = dataclasses.replace(MISTRAL, mlp_only=True)
+    assert shape.adapter(64) == 32 * 64 * (3 * 4096 + 3 * 14336)
+    assert made.peak_bytes == fast_bytes(shape, 64, made.micro_batch_tokens, False, made.recompute_layers)
 
 
 def test_plan_a100_40_has_no_fp8_and_recomputes_what_does_not_fit() -> None:

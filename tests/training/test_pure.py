@@ -1,6 +1,7 @@
 """What needs no torch: order of rows, schedule, divergence, journal lines, checkpoints on disk, the table."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tasks.training.journal import Journal, last_good, trouble
 from tasks.training.params import Schedule, TrainingParams
 from tasks.training.schedule import factor
 from tasks.training.table import Table, optimizer_steps, row_order
+from tasks.training.validation import GeneralLoss
 from tests.training.conftest import write_table
 
 
@@ -40,7 +42,64 @@ def test_factor_cosine_without_warmup_starts_at_the_peak_and_ends_near_zero() ->
 
 
 def test_factor_warmup_rises_over_its_share_of_the_steps() -> None:
-    assert [factor(step, 10, 0.3, Schedule.CONSTANT) for step in range(5)] == [0.0, 1 / 3, 2 / 3, 1.0, 1.0]
+    assert [factor(step, 10, 0.3, Schedule.CONSTANT) for step in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert factor(0, 1, 0.03, Schedule.COSINE) == 0.5  # a run of one step learns something
+
+
+def looked(folder: Path, rises: list[float], bound: float | None) -> Journal:
+    """A journal of a run of six steps that has taken as many looks as there are rises."""
+    names, ids = ("general_loss:a", "samples:b"), [1, 2, 3]
+    rows = [{"stream": name, "input_ids": ids, "labels": ids} for name in names]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    journal = Journal(("raw-file",), 6, TrainingParams(max_general_loss=bound), lambda event: None)
+    journal.general = GeneralLoss(folder / "rows.jsonl", 6, 6)
+    journal.begin(lambda row: 2 * 3.0)
+    for rise in rises:
+        journal.add([1.0], [1], 1)
+        journal.close_step(1e-3, 1.0)
+        assert journal.look_due(len(journal.lines))
+        journal.look(lambda row, rise=rise: 2 * (3.0 + rise))
+    return journal
+
+
+@pytest.mark.parametrize(
+    ("rises", "bound", "kept", "given_up"),
+    [
+        ([0.01, 0.04, 0.2, 0.03], 0.05, 4, False),  # it came back
+        ([0.01, 0.04, 0.2, 0.3], 0.05, 2, False),
+        ([0.01, 0.04, 0.6], 0.05, 2, True),
+        ([0.6], 0.05, None, True),
+        ([0.01, 9.0], None, 2, False),
+        ([], 0.05, None, False),
+    ],
+)
+def test_journal_keeps_the_last_look_within_the_bound(
+    tmp_path: Path, rises: list[float], bound: float | None, kept: int | None, given_up: bool
+) -> None:
+    journal = looked(tmp_path, rises, bound)
+
+    assert (journal.kept_step, journal.is_given_up) == (kept, given_up)
+    assert [line["general"]["above_base"] for line in journal.lines] == pytest.approx(rises)
+    assert [line["general"]["kl_to_base"] for line in journal.lines] == pytest.approx(rises)
+    assert [line.get("base") for line in journal.lines] == [
+        {"general_loss:a": 3.0, "samples:b": 3.0} if number == 0 else None for number in range(len(rises))
+    ]
+    assert journal.outcome().get("general_loss_above_base") == (kept and pytest.approx(rises[kept - 1]))
+
+
+def test_journal_hands_out_the_checkpoint_of_the_kept_look(tmp_path: Path) -> None:
+    journal, checkpoints = looked(tmp_path, [0.01, 0.2, 0.3, 0.3], 0.05), Checkpoints(tmp_path / "kept", 5, 6)
+    for step in (1, 2, 3, 4):
+        checkpoints.save(step, 1.0, lambda folder: (folder / "weights").write_bytes(b"w"), pinned=1)
+
+    assert [folder.name for folder in whole(tmp_path / "kept")] == [f"step-{step:08d}" for step in (1, 3, 4)]
+    assert journal.kept(checkpoints) == tmp_path / "kept" / "step-00000001"
+    assert [line["step"] for line in journal.lines if line.get("kept")] == [1]
+    shutil.rmtree(tmp_path / "kept" / "step-00000001")
+    with pytest.raises(TrainingError, match=r"^the checkpoint of step 1 is gone; remove .* and run again$"):
+        journal.kept(checkpoints)
+    with pytest.raises(TrainingError, match=r"^training\.max_general_loss: .* \+0\.600 nats above base at step 1"):
+        looked(tmp_path, [0.6], 0.05).kept(checkpoints)
 
 
 def test_trouble_tells_noise_from_divergence() -> None:

@@ -86,6 +86,28 @@ def test_tpe_draws_between_the_rates_and_finds_the_better_half(tmp_path: Path):
     assert {one.state for one in made.tried()} == {"complete", "pruned"}
 
 
+@pytest.mark.parametrize(("bound", "wins"), [(0.05, lambda one: one.general_loss <= 0.05), (None, lambda one: True)])
+def test_winner_is_the_best_within_the_general_loss(tmp_path: Path, bound: float | None, wins: Callable[..., bool]):
+    """Ever higher rates teach more and forget more."""
+    base = BASE.model_copy(update={"max_general_loss": bound})
+
+    def trial(params: TrainingParams) -> Measured:
+        return Measured(-params.learning_rate, [-params.learning_rate], NOTHING, 100 * params.learning_rate)
+
+    made = Study(changed(pruning="none", looks=1), base, f"sqlite:///{tmp_path / 'a'}", "rawtune-test")
+    made.run(trial, 0.0)
+    held = [one for one in made.tried() if wins(one)]
+    assert made.winner() == min(held, key=lambda one: one.value)
+    assert (len(held) < len(made.tried())) is (bound is not None)
+
+
+def test_of_trials_that_all_forget_too_much_the_one_that_forgets_least_wins(tmp_path: Path):
+    base = BASE.model_copy(update={"max_general_loss": 1e-9})
+    made = Study(changed(pruning="none", looks=1), base, f"sqlite:///{tmp_path / 'a'}", "rawtune-test")
+    made.run(lambda params: Measured(1.0, [1.0], NOTHING, params.learning_rate), 0.0)
+    assert made.winner() == min(made.tried(), key=lambda one: one.general_loss)
+
+
 def test_same_seed_draws_the_same_trials_again_and_another_seed_others(tmp_path: Path):
     first, again, other = (
         [one.settings for one in searched(tmp_path / name, params)[0].tried()]

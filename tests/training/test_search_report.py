@@ -6,14 +6,25 @@ from pathlib import Path
 import pytest
 
 from tasks.base.store import Store
-from tasks.training.params import SearchParams
+from tasks.training.params import Objective, SearchParams
+from tasks.training.search.front import front, front_picture
 from tasks.training.search.parallel import parallel_coordinates
 from tasks.training.search.report import search_report
 from tasks.training.search.study import Tried
 
 
-def tried(number: int, value: float | None, state: str = "complete", **settings: float) -> Tried:
-    return Tried(number=number, state=state, settings=settings, value=value, looks=(2.0, value or 3.0), reason="")
+def tried(
+    number: int, value: float | None, state: str = "complete", general_loss: float | None = None, **settings: float
+) -> Tried:
+    return Tried(
+        number=number,
+        state=state,
+        settings=settings,
+        value=value,
+        looks=(2.0, value or 3.0),
+        reason="",
+        general_loss=general_loss,
+    )
 
 
 TRIALS = (
@@ -46,3 +57,46 @@ def test_report_holds_table_picture_and_winner(store: Store):
     assert "<td>2048</td>" in page  # whole, unlike a learning rate
     assert "<svg" in page
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+
+
+TRADED = (
+    tried(0, 0.60, general_loss=0.30, rank=64),
+    tried(1, 0.40, general_loss=0.02, rank=8),
+    tried(2, 0.55, general_loss=0.04, rank=16),
+    tried(3, 0.50, general_loss=0.10, rank=32),
+    tried(4, None, "pruned", rank=128),
+)
+
+
+def test_front_holds_what_nothing_surpasses_in_both_respects():
+    assert [one.number for one in front(TRADED, Objective.RECALL)] == [1, 2, 0]
+    assert [one.number for one in front(TRADED, Objective.HELD_OUT_LOSS)] == [1]
+    assert front(TRIALS, Objective.RECALL) == []
+
+
+def test_front_is_drawn_with_its_bound_and_the_winner():
+    picture = ET.fromstring(front_picture(TRADED, 2, Objective.RECALL, "recall", 0.05) or "")
+    space = "{http://www.w3.org/2000/svg}"
+    circles = {one[0].text.split(":")[0]: one for one in picture.iter(f"{space}circle")}
+    assert {name: one.get("class") for name, one in circles.items()} == {
+        "trial 0": "point", "trial 1": "point", "trial 2": "point winner", "trial 3": "point",
+    }  # fmt: skip
+    (line,) = picture.iter(f"{space}polyline")
+    ends = [tuple(map(float, point.split(","))) for point in line.get("points").split()]
+    assert ends == [(float(circles[f"trial {n}"].get("cx")), float(circles[f"trial {n}"].get("cy"))) for n in (1, 2, 0)]
+    assert ends == sorted(ends) == sorted(ends, key=lambda end: -end[1])  # more recall is higher up, and costs more
+    assert front_picture(TRIALS, 0, Objective.RECALL, "recall", 0.05) is None
+
+
+def test_report_tells_what_the_winner_forgets_and_that_nothing_was_within_the_bound(store: Store):
+    documents = [one.model_dump(mode="json") for one in TRADED]
+    params = SearchParams(objective=Objective.RECALL)
+    held = search_report.direct(store, trials=documents, winner=2, params=params, max_general_loss=0.05)
+    page = Path(held.uri, "search.html").read_text("utf-8")
+    assert "Trial 2 won with rank 16: recall 0.5500, general loss +0.0400 nats above base.<" in page
+    assert page.count("<svg") == 2
+    assert '"front": [\n  1,\n  2,\n  0\n ]' in Path(held.uri, "trials.json").read_text("utf-8")
+    missed = search_report.direct(store, trials=documents, winner=1, params=params, max_general_loss=0.01)
+    assert "no trial was within training.max_general_loss, 0.01, and this one is nearest." in Path(
+        missed.uri, "search.html"
+    ).read_text("utf-8")

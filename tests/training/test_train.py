@@ -14,11 +14,15 @@ from tasks.base.progress import Event, listening
 from tasks.base.store import Store
 from tasks.model.base_model import base_model
 from tasks.model.params import BaseModelParams
+from tasks.text.general_text import general_texts
 from tasks.training.checkpoints import whole
 from tasks.training.params import Backend, TrainingParams
 from tasks.training.train import train
 
-QUICK = TrainingParams(backend="trl", rank=4, alpha=8, learning_rate=1e-3, epochs=2, batch_size=2, precision="float32")
+QUICK = TrainingParams(
+    backend="trl", rank=4, alpha=8, learning_rate=1e-3, epochs=2, batch_size=2, precision="float32",
+    max_general_loss=None,
+)  # fmt: skip
 
 
 def lines_of(store: Store, adapter: Artifact) -> list[dict]:
@@ -49,12 +53,18 @@ def test_train_sees_exactly_the_planned_targets_and_tells_how_far_it_is(
         for name in Path(adapter.uri).iterdir()
         if name.name not in ("adapter_model.safetensors", "adapter_config.json", "loss.jsonl")
     ]
-    steps = [event for event in events if event.kind == "progress"]
+    looks = [event for event in events if event.kind == "progress" and "loss" not in event.facts]
+    assert [event.done for event in looks] == [1, 2, 3, 4, 5]
+    assert looks[-1].facts == {"general_loss_above_base": round(lines[-1]["general"]["above_base"], 4)}
+    assert lines[0]["base"].keys() == {f"general_loss:{domain}" for domain in general_texts()}
+    steps = [event for event in events if event.kind == "progress" and "loss" in event.facts]
     assert steps[-1].done == 5
+    assert steps[-1].facts["general_loss_above_base"] == looks[-2].facts["general_loss_above_base"]  # the last look's
     assert {"loss", "learning_rate", "grad_norm", "tokens_per_second", "eta", "tflops"} <= steps[-1].facts.keys()
     assert steps[-1].facts["mfu"] == "none"  # a CPU has no peak that could be quoted
     (written,) = (store.local("ledger", "tensorboard", "some-run")).glob("*/events.out.tfevents.*")
     assert b"loss/raw-file" in written.read_bytes()
+    assert b"training/general_loss_above_base" in written.read_bytes()
 
 
 class Killed(Exception):

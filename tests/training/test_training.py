@@ -8,6 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from tasks.model.child import run_child
+from tasks.text.general_text import general_texts
+from tasks.text.loss_rows import general_rows
+from tasks.text.tokenizer import TextTokenizer
 from tasks.training.params import TrainingParams
 from tests.training.conftest import ROWS, write_table
 from tests.training.recipe_scenarios import EMBEDDING_RATE, RATE
@@ -28,6 +31,11 @@ def scenarios(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, untied
     (folder / "held_out.jsonl").write_text(json.dumps(row) + "\n", "utf-8")
     recipe = {"held_out": str(folder / "held_out.jsonl"), "untied": str(untied_model)}
     recipe["with_replay"] = str(folder / "with_replay")
+    general = general_rows(TextTokenizer.load(tiny_model), 32)
+    sample = {"id": "s", "stream": "samples:raw", "input_ids": list(range(200, 230)), "labels": list(range(200, 230))}
+    rows = [*map(vars, general), sample]
+    (folder / "general.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows), "utf-8")
+    recipe["general_text"] = str(folder / "general.jsonl")
     request = {"folder": str(folder), "table": str(folder / "table"), "model": str(tiny_model), "recipe": recipe}
     return run_child("tests.training.scenarios:run", request)
 
@@ -86,6 +94,65 @@ def test_training_decoder_equals_transformers_with_peft(scenarios: dict[str, Any
     assert parity["loss"] < 1e-5
     assert parity["gradient"] < 1e-5
     assert parity["recomputed"] == 0.0
+
+
+@pytest.mark.parametrize("name", ["qwen2", "smollm3", "mistral", "llama"])
+def test_training_decoder_of_other_architectures_equals_transformers(scenarios: dict[str, Any], name: str) -> None:
+    """Biases, layers without rotary positions, wide heads, scaled positions; packed and each document alone."""
+    found = scenarios["architectures"][name]
+
+    assert found["loss"] < 1e-5
+    assert found["gradient"] < 5e-4  # 32 bits; large biases make the keys' gradients small differences: 1.3e-4 at most
+    assert found["packed"] < 1e-5
+    assert found["recomputed"] == 0.0
+
+
+def test_training_adapters_on_the_mlp_alone_have_the_gradients_of_peft(scenarios: dict[str, Any]) -> None:
+    assert scenarios["mlp_parity"]["loss"] < 1e-5
+    assert scenarios["mlp_parity"]["gradient"] < 1e-5
+    trl, fast = (scenarios[backend]["looking"]["mlp"] for backend in BACKENDS)
+    assert trl["files"]["adapter_config.json"] == fast["files"]["adapter_config.json"]
+    assert trl["lines"][0]["loss"] == pytest.approx(fast["lines"][0]["loss"], rel=1e-5)
+    assert trl["tensors"] == fast["tensors"] == ["mlp.down_proj", "mlp.gate_proj", "mlp.up_proj"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_training_looks_at_general_text_and_is_not_changed_by_it(scenarios: dict[str, Any], backend: str) -> None:
+    through, held = scenarios[backend]["through"], scenarios[backend]["looking"]["holds"]
+
+    assert held["files"]["adapter_model.safetensors"] == through["files"]["adapter_model.safetensors"]
+    assert [line["step"] for line in held["lines"] if "general" in line] == [1, 2, 3, 4, 5]
+    streams = {f"general_loss:{domain}" for domain in general_texts()} | {"samples:raw"}
+    assert held["lines"][0]["base"].keys() == held["lines"][0]["general"]["streams"].keys() == streams
+    assert all(nats > 9 for nats in held["lines"][0]["base"].values())  # a random model has ln 49,152 = 10.8
+    assert [line["step"] for line in held["lines"] if line.get("kept")] == [5]
+    resolved = held["answer"]["resolved"]
+    assert (resolved["kept_step"], resolved["planned_steps"]) == (5, 5)
+    last = held["lines"][-1]["general"]
+    assert resolved["general_loss_above_base"] == pytest.approx(last["above_base"], abs=1e-4)
+    assert resolved["kl_to_base"] == pytest.approx(last["streams"]["samples:raw"], abs=1e-4)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_training_keeps_the_last_adapter_within_its_general_loss(scenarios: dict[str, Any], backend: str) -> None:
+    made, resumed = (scenarios[backend]["looking"][name] for name in ("exceeds", "resumed"))
+
+    rises, bound = [line["general"]["above_base"] for line in made["lines"]], scenarios[backend]["looking"]["bound"]
+    (kept,) = [line["step"] for line in made["lines"] if line.get("kept")]
+    assert rises[kept - 1] <= bound < min(rises[kept:])
+    assert kept < len(rises) == 5
+    assert made["answer"]["resolved"]["kept_step"] == kept
+    assert made["notes"][-1].endswith(f"{bound:g} allowed: keeps the adapter of step {kept}")
+    assert made["rise"] == pytest.approx(rises[kept - 1], abs=1e-4)  # measured on the saved adapter
+    assert resumed["files"] == made["files"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_training_that_ruins_the_model_is_stopped_at_the_first_look(scenarios: dict[str, Any], backend: str) -> None:
+    error = scenarios[backend]["looking"]["stopped"]["error"]
+
+    assert error.startswith("TrainingError: training.max_general_loss: the loss on general text is +")
+    assert "nats above base at step 1, 1e-05 allowed, and no earlier look was within it; lower training" in error
 
 
 def test_training_packed_documents_have_the_losses_of_each_alone(scenarios: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from tests.conftest import _folder
 from tests.training.conftest import ROWS, _table
 
 RECIPE = {"rank": 4, "alpha": 8, "learning_rate": 1e-3, "epochs": 1, "batch_size": 2, "precision": "float32"}
+RECIPE |= {"max_general_loss": None}
 CHANGES = ({}, {"rank": 8, "learning_rate": 1e-2}, {"batch_size": 1, "seed": 7})
 
 

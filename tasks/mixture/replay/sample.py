@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tasks.base.artifacts import Artifact
+from tasks.base.records import Split
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.mixture.params import SamplingParams
@@ -26,7 +27,7 @@ from tasks.model.request import WritingRequest
 from tasks.text.chat import stop_ids
 from tasks.text.tokenizer import stored_tokenizer
 
-VERSION = "2026.11.30"
+VERSION = "2026.11.30.1"
 
 WRITING_JOB: Final = "tasks.model.writing_job:write"
 SOFTEN_JOB: Final = "tasks.mixture.replay.job:soften"
@@ -79,7 +80,8 @@ def replay(run: StepRun, model: Artifact, params: SamplingParams, tokens: int) -
             for sample in draw_texts(tokenizer, stream, int(tokens * part / total), params, draw):
                 if isinstance(sample, Sample):
                     kept.append(sample)
-                    run.count(f"tokens:{stream}", len(sample.ids) - sample.given_tokens)
+                    count = "tokens" if sample.split is Split.TRAIN else "held_tokens"
+                    run.count(f"{count}:{stream}", len(sample.ids) - sample.given_tokens)
                 else:
                     run.verdict(*sample)
         run.write(kept)

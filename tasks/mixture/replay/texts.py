@@ -19,6 +19,8 @@ FIRST_WAVE: Final = 32
 EXPECTED_FILL: Final = 0.6
 """Of the longest sample, that a sample is guessed to have before any is there."""
 MOST_WAVES: Final = 8
+HELD_EVERY: Final = 32
+"""One sample of so many is not trained on: on those the divergence from the base is measured during training."""
 
 Drawer = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 """Continues prompts of `name`, `ids`, `limit` and `stops`: per prompt, in order, `ids` without the token that ended the
@@ -48,7 +50,8 @@ class Sample(Record):
 def draw_texts(
     tokenizer: TextTokenizer, stream: Stream, wanted: int, params: SamplingParams, draw: Drawer
 ) -> Iterator[Sample | tuple[str, str]]:
-    """Samples of a stream in order until their drawn tokens are enough; for one that is left out id and reason.
+    """Samples of a stream in order until the drawn tokens of those that are trained on are enough; for one that is left
+    out id and reason.
 
     Args:
         tokenizer: of the model.
@@ -68,7 +71,7 @@ def draw_texts(
             size = len(sample.ids) - sample.given_tokens if isinstance(sample, Sample) else 0
             if tokens < wanted:
                 yield sample
-                tokens += size
+                tokens += size if isinstance(sample, Sample) and sample.split is Split.TRAIN else 0
             drawn, made = drawn + size, made + 1
         number += count
         mean = drawn / made
@@ -162,5 +165,5 @@ def _sample(stream: Stream, number: int, ids: list[int], given: int, messages: t
         ids=tuple(ids),
         given_tokens=given,
         provenance=about,
-        split=Split.TRAIN,
+        split=Split.HELD_OUT if number % HELD_EVERY == HELD_EVERY - 1 else Split.TRAIN,
     )

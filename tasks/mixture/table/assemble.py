@@ -7,6 +7,7 @@ writes Parquet.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +20,7 @@ import numpy as np
 
 from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
-from tasks.base.records import Weight
+from tasks.base.records import IGNORED, Split, Weight
 from tasks.base.runs import StepRun
 from tasks.base.shards import LOCAL, RunnerParams, mapped, shards_of
 from tasks.base.steps import step
@@ -29,11 +30,14 @@ from tasks.mixture.table.encode import Encoded, Encoding, encode_shard
 from tasks.mixture.table.packing import best_fit
 from tasks.mixture.table.rows import ROWS, SOFT_IDS, TABLE, Part, Row, SoftTargets, TableWriter
 from tasks.mixture.table.spill import TokenSpill, trained_tokens
+from tasks.text.loss_rows import LossRow
 
-VERSION = "2026.11.30"
+VERSION = "2026.11.30.1"
 
 WEIGHTS: Final = "weights.jsonl"
 """Documents that count for less, in the artifact that `corpus/stale-pages` wrote."""
+HELD_SAMPLES: Final = "held_samples.jsonl"
+"""Samples of the base that are not trained on: rows of the streams `samples:<stream>`."""
 CUT: Final = ("raw-", *(f"replay-{stream}" for stream in Stream))
 """Beginnings of the sources whose parts are cut to a row's length, never dropped."""
 PROGRESS_ROWS: Final = 200
@@ -147,8 +151,9 @@ def assemble(
     weights: Artifact | None = None,
     runner: RunnerParams = LOCAL,
 ) -> None:
-    """Writes `table.parquet` and `rows.jsonl`; tokens add up: tokens_in + tokens_repeated = tokens + the `tokens_out:…`
-    counts. `weights` has documents that count for less (`weights.jsonl`); a budget is not filled up again for them.
+    """Writes `table.parquet`, `rows.jsonl` and, with samples of the base, `held_samples.jsonl`; tokens add up:
+    tokens_in + tokens_repeated = tokens + the `tokens_out:…` counts. `weights` has documents that count for
+    less (`weights.jsonl`); a budget is not filled up again for them.
     """
     with run.scratch() as folder, TokenSpill(folder) as spill:
         encoded = chain(
@@ -182,8 +187,23 @@ def assemble(
         written = run.write(
             _placed(run, rows, TableWriter(run.path(TABLE), spill.parts, soft=soft_targets(run, replay))), ROWS
         )
+    if replay is not None:
+        _set_aside(run, replay)
     run.count("records", written)
     run.count("capacity_tokens", max_tokens * written)
+
+
+def _set_aside(run: StepRun, replay: Artifact) -> None:
+    """Writes the base's samples that are not trained on as rows whose loss training measures."""
+    held = [one for one in run.read_raw(replay) if one["split"] == Split.HELD_OUT]
+    if not held:
+        return
+    with run.path(HELD_SAMPLES).open("w", encoding="utf-8") as writer:
+        for one in held:
+            ids, given = one["ids"], one["given_tokens"]
+            row = LossRow(one["id"], f"samples:{one['method']}", ids, [IGNORED] * given + ids[given:])
+            writer.write(json.dumps(vars(row)) + "\n")
+    run.count("held_samples", len(held))
 
 
 def soft_targets(run: StepRun, replay: Artifact | None) -> SoftTargets | None:

@@ -103,7 +103,7 @@ def _beside_replay(total_tokens: int | None, share: float) -> int | None:
 def _targets(
     available: dict[str, int], weights: dict[str, float], total_tokens: int | None, params: MixtureParams
 ) -> dict[str, int]:
-    passes: dict[str, int] = {str(name): times for name, times in params.passes.items()}
+    passes: dict[str, int] = {str(name): times for name, times in (params.passes or {}).items()}
     limits = {
         name: tokens_there * (params.max_repeats if params.shares else passes.get(name, 1))
         for name, tokens_there in available.items()

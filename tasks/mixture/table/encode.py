@@ -69,7 +69,7 @@ def encode_shard(encoding: Encoding, shard: Shard) -> Encoded:
     cache = shard.store.local("cache", "tokens")
     trained = {split for split in Split if is_trained(split, encoding)}
     records = list(shard.raw())
-    held_out = sum(record["split"] == Split.HELD_OUT for record in records)
+    held_out = sum(record["split"] == Split.HELD_OUT for record in records) if encoding.family != "replay" else 0
     kept = [record for record in records if record["split"] in trained]
     if encoding.family == "raw":
         with TokenCache(cache, tokenizer) as tokens:
@@ -85,7 +85,7 @@ def encode_shard(encoding: Encoding, shard: Shard) -> Encoded:
             made = encode_dialogues(kept, rendered, encoding.system_prompt)
         sources = [f"{encoding.family}-{record['method']}" for record in kept]
         documents = [record["provenance"]["document_id"] for record in kept]
-    is_folded_in = Split.HELD_OUT in trained
+    is_folded_in = Split.HELD_OUT in trained  # never of a replay
     return Encoded(
         [record["id"] for record in kept],
         sources,
@@ -100,6 +100,8 @@ def encode_shard(encoding: Encoding, shard: Shard) -> Encoded:
 
 def is_trained(split: Split, encoding: Encoding) -> bool:
     """Whether something of this side of the split goes into the table."""
+    if encoding.family == "replay":  # what the base wrote is held out of no document, but to measure on
+        return split is Split.TRAIN
     policy = encoding.held_out
     return split is Split.TRAIN or policy is HeldOut.ALL or (encoding.family == "raw" and policy is HeldOut.RAW)
 

@@ -1,5 +1,5 @@
-"""Training by rawtune's own loop (`tasks/training/fast`): Llama-shaped models, adapters on all linear layers, one
-device.
+"""Training by rawtune's own loop (`fast/`): Llama-shaped models, adapters on all linear layers or on the
+MLP's.
 
 On Hopper and Ada cards the frozen products run in FP8, elsewhere in the base's precision. Runs in the child only.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,8 +45,8 @@ RELAX_STEPS: Final = 50
 
 def refusal(config: Any, params: TrainingParams, longest: int) -> str | None:
     """Why this backend cannot do what is asked, or None."""
-    if set(params.targets) != set(LINEARS):
-        return "adapters on some linear layers only"
+    if not params.mlp_only and set(params.linears) != set(LINEARS):
+        return "adapters on these linear layers only"
     if params.dropout:
         return "dropout"
     if params.only_trl:
@@ -65,8 +66,8 @@ def uses_fp8(config: Any, params: TrainingParams) -> bool:
     """
     if params.precision not in (Precision.AUTO, Precision.FP8) or not torch.cuda.is_available():
         return False
-    if params.precision is Precision.AUTO and config.hidden_size < FP8_HIDDEN:
-        return False
+    if params.precision is Precision.AUTO and (config.hidden_size < FP8_HIDDEN or params.mlp_only):
+        return False  # nor has an 8-bit weight a tail of no columns behind it
     sizes = {size for shape in shapes(config).values() for size in shape} | {params.rank}
     return torch.cuda.get_device_capability() >= (8, 9) and all(size % FP8_MULTIPLE == 0 for size in sizes)
 
@@ -105,8 +106,11 @@ def train(
     loop = Loop(table, params, journal, adapters, decoder)
     predicted = _least_recompute(config, params, loop.budget, site is not Site, decoder)
     for done in loop.steps(checkpoints.due):
-        path = checkpoints.save(done, journal.seconds(), lambda folder: _save(folder, adapters, journal))
+        write = partial(_save, adapters=adapters, journal=journal)
+        path = checkpoints.save(done, journal.seconds(), write, journal.kept_step)
         journal.report({"kind": "checkpoint", "path": str(path)})
+    if kept := journal.kept(checkpoints):
+        adapters.load(_load(kept))
     adapters.save(out, params)
     relaxed = 0 if site is Site else sum(not each.extended for layer in decoder.layers for each in layer.sites.values())
     decoder.let_go()
@@ -122,11 +126,11 @@ def train(
     }
 
 
-def _micro_batch(longest: int, rank: int, decoder: Decoder) -> int:
+def _micro_batch(longest: int, params: TrainingParams, decoder: Decoder) -> int:
     """Tokens computed at a time on a GPU: enough for small models to keep it busy, none that memory would pay for."""
-    shape, tokens = Shape.of(decoder.config), max(longest, 8192)
+    shape, tokens = Shape.of(decoder.config, params.mlp_only), max(longest, 8192)
     free = torch.cuda.mem_get_info()[0]
-    while tokens < MOST_TOKENS and fast_bytes(shape, rank, 2 * tokens, False, 0) < free / 2:
+    while tokens < MOST_TOKENS and fast_bytes(shape, params.rank, 2 * tokens, False, 0) < free / 2:
         tokens *= 2
     return tokens
 
@@ -135,7 +139,7 @@ def _least_recompute(config: Any, params: TrainingParams, tokens: int, fp8: bool
     """Sets how many layers are recomputed so that the run fits the card; its predicted peak, or None on a CPU."""
     if not torch.cuda.is_available():
         return None
-    shape = Shape.of(config)
+    shape = Shape.of(config, params.mlp_only)
     free = USABLE * (torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved())
     for recomputed in range(shape.layers + 1):
         decoder.recompute = recomputed
@@ -187,14 +191,18 @@ class Loop:
         self.budget = max(table.lengths())
         """Tokens computed at a time: short rows go side by side up to this."""
         if self.device.type == "cuda":
-            self.budget = _micro_batch(self.budget, params.rank, decoder)
+            self.budget = _micro_batch(self.budget, params, decoder)
 
     def steps(self, due: Callable[[int], bool]) -> Iterator[int]:
-        """Makes the optimizer steps that are left; yields their number whenever a checkpoint is due, and at the end.
+        """Makes the optimizer steps that are left, fewer if the journal gives up; yields their number whenever a
+        checkpoint is due, after each look, and at the end.
 
         On a GPU the losses of a step are read while the next one runs, so that the device never waits for the host;
         before a checkpoint all are.
         """
+        self.journal.begin(self._loss)
+        if self.journal.is_given_up:  # by an attempt that ended before it could say so
+            return
         first, last = len(self.journal.lines), self.journal.steps
         upcoming = self._batch(first)
         unread: list[_Facts] = []
@@ -209,8 +217,10 @@ class Loop:
                 self._note(unread.pop(0))
             if look:
                 self.journal.look(self._loss)
-            if save:
+            if save or look:
                 yield step + 1
+            if look and self.journal.is_given_up:
+                return
 
     def _step(self, step: int, rows: list[Rows]) -> tuple[torch.Tensor, torch.Tensor]:
         """`(loss sums by source, gradient norm)`, still on the device. Out of memory: more layers are recomputed

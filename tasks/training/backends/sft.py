@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ import numpy as np
 from tasks.base.errors import InputError
 from tasks.base.records import IGNORED
 from tasks.model.loading import dtype_of
+from tasks.training.adapter import CONFIG, WEIGHTS
 from tasks.training.checkpoints import Checkpoints
 from tasks.training.journal import Journal, read_lines, write_lines
 from tasks.training.params import KlRows, Precision, TrainingParams
@@ -109,8 +111,13 @@ def fit(
     if found:
         journal.resume(read_lines(found[0] / "loss.jsonl"), found[1]["seconds"])
         checkpoints.resumed(found[1]["step"])
-    trainer.train(resume_from_checkpoint=str(found[0]) if found else None)
-    trainer.model.save_pretrained(out)
+    if not journal.is_given_up:  # by an attempt that ended before it could say so
+        trainer.train(resume_from_checkpoint=str(found[0]) if found else None)
+    if kept := journal.kept(checkpoints):
+        for name in (CONFIG, WEIGHTS):
+            shutil.copyfile(kept / name, out / name)
+    else:
+        trainer.model.save_pretrained(out)
     if start.peft_config is not None:
         trainer.model.unload()  # the base is as it was before, for the next job of this process
     four_bit = params.precision is Precision.NF4
@@ -214,13 +221,17 @@ def trainer_class() -> type[Any]:
         def __init__(self, trainer: Any) -> None:
             self.trainer = trainer
 
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            self.trainer.journal.begin(self.trainer.row_loss)
+
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any) -> None:
             if "grad_norm" in logs:
                 self.trainer.close_step(float(logs["grad_norm"]))
+                control.should_training_stop = control.should_training_stop or self.trainer.journal.is_given_up
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            self.trainer.due = self.trainer.checkpoints.due(state.global_step)
-            control.should_save = self.trainer.due or state.global_step >= state.max_steps
+            due = self.trainer.checkpoints.due(state.global_step) or self.trainer.journal.look_due(state.global_step)
+            control.should_save = due or state.global_step >= state.max_steps
 
     class Trainer(SFTTrainer):  # type: ignore[misc]
         def prepare(self, params: TrainingParams, journal: Journal, checkpoints: Checkpoints, states: Any) -> None:
@@ -341,9 +352,9 @@ def trainer_class() -> type[Any]:
             peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
             self.journal.close_step(rate, grad_norm, peak)
             if self.journal.look_due(done + 1):
-                self.journal.look(self._held_out_loss)
+                self.journal.look(self.row_loss)
 
-        def _held_out_loss(self, row: Rows) -> float:
+        def row_loss(self, row: Rows) -> float:
             """Sum over a row's targets; the model is asked as in training, dropout switched off."""
             inputs = self._prepare_inputs(tensors(row))
             labels = inputs.pop("labels")
@@ -358,7 +369,9 @@ def trainer_class() -> type[Any]:
 
         def _save_checkpoint(self, model: Any, trial: Any) -> None:
             if self.accelerator.is_main_process:
-                path = self.checkpoints.save(self.state.global_step, self.journal.seconds(), self._write)
+                path = self.checkpoints.save(
+                    self.state.global_step, self.journal.seconds(), self._write, self.journal.kept_step
+                )
                 self.journal.report({"kind": "checkpoint", "path": str(path)})
 
         def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:

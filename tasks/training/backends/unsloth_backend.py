@@ -68,7 +68,7 @@ def train(
         raise InputError("training.precision: nf4 does not run on this machine; choose auto or bfloat16")
     model = unsloth.FastLanguageModel.get_peft_model(
         model, r=params.rank, lora_alpha=lora_alpha(params), lora_dropout=params.dropout, use_rslora=params.rslora,
-        target_modules=list(params.targets), bias="none", random_state=params.seed,
+        target_modules=list(params.linears), bias="none", random_state=params.seed,
         use_gradient_checkpointing="unsloth" if recompute else False,
     )  # fmt: skip
     if not documents_apart(model):

@@ -9,7 +9,7 @@ measured (`tests/benchmarks/train_gpu.py`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tasks.base.errors import InputError
@@ -132,6 +132,7 @@ def plan(
     Raises:
         InputError: the card lacks the precision that is asked for, or nothing fits.
     """
+    shape = replace(shape, mlp_only=params.mlp_only)
     has_bfloat16 = card.capability >= (8, 0)
     if params.precision is Precision.FP8 and card.fp8_flops is None:
         raise InputError(f"training.precision: {card.name} does not multiply 8-bit floats; choose auto or bfloat16")
@@ -171,7 +172,7 @@ def plan(
 def _own_loop(shape: Shape, params: TrainingParams, tokens: int, card: Card, limit: int) -> Plan | None:
     """The least recompute that fits, with whole micro-batches before single rows."""
     wanted = params.precision is Precision.FP8 or (params.precision is Precision.AUTO and shape.hidden >= FP8_HIDDEN)
-    fp8 = card.fp8_flops is not None and wanted
+    fp8 = card.fp8_flops is not None and wanted and not shape.mlp_only
     budget = max(tokens, 8192)
     for micro in dict.fromkeys((budget, tokens)):
         for recomputed in range(shape.layers + 1):
@@ -194,7 +195,7 @@ def _kept(shape: Shape, rank: int, fp8: bool) -> int:
     """Bytes per token that a layer keeps for its backward pass."""
     queries, keys = shape.heads * shape.head, shape.kv_heads * shape.head
     kept = 2 * (4 * shape.hidden + queries + 2 * keys + queries) + 4 * shape.heads + 8
-    kept += 2 * 7 * rank + 2 * 2 * shape.inner
+    kept += 2 * (3 if shape.mlp_only else 7) * rank + 2 * 2 * shape.inner
     return kept + (shape.inner + rank + 4 if fp8 and rank <= THIN else 0)
 
 

@@ -24,14 +24,16 @@ class Shape:
     inner: int
     vocabulary: int
     tied: bool
+    mlp_only: bool = False
+    """Whether the adapter is on the MLP's linears alone."""
 
     @classmethod
-    def of(cls, config: Any) -> Shape:
+    def of(cls, config: Any, mlp_only: bool = False) -> Shape:
         """From transformers' configuration, or an object with the same names."""
         return cls(
             config.hidden_size, config.num_hidden_layers, config.num_attention_heads, config.num_key_value_heads,
             getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads,
-            config.intermediate_size, config.vocab_size, bool(config.tie_word_embeddings),
+            config.intermediate_size, config.vocab_size, bool(config.tie_word_embeddings), mlp_only,
         )  # fmt: skip
 
     @property
@@ -56,8 +58,9 @@ class Shape:
         return (1 if self.tied else 2) * self.vocabulary * self.hidden
 
     def adapter(self, rank: int) -> int:
-        """Parameters of an adapter on all linears."""
-        return self.layers * rank * sum(len(outs) * into + sum(outs) for into, outs in self.sites)
+        """Parameters of the adapter."""
+        adapted = self.sites[2:] if self.mlp_only else self.sites
+        return self.layers * rank * sum(len(outs) * into + sum(outs) for into, outs in adapted)
 
 
 HUB_SECONDS: Final = 10.0

@@ -43,7 +43,7 @@ def flops_per_token(shape: Shape, rank: int, document_tokens: float, target_shar
 
     Args:
         shape: the model.
-        rank: of an adapter on all linears.
+        rank: of the adapter.
         document_tokens: mean length, over tokens, of the document that a token stands in.
         target_share: part of the tokens that are targets.
     """

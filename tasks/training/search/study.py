@@ -35,6 +35,8 @@ class Measured(NamedTuple):
     looks: list[float]
     """Held-out loss after each look."""
     adapter: Artifact
+    general_loss: float | None = None
+    """How far the loss on general text is above the base's at the end, in nats per token; null = not measured."""
 
 
 class Tried(Params):
@@ -52,6 +54,8 @@ class Tried(Params):
     """Held-out losses, in nats per token; fewer where a trial was pruned."""
     reason: str
     """Why it was pruned or failed."""
+    general_loss: float | None = None
+    """As of `Measured`."""
 
 
 Trial = Callable[[TrainingParams], Measured]
@@ -149,6 +153,7 @@ class Study:
                 value=one.value if one.state.name == "COMPLETE" else None,
                 looks=tuple(self._sign * value for _, value in sorted(one.intermediate_values.items())),
                 reason=one.user_attrs.get("reason", ""),
+                general_loss=one.user_attrs.get("general_loss"),
             )
             for one in self._study.get_trials(deepcopy=False)
         ]
@@ -159,9 +164,16 @@ class Study:
         return len(tried) == self.size and all(one.state != "open" for one in tried)
 
     def winner(self) -> Tried:
-        """The best complete trial; of equals the first."""
-        complete = [(self._sign * one.value, one.number, one) for one in self.tried() if one.value is not None]
-        return min(complete)[2]
+        """The best complete trial whose general loss is within `training.max_general_loss`; of equals the first.
+
+        If none is within it, the one that forgets least.
+        """
+        bound = self.base.max_general_loss
+        complete = [one for one in self.tried() if one.value is not None]
+        within = [one for one in complete if bound is None or one.general_loss is None or one.general_loss <= bound]
+        if not within:
+            return min(complete, key=lambda one: (one.general_loss, one.number))
+        return min(within, key=lambda one: (self._sign * (one.value or 0.0), one.number))
 
     @property
     def _sign(self) -> int:
@@ -184,6 +196,10 @@ class Study:
         else:
             for look, loss in enumerate(measured.looks, 1):
                 self._report(drawn, look, loss)
+            if measured.general_loss is not None:
+                drawn.set_user_attr("general_loss", measured.general_loss)
+                if self.base.max_general_loss is not None:  # the sampler prefers what holds it
+                    drawn.set_constraint("general_loss", measured.general_loss - self.base.max_general_loss)
             self._end(drawn, TrialState.COMPLETE, began, "", measured.value)
 
     def _open(self, number: int) -> Any:

@@ -36,6 +36,11 @@ def looked(lines: list[dict[str, Any]]) -> list[float]:
     return [mean_loss(line["held_out"]) for line in lines if "held_out" in line]
 
 
+def general_loss(lines: list[dict[str, Any]]) -> float | None:
+    """How far the last look's loss on general text is above the base's; null where there is none."""
+    return next((float(line["general"]["above_base"]) for line in reversed(lines) if "general" in line), None)
+
+
 def loss_lines(store: Store, adapter: Artifact) -> list[dict[str, Any]]:
     """The loss log of a trial or training."""
     with store.open(adapter, "loss.jsonl") as reader:

@@ -61,8 +61,14 @@ class Adapters:
             dtype: compute precision.
             device: where everything lies.
         """
-        self.rank, self.shapes, self.layers = params.rank, shapes, layers
-        size = layers * sum(self.rank * (out + into) for out, into in shapes.values())
+        self.shapes, self.layers = shapes, layers
+        self.ranks = {
+            name: params.rank if name.split(".")[-1] in params.linears else 0
+            for names in SITES.values()
+            for name in names
+        }
+        """By projection; 0 = it has no adapter, and its matrices no rows."""
+        size = layers * sum(self.ranks[name] * (out + into) for name, (out, into) in shapes.items())
         on_gpu = device.type == "cuda"
         self.master = torch.zeros(size, dtype=torch.float32, device=device)
         self.compute = torch.zeros(size, dtype=dtype, device=device)
@@ -92,7 +98,7 @@ class Adapters:
         self, values: torch.Tensor, gradients: torch.Tensor, site: str, names: tuple[str, ...], at: int
     ) -> tuple[SiteAdapter, int]:
         into = self.shapes[names[0]][1]
-        rows = self.rank * len(names)
+        rows = sum(self.ranks[name] for name in names)
 
         def cut(start: int, shape: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
             piece = slice(start, start + shape[0] * shape[1])
@@ -102,7 +108,7 @@ class Adapters:
         at += rows * into
         b, grad_b = [], []
         for name in names:
-            shape = (self.rank, self.shapes[name][0])
+            shape = (self.ranks[name], self.shapes[name][0])
             view, grad = cut(at, shape)
             b.append(view)
             grad_b.append(grad)
@@ -156,8 +162,11 @@ class Adapters:
         for layer, views in enumerate(self.sites):
             for site, names in SITES.items():
                 for place, name in enumerate(names):
+                    rank = self.ranks[name]
+                    if not rank:
+                        continue
                     prefix = f"base_model.model.model.layers.{layer}.{name}"
-                    rows = slice(place * self.rank, (place + 1) * self.rank)
+                    rows = slice(place * rank, (place + 1) * rank)
                     tensors[f"{prefix}.lora_A.weight"] = views[site].a[rows].contiguous().cpu()
                     tensors[f"{prefix}.lora_B.weight"] = views[site].b[place].T.contiguous().cpu()
         save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})

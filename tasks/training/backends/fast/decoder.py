@@ -18,6 +18,7 @@ from tasks.training.backends.fast import formulas
 from tasks.training.backends.fast.adapters import SITES, Adapters
 from tasks.training.backends.fast.attention import Attention, Documents
 from tasks.training.backends.fast.sites import Site
+from tasks.training.backends.fast.weights import biased, rotates
 from tasks.training.losses import soft_divergences_
 
 HEAD_ROWS = 4096
@@ -30,6 +31,8 @@ class Layer:
 
     norms: tuple[torch.Tensor, torch.Tensor]
     sites: dict[str, Any]
+    rotates: bool
+    """Whether q and k are turned by their positions."""
 
 
 @dataclass
@@ -86,19 +89,20 @@ class Decoder:
         self.output = self.embedding if config.tie_word_embeddings else read("lm_head.weight")
         self.rotary = LlamaRotaryEmbedding(config).to(self.embedding.device)
         self.layers: list[Layer] = []
+        biases = biased(config)
         for number in range(config.num_hidden_layers):
             prefix = f"model.layers.{number}"
             norms = (read(f"{prefix}.input_layernorm.weight"), read(f"{prefix}.post_attention_layernorm.weight"))
             sites = {
                 name: site(
                     [read(f"{prefix}.{part}.weight") for part in parts],
-                    [None] * len(parts),
+                    [read(f"{prefix}.{part}.bias") if part in biases else None for part in parts],
                     adapters.sites[number][name],
                     scale,
                 )
                 for name, parts in SITES.items()
             }
-            self.layers.append(Layer(norms, sites))
+            self.layers.append(Layer(norms, sites, rotates(config, number)))
         self.recompute = 0
         """This many layers, counted from the last, are computed again in the backward pass."""
         every = [one for layer in self.layers for one in layer.sites.values()]
@@ -189,6 +193,7 @@ class Decoder:
     ) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
         """`(input of the layer, what is to be added to rest["h2"], what its backward needs)`."""
         sites, eps = layer.sites, self.config.rms_norm_eps
+        cos, sin = _turned(layer, cos, sin)
         h, x1, rstd1, carrier = sites["qkv"].add_norm(h, delta, layer.norms[0], eps)
         (q, k, v), inner_qkv = sites["qkv"].forward(carrier)
         self._rope(q, k, cos, sin)
@@ -287,7 +292,7 @@ class Decoder:
             sites["o"].d_adapter(rest["out"], rest["inner_o"], [dh2], d_inner)
             gradients = self.attention.backward(dout, rest["q"], rest["k"], rest["v"], rest["out"], rest["state"])
             # q, k and v
-            dys, dy = sites["qkv"].d_rope(*gradients, cos, sin, self.head)
+            dys, dy = sites["qkv"].d_rope(*gradients, *_turned(layer, cos, sin), self.head)
             d_inner = sites["qkv"].d_inner(dys, dy)
             sites["qkv"].d_adapter(rest["x1"], rest["inner_qkv"], dys, d_inner)
             if number:  # below the first layer nothing is trained
@@ -304,6 +309,11 @@ class Decoder:
         cos, sin = self.rotary(torch.empty(0, dtype=torch.float32, device=position_ids.device), position_ids[None])
         half = self.head // 2
         return cos[0, :, :half].contiguous(), sin[0, :, :half].contiguous()
+
+
+def _turned(layer: Layer, cos: torch.Tensor, sin: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The angles of a layer: none where it does not rotate."""
+    return (cos, sin) if layer.rotates else (torch.ones_like(cos), torch.zeros_like(sin))
 
 
 def _refresher(sites: list[Any]) -> Any:

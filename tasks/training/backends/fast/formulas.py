@@ -1,4 +1,4 @@
-"""The same operations as `kernels.py` in plain torch, without quantising: for CPUs, and what the kernels are tested
+"""The operations of `kernels/` in plain torch, without quantising: for CPUs, and what the kernels are tested
 against.
 """
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import torch
 
-SHAPES = ("llama", "mistral")
-"""Model types whose layers are exactly what is computed here."""
+SHAPES = ("llama", "mistral", "qwen2", "smollm3")
+"""Model types whose layers are exactly what is computed here: Qwen 2 and 2.5 have biases of q, k and v, SmolLM3 has
+layers without rotary positions.
+"""
 
 
 def supported(config: Any, longest: int) -> str | None:
@@ -26,9 +28,23 @@ def supported(config: Any, longest: int) -> str | None:
     window = getattr(config, "sliding_window", None)
     if window is not None and window < longest:
         return f"sliding window of {window} tokens"
-    if getattr(config, "attention_bias", False) or getattr(config, "mlp_bias", False):
-        return "biases"
     return None
+
+
+def biased(config: Any) -> set[str]:
+    """Projections of a layer that have a bias."""
+    attention = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}
+    found = attention if config.model_type == "qwen2" else set()
+    if getattr(config, "attention_bias", False):
+        found = attention | {"self_attn.o_proj"}
+    if getattr(config, "mlp_bias", False):
+        found = found | {name for name in shapes(config) if name.startswith("mlp.")}
+    return found
+
+
+def rotates(config: Any, layer: int) -> bool:
+    """Whether a layer has rotary positions."""
+    return bool(config.no_rope_layers[layer]) if config.model_type == "smollm3" else True
 
 
 def shapes(config: Any) -> dict[str, tuple[int, int]]:

@@ -17,7 +17,7 @@ FILE: Final = "general_text.jsonl.xz"
 @cache
 def general_texts() -> dict[str, dict[str, str]]:
     """Domain → id → text, in the order of both."""
-    packed = (resources.files("tasks.evaluation") / FILE).read_bytes()
+    packed = (resources.files("tasks.text") / FILE).read_bytes()
     texts: dict[str, dict[str, str]] = {}
     for line in lzma.decompress(packed).decode("utf-8").splitlines():
         entry = json.loads(line)
