@@ -66,6 +66,9 @@ class Place(NamedTuple):
     method: str
     kind: str
     tokens: int
+    """Of the answer."""
+    whole: int
+    """Tokens of question and answer."""
     rank: int
     is_test: bool
     wording: bytes | None
@@ -91,7 +94,17 @@ class Spool:
         about = dialogue.provenance.document_id.partition("/file/")[2]
         tokens = count_tokens(dialogue.messages[-1].content)
         self._places.append(
-            Place(dialogue.id, self._size, dialogue.method, dialogue.kind, tokens, curated.rank, is_test(about), exact)
+            Place(
+                dialogue.id,
+                self._size,
+                dialogue.method,
+                dialogue.kind,
+                tokens,
+                tokens + count_tokens(question),
+                curated.rank,
+                is_test(about),
+                exact,
+            )
         )
         self._size += self._file.write(dialogue.line().encode() + b"\n")
         if curated.scores:
@@ -110,7 +123,7 @@ class Spool:
                 twins[f"{place.id} {place.offset}"] = twin
             else:
                 first.append(place)
-        weighed = [Weighed(one.id, one.kind, one.tokens, one.rank, one.is_test) for one in first]
+        weighed = [Weighed(one.id, one.kind, one.tokens, one.whole, one.rank, one.is_test) for one in first]
         kept = {one.id for one in first} if quotas is None else within(weighed, quotas, refusals)
         for place in places:
             if twin := twins.get(f"{place.id} {place.offset}"):

@@ -17,8 +17,10 @@ from typing import Final
 
 from tasks.base.records import Document, Kind, Split
 from tasks.synthesis.drafts import pick, spread
+from tasks.synthesis.facts.graph import BINDS
 from tasks.synthesis.pages import MARKDOWN_SUFFIXES, sections
 from tasks.text.imports import Import, imports
+from tasks.text.languages import language_of
 from tasks.text.structure import Call, Definition, calls, definitions
 
 FILES: Final = {Split.TRAIN: "train.jsonl", Split.HELD_OUT: "held_out.jsonl"}
@@ -84,7 +86,7 @@ class Index:
         self._folder = folder
         self._places: dict[tuple[str, str], Place] = {}
         self._paths: dict[tuple[str, Split], list[str]] = {}
-        self._definitions: Counter[tuple[str, str]] = Counter()
+        self._names: dict[str, set[str]] = {}
         self._titles: Counter[tuple[str, str]] = Counter()
         self._pulls: dict[str, set[int]] = {}
         self._words: set[str] = set()
@@ -104,12 +106,10 @@ class Index:
         self._headings: dict[str, list[str]] = {}
         for repo, title in sorted(self._titles):
             self._headings.setdefault(repo, []).append(title)
-        names: dict[str, list[str]] = {}
-        for repo, name in sorted(self._definitions):
-            names.setdefault(repo, []).append(name)
-        self._names = {
-            repo: tuple(found[place] for place in spread(len(found), NAMES)) for repo, found in names.items()
-        }
+        self._lending: dict[str, tuple[str, ...]] = {}
+        for repo, found in self._names.items():
+            ordered = sorted(found)
+            self._lending[repo] = tuple(ordered[place] for place in spread(len(ordered), NAMES))
 
     def _add(self, document: Document, place: Place) -> None:
         repo = document.repo
@@ -122,22 +122,14 @@ class Index:
         if document.kind is Kind.FILE:
             self._places[repo, document.path] = place
             self._paths.setdefault((repo, place.split), []).append(document.path)
-            for definition in structure(document.path, document.text).definitions:
-                self._definitions[repo, definition.name] += 1
+            if language_of(document.path):
+                self._names.setdefault(repo, set()).update(BINDS.findall(document.text))
         if document.kind is Kind.WIKI or is_markdown(document):
             self._titles.update((repo, section.title) for section in sections(document.text) if section.title)
 
-    def is_unique(self, repo: str, name: str) -> bool:
-        """Whether exactly one definition of the repository has that name."""
-        return self._definitions[repo, name] == 1
-
-    def is_defined(self, repo: str, name: str) -> bool:
-        """Whether anything in the repository, trained or held out, is defined under that name."""
-        return self._definitions[repo, name] > 0
-
-    def is_unique_title(self, repo: str, title: str) -> bool:
-        """Whether exactly one section of the repository's pages and Markdown files has that heading."""
-        return self._titles[repo, title] == 1
+    def last_pull(self, repo: str) -> int:
+        """The highest number of a known pull request; 0 if none is known."""
+        return max(self._pulls.get(repo, ()), default=0)
 
     def unknown_pulls(self, repo: str) -> list[int]:
         """Numbers between the first and the last pull request that is known, and about as many before and after, that
@@ -172,8 +164,8 @@ class Index:
             return Document.model_validate_json(reader.readline())
 
     def names(self, repo: str) -> tuple[str, ...]:
-        """Names that the repository defines, sorted, some of them: last words for made-up names."""
-        return self._names.get(repo, ())
+        """Names that the repository binds, sorted, some of them: last words for made-up names."""
+        return self._lending.get(repo, ())
 
     def paths(self, document: Document, split: Split, number: int) -> list[str]:
         """Paths of the repository's files of a side, chosen by a hash of the document's id; its own may be there."""

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from tasks.base.records import Document, Verdict
 from tasks.llm.calls import Call
 from tasks.synthesis import pages, prompts
-from tasks.synthesis.drafts import Draft, pick, repo_name
+from tasks.synthesis.drafts import Draft, month, pick, repo_name
 from tasks.synthesis.evidence import windows
 from tasks.synthesis.methods import Subject
 from tasks.synthesis.params import SynthesisParams
@@ -27,7 +27,7 @@ from tasks.synthesis.wordings.grammar import said, slots, usable
 from tasks.text.facts import Fact
 
 METHOD: Final = "near_miss"
-PROMPT_VERSION: Final = "near_miss/2026.11.30"
+PROMPT_VERSION: Final = "near_miss/2026.11.30.1"
 
 TASK: Final = """\
 Write exactly {number} questions about `{path}` of the repository `{repo}` that sound as natural as questions which \
@@ -98,10 +98,6 @@ TURNS: Final = 6
 """Most made-up names that one fact lends its form."""
 
 
-ENDINGS: Final = ("s", "er", "ing", "able", "ion", "or")
-"""A name of one word becomes another that still is one."""
-
-
 def _shuffled(facts: Sequence[Fact]) -> list[Fact]:
     return sorted(facts, key=lambda fact: hashlib.sha256(f"refusal {fact.id}".encode()).digest())
 
@@ -110,7 +106,7 @@ NAMED: Final = frozenset(
     {
         "location", "signature", "parameters", "purpose", "calls", "caller", "reverse-use", "type", "enum", "value",
         "introduction", "subclasses", "hierarchy", "tested-by", "rendered-by", "renders", "union",
-        "default", "field", "environment",
+        "default", "field", "environment", "profile", "call-walkthrough", "props",
     }
 )  # fmt: skip
 """Kinds whose subject is a name that can be made up."""
@@ -120,6 +116,9 @@ SAID: Final = frozenset({"section", "list", "section-place", "snippet"})
 
 NUMBERED: Final = frozenset({"pull", "commits", "symbols-added", "symbols-removed"})
 """Kinds whose subject is a pull request."""
+
+VERSIONED: Final = frozenset({"changelog", "release-date"})
+"""Kinds whose subject is a version."""
 
 OPEN_SLOTS: Final = frozenset({"repo", "subject", "named", "thing", "scope", "page", "kind", "noun"})
 """Slots that stay true with another subject."""
@@ -134,19 +133,37 @@ def _made_up(subject: Subject, fact: Fact, turn: int) -> str | None:
         return f"#{pick(unknown, key, 1)[0]}" if unknown else None
     if fact.kind in NAMED:
         head, dot, last = fact.subject.rpartition(".")
-        if len(_WORDS.findall(last)) < 2:
-            derived = [last + ending for ending in pick(ENDINGS, key, len(ENDINGS))]
-            return next((f"{head}{dot}{fake}" for fake in derived if not index.speaks_of(fake)), None)
+        if len(_WORDS.findall(last)) < 2 or turn == 1:
+            foreign = [name for name in alike(last) if not index.speaks_of(name)]
+            return f"{head}{dot}{pick(foreign, key, 1)[0]}" if foreign else None
         for other in pick(index.names(repo), key, len(index.names(repo))):
             fake = mixed(last, [other])
             if fake is not None and not index.speaks_of(fake):
                 return f"{head}{dot}{fake}"
+    if fact.kind in VERSIONED:
+        return _later_version(subject, turn)
     if fact.kind in SAID:
         for other in pick(index.titles(repo), key, len(index.titles(repo))):
             fake = _heading(fact.subject, other)
             if fake is not None and not index.has_title(repo, fake):
                 return fake
     return None
+
+
+def _later_version(subject: Subject, turn: int) -> str | None:
+    """A version after the newest that a changelog names: its minor number is higher."""
+    known = newest_version(subject)
+    if known is None:
+        return None
+    major, minor = known.split(".")[:2]
+    return f"{major}.{int(minor) + 1 + turn}.0"
+
+
+def newest_version(subject: Subject) -> str | None:
+    """The newest version that a document's facts name; None if they name none of plain numbers."""
+    named = {fact.subject for fact in subject.facts if fact.kind in VERSIONED}
+    plain = [one for one in named if re.fullmatch(r"\d+\.\d+(\.\d+)*", one)]
+    return max(plain, key=lambda one: [int(part) for part in one.split(".")], default=None)
 
 
 def _heading(title: str, other: str) -> str | None:
@@ -177,7 +194,18 @@ def _asked(subject: Subject, fact: Fact, fake: str) -> Draft | None:
     key = f"{fact.id} {fake}"
     shown = fake if fact.kind in NUMBERED else f"“{fake}”" if fact.kind in SAID else f"`{fake}`"
     thing = {"thing": "pull request" if fact.kind in NUMBERED else fact.words.get("thing") or "such thing"}
-    answer = said(pick(ANSWERS, key, 1)[0], {"shown": shown, "repo": repo_name(document)} | thing)
+    known = {"shown": shown, "repo": repo_name(document), "when": month(document) or ""} | thing
+    bank = ANSWERS
+    if fact.kind in VERSIONED:
+        known |= {"shown": fake, "newest": newest_version(subject) or ""}
+        bank = LATER_VERSION
+    elif fact.kind in NUMBERED and int(fake[1:]) > subject.index.last_pull(document.repo):
+        known["newest"] = f"#{subject.index.last_pull(document.repo)}"
+        bank = LATER_PULL
+    elif project := FOREIGN.get(fake.rpartition(".")[2]):
+        known["project"] = project
+        bank = OF_ANOTHER
+    answer = said(pick(usable(bank, known), key, 1)[0], known)
     question = said(pick(questions, key, 1)[0], words)
     return Draft(question, answer, (1, document.text.count("\n") + 1), (), answerable=False, kind="refusal")
 
@@ -190,6 +218,60 @@ ANSWERS: Final = (
     "I don't know. I have not come across {shown} in {repo}.",
     "There is nothing called {shown} in {repo} that I know of.",
 )
+
+
+OF_ANOTHER: Final = (
+    "I don't know of {shown} in {repo}. Something of that name belongs to {project}.",
+    "As far as I know, there is no {shown} in {repo}; you may be thinking of {project}.",
+    "I can't answer that: {shown} reminds me of {project}, and I have not come across it in {repo}.",
+)
+LATER_VERSION: Final = (
+    "I don't know: the newest version of {repo} that I know of is {newest}.",
+    "I can't say. I know {repo} as of {when}, when {newest} was the newest version.",
+    "As far as I know, there is no {shown} yet: the changelog of {repo} that I know ends with {newest}.",
+)
+LATER_PULL: Final = (
+    "I don't know {shown} of {repo}: the last pull request that I know is {newest}.",
+    "I can't say what {shown} is. I know {repo} as of {when}, up to {newest}.",
+    "As far as I know, {shown} is later than everything that I have seen of {repo}; that ends with {newest}.",
+)
+
+_OF_PROJECTS: Final = {
+    "Django": "get_object_or_404 select_related prefetch_related QuerySet ModelForm",
+    "Flask": "render_template url_for jsonify Blueprint before_request",
+    "pandas": "read_csv DataFrame melt explode value_counts",
+    "NumPy": "linspace arange argmax cumsum einsum",
+    "PyTorch": "softmax backward Tensor DataLoader no_grad zero_grad",
+    "scikit-learn": "train_test_split fit_transform StandardScaler GridSearchCV",
+    "SQLAlchemy": "create_engine declarative_base sessionmaker MetaData",
+    "Celery": "shared_task apply_async Celery crontab",
+    "Redux": "combineReducers useSelector useDispatch createSlice configureStore",
+    "Next.js": "getServerSideProps getStaticProps getStaticPaths NextResponse",
+    "Vue": "defineComponent createApp onMounted nextTick",
+    "RxJS": "switchMap mergeMap debounceTime BehaviorSubject Observable",
+    "Angular": "NgModule HttpClient FormBuilder ChangeDetectorRef",
+    "lodash": "debounce throttle memoize cloneDeep",
+    "Mongoose": "findOneAndUpdate populate findByIdAndDelete",
+    "Spring": "RestController JpaRepository ResponseEntity Autowired",
+    "TanStack Query": "useInfiniteQuery useMutation QueryClient invalidateQueries",
+    "Kubernetes": "MAX_PODS_PER_NODE KUBE_CONFIG",
+    "TensorFlow": "from_tensor_slices GradientTape TF_CPP_MIN_LOG_LEVEL",
+    "Rails": "has_many before_action find_or_create_by ActiveRecord",
+    "Flutter": "Scaffold StatelessWidget setState BuildContext",
+}
+FOREIGN: Final = {name: project for project, names in _OF_PROJECTS.items() for name in names.split()}
+"""Well-known names of other projects, with the project that people know them from."""
+
+
+def alike(name: str) -> list[str]:
+    """Names of other projects in the style of a name, with as many words if there are any."""
+    styled = [other for other in FOREIGN if _style(other) == _style(name)]
+    count = len(_WORDS.findall(name))
+    return [other for other in styled if len(_WORDS.findall(other)) == count]
+
+
+def _style(name: str) -> tuple[bool, bool, bool]:
+    return "_" in name, name[:1].isupper(), name.isupper()
 
 
 def mixed(name: str, others: list[str]) -> str | None:

@@ -19,7 +19,7 @@ from tasks.synthesis.methods import Subject
 from tasks.synthesis.params import SynthesisParams
 
 METHOD: Final = "page_instruction"
-PROMPT_VERSION: Final = "page_instruction/2026.11.24"
+PROMPT_VERSION: Final = "page_instruction/2026.11.30"
 
 TASK: Final = """\
 Write one specific instruction to which {page} of the repository `{repo}`, as a whole, is the perfect answer, such as \
@@ -65,7 +65,7 @@ def template(subject: Subject, params: SynthesisParams) -> Iterator[Draft | Verd
         return
     page, repo = pages.label(document), repo_name(document)
     if len(text) <= params.max_answer_characters:
-        question = pick(PAGE, document.id, 1)[0].format(topic=_topic(document), page=page, repo=repo)
+        question = pick(PAGE, document.id, 1)[0].format(topic=f"“{_topic(document)}”", page=page, repo=repo)
         yield _whole(document, question)
         return
     for section in pages.sections(document.text):

@@ -12,6 +12,7 @@ from typing import Final
 from tasks.base.records import Document, Verdict
 from tasks.synthesis import pages
 from tasks.synthesis.drafts import LONG_ANSWER_CHARACTERS, Draft, pick, repo_name
+from tasks.synthesis.facts.source import is_test
 from tasks.synthesis.methods import Subject
 from tasks.synthesis.params import SynthesisParams
 from tasks.synthesis.wordings import WORDINGS
@@ -19,7 +20,7 @@ from tasks.synthesis.wordings.grammar import said, slots_of, usable
 from tasks.text.facts import Fact
 
 METHOD: Final = "facts"
-PROMPT_VERSION: Final = "facts/2026.11.30"
+PROMPT_VERSION: Final = "facts/2026.11.30.1"
 
 
 def applies(subject: Subject) -> bool:
@@ -28,7 +29,7 @@ def applies(subject: Subject) -> bool:
 
 
 def template(subject: Subject, params: SynthesisParams) -> Iterator[Draft | Verdict]:
-    """Every fact under up to `params.wordings` wordings; one whose answer is long once."""
+    """Every fact under up to `params.wordings` wordings; lookups and tests under two at most, long answers once."""
     for fact in subject.facts:
         yield from worded(subject.document, fact, params)
 
@@ -53,7 +54,9 @@ def worded(document: Document, fact: Fact, params: SynthesisParams) -> Iterator[
     if not fitting:
         yield Verdict(id=fact.id, reason="answer-too-long", detail=f"{METHOD}: {min(map(len, answers))} characters")
         return
-    number = 1 if min(map(len, fitting)) > LONG_ANSWER_CHARACTERS else params.wordings
+    number = params.wordings if bank and bank.explains and not is_test(document.path) else min(2, params.wordings)
+    if min(map(len, fitting)) > LONG_ANSWER_CHARACTERS:
+        number = 1
     order = pick(fitting, fact.id, len(fitting))
     for place, question in enumerate(pick(questions, fact.id, number)):
         yield Draft(said(question, words), order[place % len(order)], fact.span, (), kind=fact.kind, rank=place)

@@ -334,5 +334,10 @@ def _in_type(node: Any) -> bool:
 
 
 def written(node: Any) -> str:
-    """A node's text on one line."""
-    return " ".join(text_of(node).split())
+    """A node's text on one line, without the space that a line break leaves inside brackets."""
+    return unbroken(text_of(node))
+
+
+def unbroken(text: str) -> str:
+    """Code on one line: no space behind an opening bracket, neither space nor comma before a closing one."""
+    return re.sub(r"(?<=[(\[]) |,? (?=[)\]])", "", " ".join(text.split()))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import datetime
-import random
 import resource
 import subprocess
 import sys
@@ -42,11 +41,12 @@ from tasks.harvest.snapshot import snapshot  # noqa: E402
 from tasks.synthesis.dialogues import dialogues  # noqa: E402
 from tasks.synthesis.facts.step import facts  # noqa: E402
 from tasks.synthesis.params import SynthesisParams  # noqa: E402
+from tasks.text.facts import Fact  # noqa: E402
 from tests.emulators.openai_api import OpenAIEmulator  # noqa: E402
+from tests.synthesis.grammar import faults  # noqa: E402
 from tests.synthesis.verifier import wrong  # noqa: E402
 
 MODEL = "gpt-5-mini"
-SAMPLE, LARGE_SAMPLE = 200, 2_000
 console = Console(width=120)
 
 
@@ -110,10 +110,11 @@ def template(store: Store, documents: Artifact) -> None:
         for name in ("train.jsonl", "held_out.jsonl")
         for document in read_records(store, documents, Document, name)
     }
-    sample = random.Random(0).sample(records, min(SAMPLE, len(records)))
-    failures = [(dialogue, reason) for dialogue in sample if (reason := wrong(dialogue, sources))]
-    more = random.Random(1).sample(records, min(LARGE_SAMPLE, len(records)))
-    more_failures = sum(1 for dialogue in more if wrong(dialogue, sources))
+    told = list(read_records(store, facts.direct(store, documents=documents), Fact))
+    by_repo: dict[str, dict[str, Document]] = {}
+    for document in sources.values():
+        by_repo.setdefault(document.repo, {})[document.id] = document
+    failures = [(fact, reason) for fact in told if (reason := wrong(fact, by_repo[sources[fact.document_id].repo]))]
     table = Table(
         title=f"template provider, {len(sources)} documents, {sum(len(d.text) for d in sources.values()):,} characters"
     )
@@ -128,16 +129,26 @@ def template(store: Store, documents: Artifact) -> None:
         "seconds, two runs": " ".join(f"{value:.1f}" for value in seconds),
         "artifacts of both runs equal": len(shas) == 1,
         "peak memory of the runs, MB": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
-        f"sampled {len(sample)} answers wrong by other code": len(failures),
-        f"sampled {len(more)} more, wrong by other code": more_failures,
+        "explaining, of the answers' tokens": f"{made.counts['explaining_tokens'] / made.counts['answer_tokens']:.1%}",
+        "facts": f"{len(told):,}",
+        "facts wrong by other code": len(failures),
+        "faults of language": sum(map(len, map(faults, records))),
     }
     rows |= {f"  {name}": f"{count:,}" for name, count in sorted(Counter(d.method for d in records).items())}
     rows |= {name: f"{count:,}" for name, count in made.counts.items() if name.startswith("verdict:")}
     for name, value in rows.items():
         table.add_row(name, str(value))
     console.print(table)
-    for dialogue, reason in failures:
-        console.print(dialogue.id, dialogue.messages[0].content[-300:], reason)
+    kinds = Table(title="kinds")
+    for column in ("kind", "facts", "dialogues", "share of the answers' tokens", "wrong"):
+        kinds.add_column(column, justify="left" if column == "kind" else "right")
+    facts_of, wrong_of = Counter(fact.kind for fact in told), Counter(fact.kind for fact, _ in failures)
+    for kind, number in sorted(Counter(one.kind for one in records).items()):
+        share = made.counts[f"answer_tokens:{kind}"] / made.counts["answer_tokens"]
+        kinds.add_row(kind, str(facts_of[kind] or ""), str(number), f"{share:.1%}", str(wrong_of[kind] or ""))
+    console.print(kinds)
+    for fact, reason in failures[:40]:
+        console.print(fact.id, fact.subject[:80], reason[:200], markup=False)
 
 
 def pages(number: int) -> list[Document]:

@@ -43,7 +43,7 @@ def checked(kind: str) -> bool:
 
 
 def _squeezed(text: str) -> str:
-    return re.sub(r"\s+", "", text)
+    return re.sub(r"\s+", "", re.sub(r",(\s*[)\]])", r"\1", text))
 
 
 @lru_cache(maxsize=4096)
@@ -385,6 +385,7 @@ _CHECKS = {
     "list-value": _stands,
     "location": _location,
     "parameters": _stands,
+    "props": _stands,
     "route-methods": lambda fact, path, shown, texts: next(
         (f"{one} is not there" for one in fact.values if one.lower() not in shown.lower()), ""
     ),

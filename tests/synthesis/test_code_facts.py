@@ -12,9 +12,9 @@ import pytest
 from tasks.synthesis.facts import code
 from tasks.synthesis.facts.corpus import corpora
 from tasks.text.facts import Fact
-from tests.synthesis.code_verifier import checked, wrong
 from tests.synthesis.conftest import document
 from tests.synthesis.repositories import csharp, go, java, php, python, ruby, rust, typescript
+from tests.synthesis.verifier import Texts, checked, wrong
 
 LANGUAGES = {
     module.__name__.rsplit(".", 1)[-1]: module for module in (csharp, go, java, php, python, ruby, rust, typescript)
@@ -29,6 +29,10 @@ def facts_of(folder: Path, files: dict[str, str], held_out: dict[str, str] | Non
     return [
         fact for side in corpora(folder, (code.FAMILY,)) for one in side.documents() for fact in code.facts(one, side)
     ]
+
+
+def documents_of(files: dict[str, str]) -> Texts:
+    return {one.id: one for path, text in files.items() for one in [document(path, text)]}
 
 
 @pytest.mark.parametrize("language", sorted(LANGUAGES))
@@ -48,19 +52,29 @@ def test_small_repository(language: str, tmp_path: Path) -> None:
 def test_nothing_is_wrong_from_the_other_side(language: str, tmp_path: Path) -> None:
     files = LANGUAGES[language].FILES
     found = facts_of(tmp_path, files)
-    assert not [(fact.kind, fact.subject, reason) for fact in found if (reason := wrong(fact, files))]
+    assert not [(fact.kind, fact.subject, reason) for fact in found if (reason := wrong(fact, documents_of(files)))]
     assert not {fact.kind for fact in found if not checked(fact.kind)}
+
+
+def test_walkthrough_profile_and_difference_join_what_is_known(tmp_path: Path) -> None:
+    found = {(fact.kind, fact.subject): fact.values for fact in facts_of(tmp_path, LANGUAGES["typescript"].FILES)}
+    assert found["route-walkthrough", "GET /api/engines/:id"] == (
+        "`GET /api/engines/:id` is declared in `server/routes/engines.ts`.",
+        "A request first passes `requireCrew`.",
+        "It is handled by `proxy`, which `server/handlers.ts` defines.",
+        "`proxy` is given `/upstream/engines/:id`, the address that it asks upstream.",
+    )
 
 
 def test_a_wrong_fact_is_noticed_from_the_other_side(tmp_path: Path) -> None:
     files = LANGUAGES["python"].FILES
-    by_kind = {fact.kind: fact for fact in facts_of(tmp_path, files)}
+    by_kind, documents = {fact.kind: fact for fact in facts_of(tmp_path, files)}, documents_of(files)
     for kind, made_up in (("default", "True"), ("hierarchy", "OSError"), ("value", "901"), ("route", "nobody")):
         fact = by_kind[kind]
         words = fact.words | ({"written": made_up} if "written" in fact.words else {})
-        assert wrong(fact.model_copy(update={"values": (made_up,), "words": words}), files), kind
+        assert wrong(fact.model_copy(update={"values": (made_up,), "words": words}), documents), kind
     caller = by_kind["caller"]
-    assert wrong(caller.model_copy(update={"words": {"placed": "- `nobody` in `rocket/errors.py`"}}), files)
+    assert wrong(caller.model_copy(update={"words": {"placed": "- `nobody` in `rocket/errors.py`"}}), documents)
 
 
 def test_what_the_other_side_says_is_not_told(tmp_path: Path) -> None:
@@ -91,8 +105,9 @@ def test_real_repository_has_at_most_five_wrong_in_a_thousand(clone: str, tmp_pa
     found = facts_of(tmp_path, files)
     total = Counter(fact.kind for fact in found)
     reasons: dict[str, list[str]] = defaultdict(list)
+    documents = documents_of(files)
     for fact in found:
-        if reason := wrong(fact, files):
+        if reason := wrong(fact, documents):
             reasons[fact.kind].append(f"{fact.subject}: {reason}")
     assert len(found) > 1_000
     assert not {kind: some[:5] for kind, some in reasons.items() if len(some) > max(1, 0.005 * total[kind])}

@@ -12,9 +12,11 @@ from tasks.base.store import Store
 from tasks.synthesis.facts.step import facts
 from tasks.synthesis.params import SynthesisParams
 from tasks.synthesis.wordings import WORDINGS
-from tasks.synthesis.wordings.grammar import plural, said, slots, usable, with_article
+from tasks.synthesis.wordings.grammar import indicative, plural, said, slots, usable, with_article
 from tasks.text.facts import Fact
 from tests.synthesis.conftest import MakeSplit, dialogues_of, document
+from tests.synthesis.grammar import faults
+from tests.synthesis.test_code_facts import LANGUAGES
 
 TANK = "from rocket.fuel import burn\n\n\ndef drain(tank: str, litres: int) -> int:\n    return burn(litres)\n"
 FUEL = "def burn(litres: int) -> int:\n    return litres\n\n\ndef same() -> int:\n    return 1\n"
@@ -69,6 +71,32 @@ def test_facts_become_dialogues_of_their_kind_under_several_wordings(store: Stor
     assert made.counts["kind:location"] == sum(one.kind == "location" for one in dialogues)
 
 
+def test_what_templates_say_has_no_faults_of_language(store: Store, make_split: MakeSplit) -> None:
+    """Of small repositories in eight languages, with every wording."""
+    files = [
+        document(path, text, repo=f"octo/{language}")
+        for language, known in LANGUAGES.items()
+        for path, text in known.FILES.items()
+    ]
+    made = dialogues_of(store, make_split(files), SynthesisParams(wordings=8, quotas=None))
+    found = [(one.kind, fault, one.messages) for one in read_records(store, made, Dialogue) for fault in faults(one)]
+    assert not found[:5]
+    assert made.counts["records"] > 2_000
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ("Return the host and close it.", "It returns the host and closes it."),
+        ("Base class of engines.", "Base class of engines."),
+        ("List of engines.", "List of engines."),
+        ("apply the brakes", "It applies the brakes"),
+    ],
+)
+def test_orders_become_sentences(told: str, expected: str) -> None:
+    assert indicative(told) == expected
+
+
 @pytest.mark.parametrize("kind", sorted(WORDINGS))
 def test_every_kind_has_eight_questions_and_several_answers_that_differ(kind: str) -> None:
     wording = WORDINGS[kind]
@@ -87,8 +115,8 @@ def test_article(noun: str, expected: str) -> None:
 
 
 def test_number_and_capitals_and_missing_slots() -> None:
-    assert said("{count:#file|files} {count:is|are} there", {"count": "1"}) == "1 file is there"
-    assert said("{count:#file|files} {count:is|are} there", {"count": "2"}) == "2 files are there"
+    assert said("{count:#file|files} {count:is|are} there", {"count": "1"}) == "one file is there"
+    assert said("{count:#file|files} {count:is|are} there", {"count": "2"}) == "two files are there"
     assert said("{thing!c} and {thing!p}", {"thing": "class"}) == "Class and classes"
     assert plural("property") == "properties"
     assert usable(("{a} {b}", "{a}"), {"a": "x", "b": ""}) == ["{a}"]

@@ -94,7 +94,7 @@ def test_pull_request_says_what_changed_came_and_went_and_why(store: Store, make
     assert kinds(records, "commits") == [("#7", ("Add the kerosene tank", "Raise the limit of the engine"))]
     (review,) = [record for record in records if record.kind == "review"]
     assert review.words["answered"] == "ana answered: Done, the interface has not changed at all."
-    assert kinds(records, "file-history") == [("src/tank.ts", ("#7 “Burn kerosene”",))]
+    assert kinds(records, "file-history") == [("src/tank.ts", ("#7 “Burn kerosene”, merged on 2023-11-03",))]
 
 
 def test_lines_of_the_descriptions_template_are_no_reasons(store: Store, make_split: MakeSplit) -> None:
@@ -186,7 +186,6 @@ def test_record_of_a_decision_and_changelog(store: Store, make_split: MakeSplit)
     )
     assert ("A valve that opens by itself", ("1.1.0",)) in kinds(records, "changelog-version")
     assert kinds(records, "release-date") == [("1.1.0", ("3rd May, 2024",))]
-    assert kinds(records, "previous-version") == [("1.1.0", ("1.0.0",))]
 
 
 def test_facts_of_this_repositorys_pages_stand_in_their_lines(store: Store, make_split: MakeSplit) -> None:
@@ -222,6 +221,23 @@ def test_refusals_are_worded_like_facts_and_about_nothing_that_is_there(store: S
         (name,) = re.findall(r"`([^`]+)`", one.messages[1].content)
         assert f"`{name}`" in one.messages[0].content
         assert not re.search(rf"\b{name.rpartition('.')[2]}\b", everything)
+
+
+def test_later_versions_and_pull_requests_are_refused_with_the_last_that_is_known(
+    store: Store, make_split: MakeSplit
+) -> None:
+    params = SynthesisParams(methods=("facts", "near_miss"), near_miss_fraction=0.3, quotas=None)
+    sources = [document("CHANGELOG.md", CHANGES), *(pull(number, f"Change {number}") for number in range(10, 60))]
+    made = dialogues_of(store, documents=make_split(sources), params=params)
+    refusals = [one for one in read_records(store, made, Dialogue) if one.kind == "refusal"]
+    versions = [one for one in refusals if one.provenance.document_id.endswith("CHANGELOG.md")]
+    asked = {number for one in versions for number in re.findall(r"\b1\.\d+\.0", one.messages[0].content)}
+    assert asked
+    assert not asked & {"1.0.0", "1.1.0"}
+    assert all("1.1.0" in one.messages[1].content or "there is no" in one.messages[1].content for one in versions)
+    later = [one for one in refusals if (n := re.search(r"#(\d+)", one.messages[0].content)) and int(n[1]) > 59]
+    assert later
+    assert all("#59" in one.messages[1].content for one in later)
 
 
 def test_words_and_numbers_of_a_question_do_not_tell_the_made_up_from_the_real(

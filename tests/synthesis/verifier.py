@@ -1,187 +1,401 @@
-"""Checks template dialogues against the raw text by other means than made them: regular expressions over question and
-answer, plain searches in files. No syntax tree, no code of the room.
+"""Checks facts of every family from the other side, by searches in raw text and in what the harvest recorded. No syntax
+tree, no graph, no code of the room: code is `code_verifier`'s, the rest stands here.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from pathlib import PurePosixPath
 
-from tasks.base.records import Dialogue, Document
+from tasks.base.records import Document
+from tasks.text.facts import Fact
+from tests.synthesis import code_verifier
+from tests.synthesis.code_verifier import TEST, bare
 
 Texts = Mapping[str, Document]
-"""Documents by id."""
+"""Documents of one repository by id, both sides."""
+
+DEFINES = (
+    r"\b(?:def|class|function\*?|interface|type|enum|const|let|var|struct|trait|fn|func|object|record)\s+"
+    r"(?:\([^)]*\)\s*)?"
+)
+_VERSION = re.compile(r"^#+ \[?(?:[Vv]ersion )?v?(\d+(?:\.\d+)+[\w.-]*)\]?(.*)$")
 
 
-def wrong(dialogue: Dialogue, documents: Texts) -> str:
-    """Why an answer is not right by the documents' raw text; empty if it is."""
-    question, answer = dialogue.messages[0].content, dialogue.messages[-1].content
-    source = documents[dialogue.provenance.document_id]
-    first, last = dialogue.provenance.span
+def wrong(fact: Fact, documents: Texts) -> str:
+    """Why a fact is not right by the documents' raw text; empty if it is."""
+    source = documents[fact.document_id]
     lines = source.text.split("\n")
+    first, last = fact.span
     if not 1 <= first <= last <= len(lines):
         return f"lines {first} to {last} of {len(lines)}"
-    shown = "\n".join(lines[first - 1 : last])
-    if dialogue.method == "open_book":
-        if shown.strip() not in question:
-            return "its passage is not in the prompt"
-        question, answer = question.rsplit("\n\n", 1)[-1], answer.rsplit("\n\n(From `", 1)[0]
-        if source.path.lower().endswith((".md", ".markdown")):
-            return _page(answer, source, shown)
-    if dialogue.method == "near_miss":
-        return _refusal(question, answer, documents, source)
-    if dialogue.method == "file_question":
-        return _file(answer, shown)
-    if dialogue.method in ("page_qa", "page_instruction"):
-        return _page(answer, source, shown)
-    if source.kind == "pull":
-        return _pull(answer, source)
-    if found := re.search(r"pull request #(\d+)", question):
-        return _through_pull(found[1], answer, source, shown, documents)
-    if source.path.endswith("package.json"):
-        return _package(question, answer, source)
-    return _code(question, answer, source, shown) or _elsewhere(question, answer, source, documents)
+    check = _CHECKS.get(fact.kind)
+    if check is not None:
+        return check(fact, source, "\n".join(lines[first - 1 : last]), documents)
+    texts = {one.path: one.text for one in documents.values() if one.kind == "file"}
+    return code_verifier.wrong(fact, texts)
 
 
-def _package(question: str, answer: str, source: Document) -> str:
-    groups = {name: group for name, group in json.loads(source.text).items() if isinstance(group, dict)}
-    asked, said = re.findall(r"`([^`]+)`", question), re.findall(r"`([^`]+)`", answer)
-    pairs = [(name, value) for group in groups.values() for name, value in group.items()]
-    if not any((name in asked and value in said) or (value in asked and name in said) for name, value in pairs):
-        return "is not in package.json"
-    named = re.search(r"\(under `(\w+)`\)", answer)
-    return "" if named is None or any(name in groups[named[1]] for name in asked) else "is in another group"
+def checked(kind: str) -> bool:
+    """Whether there is a check of its own for a kind."""
+    return kind in _CHECKS or code_verifier.checked(kind)
 
 
-def _elsewhere(question: str, answer: str, source: Document, documents: Texts) -> str:
-    """For a question that asks for the file of a name and gives no path: that no other file defines the name."""
-    asked = re.findall(r"`([\w$]+)`", question)
-    if "/" in re.sub(r"`[^`]*`", "", question) or f"`{source.path}`" not in answer or source.path in question:
+def _letters(text: str) -> str:
+    return re.sub(r"\W+|_", "", re.sub(r"!?\[([^\]]*)\]\([^()\s]*\)", r"\1", text))
+
+
+def _says(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
+    page = _letters(shown)
+    missing = [value for value in fact.values if _letters(value) not in page]
+    return f"{missing[0][:80]!r} is not in lines {fact.span} of {source.path}" if missing else ""
+
+
+def _below_heading(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
+    return _says(fact, source, shown, documents) or _headed(fact.subject, source, fact.span[0])
+
+
+def _headed(subject: str, source: Document, line: int) -> str:
+    lines = source.text.split("\n")
+    above = [one for one in lines[:line] if re.match(r"#{1,6} |<h\d", one)]
+    underlined = [one for one, under in pairwise(lines) if re.fullmatch(r"[=-]{3,}\s*", under)]
+    titled = [one for one in lines[:6] if one.startswith("title:")]
+    if any(_letters(subject) in _letters(one) for one in [*above[-1:], *underlined, *titled]):
         return ""
-    if any("/" in name or "." in name for name in re.findall(r"`([^`]+)`", question)):
-        return ""
-    names = [name for name in asked if name != source.repo.rsplit("/", 1)[-1]]
-    word = "|".join(map(re.escape, names))
-    defined = re.compile(
-        r"^(?:export )?(?:default )?(?:abstract )?(?:async )?"
-        rf"(?:def|class|function|interface|type|enum|const) (?:{word})\b",
-        re.MULTILINE,
+    return "" if _letters(subject) in _letters(source.title) else f"no heading “{subject}” above line {line}"
+
+
+def _place(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
+    pages = [one for one in documents.values() if one.kind == "wiki" or one.path.lower().endswith((".md", ".markdown"))]
+    heading = re.compile(rf"^#{{1,6}} +{re.escape(fact.subject)}\s*#*$", re.MULTILINE)
+    others = [one.path for one in pages if one.id != source.id and heading.search(one.text)]
+    if others:
+        return f"{others[0]} has that heading, too"
+    return "" if source.path in fact.values[0] or source.title in fact.values[0] else "is another page"
+
+
+def _versioned(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
+    version = fact.values[0] if fact.kind == "changelog-version" else fact.subject
+    said = (fact.subject,) if fact.kind == "changelog-version" else fact.values
+    lines = source.text.split("\n")
+    above = [found[1] for line in lines[: fact.span[0]] if (found := _VERSION.match(line))]
+    if above[-1:] != [version]:
+        return f"stands below {above[-1:]}"
+    page = _letters(shown)
+    missing = [one for one in said if _letters(one) not in page]
+    return f"{missing[0][:80]!r} is not in lines {fact.span}" if missing else ""
+
+
+def _dated(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
+    return "" if fact.subject in shown and fact.values[0] in shown else f"{fact.values[0]} is not beside {fact.subject}"
+
+
+def _cell(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
+    cells = [_letters(cell) for cell in re.split(r"(?<!\\)\|", shown.strip().strip("|"))]
+    lines = source.text.split("\n")[: fact.span[0]]
+    at = max(number for number, line in enumerate(lines) if re.fullmatch(r"[|:\-\s]+", line) and "-" in line)
+    heads = [_letters(cell) for cell in re.split(r"(?<!\\)\|", lines[at - 1].strip().strip("|"))]
+    column = _letters(fact.words["column"])
+    right = (
+        column in heads
+        and cells[0] == _letters(fact.subject)
+        and cells[heads.index(column)] == _letters(fact.values[0])
     )
-    others = [other.path for other in documents.values() if other.kind == "file" and defined.search(other.text)]
-    return "" if not names or others in ([], [source.path]) else f"also defined in {others}"
+    return "" if right else f"the row is {cells}"
 
 
-def _refusal(question: str, answer: str, documents: Texts, source: Document) -> str:
-    if not re.search(r"don't know|no `|can't|know of no|know nothing|says nothing|is not among", answer):
-        return "does not refuse"
-    if source.kind == "pull":
-        return _untouched(question, answer, documents, source)
-    fake = re.search(r"`(\w+)`|“([^”]+)”", question)
-    names = [name for name in re.findall(r"`(\w+)`", question) if f"`{name}`" in answer]
-    for name in names:
-        if name != source.repo.rsplit("/", 1)[-1] and re.search(rf"\b{re.escape(name)}\b", source.text):
-            return f"{name} is in the text"
-    return "" if fake else "names nothing"
+def _patches(source: Document) -> list[tuple[str, list[str], list[str]]]:
+    """(path, removed lines, added lines) of a pull request's files."""
+    found = []
+    for entry in source.meta.get("files") or []:
+        lines = (entry.get("patch") or "").split("\n")
+        found.append((entry["path"], [x[1:] for x in lines if x[:1] == "-"], [x[1:] for x in lines if x[:1] == "+"]))
+    return found
 
 
-def _untouched(question: str, answer: str, documents: Texts, source: Document) -> str:
-    """For a question about a pull request that is not there, or about a file that one does not touch."""
-    number = re.findall(r"#(\d+)", question)
-    repo = source.repo.rsplit("/", 1)[-1]
-    if number != [source.path]:
-        known = {other.path for other in documents.values() if other.kind == "pull"}
-        return "the pull request is there" if len(number) != 1 or number[0] in known else ""
-    touched = {entry[name] for entry in source.meta["files"] for name in ("path", "previous_path") if entry.get(name)}
-    asked = [name for name in re.findall(r"`([^`]+)`", question) if name != repo]
-    said = [name for name in re.findall(r"`([^`]+)`", answer) if name not in (repo, *asked)]
-    if len(asked) != 1 or asked[0] in touched:
-        return f"{asked} is touched"
-    return "" if said and set(said) <= touched else f"{said} is not touched"
+def _defining(name: str, lines: list[str]) -> bool:
+    return any(re.search(rf"^[^#/\"']*{DEFINES}{re.escape(name)}\b", line) for line in lines)
 
 
-def _through_pull(number: str, answer: str, source: Document, shown: str, documents: Texts) -> str:
-    """For what stands in a file that a pull request touches: that it touches it, and that the file has it."""
-    (pull,) = [
-        one for one in documents.values() if one.kind == "pull" and (one.repo, one.path) == (source.repo, number)
+def _change(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
+    old, new = fact.values
+    for path, minus, plus in _patches(source):
+        was = any(fact.subject in line and old in line for line in minus)
+        if path == fact.scope and was and any(fact.subject in line and new in line for line in plus):
+            return ""
+    return f"{fact.scope} has no line with {fact.subject} that changes {old} to {new}"
+
+
+def _rename(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
+    for path, minus, plus in _patches(source):
+        if path == fact.scope and _defining(fact.subject, minus) and _defining(fact.values[0], plus):
+            return "is still defined" if _defining(fact.subject, plus) else ""
+    return "no line defines the one or the other"
+
+
+def _symbols(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
+    wanted, other = (2, 1) if fact.kind == "symbols-added" else (1, 2)
+    for name in fact.values:
+        if not any(_defining(name, patch[wanted]) and not _defining(name, patch[other]) for patch in _patches(source)):
+            return f"no patch has {name} on one side alone"
+    return ""
+
+
+def _introduction(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
+    if not any(_defining(fact.subject, plus) for _, _, plus in _patches(source)):
+        return "does not add it"
+    others = [
+        one.path
+        for one in documents.values()
+        if one.kind == "pull" and one.id != source.id
+        if any(_defining(fact.subject, plus) and not _defining(fact.subject, minus) for _, minus, plus in _patches(one))
     ]
-    entries = pull.meta["files"]
-    patches = [entry.get("patch") or "" for entry in entries if entry["path"] == source.path]
-    if not patches:
-        return f"pull request #{number} does not touch {source.path}"
-    if not answer.endswith(f"(in `{source.path}`)"):
-        missing = [name for name in re.findall(r"`([^`]+)`", answer) if not re.search(rf"\b{re.escape(name)}\b", shown)]
-        return (
-            f"{missing} is not defined there" if missing else "" if len(entries) == 1 else "touches more than one file"
-        )
-    signature = answer.split("`\n\n(in `")[0].removeprefix("`")
-    added = " ".join(line[1:] for line in patches[0].split("\n") if line.startswith("+"))
-    if " ".join(signature.split()) not in " ".join(shown.split()):
-        return f"{signature} is not in lines of {source.path}"
+    if others:
+        return f"#{others[0]} adds it, too"
+    file = [one for one in documents.values() if one.kind == "file" and one.path == fact.words["file"]]
+    return "" if file and re.search(rf"{DEFINES}{re.escape(fact.subject)}\b", file[0].text) else "is gone"
+
+
+def _reason(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
+    missing = [one for one in fact.values if _letters(one) not in _letters(source.text)]
+    return f"{missing[0][:60]!r} is not in the description" if missing else ""
+
+
+def _commits(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
+    heads = [str(one["message"]).split("\n")[0] for one in source.meta["commits"]]
+    places = [next((at for at, head in enumerate(heads) if head.startswith(one)), -1) for one in fact.values]
+    return "" if -1 not in places and places == sorted(places) else "no such commits in that order"
+
+
+def _review(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
+    said = [
+        _letters(str(one.get("body")))
+        for topic in ("reviews", "review_comments")
+        for one in source.meta.get(topic) or []
+        if one.get("author") == fact.words["reviewer"]
+    ]
+    return "" if any(_letters(fact.values[0]) in one for one in said) else f"{fact.words['reviewer']} did not write it"
+
+
+def _title(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
+    asked = {f"#{source.path}", source.title.strip()}
+    gist = fact.words.get("gist", "")
+    right = {fact.subject, fact.values[0]} == asked and _letters(gist) in _letters(source.text)
+    return "" if right else f"is {source.path} {source.title}"
+
+
+def _history(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
+    named = {found[1]: found[2] for value in fact.values if (found := re.search(r"^#(\d+) .* (\S+)$", value))}
+    by_number = {one.path: one for one in documents.values() if one.kind == "pull"}
+    for number, date in named.items():
+        pull = by_number[number]
+        if source.path not in {path for path, _, _ in _patches(pull)} or pull.meta["merged_at"][:10] != date:
+            return f"#{number} does not change it or is not merged on {date}"
+    return ""
+
+
+def _taken(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
+    """What is imported stands in the lines; each file that it comes from says the names."""
+    by_path = {one.path: one.text for one in documents.values() if one.kind == "file"}
+    found = [(names, path) for names, path in re.findall(r"^- (.*) of `([^`]+)`$", fact.words.get("placed", ""), re.M)]
+    for names, path in found or [(" ".join(f"`{value}`" for value in fact.values), fact.words["target"])]:
+        stem = PurePosixPath(path).with_suffix("")
+        if not re.search(
+            rf"\b{re.escape((stem.parent if stem.name in ('index', '__init__') else stem).name)}\b|['\"]\.", shown
+        ):
+            return f"{path} is not imported in lines {fact.span}"
+        for name in re.findall(r"`([^`]+)`", names):
+            said = name in shown and (
+                name in by_path[path] or "default" in by_path[path] or "export *" in by_path[path]
+            )
+            if not said and name != "*" and not path.endswith("__init__.py"):
+                return f"{name} of {path} is not imported in lines {fact.span}"
+    return ""
+
+
+def _definition_text(name: str, text: str) -> str:
+    """From a top-level definition to the next line that begins without white space and is no closing bracket."""
+    head = re.search(
+        rf"^(?:@.*\n)*(?:export )?(?:default )?(?:async )?(?:{DEFINES[2:]}){re.escape(name)}\b", text, re.M
+    )
+    if head is None:
+        return ""
+    rest = text[head.end() :]
+    following = re.search(
+        r"^(?:export|const|let|function|class|interface|type|enum|def|async|@|if|[A-Z_a-z]+ *[=:(])", rest, re.M
+    )
+    return rest[: following.start()] if following else rest
+
+
+def _joined(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
+    """Every name in a sentence stands in a file that the fact rests on; callers name what they call."""
+    texts = {one.path: one.text for one in documents.values() if one.id in {source.id, *fact.rests_on}}
+    everything = "\n".join(texts.values())
+    for sentence in fact.values:
+        names = re.findall(r"`([^`]+)`", sentence)
+        for name in names:
+            last = re.split(r"[.:# ]", name)[-1] if "/" not in name else name
+            route = re.fullmatch(r"(?:[A-Z]+ )?(/.*)", name)
+            if route:
+                parts = [part for part in re.split(r"/|:\w+\??|\{\w+\}|\?", route[1]) if part]
+                if any(part not in everything for part in parts):
+                    return f"no file says {name}"
+            elif (
+                name not in texts and last not in everything and not any(path.startswith(name + "/") for path in texts)
+            ):
+                return f"no file says {name}"
+        called = re.match(r"`(\w+)`.*? (?:calls|creates) (.*)", sentence)
+        body = next((found for text in texts.values() if called and (found := _definition_text(called[1], text))), "")
+        for name in re.findall(r"`([^`]+)`", re.sub(r" in `[^`]*`\.$", "", called[2])) if called and body else ():
+            if not re.search(rf"\b{re.escape(name.split('.')[-1])}\b", body) and " as " not in everything:
+                return f"{called[1]} does not say {name}"
+    return ""
+
+
+def _profile(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
+    own = bare(shown, source.path) if not source.path.endswith(".py") else shown
+    for sentence in fact.values[1:]:
+        names = [name.rsplit(".", 1)[-1] for name in re.findall(r"`([^`]+)`", sentence)]
+        if re.match(r"It (takes|calls|renders|builds on) `|Its methods are|It has \w+ public methods", sentence):
+            missing = [
+                one for one in names if not re.search(rf"\b{re.escape(one)}\b", own) and " as " not in source.text
+            ]
+            if missing:
+                return f"{fact.subject} does not say {missing[0]}"
+    return _joined(fact, source, shown, documents)
+
+
+def _difference(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
+    texts = [one.text for one in documents.values() if one.id in {source.id, *fact.rests_on}]
+    body = {
+        name: next(filter(None, (_definition_text(name, text) for text in texts)), "")
+        for name in (fact.subject, fact.words["other"])
+    }
+    for sentence in fact.values:
+        if not all(body.values()) or " is in `" in sentence or sentence.startswith("Both are in"):
+            continue
+        only = re.match(r"Only `([^`]+)` (.*)", sentence)
+        for name in re.findall(r"`([^`]+)`", only[2] if only else sentence):
+            said = [one for one, text in body.items() if re.search(rf"\b{re.escape(name.split('.')[-1])}\b", text)]
+            head = any(
+                re.search(rf"{re.escape(one)}\b[^\n]*\b{re.escape(name)}\b", text) for text in texts for one in body
+            )
+            if (only and said not in ([only[1]], []) and "define" not in sentence) or (
+                not only and len(said) < 2 and not head
+            ):
+                return f"{name} is said by {said}"
+    return ""
+
+
+def _folder(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
+    by_path = {one.path: one.text for one in documents.values() if one.kind == "file"}
+    for line in fact.values:
+        name, *names = re.findall(r"`([^`]+)`", line)
+        text = by_path.get(f"{fact.subject}/{name}")
+        if text is None or any(not re.search(rf"\b{re.escape(one)}\b", text) for one in names):
+            return f"{fact.subject}/{name} is not there or does not say {names}"
+    return ""
+
+
+def _layout(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
+    code = (
+        *code_verifier.CODE,
+        ".mjs",
+        ".cjs",
+        ".mts",
+        ".cts",
+        ".pyi",
+        ".bash",
+        ".c",
+        ".h",
+        ".cpp",
+        ".scala",
+        ".swift",
+    )
+    words = "no one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905
+    for line in fact.values:
+        name, said = re.match(r"`([^`]+)`: (\w+) file", line).groups()  # type: ignore[union-attr]
+        inside = [one for one in documents.values() if one.kind == "file" and one.path.startswith(f"{name}/")]
+        counted = sum(one.path.endswith(code) for one in inside)
+        told = words.index(said) if said in words else int(said)
+        if not 0.9 * counted <= told <= len(inside):
+            return f"{name} has {counted} files of code"
+    return ""
+
+
+def _convention(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
+    kept, cases = int(fact.words["kept"]), int(fact.words["cases"])
+    files = [one for one in documents.values() if one.kind == "file"]
+    patterns: dict[str, Callable[[Document], bool]] = {
+        "Modules begin with": lambda one: one.path.endswith(".py") and "from __future__ import annotations" in one.text,
+        "Strings of imports": lambda one: (
+            re.search(r"\.[tj]sx?$", one.path) is not None and "import " in one.text and "'" in one.text
+        ),
+        "Tests lie below a folder": lambda one: "tests/" in one.path and TEST.search(one.path) is not None,
+        "A component's stories": lambda one: ".stories." in one.path,
+    }
+    found = next((check for start, check in patterns.items() if fact.words["rule"].startswith(start)), None)
+    if found is not None and sum(map(found, files)) < kept:
+        return f"only {sum(map(found, files))} do"
     return (
-        "" if set(re.findall(r"[\w$]{4,}", signature)) & set(re.findall(r"[\w$]{4,}", added)) else "adds no such name"
+        "" if kept <= cases <= len(files) * 50 and fact.values == (f"{kept} of {cases}",) else "the counts do not fit"
     )
 
 
-def _file(answer: str, shown: str) -> str:
-    body = re.search(r"(`{3,})\n(.*)\n\1$", answer, re.DOTALL)
-    if body is None or body[2].rstrip("\n") != shown.rstrip("\n"):
-        return "is not the file"
-    return "" if re.match(r"As of [A-Z][a-z]+ \d{4}, ", answer) else "has no date"
+def _shared(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
+    declared = re.findall(
+        rf"\b{re.escape(fact.subject)}\b\??\s*(?::[^=,()]*(?:\[[^\]]*\])?[^=,()]*)?=\s*([^,)\n]+)", shown
+    )
+    others = {one.strip() for one in declared} - {fact.words["written"], fact.subject}
+    return "" if declared.count(fact.words["written"]) >= 4 else f"is declared as {declared[:4]} {others}"
 
 
-def _page(answer: str, source: Document, shown: str) -> str:
-    squeezed, page = " ".join(answer.split()), " ".join(shown.split())
-    if squeezed in page or page in squeezed:
-        return ""
-    if fenced := re.fullmatch(r"(`{3,})[\w+-]*\n(.*)\n\1", answer, re.DOTALL):
-        return "" if fenced[2] in shown else "is not the code"
-    bare = [re.sub(r"^\s*- ", "", line).strip() for line in answer.split("\n")]
-    plain = _plain(shown)
-    if all(line in shown or line in plain for line in bare):
-        return ""
-    named = re.findall(r"`([^`]+)`|(https?://\S+?)(?=[.:]?(?:\s|$))|“([^”]+)”", answer)
-    words = [word for match in named for word in match if word]
-    wrong_words = [
-        word for word in words if word not in shown and word not in plain and word not in (source.path, source.title)
-    ]
-    return f"{wrong_words[0]} is not there" if wrong_words or not words else ""
-
-
-def _plain(text: str) -> str:
-    text = re.sub(r"!?\[([^\[\]]*)\]\([^()]*\)", r"\1", text)
-    return re.sub(r"(?<!\w)[*_]{1,3}(?=\S)|(?<=\S)[*_]{1,3}(?!\w)", "", text)
-
-
-def _pull(answer: str, source: Document) -> str:
-    everything = " ".join(f"{source.title} {source.path} {source.text} {source.meta}".split())
-    for line in answer.split("\n"):
-        bare = " ".join(line.strip("- `“”.").split())
-        core = re.sub(r"^(Its title is|Pull request|It is|On) |\(pull request #\d+\)$|^#|(?<=\d) is “.*$", "", bare)
-        if core.strip("#“”. ") not in everything and bare not in everything and repr(bare)[1:-1] not in everything:
-            return f"{bare!r} is not in the pull request"
-    return ""
-
-
-def _code(question: str, answer: str, source: Document, shown: str) -> str:
-    if fenced := re.fullmatch(r"(`{3,})\n(.*)\n\1", answer, re.DOTALL):
-        return "" if fenced[2] in shown else "is not the code"
-    squeezed = " ".join(shown.split())
-    if source.path.endswith(".toml"):  # the group is its table's name
-        answer = re.sub(r" \(under `[\w.-]+`\)", "", answer)
-    if " ".join(answer.split()) in " ".join(
-        re.sub(r"^\s*(/\*\*?|\*/?|//+|#)\s?", "", shown, flags=re.MULTILINE).split()
-    ):
-        return ""
-    names = re.findall(r"`([^`]+)`", answer) or [answer]
-    for name in names:
-        if " ".join(name.split()) not in squeezed and name not in (source.path, source.repo) and name not in question:
-            return f"{name} is not in lines of {source.path}"
-    if f"`{source.path}`" in answer and re.search(
-        r"\b(defin\w*|declare\w*|which file|where|path)\b", question, re.IGNORECASE
-    ):
-        asked = [
-            name for name in re.findall(r"`([\w.$-]+)`", question) if name in shown.split("\n")[0] or name in shown
-        ]
-        return "" if asked else "the file does not define what was asked for"
-    return ""
+_CHECKS: Mapping[str, Callable[[Fact, Document, str, Texts], str]] = {
+    "answered-question": _says,
+    "call-walkthrough": _joined,
+    "change": _change,
+    "changelog": _versioned,
+    "changelog-version": _versioned,
+    "commits": _commits,
+    "convention": _convention,
+    "decision": _says,
+    "decision-consequence": _says,
+    "decision-context": _says,
+    "definition": _says,
+    "depends-on": _taken,
+    "difference": _difference,
+    "file-history": _history,
+    "folder": _folder,
+    "import": _taken,
+    "introduction": _introduction,
+    "layout": _layout,
+    "list": _below_heading,
+    "merge-date": lambda fact, source, shown, documents: (
+        ""
+        if str(source.meta.get("merged_at")).startswith(fact.values[0])
+        else f"was merged at {source.meta.get('merged_at')}"
+    ),
+    "page-walkthrough": _joined,
+    "profile": _profile,
+    "pull": _title,
+    "pull-number": _title,
+    "reason": _reason,
+    "release-date": _dated,
+    "service": lambda fact, source, shown, documents: next(
+        (f"{one} is not there" for said in fact.values for one in re.findall(r"`([^`]+)`", said) if one not in shown),
+        "",
+    ),
+    "rename": _rename,
+    "review": _review,
+    "route-walkthrough": _joined,
+    "section": _below_heading,
+    "section-place": _place,
+    "shared-default": _shared,
+    "snippet": _below_heading,
+    "symbols-added": _symbols,
+    "symbols-removed": _symbols,
+    "table-cell": _cell,
+    "term": _says,
+}

@@ -15,27 +15,30 @@ from tasks.synthesis.facts import (
     environment,
     errors,
     hierarchy,
+    overviews,
     packages,
     pipelines,
+    profiles,
     purposes,
     routes,
     screens,
     types,
     uses,
     values,
+    walkthroughs,
 )
 from tasks.synthesis.facts.corpus import Corpus, Family
 from tasks.synthesis.facts.graph import Graph
 from tasks.synthesis.facts.route_table import RouteTable
 from tasks.synthesis.facts.source import Source
-from tasks.text.facts import Fact
+from tasks.text.facts import Fact, Shape
 from tasks.text.languages import language_of
 from tasks.text.paths import kind_of_path
 
 MAX_BYTES: Final = 400_000
 """A longer file is data or generated; nobody wrote it by hand."""
 
-OF_CODE: Final = (definitions, uses, types, hierarchy, values, errors, behaviours, purposes)
+OF_CODE: Final = (definitions, uses, types, hierarchy, values, errors, behaviours, purposes, profiles)
 OF_FILES: Final = (pipelines, configuration, packages)
 
 
@@ -47,6 +50,7 @@ class Repository:
     routes: RouteTable
     environment: dict[str, list[environment.Reading]]
     requests: dict[str, list[endpoints.Request]]
+    folders: overviews.Folders
 
 
 class _Files:
@@ -84,6 +88,8 @@ def facts(document: Document, corpus: Corpus) -> Iterator[Fact]:
     yield from _sayable(screens.facts(source))
     yield from _sayable(environment.facts(source, repository.environment))
     yield from _sayable(endpoints.facts(source, repository.routes, repository.requests))
+    yield from _sayable(walkthroughs.facts(source, repository.routes, repository.requests))
+    yield from _sayable(overviews.facts(source, repository.folders))
 
 
 def repositories(sides: Sequence[Corpus]) -> dict[str, Repository]:
@@ -98,6 +104,7 @@ def repositories(sides: Sequence[Corpus]) -> dict[str, Repository]:
             table,
             environment.readings(files.sources(graph)),
             endpoints.requests(files.sources(graph), table),
+            overviews.folders(graph, files),
         )
     return found
 
@@ -116,7 +123,7 @@ def _sayable(found: Iterable[Fact]) -> Iterator[Fact]:
     return (
         fact
         for fact in found
-        if all("`" not in value for value in fact.values)
+        if (fact.shape is Shape.PROSE or all("`" not in value for value in fact.values))
         and "`" not in fact.subject
         and (fact.kind == "ci-step" or all("\n" not in value for value in (fact.subject, *fact.values)))
     )

@@ -11,7 +11,7 @@ from typing import Any, Final
 import yaml
 
 from tasks.synthesis.facts.pipelines import MAX_BYTES, items, lines_of, mapping, pairs, scalar
-from tasks.synthesis.facts.source import Source
+from tasks.synthesis.facts.source import Source, in_words
 from tasks.text.facts import Fact, Shape
 from tasks.text.paths import kind_of_path
 
@@ -101,6 +101,7 @@ def _ports(source: Source) -> Iterator[Fact]:
                 yield source.fact("base-image", path, [found[1]], Shape.ONE, (number, number))
     elif re.search(r"(^|[.-])compose\b.*\.ya?ml$", name):
         for service, node in pairs(mapping(text).get("services")).items():
+            yield from _service(source, service, node)
             published = pairs(node).get("ports")
             values = [scalar(one) for one in items(published)]
             if values and all(re.fullmatch(r"[\d.:${}\w/-]+", value) for value in values):
@@ -114,6 +115,27 @@ def _ports(source: Source) -> Iterator[Fact]:
             yield source.fact("port", path, listens, Shape.ALL, (numbers[0], numbers[-1]), how="listens on")
     elif source.root is not None:
         yield from _listening(source)
+
+
+def _service(source: Source, name: str, node: Any) -> Iterator[Fact]:
+    """What a service of a compose file runs, needs, publishes and keeps."""
+    entries = pairs(node)
+    build = scalar(entries.get("build")) or scalar(pairs(entries.get("build")).get("context"))
+    said = []
+    if image := scalar(entries.get("image")):
+        said.append(f"`{name}` runs the image `{image}`.")
+    elif build:
+        said.append(f"`{name}` is built from `{build}`.")
+    needed = [scalar(one) for one in items(entries.get("depends_on"))] or list(pairs(entries.get("depends_on")))
+    for key, verb in (("ports", "publishes"), ("volumes", "mounts")):
+        if listed := [scalar(one) for one in items(entries.get(key)) if scalar(one)]:
+            said.append(f"It {verb} {in_words(listed)}.")
+    if needed:
+        said.append(f"It starts after {in_words(needed)}.")
+    if command := scalar(entries.get("command")):
+        said.append(f"Its command is `{' '.join(command.split())}`.")
+    if len(said) > 1 and all("\n" not in one for one in said):
+        yield source.fact("service", name, said, Shape.PROSE, lines_of(node), scope=source.path)
 
 
 def _listening(source: Source) -> Iterator[Fact]:

@@ -94,6 +94,14 @@ class Corpus:
         identifier = self._files.get((repo, path))
         return None if identifier is None else self._remembered(identifier)
 
+    def identifier(self, repo: str, path: str) -> str:
+        """Id of a file of this side.
+
+        Raises:
+            KeyError: this side has no such file.
+        """
+        return self._files[repo, path]
+
     def has_file(self, repo: str, path: str) -> bool:
         """Whether this side has a file."""
         return (repo, path) in self._files
@@ -113,10 +121,6 @@ class Corpus:
     def is_unique(self, repo: str, name: str) -> bool:
         """Whether exactly one definition of the repository, both sides together, has a name."""
         return self._names.definitions[repo, name] == 1
-
-    def is_defined(self, repo: str, name: str) -> bool:
-        """Whether the repository, both sides together, defines a name."""
-        return self._names.definitions[repo, name] > 0
 
     def is_unique_title(self, repo: str, title: str) -> bool:
         """Whether exactly one section of the repository's pages, both sides together, has a heading."""

@@ -10,10 +10,11 @@ from typing import Final
 from tasks.synthesis.facts.source import MIN_NAME, Source
 from tasks.text.facts import Fact, Shape
 from tasks.text.languages import language_of
+from tasks.text.references import unbroken
 from tasks.text.signatures import parameters
 from tasks.text.structure import Definition
 
-CALLABLE: Final = frozenset({"function", "method", "class"})
+CALLABLE: Final = frozenset({"function", "method"})
 MAX_SIGNATURE: Final = 399
 """A longer signature was cut off."""
 
@@ -27,16 +28,31 @@ def facts(source: Source) -> Iterator[Fact]:
 
 
 def _of(source: Source, item: Definition) -> Iterator[Fact]:
+    if source.is_test or (item.name.startswith("__") and item.name != "__init__"):
+        return
     span = (item.first_line, item.last_line)
-    thing, scope = source.noun(item), source.scope_of(item.name)
-    if "." not in item.qualified and not scope and not bears(source.path, item.name) and not source.is_test:
+    thing, scope = source.noun(item), source.scope_of(item.qualified)
+    if "." not in item.qualified and not scope and not bears(source.path, item.name) and is_sought(source, item):
         yield source.fact("location", item.name, [source.path], Shape.ONE, span, thing=thing)
-    if tells(item) and not source.is_test:
-        signature = re.sub(r"^@.*?(?=(?:async )?(?:def|class) )", "", item.signature)
-        yield source.fact("signature", item.qualified, [signature], Shape.ONE, span, scope=scope, thing=thing)
+    words = {} if item.name == "__init__" else {"thing": thing}
     names = parameters(item.signature, item.name, language_of(source.path) or "")
-    if item.kind in ("function", "method") and names and names != ["props"] and not source.is_test:
-        yield source.fact("parameters", item.qualified, names, Shape.ORDERED, span, scope=scope, thing=thing)
+    if tells(item, names):
+        signature = unbroken(re.sub(r"^@.*?(?=(?:async )?(?:def|class) )", "", item.signature))
+        signature = signature.removesuffix("=>").rstrip()
+        yield source.fact("signature", item.qualified, [signature], Shape.ONE, span, scope=scope, **words)
+    if item.kind in CALLABLE and len(names) > 1:
+        yield source.fact("parameters", item.qualified, names, Shape.ORDERED, span, scope=scope, **words)
+
+
+def is_sought(source: Source, item: Definition) -> bool:
+    """Whether anybody would look for a definition: another file uses it, and it is no style."""
+    used = any(edge.path != source.path for edge in source.graph.used(source.path, item.qualified))
+    return used and not is_style(item.name)
+
+
+def is_style(name: str) -> bool:
+    """Whether a name says that it is a style sheet, which nobody asks about."""
+    return re.search(r"(?i)(css|styles?|styling)$", name) is not None
 
 
 def bears(path: str, name: str) -> bool:
@@ -45,9 +61,9 @@ def bears(path: str, name: str) -> bool:
     return re.sub(r"\W|_", "", stem).lower() == re.sub(r"\W|_", "", name).lower()
 
 
-def tells(item: Definition) -> bool:
-    """Whether a signature says more than kind and name: parameters, or what a class extends."""
-    head, _, rest = item.signature.partition(item.name)
-    said = rest.strip(" ()=>{:")
+def tells(item: Definition, names: list[str]) -> bool:
+    """Whether a signature says more than a list of names: types, defaults or a result beside at least one parameter."""
+    _, _, rest = item.signature.partition(item.name)
     whole = len(item.signature) < MAX_SIGNATURE and not re.search(r"(?:^|\s)(?:#|//)\s", item.signature)
-    return item.kind in CALLABLE and head != item.signature and bool(said) and said != "props" and whole
+    given = names not in ([], ["props"]) or re.match(r"[^(]*\(\s*[{\[]", rest) is not None
+    return item.kind in CALLABLE and whole and given and re.search(r"[:=]|->|\w \w", rest) is not None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 from tasks.base.records import Document
@@ -19,6 +18,8 @@ MAX_CHARACTERS: Final = 1_500
 """A longer section is taught by the whole page."""
 
 MAX_ITEMS: Final = 20
+MIN_WORDS: Final = 4
+"""Of less an item says a type or a link."""
 MAX_SUBJECT_WORDS: Final = 8
 
 _SUBJECT: Final = re.compile(
@@ -108,7 +109,7 @@ def _section(document: Document, corpus: Corpus, part: Section, about: dict[str,
     items = pages.list_items(part)
     for item in items:
         named = _DEFINED_ITEM.match(item.text)
-        if named:
+        if named and len(re.findall(r"[a-z]{2,}", re.sub(r"\]\([^()]*\)", "]", named["text"]))) >= MIN_WORDS:
             yield corpus.fact(
                 document,
                 "term",
@@ -117,6 +118,7 @@ def _section(document: Document, corpus: Corpus, part: Section, about: dict[str,
                 (item.first, item.last),
                 shape=Shape.PROSE,
                 scope=part.title or page,
+                words={"marked": f"“{named['bold'].strip(' :')}”" if named["bold"] else f"`{named['code']}`"},
             )
     if speaking and 2 <= len(items) <= MAX_ITEMS and sum(len(item.text) for item in items) <= MAX_CHARACTERS:
         yield corpus.fact(
@@ -213,16 +215,14 @@ def _decision(document: Document, corpus: Corpus, parts: list[Section]) -> Itera
 
 
 def _versions(document: Document, corpus: Corpus, parts: list[Section]) -> Iterator[Fact]:
-    """Of a changelog: what a version changed, which version did something, when it came, what preceded it."""
+    """Of a changelog: what a version changed, which version did something, when it came."""
     version, date, level = "", "", 0
-    order: list[tuple[str, Section]] = []
     for part in parts:
         found = _VERSION.match(part.title)
         if found:
             version, level = found["version"], part.level
             dated = _DATE.search(part.title)
             date = (dated[1] or dated[2]) if dated else ""
-            order.append((version, part))
             if date:
                 yield corpus.fact(document, "release-date", version, [date], (part.first, part.first))
         elif part.level <= level:
@@ -244,14 +244,12 @@ def _versions(document: Document, corpus: Corpus, parts: list[Section]) -> Itera
             )
         for item in items:
             said = _bare(item.text).rstrip(".")
-            if len(said.split()) >= 4 and len(said) <= 200:
+            if len(said.split()) >= 4 and len(said) <= 200 and "``" not in said:
                 yield corpus.fact(document, "changelog-version", said, [version], (item.first, item.last), words=words)
-    for (newer, part), (older, _) in pairwise(order):
-        yield corpus.fact(document, "previous-version", newer, [older], (part.first, part.first))
 
 
 def _bare(text: str) -> str:
-    return re.sub(r"\s*\((?:#\d+(?:,\s*)?)+\)\.?$", "", pages.plain(text)).strip()
+    return re.sub(r"\s*\((?:[A-Za-z ]{0,12}#\d+(?:,\s*)?)+\)\.?$", "", pages.plain(text)).strip()
 
 
 def _is_name(subject: str) -> bool:

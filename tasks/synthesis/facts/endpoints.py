@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tasks.synthesis.facts.route_table import Route, RouteTable, joined, shape
+from tasks.synthesis.facts.declared_routes import Route, joined
+from tasks.synthesis.facts.route_table import RouteTable, shape
 from tasks.synthesis.facts.source import Source
 from tasks.synthesis.facts.syntax import CallSite, string_of
 from tasks.synthesis.facts.uses import MAX_LISTED, placed
@@ -86,7 +87,7 @@ def facts(source: Source, table: RouteTable, known: dict[str, list[Request]]) ->
                 asked,
                 Shape.ALL,
                 (min(line for _, line in called), max(line for _, line in called)),
-                scope=source.scope_of(item.name),
+                scope=source.scope_of(item.qualified),
                 rests_on=routes,
                 thing=source.noun(item),
             )

@@ -85,7 +85,7 @@ def facts(source: Source) -> Iterator[Fact]:
         owners[item.qualified] = item
     for qualified, found in by_owner.items():
         item = owners[qualified]
-        scope = source.scope_of(item.name)
+        scope = source.scope_of(item.qualified)
         noun = source.noun(item)
         errors = list(dict.fromkeys(one.error for one in found))
         span = (item.first_line, item.last_line)

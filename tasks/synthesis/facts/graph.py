@@ -9,23 +9,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Final
 
 from tasks.base.records import Split
+from tasks.synthesis.facts.name_spaces import FAMILIES, PACKAGED, NameSpaces, go_module_of, package_of
 from tasks.text.bindings import EVERYTHING, Binding, bindings, package
 from tasks.text.languages import MODULE, language_of
 from tasks.text.references import SELVES, How, references
 from tasks.text.structure import Definition, definitions
 from tasks.text.syntax_tree import tree
 
-PACKAGED: Final = frozenset({"csharp", "go", "java", "kotlin", "php", "ruby", "rust", "scala"})
-"""Languages whose files share a name space; in the others a file is its own."""
-
-FAMILIES: Final = {"java": "jvm", "kotlin": "jvm", "scala": "jvm"}
 MAX_HOPS: Final = 8
 """Re-exports that are followed for one name."""
 
@@ -37,9 +34,6 @@ BINDS: Final = re.compile(
     r"([A-Za-z_$][\w$]{2,80})(?![\w$])"
 )
 """A name that is bound, at whatever depth."""
-
-_SUFFIXES: Final = (".ts", ".tsx", ".d.ts", ".js", ".jsx", ".mjs", ".cjs", ".mts", ".cts", ".py", ".pyi")
-_INDEXES: Final = ("index.ts", "index.tsx", "index.js", "index.jsx", "__init__.py")
 
 
 @dataclass(frozen=True)
@@ -93,15 +87,15 @@ class Graph:
     def __init__(self, files: Iterable[tuple[str, str, str, Split]]) -> None:
         self.modules: dict[str, Module] = {}
         self._by_key: dict[str, list[str]] = {}
+        self._name_spaces = NameSpaces(self.modules, self._by_key)
         self._names: Counter[str] = Counter()
         self._bound: Counter[str] = Counter()
         self._foreign: set[str] = set()
         self._spaces: dict[str, dict[str, Symbol | None]] = {}
-        self._go_module = ""
         self._folders: set[str] = set()
         for identifier, path, text, split in files:
             if PurePosixPath(path).name == "go.mod":
-                self._go_module = self._go_module or _go_module(text)
+                self._name_spaces.go_module = self._name_spaces.go_module or go_module_of(text)
             if language_of(path):
                 self._add(identifier, path, text, split)
         for module in self.modules.values():
@@ -221,7 +215,7 @@ class Graph:
         self._names.update(symbol.name for symbol in symbols.values())
         key = path
         if language in PACKAGED:
-            key = f"{FAMILIES.get(language, language)}:{_package_of(path, language, package(path, root))}"
+            key = f"{FAMILIES.get(language, language)}:{package_of(path, language, package(path, root))}"
         exports = {one.local: one.imported for one in bound if not one.module and one.exported}
         alike = {one.local for one in bound if one.local in lent and one.imported != EVERYTHING}
         self._bound.update(name for name in BINDS.findall(text) if name not in alike)
@@ -286,7 +280,7 @@ class Graph:
         if language_of(space) == "python":
             found_here = self._local(module, name, hops)
             if found_here is None and space.endswith("__init__.py"):
-                return self._path_of(f"{PurePosixPath(space).parent}/{name}")
+                return self._name_spaces.path_of(f"{PurePosixPath(space).parent}/{name}")
             return found_here
         if name in self._spaces.get(space, {}):
             return self._spaces[space][name]
@@ -303,75 +297,7 @@ class Graph:
         return through
 
     def _space(self, module: Module, written: str) -> str | None:
-        language = language_of(module.path) or ""
-        if language == "go":
-            return self._go_space(written)
-        if language == "rust":
-            return self._rust_space(module, written)
-        if language in PACKAGED:
-            key = f"{FAMILIES.get(language, language)}:{written}"
-            return key if key in self._by_key else None
-        if language == "python":
-            return self._python_path(module.path, written)
-        return self._script_path(module.path, written)
-
-    def _script_path(self, path: str, written: str) -> str | None:
-        if written.startswith("."):
-            return self._path_of(_joined(PurePosixPath(path).parent, written))
-        for prefix in ("@/", "~/"):
-            if written.startswith(prefix):
-                bare = written.removeprefix(prefix)
-                return self._path_of(bare) or self._path_of(f"src/{bare}")
-        if "/" in written and not written.startswith("@"):
-            return self._path_of(written) or self._path_of(f"src/{written}")
-        return None
-
-    def _python_path(self, path: str, written: str) -> str | None:
-        folder = PurePosixPath(path).parent
-        if written.startswith("."):
-            dots = len(written) - len(written.lstrip("."))
-            for _ in range(dots - 1):
-                folder = folder.parent
-            return self._path_of(_joined(folder, written[dots:].replace(".", "/")) or str(folder))
-        stem = written.replace(".", "/")
-        for root in ("", "src/", "lib/", f"{folder}/"):
-            if found := self._path_of(root.removeprefix("./") + stem):
-                return found
-        return None
-
-    def _path_of(self, stem: str) -> str | None:
-        if stem in self.modules:
-            return stem
-        for suffix in _SUFFIXES:
-            if stem + suffix in self.modules:
-                return stem + suffix
-        without = stem.rsplit(".", 1)[0] if stem.endswith((".js", ".jsx", ".mjs")) else ""
-        for suffix in (".ts", ".tsx") if without else ():
-            if without + suffix in self.modules:
-                return without + suffix
-        prefix = "" if stem in ("", ".") else f"{stem}/"
-        return next((prefix + name for name in _INDEXES if prefix + name in self.modules), None)
-
-    def _go_space(self, written: str) -> str | None:
-        if not self._go_module or not (written + "/").startswith(self._go_module + "/"):
-            return None
-        key = f"go:{written[len(self._go_module) :].strip('/') or '.'}"
-        return key if key in self._by_key else None
-
-    def _rust_space(self, module: Module, written: str) -> str | None:
-        own = module.key.removeprefix("rust:")
-        crate = own.split("::", 1)[0]
-        written = written.replace(".", "::")
-        parts = written.split("::")
-        at = own
-        if parts[0] == "crate":
-            at, parts = crate, parts[1:]
-        elif parts[0] == "self":
-            parts = parts[1:]
-        while parts and parts[0] == "super":
-            at, parts = at.rpartition("::")[0], parts[1:]
-        key = "rust:" + "::".join([at, *parts])
-        return key if key in self._by_key else None
+        return self._name_spaces.meant(module.path, module.key, written)
 
     def _edges(self, path: str, text: str) -> Iterator[Edge]:
         root, module = tree(path, text), self.modules[path]
@@ -416,44 +342,3 @@ class Graph:
 
 def _symbol(path: str, item: Definition) -> Symbol:
     return Symbol(path, item.qualified, item.name, item.kind, item.first_line, item.last_line)
-
-
-def _package_of(path: str, language: str, said: str) -> str:
-    parent = PurePosixPath(path).parent
-    if language == "go":
-        return str(parent)
-    if language == "ruby":
-        return ""
-    if language != "rust":
-        return said
-    parts = list(PurePosixPath(path).with_suffix("").parts)
-    at = parts.index("src") if "src" in parts else -1
-    crate, inner = "/".join(parts[: at + 1]) or ".", parts[at + 1 :]
-    if inner and inner[-1] in ("lib", "main", "mod"):
-        inner = inner[:-1]
-    return "::".join([crate, *inner])
-
-
-def _go_module(text: str) -> str:
-    for line in text.splitlines():
-        if line.startswith("module "):
-            return line.split()[1].strip('"')
-    return ""
-
-
-def _joined(folder: PurePosixPath, relative: str) -> str:
-    parts = [part for part in folder.parts if part != "."]
-    for part in relative.split("/"):
-        if part == "..":
-            parts = parts[:-1]
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/".join(parts)
-
-
-def by_how(edges: Iterable[Edge]) -> Mapping[How, list[Edge]]:
-    """Edges by how they use."""
-    found: dict[How, list[Edge]] = {}
-    for edge in edges:
-        found.setdefault(edge.how, []).append(edge)
-    return found

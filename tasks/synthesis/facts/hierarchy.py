@@ -48,7 +48,7 @@ def facts(source: Source) -> Iterator[Fact]:
             continue
         span = (item.first_line, item.last_line)
         common = {"thing": source.noun(item)}
-        scope = source.scope_of(item.name)
+        scope = source.scope_of(item.qualified)
         above = next(
             (
                 found

@@ -1,4 +1,4 @@
-"""Which modules a file imports and what it takes from them."""
+"""What a file takes from the repository's other files."""
 
 from __future__ import annotations
 
@@ -7,28 +7,45 @@ from typing import Final
 
 from tasks.base.records import Document, Kind
 from tasks.synthesis.facts.corpus import Corpus, Family
+from tasks.synthesis.facts.source import in_words, is_test
 from tasks.text.facts import Fact, Shape
 from tasks.text.imports import Import
 
 MAX_LISTED: Final = 12
 """Longer lists of names are not worth learning by heart."""
+MIN_NAMES: Final = 3
+"""So many names of one file are asked for by themselves."""
 
 
 def facts(document: Document, corpus: Corpus) -> Iterator[Fact]:
-    """What a file takes from each of the repository's own files, in order of lines."""
+    """All that a file takes from the repository's own files, and what it takes from one where that is much."""
     if document.kind is not Kind.FILE:
         return
     lines = document.text.split("\n")
+    taken: list[tuple[str, list[str], tuple[int, int]]] = []
     for item in corpus.structure(document).imports:
         span, names = import_span(item, lines), [name for name in dict.fromkeys(item.names) if name]
         path = corpus.imported(document, item.module)
         if span is None or not names or len(names) > MAX_LISTED or path is None or path == document.path:
             continue
+        taken.append((path, names, span))
         words = {"module": item.module, "target": path}
-        target = corpus.file(document.repo, path)
-        rests_on = [target.id] if target else []
+        if len(names) >= MIN_NAMES:
+            yield corpus.fact(
+                document, "import", document.path, names, span, shape=Shape.ALL, words=words,
+                rests_on=[corpus.identifier(document.repo, path)],
+            )  # fmt: skip
+    paths = list(dict.fromkeys(path for path, _, _ in taken))
+    if len(paths) == len(taken) and 1 < len(paths) <= MAX_LISTED and not is_test(document.path):
         yield corpus.fact(
-            document, "import", document.path, names, span, shape=Shape.ALL, words=words, rests_on=rests_on
+            document,
+            "depends-on",
+            document.path,
+            paths,
+            (taken[0][2][0], taken[-1][2][1]),
+            shape=Shape.ALL,
+            words={"placed": "\n".join(f"- {in_words(names)} of `{path}`" for path, names, _ in taken)},
+            rests_on=[corpus.identifier(document.repo, path) for path in paths],
         )
 
 

@@ -22,9 +22,11 @@ TEMPLATE_PULLS: Final = 3
 """A line that stands in this many descriptions is the template's."""
 
 MAX_SENTENCES: Final = 6
+MIN_TITLE_WORDS: Final = 4
+"""A shorter title says too little to be looked for."""
 
 _NOISE: Final = re.compile(
-    r"(?i)^(merge |revert \"merge|fixup!|squash!|wip\b|lint\w*$|format\w*$|typo|tweaks?$|fix(es)?$|update(s)?$|"
+    r"(?i)^(bump |merge |revert \"merge|fixup!|squash!|wip\b|lint\w*$|format\w*$|typo|tweaks?$|fix(es)?$|update(s)?$|"
     r"prettier|review (comments|feedback)|pr (comments|feedback)|address(es|ing)? (pr |review )?(comments|feedback))"
 )
 _TRAILER: Final = re.compile(
@@ -44,7 +46,8 @@ class Gathered:
     added: tuple[str, ...]
     lines: frozenset[str]
     """Lines of its description."""
-    merged: bool
+    merged: str
+    """Date of its merge; empty if it was not."""
 
 
 def gather(document: Document) -> Gathered | None:
@@ -58,7 +61,7 @@ def gather(document: Document) -> Gathered | None:
         tuple(patch.path for patch in found),
         tuple(dict.fromkeys(name for patch in found if not patch.is_test for name in patch.added)),
         frozenset(line.strip() for line in document.text.split("\n") if len(line.strip()) > 8),
-        bool(document.meta.get("merged_at")),
+        str(document.meta.get("merged_at") or "")[:10],
     )
 
 
@@ -101,10 +104,10 @@ def facts(document: Document, corpus: Corpus) -> Iterator[Fact]:
         return
     meta, found = document.meta, patches(document.meta.get("files") or [])
     about = {"merged": str(meta.get("merged_at") or "")[:10], "author": str(meta.get("author") or "")}
-    yield from _summary(document, corpus, found, about)
+    sentences = reasons(document, corpus.once(history).templates)
+    yield from _summary(document, corpus, found, about | {"gist": sentences[0] if sentences else ""})
     yield from _changes(document, corpus, found)
     yield from _introduced(document, corpus)
-    sentences = reasons(document, corpus.once(history).templates)
     if sentences:
         span = (1, document.text.count("\n") + 1)
         yield corpus.fact(document, "reason", f"#{document.path}", sentences, span, shape=Shape.PROSE, words=about)
@@ -126,9 +129,11 @@ def _summary(document: Document, corpus: Corpus, found: list[Patch], about: dict
         "removed": ", ".join(f"`{name}`" for name in removed[:6]) if len(removed) <= 6 else "",
     }
     yield corpus.fact(document, "pull", f"#{document.path}", [document.title.strip()], (1, 1), words=words)
-    yield corpus.fact(
-        document, "pull-number", document.title.strip(), [f"#{document.path}"], (1, 1), words={"areas": words["areas"]}
-    )
+    if len(document.title.split()) >= MIN_TITLE_WORDS and not _NOISE.match(document.title):
+        about_areas = {"areas": words["areas"]}
+        yield corpus.fact(
+            document, "pull-number", document.title.strip(), [f"#{document.path}"], (1, 1), words=about_areas
+        )
 
 
 def _changes(document: Document, corpus: Corpus, found: list[Patch]) -> Iterator[Fact]:
@@ -145,7 +150,7 @@ def _changes(document: Document, corpus: Corpus, found: list[Patch]) -> Iterator
                 scope=patch.path,
                 words=words | {"old": old, "new": new, "line": patch.line_of(name)},
             )
-        for old, new in renamed(patch):
+        for old, new in renamed(patch) if not patch.is_test else ():
             yield corpus.fact(document, "rename", old, [new], (1, 1), scope=patch.path, words=words | {"new": new})
     for kind, names in (
         ("symbols-added", [name for patch in found if not patch.is_test for name in patch.added]),
@@ -203,7 +208,13 @@ def reasons(document: Document, templates: frozenset[tuple[str, str]]) -> list[s
 
 def _is_sentence(text: str) -> bool:
     words = text.split()
-    return 6 <= len(words) <= 80 and text[0].isupper() and text[-1] in ".!?" and "`" * 3 not in text
+    return (
+        6 <= len(words) <= 80
+        and text[0].isupper()
+        and text[-1] in ".!?"
+        and "`" * 3 not in text
+        and text.count("](") < 3
+    )
 
 
 def commit_subjects(document: Document) -> list[str]:
@@ -258,11 +269,15 @@ def _said(comment: dict[str, Any] | None) -> str:
     return text if 5 <= len(text.split()) <= 120 else ""
 
 
+def _dated(pull: Gathered) -> str:
+    return f"#{pull.number} “{pull.title}”, merged on {pull.merged}"
+
+
 def _file_history(document: Document, corpus: Corpus) -> Iterator[Fact]:
     past = corpus.once(history)
     pulls = past.touching.get((document.repo, document.path), [])
     if 1 <= len(pulls) <= 8 and corpus.structure(document).definitions:
-        told = [f"#{past.told[one].number} “{past.told[one].title}”" for one in pulls]
+        told = [_dated(past.told[one]) for one in pulls]
         yield corpus.fact(document, "file-history", document.path, told, (1, 1), shape=Shape.ALL, rests_on=pulls)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tasks.synthesis.facts.source import MIN_NAME, Source
+from tasks.synthesis.wordings.grammar import indicative
 from tasks.text.facts import Fact, Shape
 from tasks.text.structure import Definition
 
@@ -48,9 +49,16 @@ def facts(source: Source) -> Iterator[Fact]:
                 [told],
                 Shape.PROSE,
                 span,
-                scope=source.scope_of(item.name),
+                scope=source.scope_of(item.qualified),
                 thing=source.noun(item),
+                told=sentence(told),
             )
+
+
+def sentence(told: str) -> str:
+    """A purpose as a sentence that tells, with a large letter and an end."""
+    said = indicative(told)
+    return said[:1].upper() + said[1:] + ("" if said[-1] in ".!?:`\"')" else ".")
 
 
 def purpose(source: Source, item: Definition) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from tasks.synthesis.facts.declared_routes import Route
 from tasks.synthesis.facts.graph import Symbol
-from tasks.synthesis.facts.route_table import Route, RouteTable, shape
+from tasks.synthesis.facts.route_table import RouteTable, shape
 from tasks.synthesis.facts.source import MIN_NAME, Source
 from tasks.text.facts import Fact, Shape
 
@@ -31,7 +32,7 @@ def facts(source: Source, table: RouteTable) -> Iterator[Fact]:
         if route.handler:
             by_handler.setdefault(route.handler, []).append(route)
     for handler, found in by_handler.items():
-        symbol = _symbol(source, handler)
+        symbol = symbol_of(source, handler)
         alone = symbol is None or all(
             edge.path in (source.path, symbol.path) for edge in source.graph.used(symbol.path, symbol.qualified)
         )
@@ -47,26 +48,32 @@ def _of(source: Source, route: Route, table: RouteTable) -> Iterator[Fact]:
     alone = route.mounted and len(twins) == 1
     scope = "" if alone else source.path
     words = {"method": route.method, "address": route.address, "handler": route.handler, "route": route.name}
-    rests_on = [symbol.path] if (symbol := _symbol(source, route.handler)) and source.here(symbol.path) else []
+    rests_on = [symbol.path] if (symbol := symbol_of(source, route.handler)) and source.here(symbol.path) else []
     if alone:
         yield source.fact("route-file", route.name, [source.path], Shape.ONE, span, **words)
     if not route.handler:
         return
     yield source.fact("route", route.name, [route.handler], Shape.ONE, span, scope=scope, rests_on=rests_on, **words)
-    upstream = [text for text in route.given if re.fullmatch(r"/?[\w.:-]+(/[\w.:{}-]+)+(\?\S*)?|/[\w.:-]+", text)]
-    if upstream:
+    if upstream := upstream_of(route):
         yield source.fact(
-            "route-upstream", route.name, [upstream[0]], Shape.ONE, span, scope=scope, upstream=upstream[0], **words
+            "route-upstream", route.name, [upstream], Shape.ONE, span, scope=scope, upstream=upstream, **words
         )
     if route.before:
         yield source.fact("route-guard", route.name, route.before, Shape.ORDERED, span, scope=scope, **words)
 
 
-def _symbol(source: Source, handler: str) -> Symbol | None:
+def upstream_of(route: Route) -> str:
+    """The address that a route's handler is given to ask; empty if it is given none."""
+    pattern = r"/?[\w.:-]+(/[\w.:{}-]+)+(\?\S*)?|/[\w.:-]+"
+    return next((text for text in route.given if re.fullmatch(pattern, text)), "")
+
+
+def symbol_of(source: Source, handler: str) -> Symbol | None:
+    """The definition that a handler's name means in a file; None if it is not the repository's."""
     head, *members = handler.replace("::", ".").split(".")
     return source.graph.resolve(source.path, head, tuple(members)) if head else None
 
 
 def _handler_scope(source: Source, handler: str) -> str:
-    symbol = _symbol(source, handler)
+    symbol = symbol_of(source, handler)
     return "" if symbol is None or source.graph.is_unique(symbol.name) else source.path

@@ -7,9 +7,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any, Final
 
-from tasks.synthesis.facts.route_table import joined
+from tasks.synthesis.facts.declared_routes import joined
 from tasks.synthesis.facts.source import MIN_NAME, Source
 from tasks.synthesis.facts.syntax import string_of
 from tasks.synthesis.facts.uses import MAX_LISTED, told_users
@@ -17,11 +18,13 @@ from tasks.text.facts import Fact, Shape
 from tasks.text.paths import is_test
 from tasks.text.syntax_tree import nodes_of, text_of
 
-_ROUTES: Final = re.compile(r"<\w*Route\b|\b(?:component|element|Component)\s*:")
+_ROUTES: Final = re.compile(r"<\w*Route\b|\b(?:component|element|Component|loadComponent)\s*:")
 
 
 @dataclass(frozen=True)
-class _Page:
+class Page:
+    """A component with the address at which a router shows it."""
+
     address: str
     component: str
     first: int
@@ -32,7 +35,7 @@ def facts(source: Source) -> Iterator[Fact]:
     """Pages and renderings of a file, in order of lines."""
     if source.language not in ("typescript", "javascript") or source.is_test:
         return
-    pages = _pages(source) if _ROUTES.search(source.document.text) else []
+    pages = shown_pages(source)
     addresses = [page.address for page in pages]
     for page in pages:
         symbol = source.graph.resolve(source.path, page.component)
@@ -71,7 +74,7 @@ def _renderings(source: Source) -> Iterator[Fact]:
         ):
             continue
         span = (item.first_line, item.last_line)
-        scope = source.scope_of(item.name)
+        scope = source.scope_of(item.qualified)
         edges = [edge for edge in source.graph.made_of(source.path, item.qualified) if edge.how == "render"]
         inner = list(dict.fromkeys(edge.target.name for edge in edges if edge.target.qualified != item.qualified))
         if 0 < len(inner) <= MAX_LISTED and all(source.here(edge.target.path) for edge in edges):
@@ -88,8 +91,11 @@ def _renderings(source: Source) -> Iterator[Fact]:
         yield from told_users(source, item, [edge for edge in outer if not is_test(edge.path)], "rendered-by", span)
 
 
-def _pages(source: Source) -> list[_Page]:
-    found: list[_Page] = []
+def shown_pages(source: Source) -> list[Page]:
+    """Pages that a file's router shows, in order of lines."""
+    if source.language not in ("typescript", "javascript") or not _ROUTES.search(source.document.text):
+        return []
+    found: list[Page] = []
     types = ("jsx_opening_element", "jsx_self_closing_element", "object")
     for node in nodes_of(source.path, source.root, types):
         if node.type == "object":
@@ -99,24 +105,32 @@ def _pages(source: Source) -> list[_Page]:
             continue
         address, component = _address(node), _component(_attribute(node, "element") or _attribute(node, "component"))
         if address and component:
-            found.append(_Page(address, component, node.start_point.row + 1, node.end_point.row + 1))
+            found.append(Page(address, component, node.start_point.row + 1, node.end_point.row + 1))
     return found
 
 
-def _from_object(node: Any) -> list[_Page]:
+def _from_object(node: Any) -> list[Page]:
     pairs = {
         text_of(pair.child_by_field_name("key")).strip("'\""): pair.child_by_field_name("value")
         for pair in node.named_children
         if pair.type == "pair"
     }
-    shown = pairs.get("element") or pairs.get("component") or pairs.get("Component")
+    shown = pairs.get("element") or pairs.get("component") or pairs.get("Component") or pairs.get("loadComponent")
     path = _filled(pairs.get("path"))
     if shown is None or path is None or "children" in _enclosing_keys(node):
         return []
-    component = text_of(shown) if shown.type == "identifier" else _component(shown)
+    component = text_of(shown) if shown.type == "identifier" else _component(shown) or _lazy(text_of(shown))
     if not re.fullmatch(r"[A-Z]\w*", component or ""):
         return []
-    return [_Page(joined("", path), component, node.start_point.row + 1, node.end_point.row + 1)]
+    return [Page(joined("", path), component, node.start_point.row + 1, node.end_point.row + 1)]
+
+
+def _lazy(written: str) -> str:
+    """The component that is loaded when it is needed: `() => import('./Home.vue')`, `… .then(m => m.HomePage)`."""
+    found = re.search(
+        r"import\(\s*['\"]([^'\"\n]{1,200})['\"]\s*\)(?:\s*\.then\(\s*\(?\w+\)?\s*=>\s*\w+\.(\w+))?", written
+    )
+    return (found[2] or PurePosixPath(found[1]).stem) if found else ""
 
 
 def _enclosing_keys(node: Any) -> list[str]:

@@ -133,9 +133,13 @@ class Source:
         module = self.graph.modules.get(path)
         return module is not None and module.split is self.split
 
-    def scope_of(self, name: str) -> str:
-        """What a name of this file needs to be unambiguous: nothing, or the file's path."""
-        return "" if self.graph.is_unique(name.rpartition(".")[2]) else self.document.path
+    def scope_of(self, qualified: str) -> str:
+        """What a name of this file needs to be unambiguous: nothing, or the file's path.
+
+        `Client.get` is clear where `get` or `Client` means one thing in the repository.
+        """
+        outer, _, last = qualified.rpartition(".")
+        return "" if any(name and self.graph.is_unique(name) for name in (last, outer)) else self.document.path
 
     def noun(self, item: Definition | Symbol) -> str:
         """What people call a definition of the file."""
@@ -145,6 +149,8 @@ class Source:
 def noun(path: str, item: Definition | Symbol) -> str:
     """What people call a definition: the component `ProductSwitch`, the hook `useConsent`, the struct `Server`."""
     language = language_of(path)
+    if isinstance(item, Definition) and re.match(r"@(\w+\.)?(cached_)?property\b", item.signature):
+        return "property"
     if language in ("tsx", "javascript", "typescript") and item.kind in ("function", "constant"):
         if re.fullmatch(r"use[A-Z]\w*", item.name):
             return "hook"
@@ -159,21 +165,10 @@ def noun(path: str, item: Definition | Symbol) -> str:
     return _NOUNS.get(item.kind, "definition")
 
 
-def called(path: str, item: Definition | Symbol) -> str:
-    """With its noun: the component `ProductSwitch`."""
-    return f"the {noun(path, item)} `{item.qualified}`"
-
-
 def in_words(names: Sequence[str]) -> str:
     """`a`, `b` and `c`."""
     quoted = [f"`{name}`" for name in names]
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}" if quoted else ""
-
-
-def number(count: int) -> str:
-    """One to twelve as words."""
-    words = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
-    return words[count] if count < len(words) else str(count)
 
 
 def users(source: Source, edges: Iterable[Edge]) -> list[tuple[str, str, int]]:

@@ -18,7 +18,7 @@ from tasks.synthesis.facts.corpus import Corpus, Family, corpora
 from tasks.synthesis.quotas import EXPLAINING
 from tasks.text.facts import Fact, Shape
 
-VERSION = "2026.11.30.3"
+VERSION = "2026.11.30.4"
 
 FAMILIES: Final[tuple[Family, ...]] = (
     imports.FAMILY,

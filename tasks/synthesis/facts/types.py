@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tasks.synthesis.facts.definitions import is_sought
 from tasks.synthesis.facts.source import MIN_NAME, Source, in_words
 from tasks.synthesis.facts.syntax import call_of, literal_of, string_of
 from tasks.text.facts import Fact, Shape
 from tasks.text.references import written
+from tasks.text.structure import Definition
 from tasks.text.syntax_tree import nodes_of, text_of
 
 MAX_MEMBERS: Final = 40
@@ -52,6 +54,16 @@ _BODIES: Final = frozenset(
     | {"enum_body", "enum_class_body", "enum_variant_list", "enum_member_declaration_list", "enum_declaration_list"}
     | {"primary_constructor", "formal_parameters", "parameter_list", "body_statement", "enum_body_declarations"}
 )
+
+
+_LIBRARY: Final = """
+Any Array ArrayList Boolean Callable Date DateTime Decimal Dict Double Element ElementType FC Float HashMap Instant
+Int Integer Iterable Iterator JSX List Literal LocalDate Long Map Mapping Nullable Number Object Option Optional
+Partial Promise React ReactElement ReactNode Readonly Record Response SerializedStyles Set String Tuple Union Url Uuid
+Vec Void
+"""
+_KNOWN_TYPES: Final = frozenset(_LIBRARY.split())
+"""Types of languages and their libraries: a field of one of them tells nothing of the repository."""
 
 
 @dataclass(frozen=True)
@@ -101,15 +113,21 @@ def facts(source: Source) -> Iterator[Fact]:
         enum = _is_enum(node)
         members = enum_members(node) if enum else fields(node)
         if 1 < len(members) <= MAX_MEMBERS and len({one.name for one in members}) == len(members):
-            yield from (_enum if enum else _type)(source, name, members, span, scope, source.noun(item))
+            yield from (_enum if enum else _type)(source, item, members)
 
 
-def _type(
-    source: Source, name: str, members: list[Member], span: tuple[int, int], scope: str, noun: str
-) -> Iterator[Fact]:
+def _type(source: Source, item: Definition, members: list[Member]) -> Iterator[Fact]:
+    name, noun, scope = item.name, source.noun(item), source.scope_of(item.qualified)
+    span = (item.first_line, item.last_line)
     names = [one.name for one in members]
     lines = "\n".join(f"- `{one.name}`: `{one.type}`" if one.type else f"- `{one.name}`" for one in members)
     words = {"thing": noun}
+    owner = source.graph.symbol(source.path, name.removesuffix("Props"))
+    if name.endswith("Props") and owner is not None and source.noun(owner) == "component":
+        yield source.fact(
+            "props", owner.name, names, Shape.ALL, span, scope=source.scope_of(owner.name), lines=lines, type=name
+        )
+        return
     yield source.fact("type", name, names, Shape.ALL, span, scope=scope, lines=lines, **words)
     optional = [one.name for one in members if one.optional]
     if 0 < len(optional) < len(names):
@@ -124,8 +142,8 @@ def _type(
             required=in_words(required),
             **words,
         )
-    for one in members[:MAX_SINGLE]:
-        if one.type and len(one.type) <= MAX_TYPE and len(one.name) >= 2:
+    for one in members[:MAX_SINGLE] if is_sought(source, item) else ():
+        if len(one.type) <= MAX_TYPE and len(one.name) >= 2 and _tells(one.type):
             yield source.fact(
                 "field",
                 name,
@@ -140,9 +158,16 @@ def _type(
             )
 
 
-def _enum(
-    source: Source, name: str, members: list[Member], span: tuple[int, int], scope: str, noun: str
-) -> Iterator[Fact]:
+def _tells(kind: str) -> bool:
+    """Whether a field's type says something of this repository: a choice of literals, or a type that it has named."""
+    if not re.sub(r"[\s?|\[\]]|\b(?:null|undefined|None|nil)\b", "", kind) or "=>" in kind or "{" in kind:
+        return False
+    named = set(re.findall(r"\b[A-Z]\w+", kind)) - _KNOWN_TYPES
+    return bool(named) or re.search(r"['\"].*\|.*['\"]", kind) is not None
+
+
+def _enum(source: Source, item: Definition, members: list[Member]) -> Iterator[Fact]:
+    name, scope, span = item.name, source.scope_of(item.qualified), (item.first_line, item.last_line)
     names = [one.name for one in members]
     lines = "\n".join(f"- `{one.name}` = `{one.value}`" if one.value else f"- `{one.name}`" for one in members)
     yield source.fact(

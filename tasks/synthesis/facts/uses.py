@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from tasks.synthesis.facts.definitions import is_style
 from tasks.synthesis.facts.graph import Edge
 from tasks.synthesis.facts.source import MIN_NAME, Source, users
 from tasks.text.facts import Fact, Shape
@@ -31,7 +32,7 @@ def facts(source: Source) -> Iterator[Fact]:
     for item in source.definitions:
         if len(item.name) < MIN_NAME or source.graph.symbol(source.path, item.qualified) is None:
             continue
-        if item.name.startswith("__") or item.kind == "module":
+        if item.name.startswith("__") or item.kind == "module" or is_style(item.name):
             continue
         if "." in item.qualified:  # who calls a method cannot be told from names alone
             if item.kind in _CALLABLE:
@@ -42,7 +43,8 @@ def facts(source: Source) -> Iterator[Fact]:
         plain = [edge for edge in edges if not is_test(edge.path) and (edge.inside or edge.path != source.path)]
         calling = [edge for edge in plain if edge.how == "call"]
         if item.kind in _CALLABLE:
-            yield from told_users(source, item, calling, "caller", span)
+            if len({edge.inside for edge in calling}) > 1 or any(edge.path != source.path for edge in calling):
+                yield from told_users(source, item, calling, "caller", span)  # else it is a part of its only caller
             yield from _calls(source, item, span)
         if len({edge.path for edge in plain}) > 1 or any(edge.path != source.path for edge in plain):
             if len(calling) != len(plain) and source.noun(item) != "component":
@@ -73,7 +75,7 @@ def told_users(
         [name for name, _ in (names if whole else shown)],
         Shape.ALL if whole else Shape.ANY,
         span,
-        scope=source.scope_of(item.name),
+        scope=source.scope_of(item.qualified),
         rests_on={path for _, path in names},
         **words,
     )
@@ -83,7 +85,8 @@ def _calls(source: Source, item: Definition, span: tuple[int, int]) -> Iterator[
     edges = [edge for edge in source.graph.made_of(source.path, item.qualified) if edge.how == "call"]
     edges = [edge for edge in edges if edge.target.qualified != item.qualified]
     names = list(dict.fromkeys(edge.target.qualified for edge in edges))
-    if 0 < len(names) <= MAX_LISTED and all(source.here(edge.target.path) for edge in edges):
+    far = len(names) > 1 or any(edge.target.path != source.path and edge.target.kind != "class" for edge in edges)
+    if far and 0 < len(names) <= MAX_LISTED and all(source.here(edge.target.path) for edge in edges):
         targets = list(dict.fromkeys((edge.target.qualified, edge.target.path) for edge in edges))
         yield source.fact(
             "calls",
@@ -91,7 +94,7 @@ def _calls(source: Source, item: Definition, span: tuple[int, int]) -> Iterator[
             names,
             Shape.ALL,
             span,
-            scope=source.scope_of(item.name),
+            scope=source.scope_of(item.qualified),
             rests_on={path for _, path in targets},
             thing=source.noun(item),
             placed=placed(targets),
@@ -103,15 +106,15 @@ def _breaks(source: Source, item: Definition, edges: Sequence[Edge], span: tuple
     paths = list(dict.fromkeys(edge.path for edge in edges if edge.path != source.path))
     partial = any(not source.here(path) for path in paths)
     shown = [path for path in paths if source.here(path)]
-    if not shown or partial or len(shown) > MAX_LISTED:
-        return
+    if partial or not 1 < len(shown) <= MAX_LISTED:
+        return  # of one file the users themselves are told
     yield source.fact(
         "affected-files",
         item.qualified,
         shown,
         Shape.ALL,
         span,
-        scope=source.scope_of(item.name),
+        scope=source.scope_of(item.qualified),
         rests_on=shown,
         thing=source.noun(item),
     )
@@ -126,7 +129,7 @@ def _tests(source: Source, item: Definition, edges: Sequence[Edge], span: tuple[
             paths,
             Shape.ALL,
             span,
-            scope=source.scope_of(item.name),
+            scope=source.scope_of(item.qualified),
             rests_on=paths,
             thing=source.noun(item),
         )

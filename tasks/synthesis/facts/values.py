@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, Final
 
 from tasks.synthesis.facts.source import MIN_NAME, Source, in_words
 from tasks.synthesis.facts.syntax import literal_of, string_of
 from tasks.synthesis.facts.uses import MAX_LISTED, placed
+from tasks.synthesis.wordings.grammar import number as spelled
 from tasks.text.facts import Fact, Shape
 from tasks.text.paths import is_test
 from tasks.text.references import written
@@ -18,6 +19,8 @@ from tasks.text.syntax_tree import nodes_of, text_of
 MAX_ENTRIES: Final = 40
 MAX_DEFAULT: Final = 60
 MAX_ELEMENTS: Final = 20
+MIN_SHARED: Final = 4
+"""So many functions of a file with one default for a parameter are told together."""
 
 _BINDINGS: Final = (
     "variable_declarator",
@@ -58,6 +61,9 @@ textAlign textDecoration top transform verticalAlign width zIndex
 _STYLES: Final = frozenset(_STYLE_KEYS.split())
 """Keys of style objects, which nobody asks about."""
 
+_SENTINEL: Final = re.compile(r"(?i)\b_*\w*(default|unset|missing|not_?given|sentinel|empty)\w*$")
+"""Defaults that only say that there is none: `USE_CLIENT_DEFAULT`."""
+
 _EMPTY: Final = frozenset({"undefined", "{}", "[]", "()", "None", "null", "nil", "''", '""'})
 
 
@@ -76,7 +82,7 @@ def _constants(source: Source) -> Iterator[Fact]:
         value = _value(node)
         literal = literal_of(value)
         span = (item.first_line, item.last_line)
-        scope = source.scope_of(item.name)
+        scope = source.scope_of(item.qualified)
         if literal is not None:
             if literal not in _EMPTY and "\n" not in literal:
                 yield source.fact(
@@ -86,7 +92,7 @@ def _constants(source: Source) -> Iterator[Fact]:
                     Shape.ONE,
                     span,
                     scope=scope,
-                    written=literal,
+                    written=_bare(literal) if "`" in literal else literal,
                     **_readers(source, item),
                 )
             continue
@@ -144,7 +150,7 @@ def _table(source: Source, item: Definition, value: Any, span: tuple[int, int], 
                 (line, line),
                 scope=scope,
                 key=name,
-                written=literal,
+                written=_bare(literal) if "`" in literal else literal,
             )
 
 
@@ -204,21 +210,55 @@ def _defaults(source: Source) -> Iterator[Fact]:
             continue
         text = written(value)
         seen[item.qualified, name] = seen.get((item.qualified, name), 0) + 1
-        if len(text) <= MAX_DEFAULT and text not in _EMPTY and value.type not in ("arrow_function", "lambda"):
+        if (
+            len(text) <= MAX_DEFAULT
+            and not _SENTINEL.search(text)
+            and text not in _EMPTY
+            and value.type not in ("arrow_function", "lambda")
+        ):
             found.append((item, name.lstrip("$"), text, (node.start_point.row + 1, node.end_point.row + 1)))
+    shared = yield from _shared_defaults(source, [one for one in found if seen[one[0].qualified, one[1]] == 1])
     for item, name, text, span in found:
-        if seen.get((item.qualified, name), 1) == 1 and len(item.name) > 1:
+        if seen.get((item.qualified, name), 1) == 1 and len(item.name) > 1 and name not in shared:
             yield source.fact(
                 "default",
                 item.qualified,
                 [_bare(text)],
                 Shape.ONE,
                 span,
-                scope=source.scope_of(item.name),
+                scope=source.scope_of(item.qualified),
                 parameter=name,
                 written=text,
                 thing=source.noun(item),
             )
+
+
+def _shared_defaults(
+    source: Source, found: list[tuple[Definition, str, str, tuple[int, int]]]
+) -> Generator[Fact, None, set[str]]:
+    """Defaults that many functions of a file give one parameter alike, told once; returns those parameters."""
+    by_name: dict[str, list[tuple[Definition, str, tuple[int, int]]]] = {}
+    for item, name, text, span in found:
+        by_name.setdefault(name, []).append((item, text, span))
+    shared: set[str] = set()
+    for name, givers in by_name.items():
+        names = [item.qualified for item, _, _ in givers]
+        if len(givers) >= MIN_SHARED and len({text for _, text, _ in givers}) == 1:
+            shared.add(name)
+            shown = names if len(names) <= MAX_LISTED else [*names[: MAX_LISTED // 2]]
+            yield source.fact(
+                "shared-default",
+                name,
+                [_bare(givers[0][1])],
+                Shape.ONE,
+                (givers[0][2][0], givers[-1][2][1]),
+                scope=source.path,
+                written=givers[0][1],
+                number=spelled(len(names)),
+                givers=in_words(shown) if len(shown) == len(names) else "",
+                examples="" if len(shown) == len(names) else in_words(shown[:3]),
+            )
+    return shared
 
 
 def _default(node: Any) -> tuple[str, Any | None]:

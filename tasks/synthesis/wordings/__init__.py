@@ -8,6 +8,7 @@ from tasks.synthesis.wordings import (
     definitions,
     documentation,
     errors,
+    explanations,
     imports,
     manifests,
     pipelines,
@@ -36,6 +37,7 @@ WORDINGS: Final[dict[str, Wording]] = merged(
         manifests.WORDINGS,
         documentation.WORDINGS,
         pulls.WORDINGS,
+        explanations.WORDINGS,
     )
 )
 """By kind of fact. Several wordings of one fact taught a small model what one did not (69% against 21% of paraphrased

@@ -6,6 +6,9 @@ from typing import Final
 
 from tasks.synthesis.wordings.grammar import Wording
 
+_WHOLE: Final = ("{text}", "{text}", "{text}\n\n(From {page}.)")
+"""Of what a page says in whole paragraphs; mostly without its name."""
+
 WORDINGS: Final = {
     "section": Wording(
         questions=(
@@ -19,7 +22,7 @@ WORDINGS: Final = {
             "Going by {page} of {repo}: “{subject}”?",
             "Can you summarise the part “{subject}” of {page} in {repo}?",
         ),
-        answers=("{text}", "{text}", "{text}\n\n(From {page}.)"),
+        answers=_WHOLE,
     ),
     "answered-question": Wording(
         questions=(
@@ -32,7 +35,7 @@ WORDINGS: Final = {
             "What does {page} of {repo} answer to “{subject}”?",
             "I wonder about {repo}: {subject}",
         ),
-        answers=("{text}", "{text}", "{text}\n\n(From {page}.)"),
+        answers=_WHOLE,
     ),
     "section-place": Wording(
         questions=(
@@ -63,16 +66,16 @@ WORDINGS: Final = {
     ),
     "term": Wording(
         questions=(
-            "What does {repo} say about `{subject}` under “{scope}”?",
-            "What is `{subject}` in {repo} ({scope})?",
-            "What is `{subject}` for in {repo}, going by “{scope}”?",
-            "In {repo}, what does `{subject}` mean under “{scope}”?",
-            "What do the docs of {repo} say of `{subject}`?",
-            "Explain `{subject}` (“{scope}”) in {repo}.",
-            "I read `{subject}` in the docs of {repo} on “{scope}”. What about it?",
-            "How is `{subject}` described in “{scope}” of {repo}?",
+            "What does {repo} say about {marked} under “{scope}”?",
+            "What is {marked} in {repo} ({scope})?",
+            "What is {marked} for in {repo}, going by “{scope}”?",
+            "In {repo}, what does {marked} mean under “{scope}”?",
+            "What do the docs of {repo} say of {marked}?",
+            "Explain {marked} (“{scope}”) in {repo}.",
+            "I read {marked} in the docs of {repo} on “{scope}”. What about it?",
+            "How is {marked} described in “{scope}” of {repo}?",
         ),
-        answers=("{text}", "`{subject}`: {text}", "{text} (From {page}.)"),
+        answers=("{text!c}", "{marked}: {text}", "{text!c} (From {page}.)"),
     ),
     "list": Wording(
         questions=(
@@ -124,7 +127,7 @@ WORDINGS: Final = {
             "“{subject}” in {repo}: what is the outcome?",
             "Which way did {repo} go with “{subject}”?",
         ),
-        answers=("{text}", "{text}\n\n(Recorded in {page}.)", "{text}"),
+        answers=_WHOLE,
     ),
     "decision-context": Wording(
         questions=(
@@ -137,7 +140,7 @@ WORDINGS: Final = {
             "Why is there a decision “{subject}” in {repo}?",
             "In {repo}, what made “{subject}” necessary?",
         ),
-        answers=("{text}", "{text}\n\n(Recorded in {page}.)", "{text}"),
+        answers=_WHOLE,
     ),
     "decision-consequence": Wording(
         questions=(
@@ -150,7 +153,7 @@ WORDINGS: Final = {
             "Which effects does the record “{subject}” of {repo} name?",
             "What do I have to live with in {repo} since “{subject}”?",
         ),
-        answers=("{text}", "{text}\n\n(Recorded in {page}.)", "{text}"),
+        answers=_WHOLE,
     ),
     "changelog": Wording(
         questions=(
@@ -183,6 +186,7 @@ WORDINGS: Final = {
             "Which release of {repo} made this change: “{subject}”?",
         ),
         answers=("{value}.", "Version {value}.", "{value}, of {date}.", "In {value}; it is listed under “{group}”."),
+        explains=False,
     ),
     "release-date": Wording(
         questions=(
@@ -196,20 +200,6 @@ WORDINGS: Final = {
             "Which date stands beside {subject} in the changelog of {repo}?",
         ),
         answers=("{value}.", "On {value}.", "It came out on {value}.", "{subject} is of {value}."),
-        explains=False,
-    ),
-    "previous-version": Wording(
-        questions=(
-            "Which version of {repo} came before {subject}?",
-            "What was the release before {repo} {subject}?",
-            "From which version does one upgrade to {repo} {subject}?",
-            "Which release precedes {subject} in the changelog of {repo}?",
-            "In {repo}, {subject} replaced which version?",
-            "What is the predecessor of {repo} {subject}?",
-            "Before {subject}, what was the newest version of {repo}?",
-            "Which version of {repo} is listed right below {subject}?",
-        ),
-        answers=("{value}.", "Version {value}.", "It followed {value}.", "{value} came before {subject}."),
         explains=False,
     ),
 }

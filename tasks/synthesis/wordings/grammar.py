@@ -9,7 +9,7 @@ Slots of every wording, besides the fact's own `words`:
     {count:#file|files} {count:is|are}        how many values, with its noun; the verb alone
 
 `{thing!a}` puts the article before (“an interface”), `{thing!c}` makes the first letter large, `{thing!p}` the plural;
-`{subject!q}` puts backticks around and the article before them.
+`{subject!q}` puts backticks around and the article before them; `{whole!h}` says nothing and is there as a condition.
 A wording with a slot that is missing or empty is not used for the fact.
 """
 
@@ -20,7 +20,7 @@ import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from tasks.text.facts import Fact
 
@@ -47,6 +47,8 @@ class _Said(string.Formatter):
             return str(value)[:1].upper() + str(value)[1:]
         if conversion == "q":
             return with_article(f"`{value}`")
+        if conversion == "h":
+            return ""
         if conversion == "p":
             return plural(str(value))
         return super().convert_field(value, conversion)
@@ -55,16 +57,24 @@ class _Said(string.Formatter):
         if "|" in format_spec:
             one, many = format_spec.removeprefix("#").split("|")
             noun = one if str(value) == "1" else many
-            return f"{value} {noun}" if format_spec.startswith("#") else noun
+            return f"{number(int(value))} {noun}" if format_spec.startswith("#") else noun
         return super().format_field(value, format_spec)
 
 
 _SAID = _Said()
+_COUNTS_FIRST: Final = re.compile(r"(?:\{\w+!h\})?\{count:#")
+_NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+
+
+def number(count: int) -> str:
+    """One to twelve as words."""
+    return _NUMBERS[count] if count < len(_NUMBERS) else str(count)
 
 
 def said(wording: str, words: Mapping[str, str]) -> str:
-    """A wording with its slots filled."""
-    return _SAID.vformat(wording, (), words)
+    """A wording with its slots filled; a number at the beginning is written large: “Four points”."""
+    text = _SAID.vformat(wording, (), words)
+    return text[:1].upper() + text[1:] if _COUNTS_FIRST.match(wording) else text
 
 
 @lru_cache(maxsize=4096)
@@ -81,6 +91,8 @@ def usable(bank: Iterable[str], words: Mapping[str, str]) -> list[str]:
 def slots_of(fact: Fact) -> dict[str, str]:
     """The slots that a fact fills by itself."""
     named = f"`{fact.subject}`"
+    if fact.subject.endswith(".__init__"):
+        named = f"the constructor of `{fact.subject.removesuffix('.__init__')}`"
     return {
         "subject": fact.subject,
         "scope": fact.scope,
@@ -92,6 +104,36 @@ def slots_of(fact: Fact) -> dict[str, str]:
         "count": str(len(fact.values)),
         **fact.words,
     }
+
+
+_VERBS: Final = """
+add allow apply assert attach build cache calculate call cancel catch change check clean clear close collect combine
+compare compute configure convert copy count create decode define delete describe detect determine dispatch drop emit
+enable encode ensure enter escape evaluate execute exit expand extract fetch fill filter find flush format generate
+get give group guess handle help hold import include indicate infer initialise initialize insert inspect instantiate
+iterate join keep like list load log look lookup make map mark match measure merge mount move normalise normalize
+notify obtain open parse pass perform pick post prepare print process produce provide put raise read receive redirect
+register reject release remove rename render replace represent request reset resolve respond restore return rewrite
+run save scan search select send serialise serialize serve set setup show skip sort split start stop store stream
+strip submit support switch take test throw translate transform trim trigger turn unquote update upload use validate
+verify wait warn wrap write yield
+"""
+_BASE_FORMS: Final = frozenset(_VERBS.split())
+
+
+def indicative(sentence: str) -> str:
+    """A sentence that orders as one that tells: “Return the host and close it.” → “It returns the host and closes it.”
+    Others stay as they are.
+    """
+    first, space, rest = sentence.partition(" ")
+    if first.lower() not in _BASE_FORMS or re.match(r"(of|for|used|that|which|with|is|are|was|to be)\b", rest):
+        return sentence
+    rest = re.sub(
+        r"\b(and|then) ([a-z]+)(?= (?:an?|the|it|them|its|their|all|any|each)\b)",
+        lambda match: f"{match[1]} {plural(match[2]) if match[2] in _BASE_FORMS else match[2]}",
+        rest,
+    )
+    return f"It {plural(first.lower())}{space}{rest}"
 
 
 def joined(parts: Sequence[str], last: str = "and") -> str:

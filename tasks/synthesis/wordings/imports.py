@@ -25,5 +25,23 @@ WORDINGS: Final = {
             "It uses {values}, imported from `{module}`.",
         ),
         explains=False,
-    )
+    ),
+    "depends-on": Wording(
+        questions=(
+            "What does `{path}` depend on within {repo}?",
+            "Which other files of {repo} does `{path}` need, and what for?",
+            "What does `{path}` take from the rest of {repo}?",
+            "Before I read `{path}` of {repo}: which other files should I know?",
+            "On which code of {repo} does `{path}` build?",
+            "If I move `{path}` out of {repo}, what has to come with it?",
+            "Which definitions of other files does `{path}` use in {repo}?",
+            "How is `{path}` connected to the rest of {repo}?",
+        ),
+        answers=(
+            "It imports:\n\n{placed}",
+            "It builds on {count:#file|files} of the repository:\n\n{placed}",
+            "{placed}",
+        ),
+        explains=False,
+    ),
 }

@@ -11,19 +11,19 @@ WORDINGS: Final = {
         questions=(
             "What is {named} for?",
             "What does the {thing} {named} do in {repo}?",
-            "Explain {named} to me.",
-            "Why does {repo} have {named}?",
+            "What does {named} do?",
+            "What do the docs in the code say about {named}?",
             "I came across {named} in {repo}. What is it good for?",
             "What is the job of the {thing} {named}?",
             "In {repo}, what is the idea behind {named}?",
-            "When would I use {named}?",
+            "In a sentence: what is {named} about?",
             "How do the authors of {repo} describe {named}?",
         ),
         answers=(
-            "{value!c}",
+            "{told!c}",
             "Its documentation says: {value!c}",
-            "{value!c} (`{path}`)",
-            "`{subject}` is {thing!a} in `{path}`. {value!c}",
+            "{told!c} (`{path}`)",
+            "`{subject}` is {thing!a} in `{path}`. {told!c}",
         ),
     )
 }

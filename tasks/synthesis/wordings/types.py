@@ -25,6 +25,24 @@ WORDINGS: Final = {
             "`{subject}` is {thing!a} of `{path}` with these fields:\n\n{lines}",
         ),
     ),
+    "props": Wording(
+        questions=(
+            "Which props does the component {named} take?",
+            "What do I have to pass to {named} in {repo}?",
+            "I want to render {named}. Which props are there?",
+            "How is the component {named} of {repo} configured from outside?",
+            "Which props does `{type}` declare for `{subject}`?",
+            "What can a parent hand down to {named}?",
+            "List the props of {named} in {repo} with their types.",
+            "What does {named} need to know to render itself?",
+        ),
+        answers=(
+            "{values}.",
+            "It takes {values}.",
+            "It takes {count:#prop|props}:\n\n{lines}",
+            "`{type}` in `{path}` declares them:\n\n{lines}",
+        ),
+    ),
     "optional-fields": Wording(
         questions=(
             "Which fields of {named} are optional?",
@@ -51,7 +69,7 @@ WORDINGS: Final = {
             "How is `{field}` declared in {named}?",
             "What do I put into `{field}` of {subject!q}?",
             "What kind of value is `{subject}.{field}` in {repo}?",
-            "I read `{field}` from a `{subject}`. What do I get?",
+            "I read `{field}` from {subject!q}. What do I get?",
             "`{subject}` of {repo} has a field `{field}`. Of which type?",
         ),
         answers=(
@@ -106,7 +124,7 @@ WORDINGS: Final = {
             "Between which alternatives does {named} choose?",
             "Which strings are valid for {named} in {repo}?",
             "List the values of the type {named}.",
-            "I have to pass a `{subject}`. What is allowed?",
+            "I have to pass {subject!q}. What is allowed?",
             "Which kinds does {repo} distinguish by {named}?",
         ),
         answers=(

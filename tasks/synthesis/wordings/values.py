@@ -98,6 +98,24 @@ WORDINGS: Final = {
             "The default of `{parameter}` is `{written}`, as `{path}` declares it.",
         ),
     ),
+    "shared-default": Wording(
+        questions=(
+            "What does `{subject}` default to in the functions of `{scope}`?",
+            "Which default do the functions in `{scope}` of {repo} share for `{subject}`?",
+            "If I leave out `{subject}` when I call something from `{scope}`, what is used?",
+            "Is the default of `{subject}` the same everywhere in `{scope}`?",
+            "In {repo}, what do the functions of `{scope}` assume for `{subject}`?",
+            "Do I ever have to pass `{subject}` to what `{scope}` defines?",
+            "What happens in `{scope}` of {repo} if nobody gives `{subject}`?",
+            "Which value stands for `{subject}` in the signatures of `{scope}`?",
+        ),
+        answers=(
+            "`{written}`, in all {number} functions that have a default for it.",
+            "It is `{written}` everywhere: {number} functions of the file declare it so, for example {examples}.",
+            "They all use `{written}`: {givers}.",
+            "`{written}`. All {number} functions of `{path}` with a default for `{subject}` agree on it.",
+        ),
+    ),
     "environment": Wording(
         questions=(
             "Where does {repo} read the environment variable `{subject}`?",
@@ -151,6 +169,7 @@ WORDINGS: Final = {
             "`{subject}` is set to `{value}`.",
             "`{value}`, as `{scope}` sets it.",
         ),
+        explains=False,
     ),
     "port": Wording(
         questions=(
@@ -169,6 +188,19 @@ WORDINGS: Final = {
             "Port {values}: that is what `{subject}` {how}.",
             "`{subject}` {how} port {values}.",
         ),
+    ),
+    "service": Wording(
+        questions=(
+            "What does the service `{subject}` of `{scope}` do in {repo}?",
+            "How is the service `{subject}` set up in {repo}?",
+            "What is `{subject}` in the compose file of {repo}?",
+            "What runs as `{subject}` when I start {repo} with compose?",
+            "What does `{subject}` in `{scope}` need, and what does it offer?",
+            "Explain the service `{subject}` of {repo}.",
+            "I started {repo} with compose. What is the container `{subject}`?",
+            "Which image, ports and dependencies does `{subject}` have in `{scope}`?",
+        ),
+        answers=("{text}", "{text} (`{path}`)", "{bullets}"),
     ),
     "base-image": Wording(
         questions=(

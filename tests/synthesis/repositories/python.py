@@ -3,6 +3,8 @@
 FILES = {
     "pyproject.toml": '[project]\nname = "rocket"\nversion = "1.2.0"\ndependencies = [\n    "fastapi==0.110.0",\n]\n\n'
     "[tool.rocket]\nstages = 3\n",
+    "compose.yaml": 'services:\n  api:\n    build: ./rocket\n    ports:\n      - "8000:8000"\n    depends_on: [db]\n'
+    "  db:\n    image: postgres:16\n",
     "rocket/__init__.py": "from rocket.engine import Engine as Engine\n",
     "rocket/engine.py": '''"""Engines."""
 
@@ -106,6 +108,7 @@ def test_engine_knows_its_stage():
 }
 
 FACTS = {
+    ("service", "api"): {"`api` is built from `./rocket`.", "It publishes `8000:8000`.", "It starts after `db`."},
     ("route", "POST /v1/engines/{stage}/fire"): {"fire_engine"},
     ("route", "GET /v1/engines/region"): {"show_region"},
     ("caller", "open_valve"): {"Engine.fire", "close_valve"},

@@ -74,6 +74,8 @@ export const Shell = () => (
 	</Routes>
 );
 """,
+    "client/router.ts": "import { createRouter } from 'vue-router';\n\nexport const router = createRouter({\n"
+    "\troutes: [{ path: '/crew', component: () => import('./CrewList.vue') }],\n});\n",
     "client/Dial.tsx": "export const Dial = ({ size = 12 }: { size?: number }) => <svg width={size} />;\n",
     "client/EnginePage.tsx": """import { Dial } from './Dial';
 import { load } from './load';
@@ -106,6 +108,7 @@ describe('load', () => {
 }
 
 FACTS = {
+    ("ui-route", "/crew"): {"CrewList"},
     ("route", "GET /api/engines/:id"): {"proxy"},
     ("route", "POST /api/engines/:id/fire"): {"fireEngine"},
     ("route-upstream", "GET /api/engines/:id"): {"/upstream/engines/:id"},
