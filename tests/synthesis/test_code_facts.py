@@ -63,6 +63,7 @@ def test_walkthrough_profile_and_difference_join_what_is_known(tmp_path: Path) -
         "A request first passes `requireCrew`.",
         "It is handled by `proxy`, which `server/handlers.ts` defines.",
         "`proxy` is given `/upstream/engines/:id`, the address that it asks upstream.",
+        "On the other side, `load` asks for it.",
     )
 
 

@@ -40,9 +40,9 @@ def test_facts_of_both_sides_are_sorted_counted_and_never_cross_the_split(store:
     assert (calls.subject, calls.values, calls.language) == ("drain", ("burn",), "python")
     assert calls.rests_on == ("octo/rocket/file/rocket/fuel.py",)
     places = {record.subject: record.values for record in records if record.kind == "location"}
-    assert places["drain"] == ("rocket/tank.py",)
+    assert places["burn"] == ("rocket/fuel.py",)
+    assert "drain" not in places, "nothing else uses it"
     assert "same" not in places, "two files define it"
-    assert places["burn_more"] == ("rocket/other.py",)
     assert {record.split for record in records if record.document_id.endswith("other.py")} == {Split.HELD_OUT}
 
 
@@ -65,9 +65,12 @@ def test_facts_become_dialogues_of_their_kind_under_several_wordings(store: Stor
     split = make_split([document("rocket/tank.py", TANK), document("rocket/fuel.py", FUEL)])
     made = dialogues_of(store, split, SynthesisParams(methods=("facts",), wordings=3))
     dialogues = list(read_records(store, made, Dialogue))
-    about = [one for one in dialogues if one.kind == "location" and "`drain`" in one.messages[0].content]
-    assert len(about) == 3
-    assert all("`rocket/tank.py`" in one.messages[1].content for one in about)
+    called = [one for one in dialogues if one.kind == "calls" and "`drain`" in one.messages[0].content]
+    assert len(called) == 3
+    assert all("`burn`" in one.messages[1].content for one in called)
+    about = [one for one in dialogues if one.kind == "location" and "`burn`" in one.messages[0].content]
+    assert len(about) == 2, "a lookup has two wordings at most"
+    assert all("`rocket/fuel.py`" in one.messages[1].content for one in about)
     assert made.counts["kind:location"] == sum(one.kind == "location" for one in dialogues)
 
 
@@ -115,8 +118,8 @@ def test_article(noun: str, expected: str) -> None:
 
 
 def test_number_and_capitals_and_missing_slots() -> None:
-    assert said("{count:#file|files} {count:is|are} there", {"count": "1"}) == "one file is there"
-    assert said("{count:#file|files} {count:is|are} there", {"count": "2"}) == "two files are there"
+    assert said("{count:#file|files} {count:is|are} there", {"count": "1"}) == "One file is there"
+    assert said("{count:#file|files} {count:is|are} there", {"count": "2"}) == "Two files are there"
     assert said("{thing!c} and {thing!p}", {"thing": "class"}) == "Class and classes"
     assert plural("property") == "properties"
     assert usable(("{a} {b}", "{a}"), {"a": "x", "b": ""}) == ["{a}"]

@@ -59,7 +59,9 @@ def _below_heading(fact: Fact, source: Document, shown: str, documents: Texts) -
 
 def _headed(subject: str, source: Document, line: int) -> str:
     lines = source.text.split("\n")
-    above = [one for one in lines[:line] if re.match(r"#{1,6} |<h\d", one)]
+    fences = [number for number, one in enumerate(lines) if re.match(r"\s*(```|~~~)", one)]
+    outside = [one for number, one in enumerate(lines[:line]) if sum(fence < number for fence in fences) % 2 == 0]
+    above = [one for one in outside if re.match(r"#{1,6} |<h\d", one)]
     underlined = [one for one, under in pairwise(lines) if re.fullmatch(r"[=-]{3,}\s*", under)]
     titled = [one for one in lines[:6] if one.startswith("title:")]
     if any(_letters(subject) in _letters(one) for one in [*above[-1:], *underlined, *titled]):
@@ -233,6 +235,7 @@ def _joined(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
     """Every name in a sentence stands in a file that the fact rests on; callers name what they call."""
     texts = {one.path: one.text for one in documents.values() if one.id in {source.id, *fact.rests_on}}
     everything = "\n".join(texts.values())
+    whole = "\n".join(one.text for one in documents.values())  # a route's mount is in another file
     for sentence in fact.values:
         names = re.findall(r"`([^`]+)`", sentence)
         for name in names:
@@ -240,7 +243,7 @@ def _joined(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
             route = re.fullmatch(r"(?:[A-Z]+ )?(/.*)", name)
             if route:
                 parts = [part for part in re.split(r"/|:\w+\??|\{\w+\}|\?", route[1]) if part]
-                if any(part not in everything for part in parts):
+                if any(part not in whole for part in parts):
                     return f"no file says {name}"
             elif (
                 name not in texts and last not in everything and not any(path.startswith(name + "/") for path in texts)
@@ -278,7 +281,11 @@ def _difference(fact: Fact, source: Document, shown: str, documents: Texts) -> s
             continue
         only = re.match(r"Only `([^`]+)` (.*)", sentence)
         for name in re.findall(r"`([^`]+)`", only[2] if only else sentence):
-            said = [one for one, text in body.items() if re.search(rf"\b{re.escape(name.split('.')[-1])}\b", text)]
+            last = re.escape(name.split(".")[-1])
+            used = re.compile(
+                rf"\b{last}\s*(?:<[^<>()]*>)?\(|<{last}\b|[(,]\s*{last}\b(?=\s*[,)])|extends {last}\b|\b{last} = "
+            )
+            said = [one for one, text in body.items() if used.search(text)]
             head = any(
                 re.search(rf"{re.escape(one)}\b[^\n]*\b{re.escape(name)}\b", text) for text in texts for one in body
             )

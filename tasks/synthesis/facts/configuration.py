@@ -135,7 +135,8 @@ def _service(source: Source, name: str, node: Any) -> Iterator[Fact]:
     if command := scalar(entries.get("command")):
         said.append(f"Its command is `{' '.join(command.split())}`.")
     if len(said) > 1 and all("\n" not in one for one in said):
-        yield source.fact("service", name, said, Shape.PROSE, lines_of(node), scope=source.path)
+        first, last = lines_of(node)
+        yield source.fact("service", name, said, Shape.PROSE, (max(1, first - 1), last), scope=source.path)
 
 
 def _listening(source: Source) -> Iterator[Fact]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from tasks.base.records import Split
 from tasks.synthesis.facts.name_spaces import FAMILIES, PACKAGED, NameSpaces, go_module_of, package_of
@@ -22,6 +22,8 @@ from tasks.text.languages import MODULE, language_of
 from tasks.text.references import SELVES, How, references
 from tasks.text.structure import Definition, definitions
 from tasks.text.syntax_tree import tree
+
+T = TypeVar("T")
 
 MAX_HOPS: Final = 8
 """Re-exports that are followed for one name."""
@@ -87,6 +89,7 @@ class Graph:
     def __init__(self, files: Iterable[tuple[str, str, str, Split]]) -> None:
         self.modules: dict[str, Module] = {}
         self._by_key: dict[str, list[str]] = {}
+        self._made: dict[object, Any] = {}
         self._name_spaces = NameSpaces(self.modules, self._by_key)
         self._names: Counter[str] = Counter()
         self._bound: Counter[str] = Counter()
@@ -125,6 +128,13 @@ class Graph:
                 self.uses[path] = edges = list(self._edges(path, text))
                 for edge in edges:
                     self._used.setdefault((edge.target.path, edge.target.qualified), []).append(edge)
+
+    def once(self, function: Callable[[Graph], T]) -> T:
+        """What a function makes of the graph, made at the first call and kept as long as the graph."""
+        if function not in self._made:
+            self._made[function] = function(self)
+        found: T = self._made[function]
+        return found
 
     @cached_property
     def importers(self) -> dict[str, set[str]]:

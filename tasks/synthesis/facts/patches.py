@@ -71,6 +71,20 @@ def patches(files: Sequence[dict[str, Any]]) -> list[Patch]:
     ]
 
 
+def added_names(found: Sequence[Patch]) -> list[str]:
+    """Names that the files of a pull request define anew, tests left out; what only moves between files is not new."""
+    gone = {name for patch in found for name in patch.removed}
+    return list(dict.fromkeys(name for patch in found if not patch.is_test for name in patch.added if name not in gone))
+
+
+def removed_names(found: Sequence[Patch]) -> list[str]:
+    """Names that no file of a pull request defines any more, tests left out."""
+    come = {name for patch in found for name in patch.added}
+    return list(
+        dict.fromkeys(name for patch in found if not patch.is_test for name in patch.removed if name not in come)
+    )
+
+
 def runs(patch: Patch) -> Iterator[tuple[list[str], list[str]]]:
     """(removed lines, added lines) of every run of changed lines."""
     minus: list[str] = []

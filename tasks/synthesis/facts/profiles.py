@@ -7,7 +7,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 from tasks.synthesis.facts.definitions import is_style
@@ -96,10 +95,11 @@ def _profile(source: Source, item: Definition) -> Iterator[Fact]:
 
 def _difference(source: Source, item: Definition, symbol: Symbol) -> Iterator[Fact]:
     """How a definition differs from the one that is most like it; told once for both."""
-    other = _most_alike(source.graph, symbol)
+    likeness = source.graph.once(Likeness)
+    other = likeness.most_alike(symbol)
     if other is None or not source.here(other.path) or (other.path, other.qualified) < (symbol.path, symbol.qualified):
         return
-    mine, theirs = _features(source.graph, symbol), _features(source.graph, other)
+    mine, theirs = likeness.features(symbol), likeness.features(other)
     sentences: list[str] = []
     named = [other.path]
     for verb, both in (
@@ -167,45 +167,47 @@ def members(graph: Graph, path: str, qualified: str) -> list[str]:
     ]
 
 
-@lru_cache(maxsize=4096)
-def _features(graph: Graph, symbol: Symbol) -> frozenset[_Feature]:
-    verbs = {"extends": "extend", "render": "render", "call": "call"}
-    found = {
-        _Feature(verbs[edge.how], edge.target.qualified, edge.target.path)
-        for edge in graph.made_of(symbol.path, symbol.qualified)
-        if edge.how in verbs and edge.target.qualified.split(".")[0] != symbol.qualified
-    }
-    own = {_Feature("define", name, "") for name in members(graph, symbol.path, symbol.qualified)}
-    return frozenset(found | {one for one in own if not one.name.startswith("__")})
+class Likeness:
+    """Which definitions of a repository are alike: those of a kind and of one last word that share what they do."""
 
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._features: dict[Symbol, frozenset[_Feature]] = {}
+        self._alike: dict[tuple[str, str], list[Symbol]] = {}
+        for path, module in graph.modules.items():
+            for symbol in module.symbols.values() if not is_test(path) else ():
+                words, thing = _WORDS.findall(symbol.name), noun(path, symbol)
+                telling = words and (len(words) > 1 or thing in ("class", "struct"))
+                if "." not in symbol.qualified and telling and thing in _EXPLAINED and graph.is_unique(symbol.name):
+                    self._alike.setdefault((thing, words[-1].lower()), []).append(symbol)
 
-@lru_cache(maxsize=8)
-def _families(graph: Graph) -> dict[tuple[str, str], list[Symbol]]:
-    """Definitions that are unique by name, by what they are and the last word of their names."""
-    found: dict[tuple[str, str], list[Symbol]] = {}
-    for path, module in graph.modules.items():
-        for symbol in module.symbols.values() if not is_test(path) else ():
-            words, thing = _WORDS.findall(symbol.name), noun(path, symbol)
-            telling = words and (len(words) > 1 or thing in ("class", "struct"))
-            if "." not in symbol.qualified and telling and thing in _EXPLAINED and graph.is_unique(symbol.name):
-                found.setdefault((thing, words[-1].lower()), []).append(symbol)
-    return found
+    def features(self, symbol: Symbol) -> frozenset[_Feature]:
+        """What a definition extends, defines, renders and calls."""
+        if symbol not in self._features:
+            verbs = {"extends": "extend", "render": "render", "call": "call"}
+            found = {
+                _Feature(verbs[edge.how], edge.target.qualified, edge.target.path)
+                for edge in self._graph.made_of(symbol.path, symbol.qualified)
+                if edge.how in verbs and edge.target.qualified.split(".")[0] != symbol.qualified
+            }
+            own = {_Feature("define", name, "") for name in members(self._graph, symbol.path, symbol.qualified)}
+            self._features[symbol] = frozenset(found | {one for one in own if not one.name.startswith("__")})
+        return self._features[symbol]
 
-
-def _most_alike(graph: Graph, symbol: Symbol) -> Symbol | None:
-    """The definition of a name alike that shares most with one and yet differs; None if there is none."""
-    words = _WORDS.findall(symbol.name)
-    if not words or not graph.is_unique(symbol.name):
-        return None
-    mine = _features(graph, symbol)
-    best: tuple[float, str, Symbol] | None = None
-    for other in _families(graph).get((noun(symbol.path, symbol), words[-1].lower()), ()):
-        if other == symbol:
-            continue
-        theirs = _features(graph, other)
-        shared, all_of_both = len(mine & theirs), len(mine | theirs)
-        if shared < MIN_SHARED or mine == theirs or shared < MIN_ALIKE * all_of_both:
-            continue
-        found = (-shared / all_of_both, f"{other.path} {other.qualified}", other)
-        best = found if best is None or found[:2] < best[:2] else best
-    return best[2] if best else None
+    def most_alike(self, symbol: Symbol) -> Symbol | None:
+        """The definition that shares most with one and yet differs; None if there is none."""
+        words = _WORDS.findall(symbol.name)
+        if not words or not self._graph.is_unique(symbol.name):
+            return None
+        mine = self.features(symbol)
+        best: tuple[float, str, Symbol] | None = None
+        for other in self._alike.get((noun(symbol.path, symbol), words[-1].lower()), ()):
+            if other == symbol:
+                continue
+            theirs = self.features(other)
+            shared, all_of_both = len(mine & theirs), len(mine | theirs)
+            if shared < MIN_SHARED or mine == theirs or shared < MIN_ALIKE * all_of_both:
+                continue
+            found = (-shared / all_of_both, f"{other.path} {other.qualified}", other)
+            best = found if best is None or found[:2] < best[:2] else best
+        return best[2] if best else None

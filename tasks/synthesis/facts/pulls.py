@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from tasks.base.records import Document, Kind
 from tasks.synthesis.facts.corpus import Corpus, Family
-from tasks.synthesis.facts.patches import Patch, changed_values, patches, renamed
+from tasks.synthesis.facts.patches import Patch, added_names, changed_values, patches, removed_names, renamed
 from tasks.text.facts import Fact, Shape
 
 MAX_LISTED: Final = 12
@@ -59,7 +59,7 @@ def gather(document: Document) -> Gathered | None:
         document.path,
         document.title.strip(),
         tuple(patch.path for patch in found),
-        tuple(dict.fromkeys(name for patch in found if not patch.is_test for name in patch.added)),
+        tuple(added_names(found)),
         frozenset(line.strip() for line in document.text.split("\n") if len(line.strip()) > 8),
         str(document.meta.get("merged_at") or "")[:10],
     )
@@ -120,8 +120,7 @@ def facts(document: Document, corpus: Corpus) -> Iterator[Fact]:
 def _summary(document: Document, corpus: Corpus, found: list[Patch], about: dict[str, str]) -> Iterator[Fact]:
     folders = Counter(patch.path.rpartition("/")[0] or "the root folder" for patch in found)
     areas = [folder for folder, _ in folders.most_common(3)]
-    added = list(dict.fromkeys(name for patch in found if not patch.is_test for name in patch.added))
-    removed = [name for patch in found if not patch.is_test for name in patch.removed]
+    added, removed = added_names(found), removed_names(found)
     words = about | {
         "areas": ", ".join(f"`{folder}`" if folder != "the root folder" else folder for folder in areas),
         "files": str(len(found)) if len(found) <= 60 else "",
@@ -153,12 +152,11 @@ def _changes(document: Document, corpus: Corpus, found: list[Patch]) -> Iterator
         for old, new in renamed(patch) if not patch.is_test else ():
             yield corpus.fact(document, "rename", old, [new], (1, 1), scope=patch.path, words=words | {"new": new})
     for kind, names in (
-        ("symbols-added", [name for patch in found if not patch.is_test for name in patch.added]),
-        ("symbols-removed", [name for patch in found if not patch.is_test for name in patch.removed]),
+        ("symbols-added", added_names(found)),
+        ("symbols-removed", removed_names(found)),
     ):
-        unique = list(dict.fromkeys(names))
-        if 0 < len(unique) <= MAX_LISTED:
-            yield corpus.fact(document, kind, f"#{document.path}", unique, (1, 1), shape=Shape.ALL)
+        if 0 < len(names) <= MAX_LISTED:
+            yield corpus.fact(document, kind, f"#{document.path}", names, (1, 1), shape=Shape.ALL)
 
 
 def _introduced(document: Document, corpus: Corpus) -> Iterator[Fact]:

@@ -85,7 +85,7 @@ def _calls(source: Source, item: Definition, span: tuple[int, int]) -> Iterator[
     edges = [edge for edge in source.graph.made_of(source.path, item.qualified) if edge.how == "call"]
     edges = [edge for edge in edges if edge.target.qualified != item.qualified]
     names = list(dict.fromkeys(edge.target.qualified for edge in edges))
-    far = len(names) > 1 or any(edge.target.path != source.path and edge.target.kind != "class" for edge in edges)
+    far = len(names) > 1 or any(edge.target.path != source.path and not _is_error(edge.target.name) for edge in edges)
     if far and 0 < len(names) <= MAX_LISTED and all(source.here(edge.target.path) for edge in edges):
         targets = list(dict.fromkeys((edge.target.qualified, edge.target.path) for edge in edges))
         yield source.fact(
@@ -99,6 +99,10 @@ def _calls(source: Source, item: Definition, span: tuple[int, int]) -> Iterator[
             thing=source.noun(item),
             placed=placed(targets),
         )
+
+
+def _is_error(name: str) -> bool:
+    return name.endswith(("Error", "Exception"))
 
 
 def _breaks(source: Source, item: Definition, edges: Sequence[Edge], span: tuple[int, int]) -> Iterator[Fact]:

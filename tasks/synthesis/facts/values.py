@@ -209,6 +209,7 @@ def _defaults(source: Source) -> Iterator[Fact]:
         if not re.fullmatch(r"\$?\w{2,60}", name) or not _is_parameter_of(node, item):
             continue
         text = written(value)
+        name = name.lstrip("$")
         seen[item.qualified, name] = seen.get((item.qualified, name), 0) + 1
         if (
             len(text) <= MAX_DEFAULT
@@ -216,10 +217,10 @@ def _defaults(source: Source) -> Iterator[Fact]:
             and text not in _EMPTY
             and value.type not in ("arrow_function", "lambda")
         ):
-            found.append((item, name.lstrip("$"), text, (node.start_point.row + 1, node.end_point.row + 1)))
+            found.append((item, name, text, (node.start_point.row + 1, node.end_point.row + 1)))
     shared = yield from _shared_defaults(source, [one for one in found if seen[one[0].qualified, one[1]] == 1])
     for item, name, text, span in found:
-        if seen.get((item.qualified, name), 1) == 1 and len(item.name) > 1 and name not in shared:
+        if seen[item.qualified, name] == 1 and len(item.name) > 1 and name not in shared:
             yield source.fact(
                 "default",
                 item.qualified,

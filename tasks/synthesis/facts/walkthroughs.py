@@ -99,18 +99,16 @@ def _through_pages(source: Source, table: RouteTable, requests: Requests) -> Ite
             steps.append(f"It renders {in_words([one.qualified for one in inner])}.")
             paths |= {one.path for one in inner}
         routes = dict.fromkeys(
-            (name, below.qualified)
-            for below in _below(source, symbol)
-            for name in asked.get((below.path, below.qualified), ())
+            (name, below) for below in _below(source, symbol) for name in asked.get((below.path, below.qualified), ())
         )
         for name, below in list(routes)[:3]:
             (route, *_) = table.named(name)
             if not source.here(route.path):
                 continue
-            paths.add(route.path)
+            paths |= {route.path, below.path}
             upstream = upstream_of(route)
             steps.append(
-                f"`{below}` asks for `{name}`, which `{route.path}` declares"
+                f"`{below.qualified}` asks for `{name}`, which `{route.path}` declares"
                 + (
                     f" and passes on to `{upstream}`."
                     if upstream

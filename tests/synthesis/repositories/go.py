@@ -86,8 +86,6 @@ FACTS = {
     ("route", "POST /launch/{id}"): {"launch"},
     ("route", "GET /health"): {"health"},
     ("caller", "Measure"): {"launch"},
-    ("caller", "abort"): {"launch"},
-    ("caller", "half"): {"Measure"},
     ("calls", "launch"): {"Measure", "Check", "abort"},
     ("type", "Tank"): {"Name", "Litres", "Valves"},
     ("value", "DefaultStage"): {"2"},
@@ -101,4 +99,4 @@ FACTS = {
     ("tested-by", "Measure"): {"fuel/tank_test.go"},
     ("test-checks", "TestMeasure"): {"assert.Equal(t, 1, Measure(2))"},
 }
-ABSENT = {("calls", "shadow")}
+ABSENT = {("caller", "abort"), ("caller", "half"), ("calls", "shadow")}

@@ -64,7 +64,6 @@ FACTS = {
     ("error", "EngineController.fire"): {"$heat > self::LIMIT_CELSIUS"},
     ("error-origin", "the engine is too hot"): {"EngineController.fire"},
     ("environment", "ROCKET_REGION"): {"app/Http/EngineController.php"},
-    ("affected-files", "Tank"): {"app/Http/EngineController.php"},
     ("purpose", "Tank"): {"Holds what one stage burns up."},
 }
 ABSENT: set[tuple[str, str]] = set()

@@ -144,6 +144,5 @@ FACTS = {
     ("port", "server/index.ts"): {"9233"},
     ("behaviour", "load"): {"asks the server", "gives a promise"},
     ("dependency-users", "express"): {"server/index.ts", "server/routes/engines.ts"},
-    ("affected-files", "LIMIT"): {"server/handlers.ts"},
 }
 ABSENT = {("calls", "Other"), ("error-origin", "Nobody hears it")}
