@@ -21,7 +21,7 @@ from tasks.synthesis.facts.graph import BINDS
 from tasks.synthesis.pages import MARKDOWN_SUFFIXES, sections
 from tasks.text.imports import Import, imports
 from tasks.text.languages import language_of
-from tasks.text.structure import Call, Definition, calls, definitions
+from tasks.text.structure import Definition, definitions
 
 FILES: Final = {Split.TRAIN: "train.jsonl", Split.HELD_OUT: "held_out.jsonl"}
 """Content files of the split artifact."""
@@ -52,11 +52,10 @@ INDEX_FILES: Final = ("index.ts", "index.tsx", "index.js", "index.jsx", "__init_
 
 @dataclass(frozen=True)
 class Structure:
-    """A file's definitions, imports and call sites."""
+    """A file's definitions and imports."""
 
     definitions: tuple[Definition, ...]
     imports: tuple[Import, ...]
-    calls: tuple[Call, ...]
 
     def named(self, name: str) -> Definition | None:
         """The file's one top-level definition of that name, or None."""
@@ -67,7 +66,7 @@ class Structure:
 @lru_cache(maxsize=1024)
 def structure(path: str, text: str) -> Structure:
     """The structure of a file; parsing takes about a millisecond, and neighbours are asked for again and again."""
-    return Structure(tuple(definitions(path, text)), tuple(imports(path, text)), tuple(calls(path, text)))
+    return Structure(tuple(definitions(path, text)), tuple(imports(path, text)))
 
 
 @dataclass(frozen=True)

@@ -135,21 +135,6 @@ IMPORTS: Final = frozenset(
     }
 )
 
-CALLS: Final = {
-    "call": ("function", "method"),
-    "call_expression": ("function",),
-    "command": ("name",),
-    "function_call_expression": ("function",),
-    "invocation_expression": ("function",),
-    "jsx_opening_element": ("name",),
-    "jsx_self_closing_element": ("name",),
-    "member_call_expression": ("name",),
-    "method_invocation": ("name",),
-    "new_expression": ("constructor",),
-    "object_creation_expression": ("type",),
-}
-"""Call node → fields that may name what is called."""
-
 COMMENTS: Final = frozenset({"block_comment", "comment", "line_comment", "multiline_comment"})
 
 

@@ -1,4 +1,4 @@
-"""What a source file defines and calls, by its syntax tree. Deterministic; a file with syntax errors gives what could
+"""What a source file defines, by its syntax tree. Deterministic; a file with syntax errors gives what could
 still be read, one without a tree nothing.
 
 Lines are 1-based and inclusive.
@@ -7,7 +7,6 @@ Lines are 1-based and inclusive.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,7 +14,6 @@ from typing import Any
 
 from tasks.text.languages import (
     BINDINGS,
-    CALLS,
     COMMENTS,
     CONSTANT,
     CONTAINERS,
@@ -25,7 +23,7 @@ from tasks.text.languages import (
     METHOD,
     WRAPPERS,
 )
-from tasks.text.syntax_tree import nodes_of, text_of, tree
+from tasks.text.syntax_tree import text_of, tree
 
 
 @dataclass(frozen=True)
@@ -47,46 +45,9 @@ class Definition:
     """First line including the comment above it."""
 
 
-@dataclass(frozen=True)
-class Call:
-    """One call site, constructor and JSX component included."""
-
-    name: str
-    """Last part of what is called: `total` of `cart.total()`."""
-    target: str
-    """What is called, as written."""
-    line: int
-    inside: str
-    """Qualified name of the innermost definition around it; empty at file level."""
-
-
 def definitions(path: str, text: str) -> list[Definition]:
     """Definitions of a file in order of their first line, members after the class they are in."""
     return sorted(_defined(path, text), key=lambda item: (item.first_line, -item.last_line, item.qualified))
-
-
-def calls(path: str, text: str) -> list[Call]:
-    """Call sites of a file in order of their position."""
-    root = tree(path, text)
-    if root is None:
-        return []
-    around = sorted(_defined(path, text), key=lambda item: (item.first_line, -item.last_line))
-    first_lines = [item.first_line for item in around]
-    found = []
-    for node in nodes_of(path, root, tuple(CALLS)):
-        callee = next((child for field in CALLS[node.type] if (child := node.child_by_field_name(field))), None)
-        if callee is None and node.named_child_count:
-            callee = node.named_children[0]  # Kotlin and Swift give the callee no field
-        if callee is None or (node.type.startswith("jsx") and text_of(callee)[:1].islower()):
-            continue
-        target = " ".join(text_of(callee).split())
-        names = re.findall(r"\w+", target)
-        if names:
-            line = node.start_point.row + 1
-            begun = reversed(around[: bisect_right(first_lines, line)])
-            inside = next((item.qualified for item in begun if line <= item.last_line), "")
-            found.append(Call(names[-1], target[:200], line, inside))
-    return found
 
 
 @lru_cache(maxsize=1024)

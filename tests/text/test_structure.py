@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.text.imports import Import, imports
-from tasks.text.structure import Call, Definition, calls, definitions
+from tasks.text.structure import Definition, definitions
 
 TYPESCRIPT = """import { a, b as c } from './m';
 import d from "d";
@@ -58,23 +58,13 @@ def test_typescript_definitions_have_span_signature_and_comment() -> None:
     assert (found["Cart.total"].docstring, found["Cart.total"].outer_line) == ("Sums up.", 17)
 
 
-def test_typescript_imports_and_calls_are_found_in_order() -> None:
+def test_typescript_imports_are_found_in_order() -> None:
     assert imports("cart.ts", TYPESCRIPT) == [
         Import("./m", ("a", "b"), 1),
         Import("d", ("d",), 2),
         Import("./z", (), 3),
         Import("r", (), 24),
     ]
-    assert calls("cart.ts", TYPESCRIPT) == [
-        Call("c", "c", 10, "add"),
-        Call("of", "this.tax.of", 19, "Cart.total"),
-        Call("require", "require", 24, "q"),
-    ]
-
-
-def test_jsx_components_are_calls_and_html_tags_are_not() -> None:
-    text = "export const A = () => <div><Button kind='x' /><Menu.Item>a</Menu.Item></div>;\n"
-    assert [(call.name, call.inside) for call in calls("a.tsx", text)] == [("Button", "A"), ("Item", "A")]
 
 
 def test_python_definitions_carry_decorators_and_docstrings() -> None:
@@ -132,11 +122,10 @@ def test_syntax_errors_leave_what_could_be_read() -> None:
 def test_unknown_language_has_no_structure() -> None:
     assert definitions("a.txt", "def f(): pass") == []
     assert imports("a.txt", "import a") == []
-    assert calls("a.txt", "f()") == []
 
 
 def test_deeply_nested_text_does_not_overflow_the_stack() -> None:
-    assert calls("a.ts", "f(" * 5_000) == calls("a.ts", "f(" * 5_000)
+    assert definitions("a.ts", "f(" * 5_000) == []
 
 
 @given(st.text(), st.sampled_from(["a.ts", "a.tsx", "a.py", "a.go", "a.rb", "a.rs"]))
@@ -144,5 +133,4 @@ def test_any_text_is_tolerated_and_spans_lie_within_it(text: str, path: str) -> 
     lines = text.count("\n") + 1
     for item in definitions(path, text):
         assert 1 <= item.outer_line <= item.first_line <= item.last_line <= lines
-    assert all(1 <= call.line <= lines for call in calls(path, text))
     assert all(1 <= entry.line <= lines for entry in imports(path, text))

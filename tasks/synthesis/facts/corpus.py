@@ -107,7 +107,7 @@ class Corpus:
         return (repo, path) in self._files
 
     def structure(self, document: Document) -> Structure:
-        """A file's definitions, imports and calls; empty without a grammar for it."""
+        """A file's definitions and imports; empty without a grammar for it."""
         return structure(document.path, document.text)
 
     def imported(self, document: Document, module: str) -> str | None:

@@ -36,7 +36,8 @@ def _of(source: Source, item: Definition) -> Iterator[Fact]:
         yield source.fact("location", item.name, [source.path], Shape.ONE, span, thing=thing)
     words = {} if item.name == "__init__" else {"thing": thing}
     names = parameters(item.signature, item.name, language_of(source.path) or "")
-    if tells(item, names):
+    plain = len(names) < 2 and not is_sought(source, item)  # one parameter of something that one file alone uses
+    if tells(item, names) and not plain and thing != "component" and not is_style(source.path, item.name):
         signature = unbroken(re.sub(r"^@.*?(?=(?:async )?(?:def|class) )", "", item.signature))
         signature = signature.removesuffix("=>").rstrip()
         yield source.fact("signature", item.qualified, [signature], Shape.ONE, span, scope=scope, **words)
@@ -47,12 +48,12 @@ def _of(source: Source, item: Definition) -> Iterator[Fact]:
 def is_sought(source: Source, item: Definition) -> bool:
     """Whether anybody would look for a definition: another file uses it, and it is no style."""
     used = any(edge.path != source.path for edge in source.graph.used(source.path, item.qualified))
-    return used and not is_style(item.name)
+    return used and not is_style(source.path, item.name)
 
 
-def is_style(name: str) -> bool:
-    """Whether a name says that it is a style sheet, which nobody asks about."""
-    return re.search(r"(?i)(css|styles?|styling)$", name) is not None
+def is_style(path: str, name: str) -> bool:
+    """Whether name or path say that something is a style sheet, which nobody asks about."""
+    return re.search(r"(?i)(css|styles?|styling)$", name) is not None or re.search(r"[./]styles?[./]", path) is not None
 
 
 def bears(path: str, name: str) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
+from tasks.base.records import Split
 from tasks.synthesis.facts.definitions import is_style
 from tasks.synthesis.facts.graph import Graph
 from tasks.synthesis.facts.source import MIN_NAME, Source, in_words, is_test, noun
@@ -58,6 +59,8 @@ class Folders:
     building_on: dict[str, Counter[str]]
     """Folder → folders whose definitions its files use, by how many of its files do."""
     used_by: dict[str, Counter[str]]
+    first: str
+    """The first file of the training side, which bears what is said of the whole repository."""
     conventions: list[Convention]
 
 
@@ -87,6 +90,7 @@ def folders(graph: Graph, texts: Iterable[tuple[str, str, str, object]]) -> Fold
         files,
         {folder: Counter(other for _, other in found) for folder, found in below.items()},
         {folder: Counter(other for _, other in found) for folder, found in above.items()},
+        min((path for path, module in graph.modules.items() if module.split is Split.TRAIN), default=""),
         conventions(graph, texts),
     )
 
@@ -102,8 +106,7 @@ def facts(source: Source, known: Folders) -> Iterator[Fact]:
     own = [path for path in known.files.get(folder, ()) if source.here(path)]
     if own and own[0] == source.path:
         yield from _folder(source, folder, own, known)
-    everything = sorted(path for path in source.graph.modules if source.here(path))
-    if everything[0] != source.path or source.split != "train":
+    if source.path != known.first:
         return
     yield from _layout(source, known)
     for one in known.conventions:
@@ -156,7 +159,7 @@ def _contents(graph: Graph, path: str) -> str:
     found = [
         one
         for one in graph.modules[path].symbols.values()
-        if "." not in one.qualified and len(one.name) >= MIN_NAME and not is_style(one.name)
+        if "." not in one.qualified and len(one.name) >= MIN_NAME and not is_style(path, one.name)
     ]
     sought = [one for one in found if any(edge.path != path for edge in graph.used(path, one.qualified))] or [
         one for one in found if one.kind in ("class", "function")

@@ -38,7 +38,7 @@ def facts(source: Source) -> Iterator[Fact]:
         return
     for item in source.definitions:
         symbol = source.graph.symbol(source.path, item.qualified)
-        if symbol is None or "." in item.qualified or len(item.name) < MIN_NAME or is_style(item.name):
+        if symbol is None or "." in item.qualified or len(item.name) < MIN_NAME or is_style(source.path, item.name):
             continue
         if source.noun(item) not in _EXPLAINED:
             continue

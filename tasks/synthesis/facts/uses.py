@@ -32,7 +32,7 @@ def facts(source: Source) -> Iterator[Fact]:
     for item in source.definitions:
         if len(item.name) < MIN_NAME or source.graph.symbol(source.path, item.qualified) is None:
             continue
-        if item.name.startswith("__") or item.kind == "module" or is_style(item.name):
+        if item.name.startswith("__") or item.kind == "module" or is_style(source.path, item.name):
             continue
         if "." in item.qualified:  # who calls a method cannot be told from names alone
             if item.kind in _CALLABLE:
