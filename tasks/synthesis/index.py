@@ -17,8 +17,8 @@ from typing import Final
 
 from tasks.base.records import Document, Kind, Split
 from tasks.synthesis.drafts import pick, spread
-from tasks.synthesis.facts.graph import BINDS
 from tasks.synthesis.pages import MARKDOWN_SUFFIXES, sections
+from tasks.text.bindings import BINDS
 from tasks.text.imports import Import, imports
 from tasks.text.languages import language_of
 from tasks.text.structure import Definition, definitions

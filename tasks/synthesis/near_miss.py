@@ -195,7 +195,7 @@ def _asked(subject: Subject, fact: Fact, fake: str) -> Draft | None:
     shown = fake if fact.kind in NUMBERED else f"“{fake}”" if fact.kind in SAID else f"`{fake}`"
     thing = {"thing": "pull request" if fact.kind in NUMBERED else fact.words.get("thing") or "such thing"}
     known = {"shown": shown, "repo": repo_name(document), "when": month(document) or ""} | thing
-    bank = ANSWERS
+    bank: tuple[str, ...] = ANSWERS
     if fact.kind in VERSIONED:
         known |= {"shown": fake, "newest": newest_version(subject) or ""}
         bank = LATER_VERSION

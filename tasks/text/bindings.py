@@ -17,6 +17,12 @@ from tasks.text.syntax_tree import nodes_of, text_of
 EVERYTHING: Final = "*"
 """As `local` of a binding: every name of the module. As `imported`: the module itself."""
 
+BINDS: Final = re.compile(
+    r"\b(?:const|let|var|function\*?|class|def|func|fn|interface|type|enum|struct|trait) {1,4}"
+    r"([A-Za-z_$][\w$]{2,80})(?![\w$])"
+)
+"""A name that is bound, at whatever depth."""
+
 _SCRIPT: Final = ("import_statement", "export_statement", "variable_declarator")
 _DYNAMIC: Final = re.compile(
     r"\bimport\(\s*(?:/\*[^*]{0,400}\*/\s*)?['\"]([^'\"\n]{1,300})['\"]|\brequire\(\s*['\"]([^'\"\n]{1,300})['\"]"

@@ -115,8 +115,10 @@ def test_what_two_facts_answer_differently_is_not_asked(train: list[Document]) -
 
 def test_names_that_give_their_file_away_are_not_asked_for_it() -> None:
     document_of = document("src/shopping_cart.py", "class ShoppingCart:\n    x = 1\n\n\nclass Till:\n    y = 2\n")
-    asked = [fact.subject for _, fact in askable(facts_of([document_of]), {document_of.id: document_of})
-             if fact.kind == "location"]  # fmt: skip
+    user = document("src/shop.py", "from src.shopping_cart import ShoppingCart, Till\n\n\ndef opened():\n"
+                    "    return Till(), ShoppingCart()\n")  # fmt: skip
+    documents = {one.id: one for one in (document_of, user)}
+    asked = [fact.subject for _, fact in askable(facts_of([document_of, user]), documents) if fact.kind == "location"]
     assert asked == ["Till"]
 
 

@@ -20,7 +20,9 @@ from tests.synthesis.test_code_facts import LANGUAGES
 
 TANK = "from rocket.fuel import burn\n\n\ndef drain(tank: str, litres: int) -> int:\n    return burn(litres)\n"
 FUEL = "def burn(litres: int) -> int:\n    return litres\n\n\ndef same() -> int:\n    return 1\n"
-OTHER = "def same() -> int:\n    return burn(2)\n\n\ndef burn_more(burn: object) -> int:\n    return burn(2)\n"
+OTHER = (
+    "def same() -> int:\n    return burn(2)\n\n\ndef burn_more(burn: object, litres: int) -> int:\n    return burn(2)\n"
+)
 
 
 def found_in(store: Store, made: object) -> list[Fact]:

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from tasks.base.records import Split
 from tasks.synthesis.facts.name_spaces import FAMILIES, PACKAGED, NameSpaces, go_module_of, package_of
-from tasks.text.bindings import EVERYTHING, Binding, bindings, package
+from tasks.text.bindings import BINDS, EVERYTHING, Binding, bindings, package
 from tasks.text.languages import MODULE, language_of
 from tasks.text.references import SELVES, How, references
 from tasks.text.structure import Definition, definitions
@@ -31,11 +31,6 @@ MAX_HOPS: Final = 8
 _MESSAGE: Final = re.compile(
     r"\b(?:raise|throw|Errorf?|New|Exception|Errors?)\b[^\n\"'`()]{0,80}[(,]\s{0,80}([\"'`])([^\n\"`]{3,200}?)\1"
 )
-BINDS: Final = re.compile(
-    r"\b(?:const|let|var|function\*?|class|def|func|fn|interface|type|enum|struct|trait) {1,4}"
-    r"([A-Za-z_$][\w$]{2,80})(?![\w$])"
-)
-"""A name that is bound, at whatever depth."""
 
 
 @dataclass(frozen=True)
