@@ -20,6 +20,9 @@ from tasks.synthesis.wordings.grammar import said, slots_of, usable
 from tasks.text.facts import Fact
 
 METHOD: Final = "facts"
+LOOKUP_WORDINGS: Final = 2
+"""Of lookups and of what is asked about tests, where there are quotas."""
+
 PROMPT_VERSION: Final = "facts/2026.11.30.1"
 
 
@@ -29,7 +32,7 @@ def applies(subject: Subject) -> bool:
 
 
 def template(subject: Subject, params: SynthesisParams) -> Iterator[Draft | Verdict]:
-    """Every fact under up to `params.wordings` wordings; lookups and tests under two at most, long answers once."""
+    """Every fact under up to `params.wordings` wordings; lookups and tests under fewer, long answers once."""
     for fact in subject.facts:
         yield from worded(subject.document, fact, params)
 
@@ -54,7 +57,8 @@ def worded(document: Document, fact: Fact, params: SynthesisParams) -> Iterator[
     if not fitting:
         yield Verdict(id=fact.id, reason="answer-too-long", detail=f"{METHOD}: {min(map(len, answers))} characters")
         return
-    number = params.wordings if bank and bank.explains and not is_test(document.path) else min(2, params.wordings)
+    plain = bank is not None and (not bank.explains or is_test(document.path))
+    number = min(LOOKUP_WORDINGS, params.wordings) if plain and params.quotas is not None else params.wordings
     if min(map(len, fitting)) > LONG_ANSWER_CHARACTERS:
         number = 1
     order = pick(fitting, fact.id, len(fitting))
