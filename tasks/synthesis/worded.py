@@ -12,12 +12,12 @@ from typing import Final
 from tasks.base.records import Document, Verdict
 from tasks.synthesis import pages
 from tasks.synthesis.drafts import LONG_ANSWER_CHARACTERS, Draft, pick, repo_name
-from tasks.synthesis.facts.source import is_test
 from tasks.synthesis.methods import Subject
 from tasks.synthesis.params import SynthesisParams
 from tasks.synthesis.wordings import WORDINGS
 from tasks.synthesis.wordings.grammar import said, slots_of, usable
 from tasks.text.facts import Fact
+from tasks.text.paths import is_test
 
 METHOD: Final = "facts"
 LOOKUP_WORDINGS: Final = 2

@@ -7,9 +7,10 @@ from typing import Final
 
 from tasks.base.records import Document, Kind
 from tasks.synthesis.facts.corpus import Corpus, Family
-from tasks.synthesis.facts.source import in_words, is_test
+from tasks.synthesis.facts.source import in_words
 from tasks.text.facts import Fact, Shape
 from tasks.text.imports import Import
+from tasks.text.paths import is_test
 
 MAX_LISTED: Final = 12
 """Longer lists of names are not worth learning by heart."""

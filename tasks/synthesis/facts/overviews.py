@@ -16,10 +16,11 @@ from typing import Final
 from tasks.base.records import Split
 from tasks.synthesis.facts.definitions import is_style
 from tasks.synthesis.facts.graph import Graph
-from tasks.synthesis.facts.source import MIN_NAME, Source, in_words, is_test, noun
+from tasks.synthesis.facts.source import MIN_NAME, Source, in_words, noun
 from tasks.synthesis.wordings.grammar import number, plural
 from tasks.text.facts import Fact, Shape
 from tasks.text.languages import language_of
+from tasks.text.paths import is_test
 
 MAX_FILES: Final = 14
 """Files of a folder that are told one by one."""

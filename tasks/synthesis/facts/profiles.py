@@ -12,10 +12,11 @@ from typing import Final
 from tasks.synthesis.facts.definitions import is_style
 from tasks.synthesis.facts.graph import Graph, Symbol
 from tasks.synthesis.facts.purposes import purpose, sentence
-from tasks.synthesis.facts.source import MIN_NAME, Source, in_words, is_test, noun, users
+from tasks.synthesis.facts.source import MIN_NAME, Source, in_words, noun, users
 from tasks.synthesis.wordings.grammar import number, plural, with_article
 from tasks.text.facts import Fact, Shape
 from tasks.text.languages import language_of
+from tasks.text.paths import is_test
 from tasks.text.signatures import parameters
 from tasks.text.structure import Definition
 

@@ -13,8 +13,9 @@ from tasks.synthesis.facts.graph import Symbol
 from tasks.synthesis.facts.route_table import RouteTable
 from tasks.synthesis.facts.routes import symbol_of, upstream_of
 from tasks.synthesis.facts.screens import shown_pages
-from tasks.synthesis.facts.source import MIN_NAME, Source, in_words, is_test
+from tasks.synthesis.facts.source import MIN_NAME, Source, in_words
 from tasks.text.facts import Fact, Shape
+from tasks.text.paths import is_test
 
 MAX_NAMED: Final = 8
 MIN_STEPS: Final = 3
