@@ -26,7 +26,7 @@ from tasks.base.steps import step
 from tasks.corpus.params import RedactParams
 from tasks.text.secrets import find_secrets
 
-VERSION: Final = "2026.11.30.3"
+VERSION: Final = "2026.11.30.4"
 
 PERSONAL: Final = ("email", "ip")
 """Rules that are no secrets."""
