@@ -10,7 +10,7 @@ RUN python -m venv /opt/rawtune
 ENV PATH=/opt/rawtune/bin:$PATH
 WORKDIR /src
 # Dependencies first, from the pins alone: a change of rawtune's own code does not make this layer again.
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml constraints.txt hatch_build.py README.md LICENSE ./
 RUN --mount=type=cache,target=/root/.cache/pip \
     mkdir tasks flows deployments \
     && pip install -c constraints.txt . \

@@ -1,7 +1,7 @@
 """Checkpoints of a run: a folder per saved step, visible only when whole.
 
     <root>/step-00000040/…          written under another name first, renamed when complete
-    <root>/step-00000040/complete.json   names and sizes of the files, backend, seconds spent; written last
+    <root>/step-00000040/complete.json   names, sizes and hashes of the files, backend, seconds spent; written last
 
 The root is `cache/training/<step key>` of the store. In an object store the parent uploads a finished checkpoint
 file by file, `complete.json` last, so that another machine can go on with it.
@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from upath import UPath
 
+from tasks.base.artifacts import file_sha256
 from tasks.base.errors import TrainingError
 from tasks.base.progress import notice
 from tasks.base.store import CHUNK_BYTES
@@ -84,8 +85,11 @@ class Checkpoints:
             if shutil.disk_usage(partial).free < FULL_BYTES:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(partial)) from error
             raise
-        files = {str(path.relative_to(partial)): path.stat().st_size for path in partial.rglob("*") if path.is_file()}
-        document = {"step": step, "seconds": seconds, "backend": self._backend, "pinned": pinned, "files": files}
+        paths = {str(path.relative_to(partial)): path for path in partial.rglob("*") if path.is_file()}
+        files = {name: path.stat().st_size for name, path in paths.items()}
+        hashes = {name: file_sha256(path) for name, path in paths.items()}
+        document = {"step": step, "seconds": seconds, "backend": self._backend, "pinned": pinned}
+        document |= {"files": files, "sha256": hashes}
         (partial / COMPLETE).write_text(json.dumps(document), "utf-8")
         shutil.rmtree(target, ignore_errors=True)
         partial.rename(target)
@@ -100,11 +104,13 @@ class Checkpoints:
         self._last_step, self._last_time = step, time.monotonic()
 
     def latest(self) -> tuple[Path, dict[str, Any]] | None:
-        """The newest whole checkpoint and its `complete.json`; leftovers of interrupted writes are removed."""
+        """The newest checkpoint that holds what was saved, and its `complete.json`; leftovers of interrupted writes are
+        removed.
+        """
         for partial in self.root.glob("partial-*") if self._writes else ():
             shutil.rmtree(partial, ignore_errors=True)
-        found = whole(self.root)
-        return (found[-1], json.loads((found[-1] / COMPLETE).read_text("utf-8"))) if found else None
+        found = next(filter(_is_unaltered, reversed(whole(self.root))), None)
+        return (found, json.loads((found / COMPLETE).read_text("utf-8"))) if found else None
 
     def at(self, step: int) -> Path:
         """The whole checkpoint of a step.
@@ -113,14 +119,14 @@ class Checkpoints:
             TrainingError: it is not there.
         """
         folder = self.root / _name(step)
-        if folder not in whole(self.root):
-            raise TrainingError(f"the checkpoint of step {step} is gone; remove {self.root} and run again")
+        if folder not in whole(self.root) or not _is_unaltered(folder):
+            raise TrainingError(f"the checkpoint of step {step} is gone or altered; remove {self.root} and run again")
         return folder
 
     def until(self, step: int) -> Path | None:
-        """The newest whole checkpoint of this step or an earlier one."""
+        """The newest checkpoint of this step or an earlier one that holds what was saved."""
         found = [folder for folder in whole(self.root) if int(folder.name.removeprefix("step-")) <= step]
-        return found[-1] if found else None
+        return next(filter(_is_unaltered, reversed(found)), None)
 
 
 def _name(step: int) -> str:
@@ -184,3 +190,14 @@ def _is_whole(folder: Path) -> bool:
         return all((folder / name).stat().st_size == size for name, size in document["files"].items())
     except (OSError, ValueError, KeyError):
         return False
+
+
+def _is_unaltered(folder: Path) -> bool:
+    """Whether a whole checkpoint's files are the bytes that were saved; the disk may have changed them since."""
+    hashes = json.loads((folder / COMPLETE).read_text("utf-8")).get("sha256", {})
+    altered = [name for name, digest in hashes.items() if file_sha256(folder / name) != digest]
+    if altered or not hashes:
+        notice(
+            f"leaves the checkpoint {folder.name} alone: {altered[0] if altered else COMPLETE} is not what was saved"
+        )
+    return bool(hashes) and not altered

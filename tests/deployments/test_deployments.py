@@ -14,7 +14,9 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentUpdate, VariableUpdate, WorkPoolUpdate
 from prefect.client.schemas.filters import FlowFilter
 from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.responses import SetStateStatus
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+from prefect.states import Cancelled, Pending
 
 from deployments.lambda_cloud.wheel import CHECKOUT
 from deployments.prefect.form import variable_of
@@ -104,6 +106,26 @@ def test_deployments_complete_with_parent_and_child_on_two_pools(
     assert reports["publish-release publish"]["evaluation/report"] == "Cached"
     assert reports["publish-release publish"]["release/publish"] == "Completed"
     assert reports["search-hyperparameters dataset"]["training/search-report"] == "Completed"
+
+
+def test_month_that_begins_while_the_one_before_goes_on_waits_for_it(
+    server: PrefectServer, tiny_model: Path, tmp_path: Path
+):
+    preset = tmp_path / "turns.yaml"
+    params = tiny_params(make_repository(tmp_path / "post"), tiny_model, tmp_path / "store").model_dump(mode="json")
+    preset.write_text(yaml.safe_dump(params | {"name": "turns"}))
+    deploy(server, preset)
+    with temporary_settings({PREFECT_API_URL: server.url}), get_client(sync_client=True) as client:
+        deployment = client.read_deployment_by_name("retrain/turns").id
+        first, second = (client.create_flow_run_from_deployment(deployment).id for _ in range(2))
+        assert client.set_flow_run_state(first, Pending()).status is SetStateStatus.ACCEPT
+        for _ in range(2):
+            refused = client.set_flow_run_state(second, Pending())
+            assert refused.status is SetStateStatus.REJECT
+            assert client.read_flow_run(second).state_name == "AwaitingConcurrencySlot"
+        client.set_flow_run_state(first, Cancelled(), force=True)
+        assert client.set_flow_run_state(second, Pending()).status is SetStateStatus.ACCEPT
+        client.set_flow_run_state(second, Cancelled(), force=True)
 
 
 def leave_alone(client: SyncPrefectClient, server: PrefectServer, preset: Path) -> None:

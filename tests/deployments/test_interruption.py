@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tasks.release.folder import check_publishable
 from tests.deployments.test_cli import RAWTUNE, rawtune
 from tests.flows.conftest import tiny_params
 from tests.flows.sample_repository import make_repository
@@ -29,11 +30,14 @@ def begun(phase: str, store: Path, log: Path) -> bool:
 
 def before(phase: str) -> str:
     """The step whose artifact is there when the phase begins."""
-    return {"corpus/split": "harvest/pulls", "training/train": "mixture/leak-guard"}.get(phase, "training/train")
+    follows = {"corpus/split": "harvest/pulls", "training/train": "mixture/leak-guard"}
+    return (follows | {"release/publish": "evaluation/report"}).get(phase, "training/train")
 
 
-def interrupt(arguments: list[str], folder: Path, phase: str, twice: bool) -> tuple[int, float, str]:
-    """Starts the command, presses Ctrl-C in that phase, and returns exit code, seconds until the end and stderr."""
+def interrupt(arguments: list[str], folder: Path, phase: str, twice: bool = False) -> tuple[int, float, str]:
+    """Starts the command, presses Ctrl-C in that phase, and returns exit code, seconds until the end and stderr. What
+    publishes is killed instead.
+    """
     surroundings = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     log = folder / f"{phase.replace('/', '-')}.log"
     with log.open("wb") as writer:
@@ -43,9 +47,10 @@ def interrupt(arguments: list[str], folder: Path, phase: str, twice: bool) -> tu
             assert process.poll() is None, log.read_text("utf-8")
             assert time.monotonic() < deadline, log.read_text("utf-8")
             time.sleep(0.05)
-        time.sleep(0.7)
+        is_publishing = phase == "release/publish"
+        time.sleep(0 if is_publishing else 0.7)
         pressed = time.monotonic()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGKILL if is_publishing else signal.SIGINT)
         if twice:
             time.sleep(0.3)
             process.send_signal(signal.SIGINT)
@@ -67,11 +72,14 @@ def test_ctrl_c_ends_a_run_within_five_seconds_in_every_phase_and_the_next_goes_
         assert told.endswith("rawtune: interrupted; run again to go on\n"), (phase, told)
         assert "Traceback" not in told, (phase, told)
         assert "Error logging to API" not in told, (phase, told)
+    assert interrupt(["retrain", str(preset)], tmp_path, "release/publish")[0] == -signal.SIGKILL
     done = rawtune("retrain", str(preset), "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    states = {step["step"]: step["state"] for step in json.loads(done.stdout)["steps"]}
-    assert states["training/train"] == "Cached"
-    assert states["release/publish"] == "Completed"
+    told = json.loads(done.stdout)
+    states = {step["step"]: step["state"] for step in told["steps"]}
+    assert states["training/train"] == states["evaluation/report"] == "Cached"
+    assert states["release/publish"] in ("Completed", "Cached")
+    check_publishable(Path(told["release"]))
 
 
 def test_ctrl_c_while_c_code_runs_ends_the_process_all_the_same(tmp_path: Path):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_HOME, temporary_settings
+from upath import UPath
 
 from deployments.lambda_cloud.job import LambdaJob, LambdaVariables
 from deployments.lambda_cloud.rental import cost_usd
+from deployments.lambda_cloud.wheel import constraints_text
 from tasks.base.errors import BudgetError
 
 
@@ -54,3 +58,13 @@ def test_budget_is_never_exceeded_by_what_a_machine_costs_until_it_is_gone(price
 def test_budget_too_small_for_a_boot_is_refused():
     with pytest.raises(BudgetError, match=r"max_usd: \$0.2 pays 3 minutes at \$2.86"):
         job(max_usd=0.2).hours_at(2.86)
+
+
+@pytest.mark.slow
+def test_wheel_carries_a_list_of_every_pinned_package(wheel: str):
+    with UPath(wheel).open("rb") as reader, ZipFile(reader) as packed:
+        (name,) = [name for name in packed.namelist() if ".dist-info/sboms/" in name]
+        listed = json.loads(packed.read(name))
+    pins = {line.lower() for line in constraints_text().splitlines() if "==" in line and not line.startswith("#")}
+    assert {f"{one['name']}=={one['version']}".lower() for one in listed["components"]} == pins
+    assert listed["bomFormat"] == "CycloneDX"

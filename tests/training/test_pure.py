@@ -186,6 +186,19 @@ def test_checkpoints_only_whole_ones_are_found_and_two_are_kept(tmp_path: Path) 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000020", "step-00000030"]
 
 
+def test_checkpoint_that_was_altered_at_equal_size_is_left_for_the_one_before(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, minutes=5, steps=80)
+    for step in (10, 20):
+        checkpoints.save(step, seconds=float(step), write=fill)
+    (tmp_path / "step-00000020" / "deep" / "state").write_bytes(b"12346")
+
+    found = Checkpoints(tmp_path, minutes=5, steps=80).latest()
+
+    assert found is not None
+    assert found[0].name == "step-00000010"
+    assert checkpoints.until(20) == found[0]
+
+
 def test_checkpoint_until_a_step_is_the_newest_not_after_it(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, minutes=5, steps=8)
     for step in (2, 5):
