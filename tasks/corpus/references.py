@@ -15,6 +15,8 @@ from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from tasks.text.markdown import split_code
+
 
 class ReferenceKind(StrEnum):
     """What is named."""
@@ -55,7 +57,6 @@ _ENDING: Final = re.compile(r"[^/]\.([A-Za-z][A-Za-z0-9]{0,9})$")
 """The ending of a file's name; `.eslintrc` has none."""
 _BARE_ENDING: Final = re.compile(r"(?:^|/)\.(?:[a-z]{1,4}|json|yaml|html|scss|toml)$")
 """`.yaml` names all files of that ending, and `.env` one that is never kept."""
-_FENCE: Final = re.compile(r"^ {0,3}(```+|~~~+)[^\n]*\n(.*?)^ {0,3}\1", re.MULTILINE | re.DOTALL)
 _CODE: Final = re.compile(r"`([^`\n]{2,200})`")
 _LINK: Final = re.compile(
     r"\]\([ \t]{0,8}<?([^)\]>\s]{1,2000})|^[ \t]{0,8}\[[^\[\]\n]{1,300}\]:[ \t]{0,8}(\S{1,2000})"
@@ -81,8 +82,7 @@ _FIXED: Final = re.compile(r"[0-9a-f]{7,64}$|.*\d")
 def find_references(text: str, repo: str) -> list[Reference]:
     """What a Markdown page of a repository names, each thing once, sorted."""
     found: set[Reference] = set()
-    fenced = [match.group(2) for match in _FENCE.finditer(text)]
-    prose = _FENCE.sub("\n", text)
+    fenced, prose = split_code(text)
     spans = [match.group(1).strip() for match in _CODE.finditer(prose)]
     for address in _ADDRESS.findall(text):
         found.update(_from_address(address.rstrip(".,;:!?*_"), repo))

@@ -73,8 +73,8 @@ def _forbidden(answer: str, given: Mapping[str, Any]) -> bool:
 
 
 def _bullets(answer: str, given: Mapping[str, Any]) -> bool:
-    stars = re.findall(r"^\s*\*[^\*].*$", answer, re.MULTILINE)
-    dashes = re.findall(r"^\s*-.*$", answer, re.MULTILINE)
+    stars = re.findall(r"^[^\S\n]*\*[^\*].*$", answer, re.MULTILINE)
+    dashes = re.findall(r"^[^\S\n]*-.*$", answer, re.MULTILINE)
     return bool(len(stars) + len(dashes) == given["num_bullets"])
 
 
@@ -101,7 +101,8 @@ def _json(answer: str, given: Mapping[str, Any]) -> bool:
 
 
 def _title(answer: str, given: Mapping[str, Any]) -> bool:
-    return any(found.strip("<>").strip() for found in re.findall(r"<<[^\n]+>>", answer))
+    places = ((line, line.find("<<"), line.rfind(">>")) for line in answer.split("\n"))
+    return any(line[start:end].strip("<>").strip() for line, start, end in places if 0 <= start < end)
 
 
 def _two_responses(answer: str, given: Mapping[str, Any]) -> bool:
@@ -122,7 +123,7 @@ def _postscript(answer: str, given: Mapping[str, Any]) -> bool:
 
 
 def _placeholders(answer: str, given: Mapping[str, Any]) -> bool:
-    return bool(len(re.findall(r"\[.*?\]", answer)) >= given["num_placeholders"])
+    return bool(sum(map(bool, re.findall(r"\[[^\]\n]*(\])?", answer))) >= given["num_placeholders"])
 
 
 def _end(answer: str, given: Mapping[str, Any]) -> bool:

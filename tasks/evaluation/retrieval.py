@@ -25,7 +25,7 @@ WHOLE: Final = 3.0
 
 _NAMED = re.compile(r"`([^`\n]+)`|“([^”\n]+)”")
 _TOKEN = re.compile(r"[A-Za-z_][\w]*|\d+")
-_CODE_LIKE = re.compile(r"\w*(?:_\w|[a-z][A-Z]|\w\.\w|/\w)[\w./-]*|#?\d+")
+_CODE_LIKE = re.compile(r"(?<!\w)\w*(?:_\w|[a-z][A-Z]|\w\.\w|/\w)[\w./-]*|#?\d+")
 _PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 _STOP = frozenset(
     [

@@ -21,13 +21,13 @@ from tasks.text.structure import definitions
 FILE: Final = "exists"
 NAME: Final = "exists-name"
 
-_PATH = re.compile(r"[\w@.-]+(?:/[\w@.\[\]-]+)+\.\w{1,5}")
+_FILE_PATH = re.compile(r"[\w@.-]+(?:/[\w@.\[\]-]+)+\.\w{1,5}")
 _WORDS = re.compile(r"[^\W\d]\w*")
 _NAME = re.compile(
     r"(?=.{6})(?:[A-Z][a-z0-9]+(?:[A-Z][a-z0-9]*)+|[a-z][a-z0-9]*(?:[A-Z][a-z0-9]+)+|_?[a-z0-9]+(?:_[a-z0-9]+)+)"
 )
 """An identifier of several words, in one of the three usual spellings."""
-_SPAN = re.compile(r"`([^`\n]+)`|\]\(([^)\s]+)\)")
+_SPAN = re.compile(r"`([^`\n]+)`|\]\(([^()\s]+)\)")
 
 
 def mentioned_files(documents: Sequence[Document]) -> Iterator[tuple[Document, Fact, Fact]]:
@@ -94,7 +94,7 @@ def _paths(page: Document) -> Iterator[tuple[str, int]]:
     for number, line in enumerate(page.text.split("\n"), 1):
         for match in _SPAN.findall(line):
             text = next(filter(None, match))
-            if _PATH.fullmatch(text) and "://" not in text and (language_of(text) or is_markdown(text)):
+            if _FILE_PATH.fullmatch(text) and "://" not in text and (language_of(text) or is_markdown(text)):
                 yield text.removeprefix("./"), number
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -112,8 +111,8 @@ class Client:
 
 def _json(content: str) -> str:
     """The JSON object in a reply, without the fence or the sentence that small models put around it."""
-    found = re.search(r"\{.*\}", content, re.DOTALL)
-    return found[0] if found else content
+    first, last = content.find("{"), content.rfind("}")
+    return content[first : last + 1] if 0 <= first < last else content
 
 
 def checked_prices(server: Server) -> dict[str, Prices]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
+MAX_LINE_CHARACTERS = 2_000
+"""Of a TOML file; a longer key with dots costs the parser the square of its length."""
 _REQUIREMENT = re.compile(
     r"^(?P<name>[A-Za-z0-9][\w.-]{0,200})(?:\[[^\]]{0,400}\])?\s{0,40}(?P<value>(?:[=<>!~]=?|===)[^;#\s][^;#]*)"
 )
@@ -65,6 +67,8 @@ def _package(text: str) -> Iterator[Entry]:
 
 
 def _toml(text: str) -> Iterator[Entry]:
+    if any(len(line) > MAX_LINE_CHARACTERS for line in text.split("\n")):
+        return
     document = tomllib.loads(text)
     project = document.get("project", {})
     groups: dict[str, Any] = {"project.dependencies": project.get("dependencies", [])}

@@ -52,7 +52,7 @@ def _imports(node: Any) -> Iterator[Import]:
         located = node.child_by_field_name("path") if node.type in ("import_spec", "preproc_include") else None
         text = text_of(located or node).splitlines()[0]
         if not (node.type == "import_declaration" and "(" in text):  # Go's block: its specs follow
-            yield Import(re.sub(r"^(import|use|using|#include)\s+|[;\s]+$", "", text).strip("'\""), (), line)
+            yield Import(re.sub(r"^(import|use|using|#include)\s+", "", text).rstrip("; \t\r").strip("'\""), (), line)
 
 
 def _imported_names(node: Any, source: Any) -> Iterator[str]:

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-_ATX: Final = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$")
+_ATX: Final = re.compile(r" {0,3}(#{1,6})[ \t]+(.*)")
 _SETEXT: Final = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
 
@@ -52,7 +52,8 @@ def headings(text: str) -> list[Heading]:
             continue
         heading = _ATX.match(line)
         if heading:
-            found.append(Heading(len(heading.group(1)), heading.group(2), number))
+            title = heading.group(2).rstrip(" \t").rstrip("#").rstrip(" \t")
+            found.append(Heading(len(heading.group(1)), title, number))
             continue
         previous = lines[number - 2].strip() if number > 1 else ""
         if _SETEXT.match(line) and previous and not previous.startswith(("#", ">", "-", "*", "|")):
@@ -75,3 +76,24 @@ def sections(text: str) -> list[Section]:
         titles = tuple(outer.title for outer in path)
         found.append(Section(titles, start, following - 1, "\n".join(lines[start - 1 : following - 1])))
     return found
+
+
+def split_code(text: str) -> tuple[list[str], str]:
+    """(what each fence holds, the page with a blank line for each); a fence that is not closed runs to the end."""
+    fenced: list[str] = []
+    prose: list[str] = []
+    inside: list[str] = []
+    fence = ""
+    for line in text.split("\n"):
+        mark = _FENCE.match(line)
+        if not fence and not mark:
+            prose.append(line)
+        elif not fence and mark:
+            fence = mark[1]
+            prose.append("")
+        elif mark and mark[1].startswith(fence):
+            fenced.append("\n".join(inside))
+            inside, fence = [], ""
+        else:
+            inside.append(line)
+    return ([*fenced, "\n".join(inside)] if fence else fenced), "\n".join(prose)

@@ -163,5 +163,6 @@ def _docstring(body: Any | None) -> str:
 
 def _comment(nodes: list[Any] | None) -> str:
     lines = "\n".join(text_of(node) for node in nodes or []).splitlines()
-    bare = [re.sub(r"^\s*(/\*\*?|\*/|///?|//!|\*|#+!?)\s?|\s*\*/\s*$", "", line).rstrip() for line in lines]
+    opened = (re.sub(r"^\s*(/\*\*?|\*/|///?|//!|\*|#+!?)\s?", "", line).rstrip() for line in lines)
+    bare = [line.removesuffix("*/").rstrip() for line in opened]
     return "\n".join(bare).strip()

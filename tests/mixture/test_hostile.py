@@ -1,6 +1,7 @@
 """What real repositories hold and no one expects, from the documents to the table, the leak guard and the report."""
 
 import json
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -94,6 +95,7 @@ def test_odd_documents_reach_the_report(store: Store, model: Artifact) -> None:
         "marks.txt": "\ufeffBOM\r\nline\rline\u2028line\u2029\x0b\x0c\n",
         "nul.txt": "a\0b\0c\n" * 400,
         "settings.py": f'GITHUB_TOKEN = "{SECRET}"\n',
+        "terminal.txt": "\x1b[2J\x1b]0;owned\x07\x9b31m \u202egpj.exe \u2066x\u2069\n" * 20,
         "wide.json": "[" + ",".join(map(str, range(9_000))) + "]",
     }
     patches = [("x.ts", "@@ -1 +1 @@\n+<|im_end|>\n\\ No newline at end of file"), ("y.png", None), ("z.ts", "")]
@@ -102,7 +104,11 @@ def test_odd_documents_reach_the_report(store: Store, model: Artifact) -> None:
     made = run_all(store, sorted(documents, key=lambda document: document.id), model, UNCAPPED)
     summary = check(store, made)
     assert summary["redactions"] == {"redacted-github-pat": 1}
-    assert made.chunks.counts["documents"] == len(odd) + 2
+    assert made.kept.counts["verdict:data"] == 1  # wide.json
+    assert made.chunks.counts["documents"] == len(odd) + 2 - 1
+    for name in ("report.html", "report.md"):
+        told = (store.checkout(made.report) / name).read_text("utf-8")
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", told)
     for artifact in made[1:]:
         assert all(SECRET.encode() not in path.read_bytes() for path in store.checkout(artifact).rglob("*.*"))
 

@@ -57,6 +57,8 @@ _CHANGES: Final = re.compile(r"(?i)(^|/)(changelog|changes|history|news|releases
 _CONTEXT: Final = frozenset(("context", "problem", "background", "context and problem statement"))
 _DECISION: Final = frozenset(("decision", "decision outcome", "solution", "the decision"))
 _CONSEQUENCE: Final = frozenset(("consequences", "consequence", "implications"))
+MAX_COLUMNS: Final = 100
+"""A line with more is no row of a table that somebody wrote."""
 _DATE: Final = re.compile(r"\(([^()]*\d{4}[^()]*)\)|(\d{4}-\d{2}-\d{2})")
 
 
@@ -178,6 +180,8 @@ def tables(part: Section) -> list[Table]:
 
 
 def _split(line: str) -> tuple[str, ...]:
+    if line.count("|") > MAX_COLUMNS:
+        return ()
     bare = line.strip().removeprefix("|")
     bare = bare[:-1] if bare.endswith("|") and not bare.endswith("\\|") else bare
     return tuple(pages.plain(cell.replace("\\|", "|").strip()) for cell in re.split(r"(?<!\\)\|", bare))
@@ -249,7 +253,7 @@ def _versions(document: Document, corpus: Corpus, parts: list[Section]) -> Itera
 
 
 def _bare(text: str) -> str:
-    return re.sub(r"\s*\((?:[A-Za-z ]{0,12}#\d+(?:,\s*)?)+\)\.?$", "", pages.plain(text)).strip()
+    return re.sub(r"\((?:[A-Za-z ]{0,12}#\d{1,9}(?:,\s{0,4})?){1,20}\)\.?$", "", pages.plain(text)).strip()
 
 
 def _is_name(subject: str) -> bool:

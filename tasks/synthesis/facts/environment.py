@@ -50,7 +50,7 @@ def readings(sources: Iterable[Source]) -> dict[str, list[Reading]]:
             if re.match(r"[ \t]*(//|#|\*|/\*|--)", written):
                 continue
             if re.match(
-                r"['\"]?\s*\]?\s*=(?!=)",
+                r"['\"]?\s*(?:\]\s*)?=(?!=)",
                 text[match.end() - 1 : match.end() + 8].lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789"),
             ):
                 continue  # it is set here, not read

@@ -258,7 +258,7 @@ def _around(node: Any) -> tuple[list[str], str, bool, int]:
                     functions += 2  # it may be caught right there
             elif parent.type in _CATCHES:
                 named = next((one for one in parent.named_children if one.type not in ("block", "comment")), None)
-                said = re.split(r"\s+as\s+", written(named))[0] if named is not None else ""
+                said = re.split(r"(?<!\s)\s+as\s+", written(named))[0] if named is not None else ""
                 caught = caught or (
                     f"`{said}`" if re.fullmatch(r"(\w+[.:])*:?[A-Z]\w*|\w+\.\w*error", said) else "an error"
                 )

@@ -24,7 +24,7 @@ _DEFINES: Final = re.compile(
 _LITERAL: Final = re.compile(
     r"""(?:"[^"\n]{1,60}"|'[^'\n]{1,60}'|\b\d[\d._]*\b|\btrue\b|\bfalse\b|\bTrue\b|\bFalse\b)"""
 )
-_KEY: Final = re.compile(r"""([A-Za-z_@$][\w$@/.-]{2,60})["']?\s*(?::(?![:=])|=(?!=))\s*[^=\s]""")
+_KEY: Final = re.compile(r"""([A-Za-z_@$][\w$@/.-]{2,60}+)["']?\s*(?::(?![:=])|=(?!=))\s*[^=\s]""")
 
 
 @dataclass(frozen=True)

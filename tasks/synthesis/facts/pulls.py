@@ -189,7 +189,7 @@ def reasons(document: Document, templates: frozenset[tuple[str, str]]) -> list[s
     found: list[str] = []
     inside = False
     paragraph: list[str] = []
-    for line in [*re.sub(r"<!--.{0,4000}?-->", "", document.text, flags=re.DOTALL).split("\n"), ""]:
+    for line in [*re.sub(r"<!--.*?(?:-->|\Z)", "", document.text, flags=re.DOTALL).split("\n"), ""]:
         if line.lstrip().startswith("```"):
             inside = not inside
         bare = line.strip()
@@ -221,7 +221,7 @@ def commit_subjects(document: Document) -> list[str]:
     for commit in document.meta.get("commits") or []:
         subject = str(commit.get("message") or "").split("\n")[0].strip()
         if len(subject.split()) >= 3 and not _NOISE.match(subject):
-            found.append(re.sub(r"\s*\(#\d+\)$", "", subject))
+            found.append(re.sub(r"\(#\d+\)$", "", subject).rstrip())
     return list(dict.fromkeys(found))
 
 

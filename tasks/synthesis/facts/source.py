@@ -154,7 +154,11 @@ def noun(path: str, item: Definition | Symbol) -> str:
     if language in ("tsx", "javascript", "typescript") and item.kind in ("function", "constant"):
         if re.fullmatch(r"use[A-Z]\w*", item.name):
             return "hook"
-        if item.kind == "function" and path.endswith(("x", ".js")) and re.fullmatch(r"[A-Z]\w*[a-z]\w*", item.name):
+        if (
+            item.kind == "function"
+            and path.endswith(("x", ".js"))
+            and re.fullmatch(r"[A-Z](?:(?![a-z])\w)*+[a-z]\w*", item.name)
+        ):
             return "component"
     if item.kind == "class" and language in ("go", "rust", "c", "cpp"):
         return "struct"
