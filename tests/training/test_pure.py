@@ -96,7 +96,7 @@ def test_journal_hands_out_the_checkpoint_of_the_kept_look(tmp_path: Path) -> No
     assert journal.kept(checkpoints) == tmp_path / "kept" / "step-00000001"
     assert [line["step"] for line in journal.lines if line.get("kept")] == [1]
     shutil.rmtree(tmp_path / "kept" / "step-00000001")
-    with pytest.raises(TrainingError, match=r"^the checkpoint of step 1 is gone; remove .* and run again$"):
+    with pytest.raises(TrainingError, match=r"^the checkpoint of step 1 is gone or altered; remove .* and run again$"):
         journal.kept(checkpoints)
     with pytest.raises(TrainingError, match=r"^training\.max_general_loss: .* \+0\.600 nats above base at step 1"):
         looked(tmp_path, [0.6], 0.05).kept(checkpoints)
