@@ -139,7 +139,8 @@ def project_of(repo: str) -> str:
     from tasks.harvest.params import SourceParams
     from tasks.harvest.resolve import source_name
 
-    last = source_name(SourceParams(repo=repo)).rsplit("/", 1)[-1]
+    unchecked = SourceParams.model_construct(repo=repo)  # a wrong one is refused with the other mistakes of the preset
+    last = source_name(unchecked).rsplit("/", 1)[-1]
     return re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-._") or "project"
 
 
