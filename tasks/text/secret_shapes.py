@@ -58,6 +58,8 @@ ISSUED: Final = (
 exact lengths; issuers have changed both before.
 """
 
+MIN_DISTINCT: Final = 12
+"""Different characters of a key."""
 PEM_BEGIN: Final = re.compile(
     r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:(?:\r?\n|\\n)[ \t]{0,40}[+-]?[\w+/=]{16,80}){1,500}",
     re.ASCII,
@@ -131,13 +133,14 @@ PUBLIC_CHARACTERS: Final = 24
 
 
 def issued(text: str) -> Iterator[Place]:
-    """Keys by their shape: random enough, so that `hf_xxxxxxxx` and `sk-proj-your-key` of manuals stay."""
+    """Keys by their shape: with digits and many different characters, so that `hf_xxxxxxxx` of manuals stays."""
     for rule, marks, pattern in ISSUED:
         if not any(mark in text for mark in marks):
             continue
         for match in pattern.finditer(text):
             number = match.lastindex or 0
-            if is_random(match[number].partition("_")[2] or match[number]) and len(set(match[number])) >= 12:
+            is_mixed = len(set(match[number])) >= MIN_DISTINCT and any(map(str.isdigit, match[number]))
+            if is_mixed and any(map(str.isalpha, match[number])):
                 yield Place(rule, *match.span(number))
 
 

@@ -14,7 +14,7 @@ MIN_RANDOM_CHARACTERS: Final = 16
 MIN_DISTINCT: Final = 8
 MAX_WORDS_SHARE: Final = 0.6
 """Of a random value's letters and digits, what lies in runs that look like words; of random values of 20 letters and
-digits 99% have less (`tests/text/test_planted.py`).
+digits 98% have less (`tests/text/test_planted.py`).
 """
 
 _PLACEHOLDER: Final = re.compile(

@@ -56,13 +56,13 @@ def too_slow(work: Callable[[str], object], filling: str, lead: str = "", limit:
     growth is seen to be linear and a half of the limit is enough; at last the megabyte itself is.
     """
     start = _seconds(work, filled(SIZES[0], filling, lead))  # what any text costs
-    least, before = max(0.02, start), 0.0
+    least, before = max(0.02, 2 * start), 0.0
     for size in SIZES[1:]:
         text = filled(size, filling, lead)
-        seconds = _seconds(work, text) - start
-        if seconds > least and seconds * MEGABYTE / size > limit:
-            seconds = min(seconds, _seconds(work, text) - start)
-            if seconds > least and seconds * MEGABYTE / size > limit:
+        seconds = _seconds(work, text)
+        if seconds > least and (seconds - start) * MEGABYTE / size > limit:
+            seconds = min(seconds, _seconds(work, text))
+            if seconds > least and (seconds - start) * MEGABYTE / size > limit:
                 return f"{lead[:20]!r} + {filling!r}: {seconds:.2f} s of {size} characters"
         is_linear = size >= 1 << 14 and seconds <= LINEAR_GROWTH * before and seconds * MEGABYTE / size <= limit / 2
         if is_linear or seconds * (MEGABYTE / size) ** 2 <= limit:

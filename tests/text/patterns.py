@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.text.readers import imported
+from tests.text.readers import ROOMS, imported
 
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = ("compile", "search", "match", "fullmatch", "findall", "finditer", "sub", "subn", "split")
@@ -31,8 +31,9 @@ class Use:
 
 
 def uses() -> list[Use]:
-    """All patterns of tasks, flows and deployments: those written in a call of `re`, and those that a module without
-    torch has put together and holds."""
+    """All patterns of tasks, flows and deployments: those written in a call of `re`, and those that a module of the
+    rooms that read text has put together and holds.
+    """
     found: dict[tuple[Any, int, bool], Use] = {}
     trees = {
         path: ast.parse(path.read_text("utf-8"))
@@ -50,7 +51,8 @@ def uses() -> list[Use]:
             if isinstance(node, ast.Call) and _is_of_re(node) and (source := _text(node.args[0], names)) is not None:
                 is_anchored = node.func.attr in ANCHORED or bound.get(id(node)) in anchored  # type: ignore[attr-defined]
                 add(f"{path.relative_to(ROOT)}:{node.lineno}", re.compile(source, _flags(node)), is_anchored)
-        for name, value in vars(imported(path) or object).items():
+        room = path.relative_to(ROOT).parts[1]
+        for name, value in vars((imported(path) if room in ROOMS else None) or object).items():
             for pattern in _patterns(value):
                 add(f"{path.relative_to(ROOT)}: {name}", pattern, name in anchored)
     return list(found.values())

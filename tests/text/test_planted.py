@@ -84,7 +84,7 @@ def test_identifiers_words_placeholders_paths_and_expressions_stay(line: str) ->
 def test_random_values_look_random_and_words_do_not() -> None:
     chance = random.Random(24)
     drawn = ["".join(chance.choices(string.ascii_letters + string.digits, k=20)) for _ in range(2_000)]
-    assert sum(map(is_random, drawn)) / len(drawn) > 0.99
+    assert sum(map(is_random, drawn)) / len(drawn) > 0.98
     names = [
         "subscriptionRateplanChargeId2",
         "checkout-step2-title-en",
