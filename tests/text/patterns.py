@@ -91,9 +91,14 @@ def _anchored_names(trees: Iterable[ast.Module]) -> set[str]:
             if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
                 parent = parents[node]
                 name = node.id if isinstance(node, ast.Name) else node.attr
-                uses.setdefault(name, set()).add(parent.attr if isinstance(parent, ast.Attribute) else "")
+                uses.setdefault(name, set()).add(_applied(parent))
         bound |= {name for name, _ in _bindings(tree)}
     return {name for name in bound if uses.get(name, {""}) <= {*ANCHORED, "pattern"}}
+
+
+def _applied(parent: ast.AST) -> str:
+    """What is done with a pattern; one that is put together with others is a part of another."""
+    return parent.attr if isinstance(parent, ast.Attribute) else "pattern" if isinstance(parent, ast.Tuple) else ""
 
 
 def _bindings(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
