@@ -24,6 +24,7 @@ from tasks.release.gate import Decision, gate
 from tasks.release.lineage import ancestors
 from tasks.release.publish import ensure_published, publish
 from tasks.release.releases import is_released
+from tasks.release.sources import index
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,10 @@ def release_folder(
         publish.skip()
         return Outcome(report, verdict)
     exports = export(store, params, data, adapter)
+    if params.release.sources == "never":
+        index.skip()
+    else:
+        exports["sources"] = index(store, documents=data.documents, params=params.evaluation)
     release = publish(
         store,
         adapter=adapter,

@@ -37,6 +37,7 @@ from tasks.evaluation.items import items
 from tasks.evaluation.judge import judge
 from tasks.evaluation.params import EvaluationParams
 from tasks.evaluation.report import report
+from tasks.harvest.documents.step import documents_beside
 from tasks.harvest.pulls import pulls
 from tasks.harvest.snapshot import snapshot
 from tasks.harvest.wiki.pages import wiki
@@ -117,7 +118,7 @@ def workflow(
 
 
 def harvest(store: Store, params: RetrainParams, resolved: Resolved) -> list[Artifact]:
-    """Files, pull requests and wiki of every source."""
+    """Files, pull requests, wiki and documents of every source."""
     found: list[Artifact] = []
     for source, located in zip(params.sources, resolved.sources, strict=True):
         found.append(snapshot(store, source=located.snapshot, params=source.files))
@@ -129,6 +130,8 @@ def harvest(store: Store, params: RetrainParams, resolved: Resolved) -> list[Art
             found.append(wiki(store, source=located.wiki))
         else:
             wiki.skip()
+        if located.documents:
+            found.append(documents_beside(store, source=located.documents))
     return found
 
 

@@ -1,7 +1,8 @@
 """`rawtune chat`: base and tuned model side by side in a browser, on loopback.
 
-Greedy by default, as evaluated; optional retrieval shows what it found; a thumb under an answer becomes a dialogue
-record (`tasks/release/feedback.py`). Needs the extra `chat`. Annotations are evaluated here, because Gradio reads them.
+Greedy by default, as evaluated; with sources every answer names what it rests on; a thumb under an answer becomes a
+dialogue record (`tasks/release/feedback.py`). Needs the extra `chat`. Annotations are evaluated here, because Gradio
+reads them.
 """
 
 import queue
@@ -15,19 +16,19 @@ from deployments import console
 from deployments.interruption import wait_for_interrupt
 from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
-from tasks.base.records import Document, Item, Message
+from tasks.base.records import Item, Message
 from tasks.base.runs import read_records
 from tasks.base.store import Store
-from tasks.evaluation.retrieval import Index, Passage, passages
 from tasks.release.feedback import keep_vote
 from tasks.release.lineage import ancestor, chosen_release
 from tasks.release.registry import Revision
+from tasks.release.requests import RETRIEVAL
 from tasks.release.serving import LOCAL_HOSTS, LOOPBACK, Endpoint, messages_of, serving, stream_answer
+from tasks.release.sources import has_index
+from tasks.retrieval.citations import without_sources
 
 ARMS: Final = ("base", "tuned")
 EXAMPLES: Final = 6
-PASSAGES: Final = 3
-PASSAGE_TOKENS: Final = 300
 MAX_WAITING: Final = 16
 """Questions that wait for the models; another is refused."""
 
@@ -40,7 +41,6 @@ and the question below still fits on the screen.
 """
 
 Turns = list[dict[str, str]]
-Search = Callable[[str], list[Passage]]
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,14 @@ class Desk:
     name: str
     release: Revision
     endpoint: Endpoint
-    search: Search | None
-    """Finds passages for a question; None where the store no longer has the release's documents."""
+    has_sources: bool
+    """Whether the server has the models that are shown passages."""
+    looks_up: bool
+    """Whether they are asked unless somebody says otherwise."""
     examples: list[str]
 
 
-def chat(store: Store, asked: str | None, port: int = 0, share: bool = False) -> None:
+def chat(store: Store, asked: str | None, port: int = 0, share: bool = False, sources: bool = False) -> None:
     """Opens the chat and prints its address; Ctrl-C ends it.
 
     Args:
@@ -64,17 +66,20 @@ def chat(store: Store, asked: str | None, port: int = 0, share: bool = False) ->
         asked: `NAME` or `NAME@REVISION`; None = the store's only project.
         port: 0 takes any free port.
         share: tunnels the page through Gradio's public relay. Nothing else ever does.
+        sources: whether answers come with their sources from the start.
 
     Raises:
-        InputError: there is no such release, or Gradio is not installed.
+        InputError: there is no such release, it has no index though sources are asked for, or Gradio is not installed.
     """
-    with open_chat(store, asked, port, share) as address:
+    with open_chat(store, asked, port, share, sources) as address:
         wait_for_interrupt(lambda: console.errors.print(f"chat at {address}; Ctrl-C ends it", highlight=False))
         console.errors.print("ended")
 
 
 @contextmanager
-def open_chat(store: Store, asked: str | None, port: int = 0, share: bool = False) -> Iterator[str]:
+def open_chat(
+    store: Store, asked: str | None, port: int = 0, share: bool = False, sources: bool = False
+) -> Iterator[str]:
     """The chat's address, for the duration of the block."""
     try:
         import gradio
@@ -83,10 +88,9 @@ def open_chat(store: Store, asked: str | None, port: int = 0, share: bool = Fals
     except ImportError as error:
         raise InputError("chat: Gradio is not installed; run pip install 'rawtune[chat]'") from error
     name, release = chosen_release(store, asked)
-    with console.errors.status("loading the model"), serving(store, release.artifact) as endpoint:
-        desk = Desk(
-            store, name, release, endpoint, _search(store, release.artifact), _examples(store, release.artifact)
-        )
+    has_sources = sources or has_index(store, release.artifact)
+    with console.errors.status("loading the model"), serving(store, release.artifact, has_sources) as endpoint:
+        desk = Desk(store, name, release, endpoint, has_sources, sources, _examples(store, release.artifact))
         page = build_page(desk).queue(max_size=MAX_WAITING)
         _, local, public = page.launch(
             server_name=LOOPBACK,
@@ -113,7 +117,7 @@ def answer_both(desk: Desk, question: str, turns: dict[str, Turns], settings: di
     def read(arm: str) -> None:
         try:
             messages = messages_of(question, settings["system"], turns[arm])
-            for piece in stream_answer(desk.endpoint, arm, messages, **settings["sampling"]):
+            for piece in stream_answer(desk.endpoint, f"{arm}{settings['suffix']}", messages, **settings["sampling"]):
                 pieces.put((arm, piece))
         except Exception as error:  # whatever it is, the person who asked should see it
             pieces.put((arm, f"\n({type(error).__name__}: {error})"))
@@ -133,20 +137,6 @@ def answer_both(desk: Desk, question: str, turns: dict[str, Turns], settings: di
     yield [texts[arm] for arm in ARMS]
 
 
-def with_passages(question: str, found: list[Passage]) -> str:
-    """The question as the evaluation's retrieval arms are asked (`tasks/evaluation/answer.py`)."""
-    if not found:
-        return question
-    context = "\n\n".join(passage.text for passage in found)
-    return f"Use the following excerpts to answer.\n\n{context}\n\nQuestion: {question}"
-
-
-def cited(found: list[Passage]) -> str:
-    """The passages' places as Markdown."""
-    lines = [f"- `{passage.document_id}`, lines {passage.span[0]} to {passage.span[1]}" for passage in found]
-    return "**Looked up**\n\n" + "\n".join(lines) if found else ""
-
-
 def build_page(desk: Desk) -> Any:
     """The Gradio page."""
     import gradio as gr
@@ -162,24 +152,27 @@ def build_page(desk: Desk) -> Any:
         lookup: bool,
     ) -> Iterator[tuple[Any, ...]]:
         if not question.strip():
-            yield turns["base"], turns["tuned"], turns, "", ""
+            yield turns["base"], turns["tuned"], turns, ""
             return
-        found = desk.search(question) if lookup and desk.search else []
         sampling = {"max_tokens": int(max_tokens), "temperature": temperature, "top_p": top_p, "seed": int(seed)}
         asked = {"role": "user", "content": question}
         shown = turns
-        for texts in answer_both(desk, with_passages(question, found), turns, {"system": system, "sampling": sampling}):
+        settings = {"system": system, "sampling": sampling, "suffix": RETRIEVAL if lookup else ""}
+        for texts in answer_both(desk, question, turns, settings):
             shown = {
                 arm: [*turns[arm], asked, {"role": "assistant", "content": text}]
                 for arm, text in zip(ARMS, texts, strict=True)
             }
-            yield shown["base"], shown["tuned"], turns, "", cited(found)
-        yield shown["base"], shown["tuned"], shown, "", cited(found)
+            yield shown["base"], shown["tuned"], turns, ""
+        yield shown["base"], shown["tuned"], shown, ""
 
     def vote(arm: str) -> Callable[..., None]:
         def keep(turns: dict[str, Turns], system: str, event: gr.LikeData) -> None:
             position = event.index[0] if isinstance(event.index, tuple) else event.index
-            turn = [Message.model_validate(one) for one in turns[arm][: position + 1]]
+            turn = [
+                Message.model_validate(one | {"content": without_sources(one["content"])})
+                for one in turns[arm][: position + 1]
+            ]
             if len(turn) <= position:  # it is still being written
                 gr.Info("Please wait until the answer is complete.")
                 return
@@ -205,7 +198,6 @@ def build_page(desk: Desk) -> Any:
                 )
                 for arm in ARMS
             }
-        citations = gr.Markdown(elem_id="citations")
         question = gr.Textbox(placeholder="Ask about the sources", show_label=False, elem_id="question", autofocus=True)
         with gr.Row():
             send = gr.Button("Ask", variant="primary", elem_id="ask", scale=2, min_width=120)
@@ -218,32 +210,19 @@ def build_page(desk: Desk) -> Any:
                 max_tokens = gr.Slider(16, 2048, 256, step=16, label="Longest answer, tokens")
                 seed = gr.Number(0, label="Seed", precision=0)
             lookup = gr.Checkbox(
-                False,
-                label="Look it up: put the best passages of the sources before the question, for both models",
-                interactive=desk.search is not None,
+                desk.looks_up,
+                label="With sources: put the best passages of the sources before the question, for both models",
+                interactive=desk.has_sources,
             )
         if desk.examples:
             gr.Examples([[example] for example in desk.examples], question, label="From the evaluation")
         inputs = [question, turns, system, temperature, top_p, max_tokens, seed, lookup]
-        outputs = [boxes["base"], boxes["tuned"], turns, question, citations]
+        outputs = [boxes["base"], boxes["tuned"], turns, question]
         gr.on([send.click, question.submit], respond, inputs, outputs)
-        gr.on([clear.click, *(box.clear for box in boxes.values())], lambda: ([], [], empty, "", ""), None, outputs)
+        gr.on([clear.click, *(box.clear for box in boxes.values())], lambda: ([], [], empty, ""), None, outputs)
         for arm in ARMS:
             boxes[arm].like(vote(arm), [turns, system], None)
     return page
-
-
-def _search(store: Store, release: Artifact) -> Search | None:
-    documents = ancestor(store, release, "corpus/split")
-    if documents is None:
-        return None
-    sources = [
-        document
-        for name in ("train.jsonl", "held_out.jsonl")
-        for document in read_records(store, documents, Document, name)
-    ]
-    index = Index(list(passages(sources, PASSAGE_TOKENS)))
-    return lambda question: index.search(question, PASSAGES)
 
 
 def _examples(store: Store, release: Artifact) -> list[str]:

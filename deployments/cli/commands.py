@@ -38,6 +38,9 @@ app = typer.Typer(
 Preset = Annotated[str, typer.Argument(help="A YAML file, or the name of a preset that comes with rawtune.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="key.path=value; may be repeated.")]
 Release = Annotated[str | None, typer.Argument(help="NAME or NAME@REVISION; the store's only project if left out.")]
+Sources = Annotated[
+    bool, typer.Option("--sources", help="Show the model passages of the sources, and name those it rests on.")
+]
 
 
 def _version(asked: bool) -> None:
@@ -237,12 +240,13 @@ def chat(
     share: Annotated[
         bool, typer.Option("--share", help="Open the page to the internet through Gradio's relay.")
     ] = False,
+    sources: Sources = False,
     store: StoreOption = None,
 ) -> None:
     """Open a chat page: base and tuned model side by side. Needs the extra `chat`."""
     from deployments.chat.page import chat as open_page
 
-    open_page(open_store(store), release, port, share)
+    open_page(open_store(store), release, port, share, sources)
 
 
 @app.command()
@@ -251,12 +255,13 @@ def ask(
     release: Annotated[str | None, typer.Option(help="NAME or NAME@REVISION.")] = None,
     model: Annotated[str, typer.Option(help="tuned or base.")] = "tuned",
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 256,
+    sources: Sources = False,
     store: StoreOption = None,
 ) -> None:
     """Ask a released model one question in the terminal."""
     from deployments.chat.terminal import ask as ask_release
 
-    ask_release(open_store(store), release, question, model, max_tokens)
+    ask_release(open_store(store), release, question, model, max_tokens, sources)
 
 
 @app.command()
@@ -264,12 +269,21 @@ def serve(
     release: Release = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8010,
+    sources: Sources = False,
     store: StoreOption = None,
 ) -> None:
     """Serve a release with OpenAI's protocol, for editors; Ctrl-C ends it."""
     from deployments.chat.terminal import serve as serve_release
 
-    serve_release(open_store(store), release, host, port)
+    serve_release(open_store(store), release, host, port, sources)
+
+
+@app.command()
+def mcp(release: Release = None, store: StoreOption = None) -> None:
+    """Give a release to an agent or editor as tools: ask, search, explain_symbol, what_changed (MCP over stdio)."""
+    from deployments.chat.agent import serve_tools
+
+    serve_tools(open_store(store), release)
 
 
 @app.command()

@@ -31,6 +31,8 @@ class Kind(StrEnum):
     FILE = "file"
     PULL = "pull"
     WIKI = "wiki"
+    DOCUMENT = "document"
+    """A page or conversation from beside the repository."""
 
 
 class Split(StrEnum):
@@ -41,7 +43,7 @@ class Split(StrEnum):
 
 
 class Document(Record):
-    """One file, pull request or wiki page at a revision."""
+    """One file, pull request, page or conversation at a revision."""
 
     id: str
     kind: Kind
@@ -58,6 +60,11 @@ class Document(Record):
     """RFC 3339 with Z."""
     updated_at: str | None
     meta: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def is_page(self) -> bool:
+        """Whether it is prose in Markdown by its kind, whatever it is called."""
+        return self.kind in (Kind.WIKI, Kind.DOCUMENT)
 
 
 class Message(Record):

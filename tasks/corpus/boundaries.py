@@ -77,7 +77,7 @@ def find_boundaries(document: Document, parts: list[Part]) -> Boundaries:
     text = "".join(part.text for part in parts)
     ends = list(accumulate(len(part.text) for part in parts))
     ranked = {start: part.rank for start, part in zip(ends, parts[1:], strict=False)}
-    is_prose = document.kind is Kind.WIKI or is_markdown(document.path)
+    is_prose = document.is_page or is_markdown(document.path)
     if is_prose:
         body = len(text) - len(document.text)
         starts = [0, *accumulate(len(line) + 1 for line in document.text.split("\n"))]

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from tasks.base.artifacts import Artifact
 from tasks.base.batching import by_size
-from tasks.base.records import Chunk, Document, Kind, Split
+from tasks.base.records import Chunk, Document, Split
 from tasks.base.runs import StepRun
 from tasks.base.shards import LOCAL, RunnerParams, Shard, mapped, shards_of
 from tasks.base.steps import step
@@ -151,7 +151,7 @@ def _work(document: Document, parts: list[Part], params: RenderParams, budget: i
     starts = [0, *accumulate(len(part.text) for part in parts)][:-1]
     line = source_header(document, params)
     longest = int(MAX_HEADER_FRACTION * budget)
-    ratio = PROSE_RATIO if document.kind is Kind.WIKI or is_markdown(document.path) else SOURCE_RATIO
+    ratio = PROSE_RATIO if document.is_page or is_markdown(document.path) else SOURCE_RATIO
     has_headers = bool(line) or any(part.context or part.opening for part in parts)
 
     def header(start: int) -> str:

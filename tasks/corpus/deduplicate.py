@@ -25,7 +25,7 @@ from tasks.text.structure import definitions
 
 VERSION: Final = "2026.11.30.2"
 
-PRECEDENCE: Final = {Kind.FILE: 0, Kind.WIKI: 1, Kind.PULL: 2}
+PRECEDENCE: Final = {Kind.FILE: 0, Kind.WIKI: 1, Kind.DOCUMENT: 2, Kind.PULL: 3}
 """Which of two copies is kept: the file is the truth, a page quotes it, a pull request once made it."""
 
 

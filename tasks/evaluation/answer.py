@@ -21,19 +21,22 @@ from tasks.base.errors import InputError
 from tasks.base.records import Answer, Chunk, Dialogue, Document, Item, Message
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
+from tasks.evaluation.citations import SHOWN, holds, shown
 from tasks.evaluation.general import PREFIX, choices, new_tokens
 from tasks.evaluation.losses import loss_rows, stream_losses
 from tasks.evaluation.params import AnswerParams, Arm, Engine
 from tasks.evaluation.requests import AnswerRequest
-from tasks.evaluation.retrieval import Index, Passage, oracle, passages
 from tasks.model.child import run_child
 from tasks.model.request import MergeRequest, VllmRequest
 from tasks.model.served import is_served
+from tasks.retrieval.index import Index
+from tasks.retrieval.passages import Passage, passages
+from tasks.retrieval.prompt import with_passages
 from tasks.text.chat import prompt_ids, render_dialogue, stop_ids
 from tasks.text.loss_rows import GENERAL, LossRow
 from tasks.text.tokenizer import TextTokenizer
 
-VERSION = "2026.11.30.1"
+VERSION = "2026.11.30.2"
 
 JOB: Final = "tasks.evaluation.answer_job:answer"
 VLLM_JOB: Final = "tasks.model.vllm_job:write"
@@ -45,11 +48,7 @@ VLLM_VARIABLE: Final = "RAWTUNE_VLLM_PYTHON"
 
 def prompt(item: Item, found: Sequence[Passage] = ()) -> tuple[Message, ...]:
     """What an arm is asked: the question, after the passages if the arm has any."""
-    if not found:
-        return (Message(role="user", content=item.question),)
-    context = "\n\n".join(passage.text for passage in found)
-    content = f"Use the following excerpts to answer.\n\n{context}\n\nQuestion: {item.question}"
-    return (Message(role="user", content=content),)
+    return (Message(role="user", content=with_passages(item.question, found)),)
 
 
 def looked_up(
@@ -60,12 +59,17 @@ def looked_up(
         return {}
     every = list(passages(documents, params.passage_tokens))
     if arm is not Arm.BASE_ORACLE:
-        index = Index(every)
+        index = Index.of(every)
         return {item.id: index.search(item.question, params.retrieved_passages) for item in items}
     by_document: dict[str, list[Passage]] = defaultdict(list)
     for passage in every:
         by_document[passage.document_id].append(passage)
     return {item.id: oracle(item, by_document) for item in items}
+
+
+def oracle(item: Item, by_document: dict[str, list[Passage]]) -> list[Passage]:
+    """The passages that hold the first line of what the item's answer rests on: one, as passages do not overlap."""
+    return [one for one in by_document.get(item.document_id, []) if holds(one, item)]
 
 
 def choice_rows(tokenizer: TextTokenizer, items: Iterable[Item]) -> Iterator[LossRow]:
@@ -90,7 +94,7 @@ def answer(
 ) -> None:
     """Answers every item with one arm; writes the answers and `losses.json`.
 
-    Arms with passages answer the questions about the sources only.
+    Arms with passages answer the questions about the sources only, and also write `shown.jsonl`: what each was shown.
     """
     tokenizer = TextTokenizer.load(run.checkout(model))
     train = list(run.read(documents, Document, "train.jsonl"))
@@ -113,6 +117,8 @@ def answer(
     answers = dict(_answers(tokenizer, zip(open_ended, result["answers"], strict=True)))
     answers |= _chosen(offered, rows, result["rows"])
     run.write(answers[item.id] for item in asked)
+    if not arm.is_closed_book:
+        run.write((shown(item, answers[item.id], found.get(item.id, ())) for item in open_ended), SHOWN)
     measured = {"arm": arm.value, "streams": stream_losses(rows, result["rows"]), "kl_to_base": result["kl"]}
     run.path("losses.json").write_text(json.dumps(measured, indent=1) + "\n", "utf-8")
     run.count("tokens", sum(one.tokens for one in answers.values()))

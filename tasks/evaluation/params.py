@@ -11,6 +11,7 @@ from pydantic import Field
 from tasks.base.artifacts import file_sha256
 from tasks.base.params import EXECUTION, Params
 from tasks.llm.params import PriceParams, Server
+from tasks.retrieval.params import RetrievalParams
 
 
 class Arm(StrEnum):
@@ -178,17 +179,13 @@ class LossParams(Params):
     """
 
 
-class AnswerParams(LossParams):
+class AnswerParams(LossParams, RetrievalParams):
     """How an arm answers."""
 
     engine: Engine = Engine.TRANSFORMERS
     """What generates the answers; losses are always measured with transformers. All arms of a run use the same."""
     max_new_tokens: int = Field(64, ge=1, le=2048)
     """Longest answer, in tokens."""
-    retrieved_passages: int = Field(3, ge=1, le=20)
-    """Passages put before the question in the retrieval arms."""
-    passage_tokens: int = Field(300, ge=32)
-    """Longest passage, in tokens of the model."""
     answer_batch_tokens: Annotated[int, EXECUTION] = Field(4096, ge=64)
     """Prompt and answer tokens of one batch on a CPU, so that memory is bounded; a GPU takes 16 times as many."""
 

@@ -15,6 +15,8 @@ summary.json:
                 guess
     code        arm → {identifier_f1, parse_rate, verbatim_words} of code answers
     abstention  arm → {recall, false_refusals}
+    citations   arm with retrieval → {answers, shown, precision}: shares of answers whose right passage was shown,
+                and of cited passages that are the right one, as in arms
     losses      arm → stream → {loss, tokens}, nats per token
     judge       arm → {judge, items, correct, partial, wrong, abstain, mean, labelled, kappa, abstention_agreement,
                 points: {items, agreement, kappa} of judge and points on a person's own questions}
@@ -35,6 +37,7 @@ from tasks.base.records import Answer, Chunk, Dialogue, Item, Split
 from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
 from tasks.evaluation import statistics
+from tasks.evaluation.citations import citation_figures, shown_by
 from tasks.evaluation.judge import Judgement, judged, regraded
 from tasks.evaluation.lineage import hashes, parameters, revisions, versions
 from tasks.evaluation.manners import manner, trained_windows
@@ -131,6 +134,8 @@ def report(
     scores: dict[str, list[Score]] = {statistics.GUESS: score_arm(statistics.GUESS, asked, guesses(asked))}
     texts: dict[str, dict[str, Answer]] = {}
     losses: dict[str, dict[str, Any]] = {}
+    citations: dict[str, dict[str, Any]] = {}
+    by_id = {item.id: item for item in asked}
     divergence: float | None = None
     for artifact in answers:
         measured = read_json(run.store, artifact, "losses.json")
@@ -142,6 +147,8 @@ def report(
                 name: {"loss": stream["loss"], "tokens": stream["tokens"]}
                 for name, stream in measured["streams"].items()
             }
+        about = citation_figures(shown_by(run.store, artifact), by_id, params.confidence)
+        citations |= {arm: about} if about else {}
         divergence = measured["kl_to_base"] if arm == Arm.TUNED else divergence
     earlier = read_earlier(run.store, previous) if previous else None
     tokens = table.counts.get("tokens") if table else None
@@ -153,6 +160,7 @@ def report(
         judges[arm] = judged(grades, scores.get(arm, ()), calibration)
         scores[arm] = regraded(scores.get(arm, ()), grades)
     summary = summarise(asked, scores, losses, divergence, leaks, params, earlier, tokens)
+    summary["citations"] = citations
     summary["judge"] = judges
     windows = trained_windows(_trained(run, chunks, dialogues)) if chunks or dialogues else None
     found = {arm: manner(asked, by_item, windows) for arm, by_item in texts.items()}

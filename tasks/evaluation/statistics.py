@@ -68,7 +68,7 @@ def share(chosen: Sequence[Score], params: ReportParams) -> dict[str, Any]:
     """
     scores, documents = [one.score for one in chosen], [one.document_id for one in chosen]
     estimate = clustered_share(scores, documents, params.confidence, _weights(chosen))
-    return _figure(estimate) | {"kinds": _kinds(chosen), "right": sum(one.right for one in chosen)}
+    return figure(estimate) | {"kinds": _kinds(chosen), "right": sum(one.right for one in chosen)}
 
 
 def _weights(chosen: Sequence[Score]) -> list[float] | None:
@@ -121,7 +121,7 @@ def change(pairs: Sequence[tuple[Score, Score]], params: ReportParams, seeds: Se
     first = [before for before, _ in pairs]
     documents, weights = [one.document_id for one in first], _weights(first)
     estimate = clustered_mean(gains, documents, params.confidence, weights, seeds)
-    return _figure(estimate) | {
+    return figure(estimate) | {
         "kinds": _kinds(first),
         "wins": sum(gain > 0 for gain in gains),
         "losses": sum(gain < 0 for gain in gains),
@@ -253,7 +253,8 @@ def _mcnemar(pairs: Sequence[tuple[Score, Score]]) -> float | None:
     return mcnemar([before for before, _ in binary], [after for _, after in binary]) if binary else None
 
 
-def _figure(estimate: Estimate) -> dict[str, Any]:
+def figure(estimate: Estimate) -> dict[str, Any]:
+    """An estimate as summary.json has it."""
     return {
         "estimate": round(estimate.mean, 6),
         "low": _finite(estimate.low),

@@ -81,8 +81,23 @@ class GithubParams(Params):
     """Seconds without an answer after which a request is tried again."""
 
 
+class DocumentsParams(Params):
+    """A folder of documents and conversations beside the repository."""
+
+    path: Address = Field(min_length=1)
+    """A folder, or a path or URL of a git repository: Markdown, HTML, text, docx, pptx, odt, epub, rtf, PDF; mail (eml,
+    mbox) and JSON lines (docs/documents.md) become conversations.
+    """
+    people: Literal["hide", "keep"] = "hide"
+    """Whether names, e-mail addresses and telephone numbers in conversations are hidden."""
+    max_bytes: int = Field(25_000_000, ge=1)
+    """Larger files are left out (verdict `too-large`)."""
+    base_url: str | None = Field(None, pattern=r"^https?://")
+    """Where people find the folder; a document's link is this and its path. Null = no links."""
+
+
 class SourceParams(Params):
-    """One repository at a date, with its pull requests and wiki."""
+    """One repository at a date, with its pull requests, its wiki and documents beside it."""
 
     repo: Address = Field(min_length=1)
     """OWNER/NAME on GitHub, or a path (relative to the working directory) or URL of any git repository, bare too."""
@@ -94,6 +109,8 @@ class SourceParams(Params):
     """Which pull requests; null = none."""
     wiki: Address | None = "auto"
     """`auto` = the repository's own if it has one; or a path or URL of a git repository or folder; null = none."""
+    documents: DocumentsParams | None = None
+    """Documents and conversations beside the repository; null = none."""
     files: SnapshotParams = SnapshotParams()
     """Which files are read."""
 
@@ -175,11 +192,28 @@ class ResolvedWiki(Params):
     remote: Annotated[Remote | None, EXECUTION] = None
 
 
+class ResolvedDocuments(Params):
+    """The documents' tree, and how they are read."""
+
+    repo: str
+    revision: str
+    """Commit, or for a plain folder tree, sha."""
+    until: int | None
+    """Entries of conversations that were said later (seconds since 1970) are left out; null = none are."""
+    people: Literal["hide", "keep"]
+    max_bytes: int
+    base_url: str | None
+    location: Annotated[str, EXECUTION]
+    remote: Annotated[Remote | None, EXECUTION] = None
+
+
 class ResolvedSource(Params):
-    """What one source came to at its date; parameters of the three harvest steps and part of the run's JSON."""
+    """What one source came to at its date; parameters of the harvest steps and part of the run's JSON."""
 
     snapshot: ResolvedSnapshot
     pulls: ResolvedPulls | None
     """Null = switched off."""
     wiki: ResolvedWiki | None
     """Null = switched off."""
+    documents: ResolvedDocuments | None = None
+    """Null = there are none."""

@@ -24,6 +24,7 @@ from tasks.harvest.github.source import open_github
 from tasks.harvest.params import (
     GithubParams,
     PullReference,
+    ResolvedDocuments,
     ResolvedPulls,
     ResolvedSnapshot,
     ResolvedSource,
@@ -61,6 +62,7 @@ def resolve_source(
         snapshot=_snapshot(source, name, web_url, opened, until),
         pulls=None if source.pulls is None else _pulls(name, web_url, opened, selection, rfc3339(until)),
         wiki=_wiki(source, name, web_url, opened, until, store),
+        documents=_documents(source, name, until, store),
     )
 
 
@@ -127,6 +129,25 @@ def _wiki(
     on_github = opened.remote is not None and opened.remote.github is not None
     found = remote_wiki(opened.remote, store) if on_github and opened.remote else beside(source.repo, opened, store)
     return wiki_of(name, web_url, found, until)
+
+
+def _documents(source: SourceParams, name: str, until: int, store: Store) -> ResolvedDocuments | None:
+    wanted = source.documents
+    if wanted is None:
+        return None
+    found = named_wiki(wanted.path, name, until, store, "sources.documents.path")
+    if found.revision is None or found.location is None:
+        raise InputError(f"sources.documents.path: {wanted.path} has no commit up to {rfc3339(until)[:10]}")
+    return ResolvedDocuments(
+        repo=name,
+        revision=found.revision,
+        until=until if source.as_of else None,  # the run's start would make another step of every run
+        people=wanted.people,
+        max_bytes=wanted.max_bytes,
+        base_url=wanted.base_url,
+        location=found.location,
+        remote=found.remote,
+    )
 
 
 def selection_digest(selection: tuple[PullReference, ...], until: str) -> str:

@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -23,6 +23,11 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tasks.release.requests import RETRIEVAL
+from tasks.retrieval.citations import listed, sources, without_sources
+from tasks.retrieval.passages import Passage
+from tasks.retrieval.prompt import with_passages
 
 MAX_BODY_BYTES: Final = 2_000_000
 """Of a request; about 500,000 tokens, more than any model here reads."""
@@ -41,6 +46,9 @@ FAILED: Final = "the model could not answer; the server's own log says more"
 
 REFUSED: Final = ("chat_template", "chat_template_kwargs", "generation_config", "tools", "functions", "logit_bias")
 """Fields that would change how a prompt is written or computed. Others that are not understood are ignored."""
+
+
+ROLES: Final = {"developer": "system"}
 
 
 class Part(BaseModel):
@@ -66,6 +74,14 @@ class Turn(BaseModel):
         return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
 
 
+class StreamOptions(BaseModel):
+    """How a stream is told."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    include_usage: bool = False
+
+
 class ChatRequest(BaseModel):
     """What a request may say."""
 
@@ -74,6 +90,7 @@ class ChatRequest(BaseModel):
     model: str
     messages: list[Turn] = Field(min_length=1, max_length=1000)
     stream: bool = False
+    stream_options: StreamOptions | None = None
     max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
     temperature: float | None = Field(default=None, ge=0, le=10)
@@ -113,6 +130,10 @@ class Engine(Protocol):
     """The first is the one that clients take by default."""
     context_tokens: int
 
+    def look_up(self, model: str, question: str) -> list[Passage]:
+        """Passages to stand before a question to this model, best first; none for one that is asked closed book."""
+        ...
+
     def prompt(self, turns: Sequence[tuple[str, str]]) -> list[int]:
         """Token ids that ask for the next turn; whatever a turn spells is text.
 
@@ -124,6 +145,18 @@ class Engine(Protocol):
     def start(self, asked: ChatRequest, prompt: list[int], new_tokens: int, seconds: float) -> Answering:
         """Begins an answer of at most `new_tokens` tokens; called in the event loop."""
         ...
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request as the model gets it."""
+
+    prompt: list[int]
+    new_tokens: int
+    """Longest answer that fits behind it."""
+    question: str
+    shown: Sequence[Passage] | None
+    """Passages before the question, maybe none; null for a model that is asked closed book."""
 
 
 @dataclass(frozen=True)
@@ -156,11 +189,12 @@ def application(engine: Engine, limits: Limits) -> ASGIApp:
     @app.post("/v1/chat/completions")
     async def complete(asked: ChatRequest, request: Request) -> Response:
         nonlocal busy
-        prompt, new_tokens = _prompt(engine, asked)
+        prepared = _prepared(engine, asked)
+        new_tokens = prepared.new_tokens
         if busy >= limits.waiting:
             raise HTTPException(429, f"{busy} requests are waiting; ask again later")
         busy += 1
-        answer = engine.start(asked, prompt, new_tokens, limits.seconds)
+        answer = engine.start(asked, prepared.prompt, new_tokens, limits.seconds)
         identifier = f"chatcmpl-{uuid.uuid4().hex}"
 
         def over() -> None:
@@ -169,17 +203,18 @@ def application(engine: Engine, limits: Limits) -> ASGIApp:
             answer.cancel()  # of one that has ended this does nothing
 
         if asked.stream:
-            return Stream(_events(identifier, asked, answer, new_tokens), over)
+            return Stream(_events(identifier, asked, answer, prepared), over)
         try:
             text = await _until_dropped(request, _whole(answer))
         finally:
             over()
         if text is None:
             return Response(status_code=499)  # nobody reads it; the number is nginx's for a client that has gone
-        message = {"role": "assistant", "content": text}
+        told = _told(prepared, text)
+        message = {"role": "assistant", "content": text + told.text}
         choice = {"index": 0, "message": message, "finish_reason": _reason(answer, new_tokens), "logprobs": None}
-        usage = _usage(len(prompt), answer.tokens())
-        return JSONResponse(_document(identifier, asked, "chat.completion", choice) | {"usage": usage})
+        usage = _usage(len(prepared.prompt), answer.tokens())
+        return JSONResponse(_document(identifier, asked, "chat.completion", choice) | {"usage": usage} | told.fields)
 
     @app.exception_handler(StarletteHTTPException)
     async def explain(_: Request, error: Exception) -> JSONResponse:
@@ -281,23 +316,44 @@ class Stream(StreamingResponse):
             self._over()
 
 
-def _prompt(engine: Engine, asked: ChatRequest) -> tuple[list[int], int]:
-    """The prompt's ids and the longest answer that fits behind it."""
+def _prepared(engine: Engine, asked: ChatRequest) -> Prepared:
+    """The prompt, with as many passages as leave room for the answer, and the longest answer that fits behind it."""
     refused = [name for name in REFUSED if (asked.model_extra or {}).get(name)]
     if refused:
         raise HTTPException(400, f"{refused[0]}: this server does not take it")
     if asked.model not in engine.names:
         names = ", ".join(sorted(engine.names))
         raise HTTPException(404, f"there is no model {asked.model[:100]!r}; this server has {names}")
-    roles = {"developer": "system"}
-    try:
-        prompt = engine.prompt([(roles.get(turn.role, turn.role), turn.text) for turn in asked.messages])
-    except ValueError as error:
-        raise HTTPException(400, f"messages: {error}") from error
-    room = engine.context_tokens - len(prompt)
+    *earlier, (role, question) = [(ROLES.get(turn.role, turn.role), turn.text) for turn in asked.messages]
+    before = [(name, without_sources(text) if name == "assistant" else text) for name, text in earlier]
+    looks_up = asked.model.endswith(RETRIEVAL) and role == "user"
+    shown = engine.look_up(asked.model, question) if looks_up else []
+    while True:
+        try:
+            prompt = engine.prompt([*before, (role, with_passages(question, shown))])
+        except ValueError as error:
+            raise HTTPException(400, f"messages: {error}") from error
+        room = engine.context_tokens - len(prompt)
+        if not shown or room >= asked.new_tokens:
+            break
+        shown = shown[:-1]
     if room < 1:
         raise HTTPException(400, f"messages: {len(prompt):,} tokens; the model reads {engine.context_tokens:,}")
-    return prompt, min(asked.new_tokens, room)
+    return Prepared(prompt, min(asked.new_tokens, room), question, shown if looks_up else None)
+
+
+class _Told(NamedTuple):
+    """The sources of an answer: behind its text for people, as a field for programs."""
+
+    text: str
+    fields: dict[str, Any]
+
+
+def _told(prepared: Prepared, answer: str) -> _Told:
+    if prepared.shown is None:
+        return _Told("", {})
+    found = sources(prepared.question, answer, prepared.shown)
+    return _Told(listed(found), {"sources": [one.model_dump(mode="json") for one in found]})
 
 
 async def _whole(answer: Answering) -> str:
@@ -326,12 +382,13 @@ async def _gone(receive: Callable[[], Awaitable[Message]]) -> None:
         pass
 
 
-async def _events(identifier: str, asked: ChatRequest, answer: Answering, new_tokens: int) -> AsyncIterator[str]:
-    def event(delta: dict[str, str], reason: str | None = None) -> str:
+async def _events(identifier: str, asked: ChatRequest, answer: Answering, prepared: Prepared) -> AsyncIterator[str]:
+    def event(delta: dict[str, str], reason: str | None = None, **fields: Any) -> str:
         choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}
-        return f"data: {json.dumps(_document(identifier, asked, 'chat.completion.chunk', choice))}\n\n"
+        return f"data: {json.dumps(_document(identifier, asked, 'chat.completion.chunk', choice) | fields)}\n\n"
 
     yield event({"role": "assistant", "content": ""})
+    whole = ""
     is_over = False
     while not is_over:
         pieces = [await answer.queue.get()]
@@ -339,12 +396,21 @@ async def _events(identifier: str, asked: ChatRequest, answer: Answering, new_to
             pieces.append(answer.queue.get_nowait())
         text = "".join(piece for piece in pieces if isinstance(piece, str))
         if text:
+            whole += text
             yield event({"content": text})
         if any(not isinstance(piece, str | None) for piece in pieces):
             yield f"data: {json.dumps({'error': {'message': FAILED, 'type': 'server_error'}})}\n\n"
             return
         is_over = None in pieces
-    yield event({}, _reason(answer, new_tokens))
+    told = _told(prepared, whole)
+    if told.text:
+        yield event({"content": told.text})
+    yield event({}, _reason(answer, prepared.new_tokens), **told.fields)
+    if asked.stream_options is not None and asked.stream_options.include_usage:
+        last = _document(identifier, asked, "chat.completion.chunk") | {
+            "usage": _usage(len(prepared.prompt), answer.tokens())
+        }
+        yield f"data: {json.dumps(last)}\n\n"
     yield "data: [DONE]\n\n"
 
 
@@ -356,8 +422,8 @@ def _usage(prompt: int, completion: int) -> dict[str, int]:
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
-def _document(identifier: str, asked: ChatRequest, kind: str, choice: dict[str, Any]) -> dict[str, Any]:
-    return {"id": identifier, "object": kind, "created": int(time.time()), "model": asked.model, "choices": [choice]}
+def _document(identifier: str, asked: ChatRequest, kind: str, *choices: dict[str, Any]) -> dict[str, Any]:
+    return {"id": identifier, "object": kind, "created": int(time.time()), "model": asked.model, "choices": choices}
 
 
 def _error(status: int, message: str) -> JSONResponse:

@@ -23,9 +23,11 @@ ADAPTER: Final = ("adapter_model.safetensors", "adapter_config.json")
 TOKENIZER: Final = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 TOKENIZER_OPTIONAL: Final = ("special_tokens_map.json", "tokenizer.model", "added_tokens.json")
 PUBLISHABLE: Final = frozenset(
-    {".safetensors", ".json", ".jinja", ".md", ".html", ".gguf", ".model", ".jsonl", ".parquet"}
+    {".safetensors", ".json", ".jinja", ".md", ".html", ".gguf", ".model", ".jsonl", ".npy", ".parquet"}
 )
-"""Suffixes that a release may hold. Everything else is refused, above all pickles (.bin, .pt, .pkl)."""
+"""Suffixes that a release may hold. Everything else is refused, above all pickles (.bin, .pt, .pkl). NumPy's arrays are
+those of the index, written and read without pickles.
+"""
 
 
 def write_folder(folder: Path, adapter: Path, model: Path, model_id: str) -> dict[str, Any]:

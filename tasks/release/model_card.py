@@ -53,6 +53,8 @@ class CardInput(BaseModel):
     """Whether the folder holds merged weights beside the adapter."""
     gguf: tuple[str, ...] = ()
     """Names of GGUF files in the folder."""
+    sources: bool = False
+    """Whether the folder holds the index of the sources, and with it their text."""
     dataset: str | None = None
     """Dataset repository that holds the training data; null = published nowhere."""
     lineage: Mapping[str, str]
@@ -176,7 +178,11 @@ def _data(facts: ReleaseFacts, card: CardInput) -> str:
     counts = [(name.replace("_", " "), f"{number:,}") for name, number in facts.data.items()]
     if card.tokens is not None:
         counts.append(("training tokens", f"{card.tokens:,}"))
-    return sources + ("\n\n" + _table(("count", "number"), counts) if counts else "")
+    kept = (
+        "\n\nThe folder `sources` holds the text of these documents, indexed for answers with sources "
+        "(`rawtune ask --sources`): it may go where the sources may go."
+    )
+    return sources + ("\n\n" + _table(("count", "number"), counts) if counts else "") + (kept if card.sources else "")
 
 
 def _results(measures: Measures) -> str:

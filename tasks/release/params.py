@@ -76,6 +76,10 @@ class ReleaseParams(ExportParams):
     """Model repository on the Hub, OWNER/NAME; null publishes in the store only."""
     private: bool = True
     """Whether a repository that does not exist yet is created private."""
+    sources: Literal["auto", "always", "never"] = "auto"
+    """Whether the release holds an index of its sources, which is their text, for answers with sources. auto = unless
+    it is published to a Hub repository that is not private; the store keeps the index also then. never = none is made.
+    """
     dataset_repo_id: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$")
     """Dataset repository for the training table and dialogues, always private, since it holds the sources' text; null
     publishes none.

@@ -33,8 +33,9 @@ from tasks.release.measures import read_measures
 from tasks.release.model_card import CardInput, model_card
 from tasks.release.params import ReleaseFacts, ReleaseParams
 from tasks.release.registry import Revision, read_registry, record
+from tasks.release.sources import SOURCES, is_in_folder
 
-VERSION = "2026.11.30"
+VERSION = "2026.11.30.1"
 
 
 class Publication(BaseModel):
@@ -112,8 +113,9 @@ def publish(
     merged: Artifact | None = None,
     gguf: Artifact | None = None,
     agreement: Artifact | None = None,
+    sources: Artifact | None = None,
 ) -> None:
-    """Makes the release folder of an adapter that the gate allowed, with its exports where there are any.
+    """Makes the release folder of an adapter that the gate allowed, with its exports and its index where there are any.
 
     Raises:
         GateRefused: the gate did not allow it; the flow skips this step then.
@@ -128,8 +130,10 @@ def publish(
         shutil.copytree(run.checkout(merged), run.path(MERGED))
     if agreement is not None:
         shutil.copyfile(run.checkout(agreement) / "agreement.json", run.path("agreement.json"))
+    if sources is not None and is_in_folder(params):
+        shutil.copytree(run.checkout(sources), run.path(SOURCES))
     exported = _copy_gguf(run, gguf)
-    made_from = (adapter, model, report, gate, table, merged, gguf)
+    made_from = (adapter, model, report, gate, table, merged, gguf, sources)
     lineage = {artifact.step: artifact.sha256 for artifact in made_from if artifact is not None}
     card = CardInput(
         revision=revision,
@@ -138,6 +142,7 @@ def publish(
         tokens=table.counts.get("tokens"),
         merged=merged is not None,
         gguf=exported,
+        sources=run.path(SOURCES).is_dir(),
         dataset=params.dataset_repo_id,
         lineage=lineage,
     )

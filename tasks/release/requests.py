@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from pydantic import Field
 
 from tasks.model.request import Request
+
+RETRIEVAL: Final = "-retrieval"
+"""What the names of the models that are shown passages end in, as the evaluation's arms do."""
+
+
+def served_models(sources: bool) -> tuple[str, ...]:
+    """What the models of a server are called, the one that clients take by default first."""
+    plain = ("tuned", "base")
+    return (*(f"{name}{RETRIEVAL}" for name in plain), *plain) if sources else plain
 
 
 class Text(Request):
@@ -43,6 +53,10 @@ class ServeRequest(Request):
     """What requests must bear; null = nothing."""
     hosts: tuple[str, ...]
     """Names under which the server may be asked; empty = any."""
+    sources: Path | None = None
+    """Folder of the index that the models with retrieval are asked with; null = there are no such models."""
+    retrieved_passages: int = 0
+    """How many passages of it stand before a question."""
 
 
 class GgufRequest(Request):

@@ -10,7 +10,6 @@ import os
 import socket
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -23,7 +22,9 @@ from tasks.base.records import Message
 from tasks.model.child_main import Report
 from tasks.model.loading import load
 from tasks.release.chat_api import ChatRequest, Limits, application
-from tasks.release.requests import ServeRequest
+from tasks.release.requests import RETRIEVAL, ServeRequest, served_models
+from tasks.retrieval.index import Index
+from tasks.retrieval.passages import Passage
 from tasks.text.chat import prompt_ids
 from tasks.text.tokenizer import TextTokenizer
 
@@ -40,7 +41,7 @@ def serve(request: ServeRequest, report: Report) -> dict[str, Any]:
         report: told `url`, `pid` and `seconds` of loading once the server answers.
     """
     began = time.monotonic()
-    models = Models(request.model, request.release)
+    models = Models(request)
     family = socket.AF_INET6 if ":" in request.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -61,14 +62,18 @@ def serve(request: ServeRequest, report: Report) -> dict[str, Any]:
 
 
 class Models:
-    """`tuned` and `base`, loaded once and never unloaded; nothing is ever loaded because a request names it."""
+    """`tuned` and `base`, and with an index both with passages before the question; loaded once and never unloaded.
+    Nothing is ever loaded because a request names it.
+    """
 
-    names: Sequence[str] = ("tuned", "base")
-
-    def __init__(self, model: Path, release: Path) -> None:
+    def __init__(self, request: ServeRequest) -> None:
         from peft import PeftModel
 
-        base = load(model)
+        release = request.release
+        self.names: Sequence[str] = served_models(request.sources is not None)
+        self._index = Index.open(request.sources) if request.sources is not None else None
+        self._retrieved_passages = request.retrieved_passages
+        base = load(request.model)
         base.generation_config = GenerationConfig.from_pretrained(release)
         weights = {id(tensor): tensor for tensor in [*base.parameters(), *base.buffers()]}
         twin = copy.deepcopy(base, weights)  # the same tensors: the adapter is all that the twin adds to memory
@@ -76,7 +81,7 @@ class Models:
         self._models: dict[str, Any] = {"base": base, "tuned": tuned}
         self._processor = AutoTokenizer.from_pretrained(release)
         self._tokenizer = TextTokenizer.load(release)
-        self._managers = {name: GenerateManager() for name in self.names}  # a thread each: they answer side by side
+        self._managers = {name: GenerateManager() for name in self._models}  # a thread each: they answer side by side
         self.context_tokens = int(base.config.get_text_config().max_position_embeddings)
 
     def prompt(self, turns: Sequence[tuple[str, str]]) -> list[int]:
@@ -87,9 +92,16 @@ class Models:
         except InputError as error:
             raise ValueError("the model's chat template refuses the conversation") from error
 
+    def look_up(self, model: str, question: str) -> list[Passage]:
+        """The passages that stand before a question to this model, best first; none without retrieval."""
+        if self._index is None or not model.endswith(RETRIEVAL):
+            return []
+        return self._index.search(question, self._retrieved_passages)
+
     def start(self, asked: ChatRequest, prompt: list[int], new_tokens: int, seconds: float) -> Answer:
         """Begins an answer: greedy unless a temperature is asked for."""
-        model = self._models[asked.model]
+        name = asked.model.removesuffix(RETRIEVAL)
+        model = self._models[name]
         config = copy.deepcopy(model.generation_config)
         config.max_new_tokens, config.max_time = new_tokens, seconds
         config.do_sample = bool(asked.temperature)
@@ -101,7 +113,7 @@ class Models:
             torch.manual_seed(asked.seed)
         ids = torch.tensor([prompt], device=model.device)
         inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-        return Answer(*self._managers[asked.model].generate_streaming(model, self._processor, inputs, config, ""))
+        return Answer(*self._managers[name].generate_streaming(model, self._processor, inputs, config, ""))
 
 
 class Answer:

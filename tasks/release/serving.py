@@ -19,6 +19,7 @@ from tasks.base.store import Store
 from tasks.model.child import run_child
 from tasks.release.lineage import base_of
 from tasks.release.requests import ServeRequest
+from tasks.release.sources import index_of
 
 LOOPBACK: Final = "127.0.0.1"
 LOCAL_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
@@ -51,6 +52,7 @@ def serve_release(
     port: int,
     key: str | None,
     ready: Callable[[Endpoint], None] = lambda _: None,
+    sources: bool = False,
 ) -> None:
     """Serves a release until the process is interrupted.
 
@@ -61,15 +63,18 @@ def serve_release(
         port: 0 takes any free port.
         key: that requests must bear; None = none, on loopback only.
         ready: called once, when the server answers.
+        sources: whether the models `tuned-retrieval` and `base-retrieval` are served too.
 
     Raises:
-        InputError: the address is not one of loopback and there is no key, or one that can be guessed.
+        InputError: the address is not one of loopback and there is no key, or one that can be guessed; or the release
+            has no index of its sources.
     """
     is_local = host == "localhost" or _is_loopback(host)
     if not is_local and key is None:
         raise InputError(f"serve: {host} can be reached from other machines; set {KEY_VARIABLE} to a key for them")
     if key is not None and len(key) < MIN_KEY_CHARACTERS:
         raise InputError(f"{KEY_VARIABLE}: too short; take {MIN_KEY_CHARACTERS} random characters or more")
+    folder, looked_up = index_of(store, release) if sources else (None, None)
     request = ServeRequest(
         model=store.checkout(base_of(store, release)),
         release=store.checkout(release),
@@ -77,6 +82,8 @@ def serve_release(
         port=port,
         key=key,
         hosts=LOCAL_HOSTS if is_local else (),
+        sources=folder,
+        retrieved_passages=looked_up.retrieved_passages if looked_up else 0,
     )
     # not exclusive: it computes only while it answers, and must not keep a nightly run from training
     run_child(
@@ -88,8 +95,8 @@ def serve_release(
 
 
 @contextmanager
-def serving(store: Store, release: Artifact) -> Iterator[Endpoint]:
-    """Serves a release on a free port of loopback for the duration of the block.
+def serving(store: Store, release: Artifact, sources: bool = False) -> Iterator[Endpoint]:
+    """Serves a release on a free port of loopback for the duration of the block; `sources` as in `serve_release`.
 
     Raises:
         ChildError: the server did not start.
@@ -104,7 +111,7 @@ def serving(store: Store, release: Artifact) -> Iterator[Endpoint]:
 
     def run() -> None:
         try:
-            serve_release(store, release, LOOPBACK, 0, secrets.token_urlsafe(), ready)
+            serve_release(store, release, LOOPBACK, 0, secrets.token_urlsafe(), ready, sources)
         except RawtuneError as error:  # also raised when the block ends, which nobody needs to hear about
             failed.append(error)
         finally:
@@ -161,3 +168,14 @@ def stream_answer(
         for choice in chunk.choices:
             if choice.delta.content:
                 yield choice.delta.content
+
+
+def whole_answer(
+    endpoint: Endpoint, model: str, messages: list[dict[str, Any]], max_tokens: int
+) -> tuple[str, dict[str, Any]]:
+    """The whole greedy answer, and the fields beside OpenAI's protocol: `sources` of a model with retrieval."""
+    from openai import OpenAI
+
+    client: Any = OpenAI(base_url=endpoint.url, api_key=endpoint.key or "none", max_retries=0)
+    made: Any = client.chat.completions.create(model=model, messages=messages, max_tokens=max_tokens)
+    return made.choices[0].message.content, dict(made.model_extra or {})

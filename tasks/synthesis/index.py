@@ -96,7 +96,7 @@ class Index:
                 for line in reader:
                     document = Document.model_validate_json(line)
                     self._add(document, Place(document.id, split, offset))
-                    if document.kind is Kind.WIKI or is_markdown(document):
+                    if document.is_page or is_markdown(document):
                         pages.add(document.id)
                     offset += len(line)
         self.pages = frozenset(pages)
@@ -123,7 +123,7 @@ class Index:
             self._paths.setdefault((repo, place.split), []).append(document.path)
             if language_of(document.path):
                 self._names.setdefault(repo, set()).update(BINDS.findall(document.text))
-        if document.kind is Kind.WIKI or is_markdown(document):
+        if document.is_page or is_markdown(document):
             self._titles.update((repo, section.title) for section in sections(document.text) if section.title)
 
     def last_pull(self, repo: str) -> int:
@@ -171,16 +171,10 @@ class Index:
         paths = self._paths.get((document.repo, split), [])
         return pick(paths, f"passages {document.id}", number) if paths else []
 
-    def passages(self, document: Document, split: Split, number: int, limit: int) -> list[tuple[str, str]]:
-        """(path, beginning of the text) of other files of the repository and side, chosen by a hash of the document's
-        id.
-        """
-        found: list[tuple[str, str]] = []
-        for path in self.paths(document, split, number + 1):
-            other = self.file(document.repo, path, split)
-            if other is not None and other.id != document.id and other.text.strip():
-                found.append((path, other.text[:limit]))
-        return found[:number]
+    def others(self, document: Document, split: Split, number: int) -> list[Document]:
+        """Other files of the repository and side, chosen by a hash of the document's id."""
+        found = [self.file(document.repo, path, split) for path in self.paths(document, split, number + 1)]
+        return [one for one in found if one is not None and one.id != document.id and one.text.strip()][:number]
 
     def imported(self, document: Document, split: Split, item: Import) -> Document | None:
         """The file that an import leads to, if it is one of the repository's and on the same side of the split."""

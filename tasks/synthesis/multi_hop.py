@@ -78,7 +78,7 @@ class Edge:
 
 def applies(subject: Subject) -> bool:
     """Files and pull requests."""
-    return subject.document.kind is not Kind.WIKI
+    return not subject.document.is_page
 
 
 def edges(subject: Subject) -> list[Edge]:

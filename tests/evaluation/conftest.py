@@ -15,6 +15,7 @@ from tasks.base.records import Answer, Chunk, Dialogue, Document, Item, Kind, Me
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Store
+from tasks.evaluation.citations import SHOWN, Shown
 from tasks.evaluation.items import make_items
 from tasks.evaluation.params import GeneralSuite, ItemsParams, ReportParams
 from tasks.evaluation.report import report
@@ -220,15 +221,17 @@ def adapter_of(store: Store, model: Path, scale: float, rank: int = 4) -> Artifa
 
 
 @step("tests/answers", "1")
-def _answers(run: StepRun, arm: str, lines: list[str]) -> None:
+def _answers(run: StepRun, arm: str, lines: list[str], shown: list[str]) -> None:
     run.path("records.jsonl").write_text("".join(f"{line}\n" for line in lines), "utf-8")
     run.path("losses.json").write_text(json.dumps({"arm": arm, "streams": {}, "kl_to_base": None}), "utf-8")
+    if shown:
+        run.path(SHOWN).write_text("".join(f"{line}\n" for line in shown), "utf-8")
 
 
-def answers_of(store: Store, arm: str, texts: Mapping[str, str]) -> Artifact:
+def answers_of(store: Store, arm: str, texts: Mapping[str, str], shown: Sequence[Shown] = ()) -> Artifact:
     """An arm's answers artifact from item id → text."""
     lines = [Answer(item_id=name, text=text, tokens=3, finished=True).line() for name, text in texts.items()]
-    return _answers.named(f"answer-{arm}").direct(store, arm=arm, lines=lines)
+    return _answers.named(f"answer-{arm}").direct(store, arm=arm, lines=lines, shown=[one.line() for one in shown])
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from tasks.base.records import Answer, Dialogue, Document, Item, Split
 from tasks.base.runs import read_json, read_records
 from tasks.base.store import Store
 from tasks.evaluation.answer import answer
+from tasks.evaluation.citations import shown_by
 from tasks.evaluation.losses import stream_losses
 from tasks.evaluation.params import Arm, EvaluationParams, GeneralSuite, ItemsParams, Suite
 from tasks.evaluation.report import report
@@ -94,6 +95,9 @@ def test_retrieval_arm_answers_the_questions_about_the_sources_only(
     made = answer.named("answer-base-retrieval").direct(store, arm=Arm.BASE_RETRIEVAL, adapter=None, **inputs)
     sources = [item.id for item in questions if not item.suite.startswith("general-")]
     assert [one.item_id for one in read_records(store, made, Answer)] == sources
+    shown = list(shown_by(store, made))
+    assert [one.item_id for one in shown] == sources
+    assert sum(bool(one.holding) for one in shown) > len(shown) / 2
     assert read_json(store, made, "losses.json")["streams"] == {}
 
 

@@ -48,6 +48,7 @@ STEPS = [
     "evaluation/answer-tuned",
     "evaluation/report",
     "release/gate",
+    "release/index",
     "release/publish",
 ]
 

@@ -12,7 +12,7 @@ from deployments.chat.page import open_chat
 from deployments.chat.terminal import ask
 from tasks.base.artifacts import Artifact
 from tasks.base.errors import printable
-from tasks.base.records import Dialogue, Document, Item, Provenance
+from tasks.base.records import Dialogue, Item, Provenance
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Store
@@ -21,7 +21,10 @@ from tasks.model.params import BaseModelParams
 from tasks.release.gate import gate
 from tasks.release.params import GateParams, ReleaseParams
 from tasks.release.publish import ensure_published, publish
+from tasks.release.sources import index
+from tasks.retrieval.params import RetrievalParams
 from tests.release.conftest import FACTS, Adapter
+from tests.release.test_sources import documents
 
 QUESTION = "What does setup.py do?"
 EXAMPLE = "What does setup install?"
@@ -35,20 +38,6 @@ def page() -> Iterator[Page]:
             yield browser.new_page(viewport={"width": 1280, "height": 900})
         finally:
             browser.close()
-
-
-def page_of(path: str, text: str) -> Document:
-    return Document(
-        id=f"hello/file/{path}", kind="file", repo="hello", revision="7" * 40, path=path, title=path, url=None,
-        text=text, created_at=None, updated_at=None,
-    )  # fmt: skip
-
-
-@step("corpus/split", "tests")
-def _documents(run: StepRun) -> None:
-    pages = [page_of("setup.py", "Setup installs the parcels."), page_of("moon.py", "The moon is far.")]
-    run.write(pages[:1], "train.jsonl")
-    run.write(pages[1:], "held_out.jsonl")
 
 
 @step("evaluation/items", "tests")
@@ -75,8 +64,10 @@ def released(store: Store, adapter: Adapter, report: Artifact, tiny_model: Path)
     """A store with one release of the tiny model, and what it was made from."""
     model = base_model.direct(store, BaseModelParams(base_model=str(tiny_model)))
     decision = gate.direct(store, report, GateParams())
-    table = _table.direct(store, _documents.direct(store), _items.direct(store))
-    made = publish.direct(store, adapter(1), model, report, decision, table, ReleaseParams(), FACTS)
+    pages = documents.direct(store)
+    table = _table.direct(store, pages, _items.direct(store))
+    sources = index.direct(store, pages, RetrievalParams())
+    made = publish.direct(store, adapter(1), model, report, decision, table, ReleaseParams(), FACTS, sources=sources)
     ensure_published(store, made, ReleaseParams(), FACTS)
     return store
 
@@ -96,13 +87,13 @@ def test_chat_question_gets_both_answers_and_a_thumb_is_kept(released: Store, pa
         page.get_by_role("button", name=EXAMPLE).click()
         expect(page.locator("#question textarea")).to_have_value(EXAMPLE)
         page.get_by_text("Settings").click()
-        page.get_by_label("Look it up", exact=False).check()
+        page.get_by_label("With sources", exact=False).check()
         page.locator("#question textarea").fill(QUESTION)
         page.locator("#ask").click()
         for arm in ("base", "tuned"):
             expect(page.locator(f"#{arm} [data-testid=bot]").last).not_to_have_text("", timeout=60_000)
             expect(page.locator(f"#{arm} [data-testid=user]").last).to_contain_text(QUESTION)
-        expect(page.locator("#citations")).to_contain_text("hello/file/setup.py, lines 1 to 1")
+            expect(page.locator(f"#{arm} [data-testid=bot]").last).to_contain_text("Sources:", timeout=60_000)
         page.get_by_text("Settings").click()
         shown = ""
         for _ in range(60):  # until both answers are complete
@@ -127,6 +118,7 @@ def test_chat_question_gets_both_answers_and_a_thumb_is_kept(released: Store, pa
         kept = Dialogue.model_validate_json(votes.read_text("utf-8"))
         assert [message.role for message in kept.messages] == ["user", "assistant"]
         assert kept.messages[0].content == QUESTION
+        assert "Sources:" not in kept.messages[1].content
         assert kept.provenance.model.startswith("tuned@snapshot/2023-12-31-")
         assert [url for url in foreign if url.startswith("http")] == []
 
@@ -136,6 +128,12 @@ def test_ask_prints_the_answer_and_returns_it(released: Store, capsys: pytest.Ca
     answer = ask(released, "hello", QUESTION, max_tokens=8)
     assert answer
     assert capsys.readouterr().out == printable(answer) + "\n"
+
+
+@pytest.mark.slow
+def test_ask_with_sources_says_what_the_answer_rests_on(released: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "\n\nSources:" in ask(released, "hello", QUESTION, max_tokens=8, sources=True)
+    assert "Sources:" in capsys.readouterr().out
 
 
 def test_printable_text_of_a_model_cannot_control_the_terminal() -> None:

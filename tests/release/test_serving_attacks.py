@@ -25,6 +25,7 @@ from tasks.base.store import Store
 from tasks.release import chat_api
 from tasks.release.chat_api import ChatRequest, Limits, application
 from tasks.release.serving import KEY_VARIABLE, messages_of, serve_release, serving, stream_answer
+from tasks.retrieval.passages import Passage
 from tasks.text.chat import prompt_ids
 from tasks.text.tokenizer import TextTokenizer
 from tests.release.conftest import Release
@@ -42,6 +43,9 @@ class Slow:
 
     def __init__(self) -> None:
         self.answers: list[SlowAnswer] = []
+
+    def look_up(self, model: str, question: str) -> list[Passage]:
+        raise AssertionError("nobody asked for sources")
 
     def prompt(self, turns: Sequence[tuple[str, str]]) -> list[int]:
         return list(range(sum(len(text) for _, text in turns)))

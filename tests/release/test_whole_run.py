@@ -89,7 +89,7 @@ def test_whole_run_publishes_to_the_hub_once_and_only_what_the_gate_allows(
     assert emulator.hub.repositories["datasets", DATA].private
     card = (folder / "README.md").read_text("utf-8")
     assert f"datasets: {DATA}" in card
-    assert "| files | 22 |" in card
+    assert "| files | 30 |" in card
     assert re.search(r"\| training \| \$(?!0\.00)[0-9.]+ for [0-9]+ s \|", card)
 
     said = run_child(  # by transformers and PEFT, from the Hub

@@ -97,9 +97,10 @@ def test_open_book_rows_have_the_passage_and_distractors_of_the_same_side(store:
     assert trained
     for record in trained:
         prompt = record.messages[0].content
-        assert prompt.count("\n[") + prompt.startswith("[") == 3
+        assert prompt.count("\n[") == 3
         assert "secretOfTheHeldOut" not in prompt
-        assert f"[{record.provenance.document_id.split('/file/')[1]}]" in prompt
+        cited = record.messages[1].content[-3:]
+        assert f"\n{cited} {record.provenance.document_id.split('/file/')[1]}, lines " in prompt
 
 
 @pytest.mark.parametrize("name", [name for name, method in METHODS.items() if asks(method)])

@@ -34,14 +34,19 @@ def as_markdown(text: str, markup: str) -> str | None:
     reader = READERS.get(markup)
     if reader is None:
         return text
-    pandoc, template = _pandoc()
-    command = [pandoc, "--sandbox", "--wrap=none", f"--from={reader}"]
+    options = []
     if markup == "asciidoc":  # its first heading is the title of the document, which only a template shows
-        command += ["--standalone", f"--template={template}", "--shift-heading-level-by=1"]
+        options = ["--standalone", f"--template={_pandoc()[1]}", "--shift-heading-level-by=1"]
+    return by_pandoc(text.encode("utf-8", "replace"), reader, *options)
+
+
+def by_pandoc(data: bytes, reader: str, *options: str, writer: str = "gfm") -> str | None:
+    """What pandoc makes of some bytes, with its own names of reader and writer; None if it cannot or takes too long."""
+    command = [_pandoc()[0], "--sandbox", "--wrap=none", f"--from={reader}", *options]
     try:
         done = subprocess.run(
-            [*command, "--to=gfm"],
-            input=text.encode("utf-8", "replace"),
+            [*command, f"--to={writer}"],
+            input=data,
             capture_output=True,
             timeout=LIMIT,
             env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},

@@ -24,8 +24,8 @@ def wiki_of(name: str, web_url: str | None, opened: Opened | None, until: int) -
     )
 
 
-def named_wiki(address: str, name: str, until: int, store: Store) -> ResolvedWiki:
-    """The wiki that the parameters name: a git repository by path or URL, or a plain folder of pages.
+def named_wiki(address: str, name: str, until: int, store: Store, field: str = "sources.wiki") -> ResolvedWiki:
+    """The pages that the parameters name: a git repository by path or URL, or a plain folder.
 
     Raises:
         InputError: there is nothing that can be read.
@@ -33,7 +33,7 @@ def named_wiki(address: str, name: str, until: int, store: Store) -> ResolvedWik
     path = Path(address.removeprefix("file://")).expanduser()
     if path.is_dir() and local_folder(address) is None:
         return _plain_folder(name, path, store)
-    return wiki_of(name, None, open_repository(address, "sources.wiki", store), until)
+    return wiki_of(name, None, open_repository(address, field, store), until)
 
 
 def beside(address: str, source: Opened, store: Store) -> Opened | None:

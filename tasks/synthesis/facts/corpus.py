@@ -220,7 +220,7 @@ def corpora(folder: Path, families: Sequence[Family]) -> list[Corpus]:
 
 def is_page(document: Document) -> bool:
     """Whether a document is read as a page: of a wiki, or a Markdown file of the repository."""
-    return document.kind is Kind.WIKI or (document.kind is Kind.FILE and is_markdown(document.path))
+    return document.is_page or (document.kind is Kind.FILE and is_markdown(document.path))
 
 
 def language(document: Document) -> str:

@@ -1,21 +1,16 @@
-"""Passages: whole lines, identifiers before filler words, the right one for the oracle."""
+"""The index: identifiers before filler words, the same from a folder, the right passage for the oracle."""
 
-from hypothesis import given
-from hypothesis import strategies as some
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 from tasks.base.records import Document
 from tasks.evaluation.answer import looked_up, prompt
 from tasks.evaluation.params import AnswerParams, Arm, ItemsParams, Suite
-from tasks.evaluation.retrieval import Index, passages, query
+from tasks.retrieval.index import Index, query
+from tasks.retrieval.passages import passages
 from tests.evaluation.conftest import asked_of, document
-
-
-@given(some.lists(some.text(alphabet="ab c", max_size=90), min_size=1, max_size=60))
-def test_passages_of_a_document_join_to_its_text(lines: list[str]) -> None:
-    text = "\n".join(lines)
-    found = list(passages([document("a.py", text)], 32))
-    assert "\n".join(one.text.partition(":\n")[2] for one in found) == text
-    assert [one.span[0] for one in found[1:]] == [one.span[1] + 1 for one in found[:-1]]
 
 
 def test_query_is_made_of_identifiers_where_there_are_any() -> None:
@@ -31,14 +26,14 @@ def test_query_is_made_of_identifiers_where_there_are_any() -> None:
 
 def test_identifier_finds_its_passage_among_prose_that_repeats_the_question(train: list[Document]) -> None:
     prose = "Reply with the path only. Name the file in which shop defines things.\n" * 20
-    index = Index(list(passages([*train, document("docs/prose.md", prose)], 100)))
+    index = Index.of(passages([*train, document("docs/prose.md", prose)], 100))
     best = index.search("Name the file in which shop defines `delivery_cost`. Reply with the path only.", 1)
     assert best[0].document_id == "shop/file/src/cart.py"
     assert "def delivery_cost" in best[0].text
 
 
 def test_nothing_is_found_for_words_that_no_passage_has(train: list[Document]) -> None:
-    assert Index(list(passages(train, 100))).search("`zzzqqq`", 3) == []
+    assert Index.of(passages(train, 100)).search("`zzzqqq`", 3) == []
 
 
 def test_oracle_sees_the_line_that_the_answer_rests_on(train: list[Document], held_out: list[Document]) -> None:
@@ -56,3 +51,24 @@ def test_prompt_puts_passages_before_the_question_and_is_the_question_alone_with
     text = prompt(item, list(passages(train, 100)))[0].content
     assert text.endswith(f"Question: {item.question}")
     assert "docs/guide.md, lines 1 to" in text
+
+
+def test_index_in_a_folder_finds_the_same_and_has_the_same_bytes_in_another_process(
+    train: list[Document], tmp_path: Path
+) -> None:
+    index = Index.of(passages(train, 40))
+    index.save(tmp_path / "one")
+    script = (
+        "import sys, pathlib\n"
+        "from tasks.retrieval.index import Index\n"
+        "opened = Index.open(pathlib.Path(sys.argv[1]))\n"
+        "Index.of(opened).save(pathlib.Path(sys.argv[2]))\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "one"), str(tmp_path / "two")]
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONHASHSEED": "7"}, cwd=Path(__file__).parents[2])
+    files = {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
+    assert {path.name: path.read_bytes() for path in (tmp_path / "two").iterdir()} == files
+    assert {Path(name).suffix for name in files} <= {".json", ".jsonl", ".npy"}
+    opened = Index.open(tmp_path / "one")
+    for question in ("Where is `delivery_cost`?", "return policy", "`zzzqqq`"):
+        assert opened.search(question, 3) == index.search(question, 3)

@@ -1,0 +1,105 @@
+"""What changed in the sources since a day: pull requests by their date, files by an earlier release's index."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.base.records import Kind
+from tasks.base.store import Store
+from tasks.release.registry import Revision, read_registry
+from tasks.release.sources import has_index, index_of
+from tasks.retrieval.citations import link
+from tasks.retrieval.index import Index
+from tasks.retrieval.passages import Passage
+
+MAX_LISTED: Final = 100
+"""Names per list; the counts are whole."""
+
+_DATE: Final = re.compile(r"snapshot/(\d{4}-\d{2}-\d{2})-")
+
+
+class Pull(BaseModel):
+    """A pull request."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: str
+    title: str
+    date: str
+    url: str | None
+
+
+class Changes(BaseModel):
+    """What changed since a day, as far as the releases know."""
+
+    model_config = ConfigDict(frozen=True)
+
+    since: datetime.date
+    release: str
+    """The release that was looked at; its snapshot's date is in its name."""
+    pulls: tuple[Pull, ...]
+    """Merged, or else last changed, on that day or later; newest first, at most `MAX_LISTED`."""
+    undated_pulls: int
+    """Pull requests of which plain git does not tell a date."""
+    compared_with: str | None
+    """The last release of a snapshot up to that day; null where this store has none, and files are not compared."""
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    """Paths of files and pages, sorted, at most `MAX_LISTED` each."""
+    counts: dict[str, int]
+
+
+def what_changed(store: Store, name: str, release: Revision, since: datetime.date) -> Changes:
+    """What a release's sources have that they did not have on a day."""
+    now = Index.open(index_of(store, release.artifact)[0])
+    firsts = {passage.document_id: passage for passage in reversed(list(now)) if passage.kind == Kind.PULL}
+    dated = [
+        Pull(number=one.path, title=one.title, date=one.date, url=link(one)) for one in firsts.values() if one.date
+    ]
+    recent = sorted(
+        (one for one in dated if one.date[:10] >= since.isoformat()), key=lambda one: one.date, reverse=True
+    )
+    earlier = _before(store, name, release, since)
+    files: dict[str, list[str]] = {"added": [], "removed": [], "changed": []}
+    if earlier is not None:
+        then, current = _texts(Index.open(index_of(store, earlier.artifact)[0])), _texts(now)
+        files["added"] = sorted(current.keys() - then.keys())
+        files["removed"] = sorted(then.keys() - current.keys())
+        files["changed"] = sorted(path for path in current.keys() & then.keys() if current[path] != then[path])
+    return Changes(
+        since=since,
+        release=release.revision,
+        pulls=tuple(recent[:MAX_LISTED]),
+        undated_pulls=len(firsts) - len(dated),
+        compared_with=earlier.revision if earlier else None,
+        counts={"pulls": len(recent), **{kind: len(paths) for kind, paths in files.items()}},
+        added=tuple(files["added"][:MAX_LISTED]),
+        removed=tuple(files["removed"][:MAX_LISTED]),
+        changed=tuple(files["changed"][:MAX_LISTED]),
+    )
+
+
+def _before(store: Store, name: str, release: Revision, since: datetime.date) -> Revision | None:
+    dated = [
+        (match[1], place, one)
+        for place, one in enumerate(read_registry(store, name).revisions)
+        if one != release and (match := _DATE.match(one.revision)) and match[1] <= since.isoformat()
+    ]
+    kept = [one for one in dated if store.blob(one[2].artifact.sha256).exists() and has_index(store, one[2].artifact)]
+    return max(kept)[2] if kept else None
+
+
+def _texts(passages: Iterable[Passage]) -> dict[str, str]:
+    """`repo: path` of files and pages → what the index has of them."""
+    bodies: dict[str, list[str]] = defaultdict(list)
+    for passage in passages:
+        if passage.kind != Kind.PULL:
+            bodies[f"{passage.repo}: {passage.path}"].append(passage.body)
+    return {path: "\n".join(parts) for path, parts in bodies.items()}
