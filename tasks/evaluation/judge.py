@@ -28,7 +28,7 @@ from tasks.llm.calls import Call
 from tasks.llm.client import checked_prices, opened
 from tasks.llm.spend import LEDGER_SECONDS, Told
 
-VERSION = "2026.11.30"
+VERSION = "2026.11.30.1"
 
 JUDGED_KINDS: Final = frozenset({"purpose", "error", "decision", "term", "pull-title", RUBRIC})
 SOURCE_LINES: Final = 40
