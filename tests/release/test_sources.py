@@ -276,7 +276,7 @@ def test_index_with_a_pickled_array_is_not_loaded(store: Store) -> None:
         for path in store.checkout(made).iterdir():
             (folder / path.name).write_bytes(path.read_bytes())
         np.save(folder / "data.csc.index.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-        with pytest.raises(ValueError, match="allow_pickle"):
+        with pytest.raises(ValueError, match="Python objects"):
             Index.open(folder)
     assert json.loads((store.checkout(made) / "retrieval.json").read_text()) == {
         "retrieved_passages": 3,
