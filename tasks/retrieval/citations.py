@@ -26,7 +26,6 @@ HEADING: Final = "Sources:"
 NOTHING: Final = "Sources: none. No passage that was looked up says this."
 
 _NUMBER: Final = re.compile(r"\[(\d{1,2})\]")
-_BLOCK: Final = re.compile(rf"\n\n(?:{HEADING}(?:\n- [^\n]*)+|{re.escape(NOTHING)})\s*\Z")
 
 
 class Source(BaseModel):
@@ -104,7 +103,10 @@ def listed(found: Sequence[Source]) -> str:
 
 def without_sources(answer: str) -> str:
     """An earlier answer as the model wrote it, without the list that was put behind it."""
-    return _BLOCK.sub("", answer)
+    text, found, listed_there = answer.rpartition(f"\n\n{HEADING}")
+    rest = listed_there.strip()
+    is_list = listed_there.startswith("\n- ") and all(line.startswith("- ") for line in rest.split("\n"))
+    return text if found and (is_list or f"{HEADING} {rest}" == NOTHING) else answer
 
 
 def _plain(name: str) -> str:

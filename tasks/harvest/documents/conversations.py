@@ -24,7 +24,7 @@ from tasks.harvest.dates import rfc3339
 
 EXTENSIONS: Final = frozenset({"jsonl", "ndjson", "eml", "mbox"})
 
-_MAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_MAIL: Final = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _PHONE: Final = re.compile(
     r"(?<![\w.-])\+\d[\d ()/.-]{6,18}\d(?!\w)|(?<![\w.-])\(?0\d{2,5}\)?[ /-]\d[\d -]{4,12}\d(?!\w)"
 )
