@@ -69,10 +69,10 @@ _BASE64_RUN: Final = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{200,}={0,2}")
 _NUMBER: Final = re.compile(
     r"(?<!\w)(?:0x[0-9a-fA-F]{1,16}|[0-9a-fA-F]{8,64}|-?\d{1,20}(?:\.\d{1,20})?(?:e[+-]?\d{1,4})?)\b[ \t]{0,8}[,;\s]"
 )
-_LITERAL: Final = re.compile(
-    r"[ \t]{0,200}(?:[\"'\w$.-]{1,80}[ \t]?[:=]>?[ \t]?)?"
+_LITERAL_LINE: Final = re.compile(
+    r"(?:[\"'\w$.-]{1,80}[ \t]?[:=]>?[ \t]?)?"
     r"(?:[\[{(]{1,4}|\"[^\"\n]*\"|'[^'\n]*'|`[^`\n]*`|-?[\d._]{1,40}|true|false|null|none|nil|undefined)?"
-    r"[ \t]?[\]})]{0,4}[,;]?[ \t]*$",
+    r"[ \t]?[\]})]{0,4}[,;]?",
     re.IGNORECASE,
 )
 _DASHBOARDS: Final = (
@@ -177,7 +177,7 @@ def _kind_of_data(path: str, text: str) -> str | None:
         return "numbers"
     if is_fixture(path):
         lines = [line for line in text.split("\n") if line.strip()]
-        literal = sum(len(line) < MAX_LITERAL and _LITERAL.match(line) is not None for line in lines)
+        literal = sum(len(line) < MAX_LITERAL and _LITERAL_LINE.fullmatch(line.strip()) is not None for line in lines)
         if len(lines) >= MIN_LITERAL_LINES and literal >= LITERAL_FRACTION * len(lines):
             return "fixture"
     return None

@@ -23,7 +23,7 @@ NAME: Final = "exists-name"
 
 _FILE_PATH = re.compile(r"[\w@.-]+(?:/[\w@.\[\]-]+)+\.\w{1,5}")
 _WORDS = re.compile(r"[^\W\d]\w*")
-_NAME = re.compile(
+_SEVERAL_WORDS = re.compile(
     r"(?=.{6})(?:[A-Z][a-z0-9]+(?:[A-Z][a-z0-9]*)+|[a-z][a-z0-9]*(?:[A-Z][a-z0-9]+)+|_?[a-z0-9]+(?:_[a-z0-9]+)+)"
 )
 """An identifier of several words, in one of the three usual spellings."""
@@ -86,7 +86,7 @@ def _names(page: Document) -> Iterator[tuple[str, int]]:
     for number, line in enumerate(page.text.split("\n"), 1):
         for span, _ in _SPAN.findall(line):
             name = span.removesuffix("()")
-            if _NAME.fullmatch(name):
+            if _SEVERAL_WORDS.fullmatch(name):
                 yield name, number
 
 

@@ -32,6 +32,7 @@ def preset(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_retrain_until_harvest_prints_one_json_object(preset: Path, tmp_path: Path):
     done = rawtune("retrain", str(preset), "--until", "harvest", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

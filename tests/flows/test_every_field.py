@@ -26,11 +26,22 @@ from tasks.base.steps import step
 from tasks.base.store import Store
 from tasks.harvest.params import ResolvedSnapshot, ResolvedSource
 
-CANDIDATES: tuple[Any, ...] = ("2023-12-31", 1, 0.5, "FILE", "acme/post", "main", "low", ["x"], {"x": 0.5})
+CANDIDATES: tuple[Any, ...] = (
+    "2023-12-31",
+    1,
+    0.5,
+    "FILE",
+    "acme/post",
+    "main",
+    "low",
+    "https://x.example",
+    ["x"],
+    {"x": 0.5},
+)
 """What an optional field is tried with; the first that its type takes is set."""
 
 SECTIONS: dict[str, Any] = {
-    "sources": [{"repo": "acme/post", "name": "acme/post"}],
+    "sources": [{"repo": "acme/post", "name": "acme/post", "documents": {"path": "handbook"}}],
     "synthesis": {"provider": "openai", "prices": {"input_usd": 1, "output_usd": 2}},
     "dataset": {
         "replay": {"source": "acme/general"},

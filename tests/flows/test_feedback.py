@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from deployments.cli.running import run_retrain
 from flows.params import RetrainParams
 from flows.phases import Phase
@@ -26,6 +28,7 @@ def conversation(question: str, answer: str) -> list[Message]:
     return [Message(role="user", content=question), Message(role="assistant", content=answer)]
 
 
+@pytest.mark.slow
 def test_votes_are_trained_on_and_their_questions_are_not_asked(
     prefect_harness: None, tiny_model: Path, sample_repository: Path, tmp_path: Path
 ) -> None:

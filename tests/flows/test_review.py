@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from deployments.cli.running import run_retrain
 from flows.phases import Phase
 from tasks.base.artifacts import Artifact
@@ -32,6 +34,7 @@ def reference(report: RunReport, step: str) -> Artifact:
     return Artifact(step=step, version="", **outcome.artifact)
 
 
+@pytest.mark.slow
 def test_edited_dialogue_is_trained_on_and_the_steps_before_stay_cached(
     prefect_harness: None, sample_repository: Path, tiny_model: Path, tmp_path: Path
 ):

@@ -32,6 +32,7 @@ def made(report: RunReport, step: str) -> list[Artifact]:
     ]
 
 
+@pytest.mark.slow
 def test_run_with_two_repositories_keeps_them_apart_and_their_common_text_once(
     prefect_harness: None, tiny_model: Path, sample_repository: Path, tmp_path: Path
 ) -> None:

@@ -229,6 +229,7 @@ def test_every_call_of_git_has_addresses_and_paths_behind_dashes(
 
 
 def test_git_is_called_in_one_place_only() -> None:
+    """The two others call pandoc and this Python."""
     root = Path(__file__).parents[2]
     calling = {
         str(path.relative_to(root))
@@ -236,7 +237,11 @@ def test_git_is_called_in_one_place_only() -> None:
         for path in (root / folder).rglob("*.py")
         if "subprocess" in path.read_text("utf-8")
     }
-    assert calling == {"tasks/harvest/git/command.py", "tasks/harvest/wiki/markup.py"}
+    assert calling == {
+        "tasks/harvest/documents/convert.py",
+        "tasks/harvest/git/command.py",
+        "tasks/harvest/wiki/markup.py",
+    }
 
 
 def test_git_gets_nothing_that_it_has_no_use_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,6 +310,7 @@ def test_commit_whose_header_lies_about_its_encoding_is_read(repository: Path, s
     assert (third.title, third.meta["author"]) == ("修复按钮 a€", "Zoë")
 
 
+@pytest.mark.slow
 def test_sixty_paths_to_one_large_blob_have_no_patches(repository: Path, store: Store) -> None:
     """20 MB under 60 names would be 1.2 GB of patches; of files below that limit those come that fit 16 MB."""
     large = b"0123456789abcdef\n" * 1_200_000

@@ -11,6 +11,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tasks.base.records import Dialogue, Document, Kind
 from tasks.base.runs import read_records
 from tasks.base.store import Store
@@ -240,6 +242,7 @@ def test_later_versions_and_pull_requests_are_refused_with_the_last_that_is_know
     assert all("#59" in one.messages[1].content for one in later)
 
 
+@pytest.mark.slow
 def test_words_and_numbers_of_a_question_do_not_tell_the_made_up_from_the_real(
     store: Store, make_split: MakeSplit
 ) -> None:

@@ -66,6 +66,7 @@ def test_two_processes_have_the_loss_curve_of_one(pairs: Pairs, backend: str) ->
     assert pair["steps_reported"] == [1, 2, 3, 4]  # by one process, once each
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_two_processes_write_one_adapter_that_is_nearly_that_of_one(pairs: Pairs, backend: str) -> None:
     assert pairs(backend)["pair"]["files"] == ["adapter_config.json", "adapter_model.safetensors", "loss.jsonl"]

@@ -76,8 +76,10 @@ def expected(
     tokens = sum(taken.values())
     rows = -(-tokens // max_tokens)
     longest = min(tokens, max_tokens)
-    if train_tokens is None and not params.shares and not params.passes:
-        taken |= available  # what is taken whole is listed source by source
+    if train_tokens is None and not params.shares:
+        passes: dict[str, int] = {str(name): times for name, times in (params.passes or {}).items()}
+        whole = {name: tokens * passes.get(name.partition("-")[0], 1) for name, tokens in available.items()}
+        taken |= whole  # what is taken whole is listed source by source
         taken = {name: tokens for name, tokens in taken.items() if name not in FAMILIES}
     return TableFigures(tokens=tokens, rows=rows, longest_row=longest, sources=dict(sorted(taken.items())), exact=False)
 

@@ -253,7 +253,7 @@ def _versions(document: Document, corpus: Corpus, parts: list[Section]) -> Itera
 
 
 def _bare(text: str) -> str:
-    return re.sub(r"\((?:[A-Za-z ]{0,12}#\d{1,9}(?:,\s{0,4})?){1,20}\)\.?$", "", pages.plain(text)).strip()
+    return re.sub(r"\((?:[A-Za-z ]{0,12}#\d{1,9},?){1,20}\)\.?$", "", pages.plain(text)).strip()
 
 
 def _is_name(subject: str) -> bool:

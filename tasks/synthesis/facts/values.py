@@ -61,7 +61,7 @@ textAlign textDecoration top transform verticalAlign width zIndex
 _STYLES: Final = frozenset(_STYLE_KEYS.split())
 """Keys of style objects, which nobody asks about."""
 
-_SENTINEL: Final = re.compile(r"(?i)\b_*\w*(default|unset|missing|not_?given|sentinel|empty)\w*$")
+_SENTINEL: Final = re.compile(r"(?i)(?:default|unset|missing|not_?given|sentinel|empty)\w{0,40}$")
 """Defaults that only say that there is none: `USE_CLIENT_DEFAULT`."""
 
 _EMPTY: Final = frozenset({"undefined", "{}", "[]", "()", "None", "null", "nil", "''", '""'})
