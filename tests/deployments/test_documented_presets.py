@@ -125,6 +125,8 @@ def test_documented_preset_runs_to_its_release_and_can_be_asked(
     work = earlier(tmp_path / "sample", tmp_path / "work" / "here")
     for beside in ("tools/router.git", "wikis/router"):
         earlier(tmp_path / "sample", work.parent / beside)
+    (work / "papers").mkdir()
+    (work / "papers" / "tariffs.md").write_text("# Tariffs\n\nA parcel below two kilograms costs four euros.\n")
     preset = work / "preset.yaml"
     preset.write_text(yaml.safe_dump(DOCUMENTED[name]))
     model = "stub" if name == "preset dry-run" else str(tiny_model)

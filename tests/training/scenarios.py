@@ -182,7 +182,7 @@ def training(request: dict[str, Any], folder: Path, backend: str) -> dict[str, A
         "resumed": attempted("interrupted"),
         "wild": attempted("wild", alpha=1e38, learning_rate=1.0),
         "other_seed": attempted("other", seed=7),
-        "looking": looking(request, folder, backend),
+        "looking": looking(request, folder, backend) if "recipe" in request else None,
     }
 
 
