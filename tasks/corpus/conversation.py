@@ -89,7 +89,7 @@ MAX_INTRODUCTION: Final = 200
 _LEAVING, _INTRODUCES = "\0", "\1"
 """Stand before a heading that is boilerplate, and before what introduces a check list."""
 _INTRODUCTION: Final = re.compile(
-    r"[ \t]{0,8}(?:\*\*[^*\n]{1,200}\*\*|__[^_\n]{1,200}__|[^\n]{1,200}:\**)[ \t:]*$"
+    r"[ \t]{0,8}(?:\*\*[^*\n]{1,200}\*\*|__[^_\n]{1,200}__|[^\n]{1,200}:\*{0,3})[ \t:]{0,4}$"
     r"|[^\n]{0,40}\bcheck[ -]?list\b[^\n]{0,40}$",
     re.IGNORECASE,
 )

@@ -44,7 +44,7 @@ _RULES: Final = {
         "vector image": r"\.svg$",
         "font": r"\.(bdf|afm|pfa|pfb|fnt|glif|sfd|ttx|typeface\.json)$",
         "fixture": r"(^|/)((__)?[Ff]ixtures(__)?|test-?_?data|cassettes|__mocks__)/"
-        r".*\.(json|jsonl|ndjson|xml|ya?ml|csv|tsv|html?|txt|har|sql)$",
+        r".{0,200}\.(json|jsonl|ndjson|xml|ya?ml|csv|tsv|html?|txt|har|sql)$",
     },
     "licence": {
         "licence": r"(^|/)(?i:(un)?licen[cs]es?|copying|copyright)([.-](?i:txt|md|rst|html?|adoc|rtf|markdown))?$"

@@ -20,7 +20,7 @@ from tasks.model.child import run_child
 from tasks.release import hub
 from tests.emulators.hub_api import HubEmulator
 from tests.flows.conftest import tiny_params
-from tests.flows.sample_repository import make_repository
+from tests.flows.sample_repository import git, make_repository
 from tests.release.conftest import REPO, contents, on_hub, online, write_adapter
 
 
@@ -89,7 +89,7 @@ def test_whole_run_publishes_to_the_hub_once_and_only_what_the_gate_allows(
     assert emulator.hub.repositories["datasets", DATA].private
     card = (folder / "README.md").read_text("utf-8")
     assert f"datasets: {DATA}" in card
-    assert "| files | 30 |" in card
+    assert "| files | 22 |" in card
     assert re.search(r"\| training \| \$(?!0\.00)[0-9.]+ for [0-9]+ s \|", card)
 
     said = run_child(  # by transformers and PEFT, from the Hub
@@ -133,13 +133,43 @@ def released_by_somebody_else(folder: Path, target: Path) -> str:
     return revision
 
 
+NAMES = ("Amber", "Birch", "Cedar", "Delta", "Ember", "Fjord", "Grove", "Heron", "Inlet", "Jetty", "Kelp", "Larch")
+
+
+def with_depots(repository: Path) -> Path:
+    """Adds a module for each of twelve depots, so that recall has enough questions of enough documents to conclude."""
+    for number, name in enumerate(NAMES, 3):
+        low = name.lower()
+        (repository / f"depot_{low}.py").write_text(
+            f'''"""Opening hours and limits of the {low} depot."""
+
+{low.upper()}_LIMIT = {number * 17}
+
+
+class {name}Error(ValueError):
+    """A parcel that the {low} depot does not take."""
+
+
+def accept_{low}(weight, shelves={number}, zone="{low}-{number}"):
+    """Finds a shelf of the {low} depot for a parcel."""
+    if weight > {low.upper()}_LIMIT:
+        raise {name}Error("{low} takes at most {number * 17} kilograms")
+    return (weight * shelves, zone)
+''',
+            "utf-8",
+        )
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "--message", "Twelve depots")
+    return repository
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_worse_adapter_is_refused_and_the_hub_keeps_what_it_has(
     prefect_harness: None, tiny_model: Path, emulator: HubEmulator, tmp_path: Path
 ) -> None:
     params = with_section(
-        tiny_params(make_repository(tmp_path / "post"), tiny_model, tmp_path / "store"),
+        tiny_params(with_depots(make_repository(tmp_path / "post")), tiny_model, tmp_path / "store"),
         release={"repo_id": REPO},
         evaluation={"arms": ["base", "tuned"], "items": 100},  # fewer would prove nothing about the released model
     )
@@ -181,7 +211,13 @@ def test_worse_adapter_is_refused_and_the_hub_keeps_what_it_has(
     # more steps than one the second would be seen to diverge, and the training would end before any gate.
     absurd = with_section(
         params,
-        training={"base_model": "stub", "learning_rate": 1.0, "warmup_fraction": 0.0, "batch_size": 64},
+        training={
+            "base_model": "stub",
+            "learning_rate": 1.0,
+            "warmup_fraction": 0.0,
+            "batch_size": 64,
+            "max_general_loss": None,
+        },
         dataset={"train_tokens": 2000},
         evaluation={"items": 8, "general_items": 4},
     )

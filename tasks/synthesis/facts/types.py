@@ -163,7 +163,13 @@ def _tells(kind: str) -> bool:
     if not re.sub(r"[\s?|\[\]]|\b(?:null|undefined|None|nil)\b", "", kind) or "=>" in kind or "{" in kind:
         return False
     named = set(re.findall(r"\b[A-Z]\w+", kind)) - _KNOWN_TYPES
-    return bool(named) or re.search(r"['\"].*\|.*['\"]", kind) is not None
+    return bool(named) or _is_choice(kind)
+
+
+def _is_choice(kind: str) -> bool:
+    """Whether a type is a union with literals in quotes on both sides of a bar."""
+    first, last = kind.find("|"), kind.rfind("|")
+    return first >= 0 and any(mark in kind[:last] for mark in "'\"") and any(mark in kind[first:] for mark in "'\"")
 
 
 def _enum(source: Source, item: Definition, members: list[Member]) -> Iterator[Fact]:
