@@ -55,8 +55,10 @@ def press_run(
     page.goto(f"{ui}/deployments/deployment/{deployment}/run")
     page.get_by_text("Where every parameter comes from").wait_for(timeout=120_000)
     page.screenshot(path=str(pictures() / f"{picture}.png"))
+    typed = page.locator("textarea")
+    first = typed.count() - len(TYPED)  # a preset that is not chosen from a list is typed too
     for name, text in fields.items():
-        page.locator("textarea").nth(TYPED.index(name)).fill(text)
+        typed.nth(first + TYPED.index(name)).fill(text)
     if until != "publish":
         phase = page.locator("button", has_text=re.compile(r"^\s*publish\s*$")).last
         phase.scroll_into_view_if_needed()
