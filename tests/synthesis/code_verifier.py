@@ -1,21 +1,16 @@
 """Checks facts of code from the other side: plain searches in raw text for every language, and for Python its own
-parser (`ast`). No syntax tree of tree-sitter, no graph, no code of the room.
+parser (`python_verifier.py`). No syntax tree of tree-sitter, no graph, no code of the room.
 """
 
 from __future__ import annotations
 
-import ast
 import io
 import re
 import tokenize
-from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import PurePosixPath
 
 from tasks.text.facts import Fact
-
-Texts = Mapping[str, str]
-"""Text by path."""
+from tests.synthesis.python_verifier import Texts, by_ast
 
 CODE = (".py", ".ts", ".tsx", ".js", ".jsx", ".go", ".java", ".kt", ".rs", ".cs", ".php", ".rb", ".sh")
 TEST = re.compile(
@@ -34,7 +29,7 @@ def wrong(fact: Fact, texts: Texts) -> str:
     shown = "\n".join(lines[first - 1 : last])
     check = _CHECKS.get(fact.kind)
     found = check(fact, path, shown, texts) if check else ""
-    return found or (_by_ast(fact, path, texts) if path.endswith(".py") else "")
+    return found or (by_ast(fact, path, texts) if path.endswith(".py") else "")
 
 
 def checked(kind: str) -> bool:
@@ -426,96 +421,3 @@ _CHECKS = {
     "union": _stands,
     "value": _stands,
 }
-
-
-@lru_cache(maxsize=256)
-def _tree(text: str) -> ast.Module:
-    return ast.parse(re.sub(r"\[redacted:[\w-]+\]", "redacted", text))
-
-
-def _node(tree: ast.Module, qualified: str) -> ast.AST | None:
-    found: ast.AST | None = tree
-    for name in qualified.split("."):
-        body = getattr(found, "body", [])
-        named = [
-            one
-            for one in body
-            if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and one.name == name
-        ]
-        if len(named) != 1:
-            return None
-        found = named[0]
-    return found
-
-
-def _by_ast(fact: Fact, path: str, texts: Texts) -> str:
-    """The same by Python's own parser, for the kinds that it can tell."""
-    node = _node(_tree(texts[path]), fact.subject)
-    if fact.kind == "default" and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        arguments = node.args
-        plain = [*arguments.posonlyargs, *arguments.args]
-        pairs = list(zip(plain[len(plain) - len(arguments.defaults) :], arguments.defaults, strict=True))
-        pairs += [(one, value) for one, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if value]
-        found = {one.arg: ast.unparse(value) for one, value in pairs}
-        said = ast.unparse(ast.parse(fact.words["written"], mode="eval"))
-        return (
-            ""
-            if found.get(fact.words["parameter"]) == said
-            else f"has the default {found.get(fact.words['parameter'])}"
-        )
-    if fact.kind == "hierarchy" and isinstance(node, ast.ClassDef):
-        bases = {ast.unparse(base).split("[")[0] for base in node.bases}
-        return "" if set(fact.values) <= bases else f"has the bases {bases}"
-    if fact.kind == "calls" and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        called = {ast.unparse(one.func) for one in ast.walk(node) if isinstance(one, ast.Call)}
-        called |= {ast.unparse(one) for one in ast.walk(node) if isinstance(one, ast.Name | ast.Attribute)} & {
-            ast.unparse(one.exc) for one in ast.walk(node) if isinstance(one, ast.Raise) and one.exc
-        }
-        last = {name.rsplit(".", 1)[-1] for name in called}
-        last |= {one.name for one in ast.walk(_tree(texts[path])) if isinstance(one, ast.alias) and one.asname in last}
-        missing = [value for value in fact.values if value.rsplit(".", 1)[-1] not in last]
-        return f"does not call {missing[0]}" if missing else ""
-    if fact.kind in ("error", "error-message") and node is not None:
-        conditions = {ast.unparse(one.test) for one in ast.walk(node) if isinstance(one, ast.If)}
-        missing = [value for value in fact.values if ast.unparse(ast.parse(value, mode="eval")) not in conditions]
-        return f"has no condition {missing[0]}" if missing else ""
-    if fact.kind == "raises" and node is not None:
-        raised = {
-            ast.unparse(one.exc).split("(")[0] for one in ast.walk(node) if isinstance(one, ast.Raise) and one.exc
-        }
-        return "" if set(fact.values) <= raised else f"raises {raised}"
-    if fact.kind == "type" and isinstance(node, ast.ClassDef):
-        names = [
-            one.target.id for one in node.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)
-        ]
-        return "" if list(fact.values) == names else f"has the fields {names}"
-    if fact.kind == "enum" and isinstance(node, ast.ClassDef):
-        members = [
-            one.targets[0].id
-            for one in node.body
-            if isinstance(one, ast.Assign) and isinstance(one.targets[0], ast.Name)
-        ]
-        return "" if list(fact.values) == members else f"has the members {members}"
-    if fact.kind == "purpose" and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        documented = " ".join((ast.get_docstring(node) or "").split())
-        told = re.sub(r"\[redacted:[\w-]+\]", "redacted", fact.values[0])
-        return "" if not documented or told in documented else "is not its docstring"
-    if fact.kind == "value":
-        stem = PurePosixPath(path).name
-        owner = (
-            _node(_tree(texts[path]), fact.subject.rpartition(".")[0]) if "." in fact.subject else _tree(texts[path])
-        )
-        for one in getattr(owner, "body", []):
-            targets = (
-                one.targets if isinstance(one, ast.Assign) else [one.target] if isinstance(one, ast.AnnAssign) else []
-            )
-            if any(isinstance(target, ast.Name) and target.id == _last(fact.subject) for target in targets):
-                value = one.value  # type: ignore[attr-defined]
-                said = ast.literal_eval(fact.words["written"])
-                return (
-                    ""
-                    if isinstance(value, ast.Constant | ast.UnaryOp) and ast.literal_eval(value) == said
-                    else "is another value"
-                )
-        return f"{stem} does not assign it"
-    return ""
