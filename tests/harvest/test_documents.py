@@ -255,3 +255,16 @@ def test_documented_converters_write_what_is_read(tmp_path: Path) -> None:
             "https://jira.example/browse/SHOP-7",
         ),
     ]
+
+
+def test_reader_of_a_pdf_gets_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interpreter = tmp_path / "python"
+    interpreter.write_text(
+        f"#!/bin/sh\ncat > /dev/null\nenv > {tmp_path}/seen\nprintf 'Twenty characters of text.\\f'\n"
+    )
+    interpreter.chmod(0o755)
+    for name in ("GITHUB_TOKEN", "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "PREFECT_API_AUTH_STRING"):
+        monkeypatch.setenv(name, "planted")
+    monkeypatch.setattr(sys, "executable", str(interpreter))
+    assert "Twenty characters" in markdown_of("a.pdf", b"%PDF-1.7")
+    assert "planted" not in (tmp_path / "seen").read_text()

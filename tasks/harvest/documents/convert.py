@@ -1,16 +1,18 @@
 """A document's bytes as Markdown: by pandoc what it reads, by pypdf what it does not.
 
-Compared on 2026-11-30 (docx, pptx, html; pandoc 3.9, markitdown 0.1): both keep headings, lists and tables; pandoc is a
-dependency already and takes 0.02 s a document, markitdown brings 300 MB. pandoc reads no PDF; pypdf has 0.4 MB.
+pandoc is a dependency already and takes about 0.02 s a document. markitdown reads the charts of slides, which pandoc
+leaves out, and would bring 300 MB. pandoc reads no PDF; pypdf has 0.4 MB.
 """
 
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 import zipfile
 from collections import Counter
+from pathlib import Path
 from typing import Final
 
 from tasks.harvest.decoding import decode
@@ -18,6 +20,8 @@ from tasks.harvest.documents.pdf import ENCRYPTED, PDF_SECONDS
 from tasks.harvest.wiki.markup import as_markdown, by_pandoc
 from tasks.harvest.wiki.pages import MARKUPS
 
+ROOT: Final = Path(__file__).resolve().parents[3]
+"""The folder that holds the package `tasks`."""
 ZIPPED: Final = {"docx": "docx", "pptx": "pptx", "odt": "odt", "epub": "epub"}
 """Formats that are ZIP archives, by extension, with pandoc's readers."""
 WRITTEN: Final = {"html": "html", "htm": "html", "xhtml": "html", "rtf": "rtf"}
@@ -104,6 +108,7 @@ def _pdf(data: bytes) -> str:
             [sys.executable, "-m", "tasks.harvest.documents.pdf"],
             input=data,
             capture_output=True,
+            env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "PYTHONPATH": str(ROOT)},
             timeout=PDF_SECONDS,
             check=False,
         )
