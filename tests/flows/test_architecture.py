@@ -29,3 +29,15 @@ def test_importing_flows_and_deployments_imports_no_heavy_library():
     done = subprocess.run([sys.executable, "-c", code, *found], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert HEAVY & set(done.stdout.split()) == set()
+
+
+def test_nothing_that_git_ignores_and_no_link_is_committed():
+    """A link to an environment of another machine was, once: there it led nowhere, and the set-up failed."""
+
+    def listed(*options):
+        return subprocess.run(
+            ["git", "ls-files", *options], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.splitlines()
+
+    assert listed("--cached", "--ignored", "--exclude-standard") == []
+    assert [line for line in listed("--stage") if line.startswith("120000")] == []
