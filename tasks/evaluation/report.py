@@ -46,7 +46,7 @@ from tasks.evaluation.page import Facts, render_page
 from tasks.evaluation.params import Arm, ReportParams, Suite
 from tasks.evaluation.scoring import Score, metric_of, score_arm
 
-VERSION = "2026.11.30.4"
+VERSION = "2026.11.30.5"
 
 
 def summarise(
@@ -75,7 +75,7 @@ def summarise(
     gains = statistics.differences(scores, Arm.TUNED, Arm.BASE, params)
     kinds = statistics.kind_figures(scores, params)
     return {
-        "verdict": statistics.verdict(arms, gains),
+        "verdict": statistics.verdict(arms, gains, losses),
         "items": len(items),
         "confidence": params.confidence,
         "leaks": leaks,

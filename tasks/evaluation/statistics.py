@@ -27,6 +27,7 @@ from tasks.figures.statistics import (
     mcnemar,
     minimum_detectable_effect,
 )
+from tasks.text.loss_rows import GENERAL
 
 GUESS: Final = "guess"
 """The control that knows every trained fact but the one that is asked; it asks no model."""
@@ -182,12 +183,17 @@ def code_figures(scores: Scores) -> dict[str, dict[str, float | None]]:
     return result
 
 
-def verdict(arms: Mapping[str, Mapping[str, Any]], gains: Mapping[str, Mapping[str, Any]]) -> str:
-    """Two sentences for a person who reads nothing else: the average over kinds beside the guess, then what was lost.
+def verdict(
+    arms: Mapping[str, Mapping[str, Any]],
+    gains: Mapping[str, Mapping[str, Any]],
+    losses: Mapping[str, Mapping[str, Mapping[str, float]]],
+) -> str:
+    """A sentence for a person who reads nothing else: the average over kinds beside the guess, then what was lost.
 
     Args:
         arms: `arm_figures`.
         gains: `differences` of tuned and base.
+        losses: arm → stream → `loss`, nats a token; without general text nothing is said of it.
     """
     recall = gains.get(Suite.RECALL)
     if recall is None:
@@ -207,9 +213,11 @@ def verdict(arms: Mapping[str, Mapping[str, Any]], gains: Mapping[str, Mapping[s
         f"wholly right: {_claim(recall)}"
     )
     forgetting = gains.get(FORGETTING)
-    if forgetting is None:
-        return f"{sentence}; what it forgot was not measured."
-    return f"{sentence}; in general tasks it {_change(forgetting)}."
+    lost = [f"in general tasks it {_change(forgetting)}"] if forgetting else []
+    general = [losses.get(arm, {}).get(GENERAL, {}).get("loss") for arm in (Arm.TUNED, Arm.BASE)]
+    if general[0] is not None and general[1] is not None:
+        lost.append(f"its loss on general text moved by {general[0] - general[1]:+.3f} nats a token")
+    return f"{sentence}; {' and '.join(lost) or 'what it forgot was not measured'}."
 
 
 def _claim(gain: Mapping[str, Any]) -> str:

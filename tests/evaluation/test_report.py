@@ -17,6 +17,7 @@ from tasks.base.records import Answer, Document, Item, Split
 from tasks.base.runs import StepRun, read_json, read_records
 from tasks.base.steps import step
 from tasks.base.store import Store
+from tasks.evaluation import statistics
 from tasks.evaluation.notice import markdown
 from tasks.evaluation.over_time import against, read_earlier
 from tasks.evaluation.page import examples
@@ -321,6 +322,18 @@ def test_report_without_general_questions_says_that_forgetting_was_not_measured(
     summary = read_json(store, report_of(store, asked, *arms), "summary.json")
     assert summary["verdict"].endswith("what it forgot was not measured.")
     assert "forgetting" not in summary["differences"]
+
+
+def test_verdict_tells_how_the_loss_on_general_text_moved() -> None:
+    arms = {
+        arm: {"recall": {"estimate": estimate, "kinds": 4, "right": right, "items": 20}}
+        for arm, estimate, right in (("base", 0.1, 2), ("tuned", 0.7, 14))
+    }
+    gains = {"recall": {"estimate": 0.6, "low": 0.4, "high": 0.8, "items": 20, "documents": 15, "decides": True}}
+    losses = {"base": {"general": {"loss": 2.5}}, "tuned": {"general": {"loss": 2.57}}}
+    told = statistics.verdict(arms, gains, losses)
+    assert told.endswith("between +40 and +80; its loss on general text moved by +0.070 nats a token.")
+    assert statistics.verdict(arms, gains, {}).endswith("what it forgot was not measured.")
 
 
 def test_leaked_questions_are_flagged_taken_out_and_shown(

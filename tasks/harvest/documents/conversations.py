@@ -135,6 +135,8 @@ def _conversation(thread: str, said: list[Entry], hide: bool) -> Conversation:
 
 
 def _line(line: bytes, number: int) -> Entry | Bad:
+    if not line.lstrip().startswith(b"{"):
+        return Bad(f"line {number}", "bad-json", "no object")
     try:
         return Entry.model_validate(json.loads(line))
     except ValidationError as error:

@@ -17,7 +17,10 @@ from tasks.text.facts import Fact, Shape
 MAX_STEPS: Final = 20
 MAX_COMMAND: Final = 300
 MAX_BYTES: Final = 100_000
+MAX_FLOW_DEPTH: Final = 100
+"""Brackets in brackets; libyaml looks at all of them at each token."""
 
+_BRACKETS: Final = re.compile(r"[\[\]{}]")
 _WORKFLOW: Final = re.compile(r"(^|/)\.github/workflows/[^/]+\.ya?ml$")
 _GITLAB: Final = re.compile(r"(^|/)\.gitlab-ci\.ya?ml$")
 _RESERVED: Final = frozenset(
@@ -38,11 +41,21 @@ def facts(source: Source) -> Iterator[Fact]:
 
 def mapping(text: str) -> dict[str, Any]:
     """The top level of a YAML document, values as nodes with their lines; empty if it is broken or no mapping."""
+    if _flow_depth(text) > MAX_FLOW_DEPTH:
+        return {}
     try:
         root = yaml.compose(text, Loader=yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError):
         return {}
     return pairs(root)
+
+
+def _flow_depth(text: str) -> int:
+    deepest = depth = 0
+    for bracket in _BRACKETS.findall(text):
+        depth = depth + 1 if bracket in "[{" else max(0, depth - 1)
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def pairs(node: Any) -> dict[str, Any]:
