@@ -26,6 +26,7 @@ from tasks.evaluation.report import report
 from tasks.evaluation.scoring import Score, score_arm
 from tasks.figures.charts import Interval, forest
 from tasks.figures.display import shown, shown_line, shown_markdown
+from tasks.text.loss_rows import GENERAL
 from tests.evaluation.conftest import (
     FAST,
     HOSTILE,
@@ -330,7 +331,7 @@ def test_verdict_tells_how_the_loss_on_general_text_moved() -> None:
         for arm, estimate, right in (("base", 0.1, 2), ("tuned", 0.7, 14))
     }
     gains = {"recall": {"estimate": 0.6, "low": 0.4, "high": 0.8, "items": 20, "documents": 15, "decides": True}}
-    losses = {"base": {"general": {"loss": 2.5}}, "tuned": {"general": {"loss": 2.57}}}
+    losses = {"base": {GENERAL: {"loss": 2.5}}, "tuned": {GENERAL: {"loss": 2.57}}}
     told = statistics.verdict(arms, gains, losses)
     assert told.endswith("between +40 and +80; its loss on general text moved by +0.070 nats a token.")
     assert statistics.verdict(arms, gains, {}).endswith("what it forgot was not measured.")
