@@ -83,11 +83,11 @@ def find_references(text: str, repo: str) -> list[Reference]:
     """What a Markdown page of a repository names, each thing once, sorted."""
     found: set[Reference] = set()
     fenced, prose = split_code(text)
-    spans = [match.group(1).strip() for match in _CODE.finditer(prose)]
-    for address in _ADDRESS.findall(text):
-        found.update(_from_address(address.rstrip(".,;:!?*_"), repo))
-    for groups in _LINK.findall(prose):
-        found.update(_from_link(next(filter(None, groups))))
+    spans = {match.group(1).strip() for match in _CODE.finditer(prose)}
+    for address in {written.rstrip(".,;:!?*_") for written in _ADDRESS.findall(text)}:
+        found.update(_from_address(address, repo))
+    for link in {next(filter(None, groups)) for groups in _LINK.findall(prose)}:
+        found.update(_from_link(link))
     for first, second in _WIKI_LINK.findall(prose):
         found.add(Reference(ReferenceKind.PAGE, page_name(second or first), True))
     examples = "\n".join(fenced)

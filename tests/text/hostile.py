@@ -56,7 +56,7 @@ def too_slow(work: Callable[[str], object], filling: str, lead: str = "", limit:
     growth is seen to be linear and a half of the limit is enough; at last the megabyte itself is.
     """
     start = _seconds(work, filled(SIZES[0], filling, lead))  # what any text costs
-    least, before = max(0.02, 2 * start), 0.0
+    least, before = max(0.25, 2 * start), 0.0  # shorter ones say little on a machine that has other work
     for size in SIZES[1:]:
         text = filled(size, filling, lead)
         seconds = _seconds(work, text)
