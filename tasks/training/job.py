@@ -104,7 +104,7 @@ def chosen(request: TrainingRequest, params: TrainingParams) -> Chosen:
     if begun and params.backend is Backend.AUTO:  # another backend could not read the checkpoint
         params = params.model_copy(update={"backend": Backend(begun)})
     peft_asked = params.backend in (Backend.TRL, Backend.UNSLOTH)
-    refused = None if peft_asked else refusal(config, params, longest)
+    refused = None if peft_asked else refusal(config, params)
     try:
         shape = Shape.of(config)
     except AttributeError:

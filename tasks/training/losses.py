@@ -139,7 +139,8 @@ def soft_divergences_(logits: torch.Tensor, ids: torch.Tensor, logprobs: torch.T
     With q ours and p the base's, the gradient is q - p at the base's likeliest tokens and, at others, q less the rest's
     probability under the base shared out as we share it: q - p_rest q / q_rest.
     """
-    wide = logits.float()
+    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    logprobs = logprobs.to(wide.dtype)
     normaliser = torch.logsumexp(wide, dim=1)
     rest = torch.logsumexp(wide.scatter(1, ids, -torch.inf), dim=1)
     base = logprobs.exp()

@@ -10,6 +10,7 @@ Under torchrun itself (`torchrun --nproc-per-node 2 -m tasks.training.job REQUES
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -18,9 +19,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from tasks.model.request import Request
+
+T = TypeVar("T")
+WATCH_SECONDS: Final = 0.2
 
 
 def shares(batch_size: int, devices: int) -> int:
@@ -52,6 +56,74 @@ def add_up(*tensors: Any) -> None:
             torch.distributed.all_reduce(tensor)
 
 
+class Summing:
+    """Sums a flat gradient over all processes part by part, while the parts before are still being computed.
+
+    Parts are done from the last to the first, as a backward pass does layers; every process sums the same stretches in
+    the same order, also one that has nothing to add.
+    """
+
+    def __init__(self, gradient: Any, parts: int) -> None:
+        """`gradient`: `[parts * size]`; stays where it is."""
+        self.gradient, self.size, self.least = gradient, len(gradient) // parts, _stretch(gradient)
+        self.parts = self.done_from = self.summed_from = parts
+        self.running: list[Any] = []
+        self.kept: Any = None
+
+    def done(self, part: int) -> None:
+        """This process has added all that it has to a part and to those after it."""
+        if part >= self.done_from:  # computed again after memory ran out
+            return
+        self.done_from = part
+        length = (self.summed_from - part) * self.size
+        if world() > 1 and (length >= self.least or part == 0):
+            import torch
+
+            stretch = self.gradient[part * self.size : self.summed_from * self.size]
+            self.running.append(torch.distributed.all_reduce(stretch, async_op=True))
+            self.summed_from = part
+
+    def begin_again(self) -> None:
+        """Everything will be computed once more; what is summed already is kept on the host and stays as it is."""
+        self._settle()
+        if self.summed_from < self.parts:
+            self.kept = self.gradient[self.summed_from * self.size :].to("cpu", copy=True)
+            self.kept_from = self.summed_from
+        self.done_from = self.summed_from
+        self.gradient.zero_()
+
+    def finish(self) -> None:
+        """Sums what is left; afterwards the gradient is whole, and the next may begin."""
+        for part in range(self.done_from - 1, -1, -1):
+            self.done(part)
+        self._settle()
+        self.done_from = self.summed_from = self.parts
+
+    def _settle(self) -> None:
+        for one in self.running:
+            one.wait()
+        self.running.clear()
+        if self.kept is not None:
+            self.gradient[self.kept_from * self.size :].copy_(self.kept)
+            self.kept = None
+
+
+def _stretch(gradient: Any) -> int:
+    """Values summed at a time, so that a sum costs more than its launch: DDP's default of 25 MiB."""
+    return max(1, 25 * 2**20 // int(gradient.element_size()))
+
+
+def first_says(value: T) -> T:
+    """What rank 0 has; the same everywhere."""
+    if world() == 1:
+        return value
+    import torch
+
+    said = [value]
+    torch.distributed.broadcast_object_list(said)
+    return said[0]
+
+
 @contextmanager
 def together(request: Request, size: int) -> Iterator[None]:
     """Inside the block `size` processes form a group; in rank 0 it starts the others with the same request.
@@ -71,7 +143,7 @@ def together(request: Request, size: int) -> Iterator[None]:
         yield
         return
     port = _free_port()
-    place = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    address = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // size))}
     with tempfile.TemporaryDirectory(prefix="rawtune-ranks-") as folder:
         file = Path(folder) / "request.json"
@@ -79,20 +151,22 @@ def together(request: Request, size: int) -> Iterator[None]:
         others = [
             subprocess.Popen(
                 [sys.executable, "-m", "tasks.training.job", str(file)],
-                env=os.environ | threads | place | {"RANK": str(number), "LOCAL_RANK": str(number)},
+                env=os.environ | threads | address | {"RANK": str(number), "LOCAL_RANK": str(number)},
                 stdin=subprocess.DEVNULL,
             )
             for number in range(1, size)
         ]
         before = dict(os.environ)
-        os.environ.update(place | {"RANK": "0", "LOCAL_RANK": "0"})
-        threading.Thread(target=_watch, args=(others,), name="ranks", daemon=True).start()
+        os.environ.update(address | {"RANK": "0", "LOCAL_RANK": "0"})
+        ended = threading.Event()
+        threading.Thread(target=_watch, args=(others, ended), name="ranks", daemon=True).start()
         try:
             _join()
             yield
             for other in others:
                 other.wait()
         finally:
+            ended.set()
             _leave()
             for other in others:
                 other.kill()
@@ -100,15 +174,17 @@ def together(request: Request, size: int) -> Iterator[None]:
             os.environ.update(before)
 
 
-def _watch(others: list[subprocess.Popen[bytes]]) -> None:
-    """Ends this process when another one failed: it would wait for that one's gradients for ever."""
-    for other in others:
-        if code := other.wait():
-            if code > 0:
-                sys.stderr.write(f"a process of the group ended with exit code {code}; its error stands above\n")
+def _watch(others: list[subprocess.Popen[bytes]], ended: threading.Event) -> None:
+    """Ends this process when another one failed or was killed: it would wait for that one's gradients for ever."""
+    while not ended.wait(WATCH_SECONDS):
+        for other in others:
+            code = other.poll()
+            if code and not ended.is_set():
+                how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+                why = "perhaps memory ran out" if code == -signal.SIGKILL else "its error stands above"
+                sys.stderr.write(f"a process of the group {how}; {why}\n")
                 sys.stderr.flush()
                 os._exit(1)
-            return
 
 
 def _join() -> None:

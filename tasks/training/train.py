@@ -30,7 +30,7 @@ from tasks.training.params import Backend, TrainingParams
 from tasks.training.request import Chosen, TrainingRequest
 from tasks.training.table import HELD_SAMPLES
 
-VERSION = "2026.11.30"
+VERSION = "2026.11.30.1"
 
 logger = logging.getLogger(__name__)
 

@@ -40,23 +40,20 @@ def packed(precision: str, folder: Path) -> dict[str, float]:
 
     from tasks.training.backends.fast.adapters import Adapters
     from tasks.training.backends.fast.decoder import Decoder
-    from tasks.training.backends.fast.sites import Site
     from tasks.training.backends.fast.weights import shapes, weight_reader
     from tasks.training.params import TrainingParams
     from tasks.training.table import Table
 
-    config, site = CHECK.made_config(), Site
-    if precision == "fp8":
-        from tasks.training.backends.fast.fp8 import Fp8Site
-
-        site = Fp8Site  # type: ignore[assignment]
+    config = CHECK.made_config()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.float32 if precision == "float32" else torch.bfloat16
     params = TrainingParams(rank=16, alpha=16)
     if device.type == "cuda" and dtype == torch.float32:
         return {"skipped": 1.0}  # the kernels of attention want 16 bits
     adapters = Adapters(shapes(config), config.num_hidden_layers, params, dtype, device)
-    decoder = Decoder(config, weight_reader(folder / "model", dtype, device), adapters, params.scale, site)
+    decoder = Decoder(config, weight_reader(folder / "model", dtype, device), adapters, params.scale)
+    if precision == "fp8":
+        decoder.quantise(range(len(decoder.layers)))
     row = Table(folder / "table").row(0)
     ids, positions, labels = (torch.from_numpy(part) for part in (row.input_ids, row.position_ids, row.labels))
     bounds = [*(positions == 0).nonzero()[:, 0].tolist(), len(ids)]

@@ -60,7 +60,6 @@ def _ours(variant: str, rank: int, works: list[str], work: Workload, folder: Pat
     from tasks.training.backends import fast_backend
     from tasks.training.backends.fast.adapters import Adapters
     from tasks.training.backends.fast.decoder import Decoder
-    from tasks.training.backends.fast.sites import Site
     from tasks.training.backends.fast.weights import shapes
     from tasks.training.journal import Journal
     from tasks.training.params import TrainingParams
@@ -71,11 +70,6 @@ def _ours(variant: str, rank: int, works: list[str], work: Workload, folder: Pat
     recipe |= {"precision": "bfloat16"} if variant == "ours-bf16" else {}
     params = TrainingParams.model_validate(recipe)
     fp8 = fast_backend.uses_fp8(config, params)
-    site: Any = Site
-    if fp8:
-        from tasks.training.backends.fast.fp8 import Fp8Site
-
-        site = Fp8Site
     generator = torch.Generator(device).manual_seed(0)
     table_shape = (config.vocab_size, config.hidden_size)
     known = shapes(config) | {"embed_tokens": table_shape, "lm_head": table_shape}
@@ -87,7 +81,9 @@ def _ours(variant: str, rank: int, works: list[str], work: Workload, folder: Pat
         return torch.empty(shape, dtype=torch.bfloat16, device=device).normal_(0, 0.02, generator=generator)
 
     adapters = Adapters(shapes(config), config.num_hidden_layers, params, torch.bfloat16, device)
-    decoder = Decoder(config, read, adapters, params.scale, site)
+    decoder = Decoder(config, read, adapters, params.scale)
+    if fp8:
+        decoder.quantise(range(len(decoder.layers)))
     for what in works:
         warm, timed = work.steps[what]
         batch = int(what) if what.isdigit() else 1

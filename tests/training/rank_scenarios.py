@@ -44,10 +44,10 @@ def attempt(
 
 def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
     folder, backend = Path(request["folder"]), request["backend"]
-    made = {
-        "alone": attempt(request, folder / "alone", backend, 1),
-        "pair": attempt(request, folder / "pair", backend, 2),
-    }
+    made: dict[str, Any] = {"alone": attempt(request, folder / "alone", backend, 1)}
+    with contextlib.suppress(Killed):
+        attempt(request, folder / "pair", backend, 1, stop_at=2)
+    made["pair"] = attempt(request, folder / "pair", backend, 2)
     made["difference"] = difference(folder / "alone" / "out", folder / "pair" / "out")
     shutil.rmtree(folder / "pair" / "checkpoints" / "step-00000004")
     return made | {"resumed": attempt(request, folder / "pair", backend, 1)}
@@ -79,6 +79,50 @@ def recipe(request: dict[str, Any], report: Report) -> dict[str, Any]:
     folder, changes = Path(request["folder"]), {"embedding_learning_rate": 1e-4, "kl_weight": 1.0, "kl_rows": "all"}
     alone, pair = (attempt(request, folder / str(count), "trl", count, **changes) for count in (1, 2))
     return {"alone": alone, "pair": pair, "difference": difference(folder / "1" / "out", folder / "2" / "out")}
+
+
+def kill_one(request: dict[str, Any], report: Report) -> dict[str, Any]:
+    """The second process is killed after a step, as the system does where memory runs out."""
+    import psutil
+
+    def kill(event: dict[str, Any]) -> None:
+        if event["kind"] == "step":
+            for other in psutil.Process().children():
+                other.kill()
+
+    params = TrainingParams.model_validate(RECIPE | {"backend": "fast", "devices": 2})
+    folder = Path(request["folder"])
+    (folder / "out").mkdir()
+    return job.run(TrainingRequest.model_validate({
+            "table": request["table"], "model": request["model"], "params": params.model_dump(mode="json"),
+            "base_name": "tiny", "checkpoints": str(folder / "checkpoints"), "out": str(folder / "out"),
+        }), kill,
+    )  # fmt: skip
+
+
+def summing(request: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Stretches of a gradient summed while memory runs out twice, in a group of one: what is summed first stays."""
+    import torch
+
+    from tasks.training import ranks
+
+    torch.distributed.init_process_group("gloo", rank=0, world_size=1, store=torch.distributed.HashStore())
+    os.environ["WORLD_SIZE"] = "2"
+    gradient = torch.zeros(4 * 3)
+    summing = ranks.Summing(gradient, 4)
+    summing.least = 4
+    made = []
+    for _ in range(2):
+        for attempt, last in enumerate((3, 1, 0), 1):
+            for part in range(3, last - 1, -1):
+                gradient[3 * part : 3 * part + 3] += 10 * attempt + part
+                summing.done(part)
+            if last:
+                summing.begin_again()
+        summing.finish()
+        made.append(gradient.tolist())
+        gradient.zero_()
+    return {"made": made}
 
 
 def lose_one(request: dict[str, Any], report: Report) -> dict[str, Any]:

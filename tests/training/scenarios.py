@@ -28,10 +28,15 @@ SHAPE = {
     "num_key_value_heads": 2, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
 }  # fmt: skip
 LLAMA_3 = {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+GEMMA = {"head_dim": 32, "query_pre_attn_scalar": 24, "sliding_window": 16, "sliding_window_pattern": 2}
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "qwen2": SHAPE | {"tie_word_embeddings": True},
+    "qwen3": SHAPE | {"head_dim": 32, "tie_word_embeddings": True},
+    "qwen3 untied": SHAPE | {"head_dim": 32, "use_sliding_window": True, "sliding_window": 16, "max_window_layers": 2},
     "smollm3": SHAPE | {"no_rope_layers": [1, 0, 1], "tie_word_embeddings": True},
-    "mistral": SHAPE | {"head_dim": 32, "sliding_window": None},  # Mistral-Nemo's heads are wider than hidden / heads
+    "gemma3_text": SHAPE | GEMMA,
+    "gemma3_text untied": SHAPE | GEMMA | {"tie_word_embeddings": False},
+    "mistral": SHAPE | {"head_dim": 32, "sliding_window": 24},  # Mistral-Nemo's heads are wider than hidden / heads
     "llama": SHAPE
     | {
         "attention_bias": True,
@@ -40,7 +45,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
         "tie_word_embeddings": True,
     },
 }
-"""Of what `fast` computes, by model type."""
+"""Of what `fast` computes: model type, and a word where there are two of it."""
 
 OPTIONAL = ("held_out", "looks", "general", "general_looks")
 """Fields of a request that are passed on where there are any."""
@@ -58,10 +63,14 @@ def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
 
     folder = Path(request["folder"])
     made: dict[str, Any] = {"parity": parity(Path(request["model"]))}
-    made["architectures"] = {name: parity(random_model(name, folder / name)) for name in ARCHITECTURES}
+    made["architectures"] = {
+        name: [parity(random_model(name, folder / name), wide=wide) for wide in (False, True)] for name in ARCHITECTURES
+    }
+    made["kept"] = {name: kept(folder / name) for name in ARCHITECTURES}
     made["mlp_parity"] = parity(Path(request["model"]), "mlp")
     for backend in ("trl", "fast"):
         made[backend] = training(request, folder / backend, backend)
+    made["precision"] = precision_looks(request, folder / "qwen3")
     made["scarce"] = scarce(request, folder / "scarce")
     made["widened"] = widened()
     made["recipe"] = recipe_scenarios.run(request | request["recipe"], report)
@@ -99,7 +108,11 @@ def soft_parity(
     generator = torch.Generator().manual_seed(2)
     places = (labels[1:] != -100).nonzero()[:, 0]
     which = torch.arange(len(places)) % 3 == 0
-    base = (3 * torch.randn(len(places), decoder.config.vocab_size, generator=generator)).log_softmax(-1)
+    base = (
+        (3 * torch.randn(len(places), decoder.config.vocab_size, generator=generator))
+        .to(decoder.embedding)
+        .log_softmax(-1)
+    )
     top = base.topk(20, -1)
     soft = SoftTargets((~which).nonzero()[:, 0], which.nonzero()[:, 0], top.indices[which], top.values[which])
     adapters.gradient.zero_()
@@ -254,23 +267,101 @@ def rise(request: dict[str, Any], adapter: Path) -> float:
     return (nats[0] - nats[1]) / sum(label != -100 for row in rows for label in row["labels"][1:])
 
 
-def random_model(name: str, folder: Path) -> Path:
-    """A tiny model of an architecture with random weights, biases too."""
+def random_model(name: str, folder: Path, **changes: Any) -> Path:
+    """A tiny model of an architecture with random weights, biases and norms too."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
     torch.manual_seed(3)
-    config = AutoConfig.for_model(name, **ARCHITECTURES[name])
+    config = AutoConfig.for_model(name.split()[0], **ARCHITECTURES[name] | changes)
     model = AutoModelForCausalLM.from_config(config)
     for parameter_name, parameter in model.named_parameters():
-        if parameter_name.endswith("bias"):
-            torch.nn.init.normal_(parameter, std=0.5)
+        if parameter_name.endswith(("bias", "norm.weight")):
+            parameter.data += 0.5 * torch.randn(parameter.shape)
     model.save_pretrained(folder)
     return folder
 
 
-def parity(model_folder: Path, layers: str = "all") -> dict[str, float]:
-    """Our decoder against transformers and PEFT on the same packed row; packed against each document alone."""
+def kept(model_folder: Path) -> tuple[int, int]:
+    """Bytes that a layer keeps of a token in 16 bits, beside what attention keeps on a CPU: there are, and planned."""
+    import torch
+    from transformers import AutoConfig
+
+    from tasks.training.backends.fast.adapters import Adapters
+    from tasks.training.backends.fast.decoder import Decoder
+    from tasks.training.backends.fast.weights import shapes, weight_reader
+    from tasks.training.plan.planner import kept_bytes
+    from tasks.training.plan.shape import Shape
+
+    config, cpu, tokens = AutoConfig.from_pretrained(model_folder), torch.device("cpu"), 64
+    params = TrainingParams.model_validate({"rank": 4, "alpha": 8})
+    adapters = Adapters(shapes(config), config.num_hidden_layers, params, torch.bfloat16, cpu)
+    decoder = Decoder(config, weight_reader(model_folder, torch.bfloat16, cpu), adapters, params.scale)
+    h, angles, documents = decoder._begin(torch.arange(tokens), torch.arange(tokens), 0)
+    h, _, rest = decoder._layer(decoder.layers[0], h, None, angles, documents)
+    found: dict[int, int] = {}
+
+    def count(value: Any) -> None:
+        if isinstance(value, torch.Tensor):
+            found[value.untyped_storage().data_ptr()] = value.untyped_storage().nbytes()
+        elif isinstance(value, tuple):
+            for one in value:
+                count(one)
+
+    count((h, *(value for name, value in rest.items() if name != "state")))
+    norms = {weight.untyped_storage().data_ptr() for weight in decoder.layers[0].norms.values()}
+    bytes_kept = sum(size for place, size in found.items() if place not in norms)
+    shape = Shape.of(config)
+    return bytes_kept // tokens, kept_bytes(shape, 4, False) - 4 * shape.heads  # attention's sums of exponentials
+
+
+def precision_looks(request: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Which layers bear 8 bits, of a model as it comes and with channels planted that dwarf the others of their row."""
+    import torch
+    from transformers import AutoConfig
+
+    from tasks.training.backends.fast import precision
+    from tasks.training.backends.fast.adapters import Adapters
+    from tasks.training.backends.fast.decoder import Decoder
+    from tasks.training.backends.fast.weights import shapes, weight_reader
+
+    config, cpu = AutoConfig.from_pretrained(folder), torch.device("cpu")
+    params = TrainingParams.model_validate({"rank": 4, "alpha": 8})
+    ids = torch.randint(20, config.vocab_size, (64,), generator=torch.Generator().manual_seed(1))
+    labels = torch.where(torch.arange(64) == 0, -100, ids)
+    read = weight_reader(folder, torch.bfloat16, cpu)
+
+    def planted(layers: tuple[int, ...]) -> Any:
+        """A norm hands some channels on 2^18 times as large, the MLP reads them as much more weakly: in 16 bits nothing
+        changes. A float8 has 15 binary orders, so that a thousandfold would not do.
+        """
+
+        def changed(name: str) -> torch.Tensor:
+            weight = read(name)
+            if name.startswith(tuple(f"model.layers.{layer}." for layer in layers)):
+                if name.endswith("post_attention_layernorm.weight"):
+                    weight[:4] *= 2**18
+                elif "gate_proj" in name or "up_proj" in name:
+                    weight[:, :4] /= 2**18
+            return weight
+
+        return changed
+
+    def look(reader: Any) -> dict[str, Any]:
+        adapters = Adapters(shapes(config), config.num_hidden_layers, params, torch.bfloat16, cpu)
+        decoder = Decoder(config, reader, adapters, params.scale)
+        found = precision.look(
+            decoder, lambda one: float(one.forward_backward(ids, torch.arange(64), labels, 1 / 63).mean())
+        )
+        return found | {"told": precision.told(found), "left": float(adapters.gradient.abs().max())}
+
+    return {name: look(planted(layers)) for name, layers in {"plain": (), "one": (1,), "all": (0, 1, 2)}.items()}
+
+
+def parity(model_folder: Path, layers: str = "all", wide: bool = False) -> dict[str, float]:
+    """Our decoder against transformers and PEFT on the same packed row, in 32 bits or 64; packed against each document
+    alone.
+    """
     import torch
     from peft import get_peft_model
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -282,7 +373,7 @@ def parity(model_folder: Path, layers: str = "all") -> dict[str, float]:
 
     config = AutoConfig.from_pretrained(model_folder)
     params = TrainingParams.model_validate({"rank": 4, "alpha": 8, "layers": layers})
-    cpu, dtype = torch.device("cpu"), torch.float32
+    cpu, dtype = torch.device("cpu"), torch.float64 if wide else torch.float32
     adapters = Adapters(shapes(config), config.num_hidden_layers, params, dtype, cpu)
     generator = torch.Generator().manual_seed(1)
     for sites in adapters.sites:
@@ -306,6 +397,7 @@ def parity(model_folder: Path, layers: str = "all") -> dict[str, float]:
     recomputed = float((adapters.gradient - gradient).abs().max())
 
     peft = get_peft_model(AutoModelForCausalLM.from_pretrained(model_folder, dtype=dtype), lora_config(params))
+    peft.to(dtype)  # PEFT keeps its own matrices in 32 bits
     named = dict(peft.named_parameters())
     worst = 0.0
     pairs = []

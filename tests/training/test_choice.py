@@ -66,10 +66,10 @@ def test_choose_t4_a_4_bit_base_where_16_bits_do_not_fit() -> None:
 
 
 def test_choose_model_of_another_shape_is_not_planned() -> None:
-    made = choice(H100, "model type gemma3_text", shape=None)
+    made = choice(H100, "model type gemma2", shape=None)
 
     assert made == Chosen(
-        backend=Backend.UNSLOTH, precision=Precision.AUTO, because="fast does not do model type gemma3_text"
+        backend=Backend.UNSLOTH, precision=Precision.AUTO, because="fast does not do model type gemma2"
     )
 
 

@@ -15,6 +15,7 @@ from tasks.training.plan.shape import Shape
 
 MISTRAL = Shape(4096, 32, 32, 8, 128, 14336, 32000, False)
 SMOLLM2 = Shape(576, 30, 9, 3, 64, 1536, 49152, True)
+QWEN3 = Shape(4096, 36, 32, 8, 128, 12288, 151936, False, head_norms=True)
 
 
 def recipe(rank: int, **others: object) -> TrainingParams:
@@ -172,3 +173,26 @@ def test_a_cpu_is_refused_what_it_could_not_finish_and_told_what_would_fit() -> 
     refuse_hopeless(forecast(MISTRAL, recipe(64), 2_000_000, 250, 8192, CARDS["h100"], 4.0))
     refuse_hopeless(forecast(MISTRAL, recipe(64, max_hours=None), 2_000_000, 250, 8192, None, None))
     refuse_hopeless(forecast(SMOLLM2, recipe(64), 200_000, 250, 512, None, None))
+
+
+def test_plan_counts_what_norms_of_heads_and_behind_a_sublayer_keep() -> None:
+    plain = dataclasses.replace(QWEN3, head_norms=False)
+    gemma = dataclasses.replace(QWEN3, after_norms=True)
+    plain_bytes, heads, after = (fast_bytes(shape, 64, 8192, False, 0) for shape in (plain, QWEN3, gemma))
+
+    assert heads - plain_bytes == 36 * 8192 * (2 * (4096 + 1024) + 4 * (32 + 8))  # bf16 before the norms, their scales
+    assert after - heads == 36 * 8192 * 2 * (2 * 4096 + 4)
+
+
+@pytest.mark.parametrize("gib", [24, 40, 48, 80])
+@pytest.mark.parametrize("shape", [MISTRAL, QWEN3], ids=["mistral", "qwen3"])
+@pytest.mark.parametrize("precision", ["auto", "bfloat16", "nf4"])
+def test_plan_fits_the_cards_that_people_have_and_wastes_nothing(gib: int, shape: Shape, precision: str) -> None:
+    card = dataclasses.replace(CARDS["h100"], free_bytes=gib * GIB)
+    made = plan(shape, recipe(64, precision=precision), 8192, card, peft="trl")
+
+    assert made.peak_bytes <= USABLE * card.free_bytes
+    assert (made.backend, made.precision == "nf4") == (("trl", True) if precision == "nf4" else ("fast", False))
+    if made.backend == "fast" and made.recompute_layers:
+        less = fast_bytes(shape, 64, made.micro_batch_tokens, made.precision == "fp8", made.recompute_layers - 1)
+        assert less > USABLE * card.free_bytes

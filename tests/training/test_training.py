@@ -14,8 +14,13 @@ from tasks.text.tokenizer import TextTokenizer
 from tasks.training.params import TrainingParams
 from tests.training.conftest import ROWS, write_table
 from tests.training.recipe_scenarios import EMBEDDING_RATE, RATE
+from tests.training.scenarios import ARCHITECTURES
 
 BACKENDS = ("trl", "fast")
+BOUNDS = ((1e-5, 5e-4), (1e-6, 1e-6))
+"""Of losses in nats and of gradients' relative distance, in 32 bits and 64. Large biases make the keys' gradients small
+differences, so that 32 bits leave 1e-4 of them; 64 show that no more is behind it.
+"""
 TARGETS = 2 * (39 + (19 + 7) + 18 + (24 + 6) + (7 + 7 + 9))
 """First tokens of documents and masked prompts are no targets; two epochs."""
 
@@ -96,15 +101,41 @@ def test_training_decoder_equals_transformers_with_peft(scenarios: dict[str, Any
     assert parity["recomputed"] == 0.0
 
 
-@pytest.mark.parametrize("name", ["qwen2", "smollm3", "mistral", "llama"])
-def test_training_decoder_of_other_architectures_equals_transformers(scenarios: dict[str, Any], name: str) -> None:
-    """Biases, layers without rotary positions, wide heads, scaled positions; packed and each document alone."""
-    found = scenarios["architectures"][name]
+@pytest.mark.parametrize("wide", [False, True], ids=["32 bits", "64 bits"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_training_decoder_of_other_architectures_equals_transformers(
+    scenarios: dict[str, Any], name: str, wide: bool
+) -> None:
+    """Biases, norms of heads, windows, layers without rotary positions, wide heads, scaled positions; packed and each
+    document alone, labels and soft targets. In 64 bits both still compute norms and positions in 32.
+    """
+    found, loss, gradient = scenarios["architectures"][name][wide], *BOUNDS[wide]
 
-    assert found["loss"] < 1e-5
-    assert found["gradient"] < 5e-4  # 32 bits; large biases make the keys' gradients small differences: 1.3e-4 at most
-    assert found["packed"] < 1e-5
+    assert max(found["loss"], found["soft_loss"], found["packed"]) < loss
+    assert max(found["gradient"], found["soft_gradient"]) < gradient
     assert found["recomputed"] == 0.0
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_training_layer_keeps_the_bytes_that_the_planner_counts(scenarios: dict[str, Any], name: str) -> None:
+    there, planned = scenarios["kept"][name]
+    assert there == planned
+
+
+def test_training_8_bits_are_kept_from_layers_with_outlier_channels(scenarios: dict[str, Any]) -> None:
+    """A model as it comes bears them; one layer of three with channels that dwarf the others stays in 16 bits; with all
+    layers so the run does.
+    """
+    plain, one, every = (scenarios["precision"][name] for name in ("plain", "one", "all"))
+
+    assert plain["layers_in_16_bits"] == []
+    assert plain["together"]["direction"] > 0.98
+    assert one["layers_in_16_bits"] == [1]
+    assert one["layers"][1]["direction"] < 0.98 < min(one["layers"][number]["direction"] for number in (0, 2))
+    assert one["told"].endswith("1 of 3 layers stay in 16 bits")
+    assert every["layers_in_16_bits"] == [0, 1, 2]
+    assert every["told"].endswith("the run stays in 16 bits")
+    assert plain["left"] == one["left"] == every["left"] == 0.0  # no gradient is left for the first step
 
 
 def test_training_adapters_on_the_mlp_alone_have_the_gradients_of_peft(scenarios: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Training by rawtune's own loop (`fast/`): Llama-shaped models, adapters on all linear layers or on the
+"""Training by rawtune's own loop (`fast/`): Llama's relatives, adapters on all linear layers or on the
 MLP's.
 
 On Hopper and Ada cards the frozen products run in FP8, elsewhere in the base's precision. Runs in the child only.
@@ -6,6 +6,7 @@ On Hopper and Ada cards the frozen products run in FP8, elsewhere in the base's 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -20,14 +21,14 @@ from tasks.model.holding import held
 from tasks.model.loading import dtype_of
 from tasks.training.backends.fast.adapters import Adapters
 from tasks.training.backends.fast.decoder import Decoder, SoftTargets
-from tasks.training.backends.fast.sites import Site
+from tasks.training.backends.fast.precision import LOOKED_AT_TOKENS, look, told
 from tasks.training.backends.fast.weights import shapes, supported, weight_reader
 from tasks.training.checkpoints import Checkpoints
 from tasks.training.journal import Journal, read_lines, write_lines
 from tasks.training.params import LINEARS, Precision, TrainingParams
 from tasks.training.plan.planner import FP8_HIDDEN, USABLE, fast_bytes
 from tasks.training.plan.shape import Shape
-from tasks.training.ranks import add_up, rank, world
+from tasks.training.ranks import Summing, add_up, first_says, rank, world
 from tasks.training.schedule import factor
 from tasks.training.table import Rows, Table, row_order
 
@@ -39,11 +40,13 @@ FP8_MULTIPLE: Final = 16
 """Every dimension of an 8-bit product must be a multiple of this."""
 MOST_TOKENS: Final = 32_768
 """Of a micro-batch; beyond it even a small model's kernels no longer wait for their launches."""
+LOOK: Final = "precision_look.json"
+"""What was found of 8 bits before the first step, in each checkpoint, so that a resumed run computes alike."""
 RELAX_STEPS: Final = 50
 """After the first step, and again after this many, it is checked whether the adapters still fit the 8-bit tails."""
 
 
-def refusal(config: Any, params: TrainingParams, longest: int) -> str | None:
+def refusal(config: Any, params: TrainingParams) -> str | None:
     """Why this backend cannot do what is asked, or None."""
     if not params.mlp_only and set(params.linears) != set(LINEARS):
         return "adapters on these linear layers only"
@@ -57,7 +60,7 @@ def refusal(config: Any, params: TrainingParams, longest: int) -> str | None:
         return "a card without bfloat16"
     if params.precision is Precision.FLOAT32 and torch.cuda.is_available():
         return "float32 on a GPU"
-    return supported(config, longest)
+    return supported(config)
 
 
 def uses_fp8(config: Any, params: TrainingParams) -> bool:
@@ -84,11 +87,7 @@ def train(
 
     device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
     config, dtype = AutoConfig.from_pretrained(model_folder), dtype_of(params.precision)
-    site: Any = Site
-    if uses_fp8(config, params):
-        from tasks.training.backends.fast.fp8 import Fp8Site
-
-        site = Fp8Site
+    quantises = uses_fp8(config, params)
     adapters = Adapters(shapes(config), config.num_hidden_layers, params, dtype, device)
     found = checkpoints.latest()
     if found:
@@ -97,26 +96,37 @@ def train(
         checkpoints.resumed(found[1]["step"])
 
     def build() -> Decoder:
-        return Decoder(config, weight_reader(model_folder, dtype, device), adapters, params.scale, site)
+        return Decoder(config, weight_reader(model_folder, dtype, device), adapters, params.scale)
 
     # what stands behind 8-bit weights is as wide as the rank, so those are made again
-    decoder = held(f"fast, {model_folder} in {dtype}" if site is Site else None, build)
-    if site is Site:
-        decoder.take(adapters, params.scale)
+    decoder = held(None if quantises else f"fast, {model_folder} in {dtype}", build)
+    decoder.take(adapters, params.scale)
     loop = Loop(table, params, journal, adapters, decoder)
-    predicted = _least_recompute(config, params, loop.budget, site is not Site, decoder)
+    seen: dict[str, Any] | None = None
+    if quantises and params.precision is Precision.AUTO:
+        seen = json.loads((found[0] / LOOK).read_text("utf-8")) if found else loop.look()
+        if not found:
+            journal.report({"kind": "note", "text": told(seen)})
+            del decoder, loop.decoder
+            loop.decoder = decoder = build()
+    if quantises:
+        staying = seen["layers_in_16_bits"] if seen else []
+        decoder.quantise(number for number in range(len(decoder.layers)) if number not in staying)
+    in_8_bits = decoder.refresher is not None
+    predicted = _least_recompute(config, params, loop.budget, in_8_bits, decoder)
     for done in loop.steps(checkpoints.due):
-        write = partial(_save, adapters=adapters, journal=journal)
+        write = partial(_save, adapters=adapters, journal=journal, seen=seen)
         path = checkpoints.save(done, journal.seconds(), write, journal.kept_step)
         journal.report({"kind": "checkpoint", "path": str(path)})
     if kept := journal.kept(checkpoints):
         adapters.load(_load(kept))
     adapters.save(out, params)
-    relaxed = 0 if site is Site else sum(not each.extended for layer in decoder.layers for each in layer.sites.values())
+    relaxed = sum(not site.extended for site in decoder.refresher.sites) if decoder.refresher else 0
     decoder.let_go()
     return {
         "backend": "fast",
-        "base_precision": str(dtype).removeprefix("torch.") if site is Site else "fp8",
+        "base_precision": "fp8" if in_8_bits else str(dtype).removeprefix("torch."),
+        "precision_look": seen,
         "micro_batch_tokens": loop.budget,
         "predicted_peak_bytes": predicted,
         "measured_peak_bytes": torch.cuda.max_memory_allocated() if device.type == "cuda" else None,
@@ -187,11 +197,33 @@ class Loop:
         self.table, self.params, self.journal = table, params, journal
         self.adapters, self.decoder = adapters, decoder
         self.device = decoder.embedding.device
+        self.summing = Summing(adapters.gradient, adapters.layers)
         self.order = row_order(len(table), params.epochs, params.seed)
         self.budget = max(table.lengths())
         """Tokens computed at a time: short rows go side by side up to this."""
         if self.device.type == "cuda":
             self.budget = _micro_batch(self.budget, params, decoder)
+
+    def look(self) -> dict[str, Any]:
+        """What `precision.look` finds on the run's first rows; the decoder must be built anew after it."""
+        indices: list[int] = []
+        for index in self.order:
+            indices.append(index)
+            if sum(map(self.table.length, indices)) >= LOOKED_AT_TOKENS:
+                break
+        rows = [self.table.side_by_side([index]) for index in indices]
+        targets = max(1, sum(row.targets for row in rows))
+        self.decoder.recompute = len(self.decoder.layers)
+
+        def measure(decoder: Decoder) -> float:
+            total = 0.0
+            for row in rows:
+                ids, positions, labels, padding = self._padded(row)
+                losses = decoder.forward_backward(ids, positions, labels, 1 / targets, padding, _soft(row))
+                total += float(losses.double().sum())
+            return total / targets
+
+        return first_says(look(self.decoder, measure))
 
     def steps(self, due: Callable[[int], bool]) -> Iterator[int]:
         """Makes the optimizer steps that are left, fewer if the journal gives up; yields their number whenever a
@@ -236,7 +268,7 @@ class Loop:
                     raise
                 self.decoder.recompute = min(layers, self.decoder.recompute + max(1, layers // 4))
             # outside the handler: there the traceback would keep the failed attempt's tensors alive
-            self.adapters.gradient.zero_()
+            self.summing.begin_again()
             torch.cuda.empty_cache()
             self.journal.report({"kind": "note", "text": f"out of memory: {self.decoder.recompute} layers recomputed"})
         params = self.params
@@ -261,12 +293,15 @@ class Loop:
     def _gradients(self, rows: list[Rows]) -> torch.Tensor:
         targets = max(1, sum(row.targets for row in rows))
         sums = torch.zeros(len(self.table.sources), dtype=torch.float64, device=self.device)
-        for row in rows[rank() :: world()]:
+        own = rows[rank() :: world()]
+        for row in own:
             ids, positions, labels, padding = self._padded(row)
-            losses = self.decoder.forward_backward(ids, positions, labels, 1 / targets, padding, _soft(row))
+            done = self.summing.done if row is own[-1] else None
+            losses = self.decoder.forward_backward(ids, positions, labels, 1 / targets, padding, _soft(row), done)
             sources = torch.from_numpy(row.sources[row.labels != IGNORED]).to(self.device, non_blocking=True)
             sums.index_add_(0, sources, losses.double())
-        add_up(sums, self.adapters.gradient)
+        self.summing.finish()
+        add_up(sums)
         return sums
 
     def _note(self, facts: _Facts) -> None:
@@ -313,11 +348,13 @@ def _soft(row: Rows) -> SoftTargets | None:
     )
 
 
-def _save(folder: Path, adapters: Adapters, journal: Journal) -> None:
+def _save(folder: Path, adapters: Adapters, journal: Journal, seen: dict[str, Any] | None) -> None:
     from safetensors.torch import save_file
 
     save_file(adapters.state(), folder / "state.safetensors")
     write_lines(folder / "loss.jsonl", journal.lines)
+    if seen is not None:
+        (folder / LOOK).write_text(json.dumps(seen), "utf-8")
 
 
 def _load(folder: Path) -> dict[str, torch.Tensor]:

@@ -86,7 +86,7 @@ def fast_bytes(shape: Shape, rank: int, tokens: int, fp8: bool, recomputed: int)
     weights = 2 * shape.frozen + 2 * shape.vocabulary_parameters
     adapter = shape.adapter(rank) * (MASTER_BYTES + (1 if fp8 else 0))
     tails = shape.layers * sum(_tails(into, outs, rank) for into, outs in shape.sites) if fp8 else 0
-    layer = _kept(shape, rank, fp8) * tokens
+    layer = kept_bytes(shape, rank, fp8) * tokens
     kept = (shape.layers - recomputed) * layer + (recomputed * 2 * shape.hidden * tokens)
     working = layer if recomputed else 0  # the layer that is being computed again
     head = min(HEAD_ROWS, tokens) * shape.vocabulary * 2 + 4 * 2 * shape.hidden * tokens
@@ -108,7 +108,7 @@ def peft_bytes(shape: Shape, rank: int, tokens: int, precision: str, offloads: b
     weights = WHOLE_BYTES[precision] * shape.frozen
     weights += max(2.0, WHOLE_BYTES[precision]) * shape.vocabulary_parameters
     inputs = 0 if offloads else 2 * shape.hidden * shape.layers * tokens
-    working = _kept(shape, rank, False) * tokens  # the layer that is being computed again
+    working = kept_bytes(shape, rank, False) * tokens  # the layer that is being computed again
     head = min(HEAD_ROWS, tokens) * shape.vocabulary * 2
     whole = 0
     if embeddings:  # and a chunk's gradient of the output layer on its way to the sum
@@ -191,11 +191,15 @@ def _tails(into: int, outs: tuple[int, ...], rank: int) -> int:
     return sum(outs) * forward + into * columns
 
 
-def _kept(shape: Shape, rank: int, fp8: bool) -> int:
+def kept_bytes(shape: Shape, rank: int, fp8: bool) -> int:
     """Bytes per token that a layer keeps for its backward pass."""
     queries, keys = shape.heads * shape.head, shape.kv_heads * shape.head
     kept = 2 * (4 * shape.hidden + queries + 2 * keys + queries) + 4 * shape.heads + 8
     kept += 2 * (3 if shape.mlp_only else 7) * rank + 2 * 2 * shape.inner
+    if shape.head_norms:  # q and k before their norms, and the norms' scales
+        kept += 2 * (queries + keys) + 4 * (shape.heads + shape.kv_heads)
+    if shape.after_norms:
+        kept += 2 * (2 * shape.hidden + 4)
     return kept + (shape.inner + rank + 4 if fp8 and rank <= THIN else 0)
 
 

@@ -26,6 +26,10 @@ class Shape:
     tied: bool
     mlp_only: bool = False
     """Whether the adapter is on the MLP's linears alone."""
+    head_norms: bool = False
+    """Whether each head's queries and keys have a norm."""
+    after_norms: bool = False
+    """Whether there is a norm behind attention and MLP too."""
 
     @classmethod
     def of(cls, config: Any, mlp_only: bool = False) -> Shape:
@@ -34,6 +38,7 @@ class Shape:
             config.hidden_size, config.num_hidden_layers, config.num_attention_heads, config.num_key_value_heads,
             getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads,
             config.intermediate_size, config.vocab_size, bool(config.tie_word_embeddings), mlp_only,
+            has_head_norms(config), config.model_type == "gemma3_text",
         )  # fmt: skip
 
     @property
@@ -61,6 +66,11 @@ class Shape:
         """Parameters of the adapter."""
         adapted = self.sites[2:] if self.mlp_only else self.sites
         return self.layers * rank * sum(len(outs) * into + sum(outs) for into, outs in adapted)
+
+
+def has_head_norms(config: Any) -> bool:
+    """Whether each head's queries and keys have a norm."""
+    return config.model_type in ("qwen3", "gemma3_text")
 
 
 HUB_SECONDS: Final = 10.0

@@ -72,7 +72,8 @@ class Adapters:
         on_gpu = device.type == "cuda"
         self.master = torch.zeros(size, dtype=torch.float32, device=device)
         self.compute = torch.zeros(size, dtype=dtype, device=device)
-        self.gradient = torch.zeros(size, dtype=dtype if on_gpu else torch.float32, device=device)
+        summed = dtype if on_gpu else torch.promote_types(dtype, torch.float32)
+        self.gradient = torch.zeros(size, dtype=summed, device=device)
         self.first = torch.zeros(size, dtype=torch.bfloat16 if on_gpu else torch.float32, device=device)
         self.second = torch.zeros(size, dtype=torch.float32, device=device)
         self.steps = 0
@@ -161,13 +162,13 @@ class Adapters:
         tensors: dict[str, torch.Tensor] = {}
         for layer, views in enumerate(self.sites):
             for site, names in SITES.items():
-                for place, name in enumerate(names):
+                for projection, name in enumerate(names):
                     rank = self.ranks[name]
                     if not rank:
                         continue
                     prefix = f"base_model.model.model.layers.{layer}.{name}"
-                    rows = slice(place * rank, (place + 1) * rank)
+                    rows = slice(projection * rank, (projection + 1) * rank)
                     tensors[f"{prefix}.lora_A.weight"] = views[site].a[rows].contiguous().cpu()
-                    tensors[f"{prefix}.lora_B.weight"] = views[site].b[place].T.contiguous().cpu()
+                    tensors[f"{prefix}.lora_B.weight"] = views[site].b[projection].T.contiguous().cpu()
         save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
         lora_config(params).save_pretrained(folder)

@@ -1,18 +1,22 @@
 """Causal attention over documents that lie side by side in one row, with its own backward pass.
 
 One document in a row: cuDNN's kernel, the fastest on Hopper. Several: a kernel that takes the documents' bounds, so
-that short documents cost little. On a
-CPU: torch's own attention per document.
+that short documents cost little; it also does sliding windows and large heads. On a CPU: torch's own attention per
+document.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch.nn import functional
+
+CUDNN_HEAD = 128
+"""Beyond this size of a head cuDNN has no backward pass on all cards."""
 
 
 @dataclass(frozen=True)
@@ -40,22 +44,38 @@ class Documents:
 
 
 class Attention:
-    """Forward and backward for `heads` query heads and `kv_heads` key heads of size `head`."""
+    """Forward and backward for query heads and as many key heads, or fewer."""
 
-    def __init__(self, heads: int, kv_heads: int, head: int, kernel: str = "auto") -> None:
-        """`kernel`: `auto`, or `cudnn`, `flash` or `math` to pin one (for measurements)."""
-        self.heads, self.kv_heads, self.head, self.kernel = heads, kv_heads, head, kernel
+    def __init__(self, head: int, scale: float | None = None, kernel: str = "auto") -> None:
+        """Prepares for heads of one size.
+
+        Args:
+            head: size of a head.
+            scale: factor of the scores; null = 1 / sqrt(head).
+            kernel: `auto`, or `cudnn`, `flash` or `math` to pin one (for measurements).
+        """
+        self.head, self.kernel = head, kernel
+        self.scale = 1 / math.sqrt(head) if scale is None else scale
 
     def forward(
-        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, documents: Documents
+        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, documents: Documents, window: int | None = None
     ) -> tuple[torch.Tensor, Any]:
-        """`[T, heads * head]`, and what `backward` needs besides. q `[T, heads * head]`, k and v
-        `[T, kv_heads * head]`.
+        """`[T, heads * head]`, and what `backward` needs besides.
+
+        Args:
+            q: `[T, heads * head]`.
+            k: `[T, kv_heads * head]`.
+            v: as `k`.
+            documents: where documents begin; none sees another.
+            window: how many tokens a token sees, itself the last of them; null = all before it.
         """
+        if window is not None and window >= documents.longest:
+            window = None
         if not q.is_cuda or self.kernel == "math":
-            return self._plain(q, k, v, documents)
-        if self.kernel == "flash" or (self.kernel == "auto" and not documents.single):
-            return self._flash(q, k, v, documents)
+            return self._plain(q, k, v, documents, window)
+        varied = not documents.single or window is not None or self.head > CUDNN_HEAD
+        if self.kernel == "flash" or (self.kernel == "auto" and varied):
+            return self._flash(q, k, v, documents, window)
         return self._cudnn(q, k, v)
 
     def backward(
@@ -64,11 +84,11 @@ class Attention:
         """Gradients of q, k and v in their shapes."""
         kind, *rest = state
         if kind == "flash":
-            lse, seed, unused, documents = rest
+            lse, seed, unused, documents, left = rest
             dq, dk, dv = torch.ops.aten._flash_attention_backward(
                 self._split(dout), self._split(q), self._split(k), self._split(v), self._split(out), lse,
                 documents.cumulative, documents.cumulative, documents.longest, documents.longest, 0.0, True, seed,
-                unused,
+                unused, scale=self.scale, window_size_left=left, window_size_right=None if left is None else 0,
             )  # fmt: skip
             return dq.reshape(q.shape), dk.reshape(k.shape), dv.reshape(v.shape)
         if kind == "cudnn":
@@ -86,30 +106,35 @@ class Attention:
         return self._split(x).transpose(0, 1)[None]
 
     def _plain(
-        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, documents: Documents
+        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, documents: Documents, window: int | None
     ) -> tuple[torch.Tensor, Any]:
         with torch.enable_grad():
             leaves = [x.detach().requires_grad_() for x in (q, k, v)]
             pieces = []
             for start, end in pairwise(documents.bounds):
                 query, key, value = (self._batched(leaf[start:end]) for leaf in leaves)
-                made = functional.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=True)
+                seen = None if window is None else _window(end - start, window, q.device)
+                made = functional.scaled_dot_product_attention(
+                    query, key, value, seen, is_causal=seen is None, scale=self.scale, enable_gqa=True
+                )
                 pieces.append(made[0].transpose(0, 1).reshape(end - start, -1))
             result = torch.cat(pieces)
         return result.detach(), ("plain", leaves, result)
 
     def _flash(
-        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, documents: Documents
+        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, documents: Documents, window: int | None
     ) -> tuple[torch.Tensor, Any]:
+        left = None if window is None else window - 1
         out, lse, seed, unused, _ = torch.ops.aten._flash_attention_forward(
             self._split(q), self._split(k), self._split(v), documents.cumulative, documents.cumulative,
-            documents.longest, documents.longest, 0.0, True, False,
+            documents.longest, documents.longest, 0.0, True, False, scale=self.scale, window_size_left=left,
+            window_size_right=None if left is None else 0,
         )  # fmt: skip
-        return out.view(q.shape), ("flash", lse, seed, unused, documents)
+        return out.view(q.shape), ("flash", lse, seed, unused, documents, left)
 
     def _cudnn(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, Any]:
         out, lse, cq, ck, mq, mk, seed, offset, _ = torch.ops.aten._scaled_dot_product_cudnn_attention(
-            self._batched(q), self._batched(k), self._batched(v), None, True, 0.0, True, False
+            self._batched(q), self._batched(k), self._batched(v), None, True, 0.0, True, False, scale=self.scale
         )
         return out[0].transpose(0, 1).reshape(q.shape), ("cudnn", lse, cq, ck, mq, mk, seed, offset)
 
@@ -119,7 +144,14 @@ class Attention:
         lse, cq, ck, mq, mk, seed, offset = rest
         grads = torch.ops.aten._scaled_dot_product_cudnn_attention_backward(
             self._batched(dout), self._batched(q), self._batched(k), self._batched(v), self._batched(out), lse, seed,
-            offset, None, cq, ck, mq, mk, 0.0, True,
+            offset, None, cq, ck, mq, mk, 0.0, True, scale=self.scale,
         )  # fmt: skip
         dq, dk, dv = (grad[0].transpose(0, 1).reshape(len(q), -1) for grad in grads)
         return dq, dk, dv
+
+
+def _window(tokens: int, window: int, device: torch.device) -> torch.Tensor:
+    """`[tokens, tokens]`: whether a token (row) sees another (column)."""
+    places = torch.arange(tokens, device=device)
+    distance = places[:, None] - places
+    return (distance >= 0) & (distance < window)

@@ -1,5 +1,5 @@
-"""A Llama-shaped decoder with explicit forward and backward: residual stream, norms, rotary positions, grouped
-attention, SwiGLU.
+"""A decoder of Llama's kind with explicit forward and backward: residual stream, norms, rotary positions, grouped
+attention, a gated MLP.
 
 Only the adapters get gradients. Layers listed for recompute keep their input alone and are computed again on the way
 back.
@@ -7,32 +7,50 @@ back.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from tasks.base.records import IGNORED
-from tasks.training.backends.fast import formulas
 from tasks.training.backends.fast.adapters import SITES, Adapters
 from tasks.training.backends.fast.attention import Attention, Documents
-from tasks.training.backends.fast.sites import Site
-from tasks.training.backends.fast.weights import biased, rotates
+from tasks.training.backends.fast.fp8 import Fp8Site, Refresher
+from tasks.training.backends.fast.sites import Site, operations
+from tasks.training.backends.fast.weights import (
+    GELU,
+    activation,
+    biased,
+    is_gemma,
+    norm_weight,
+    norms,
+    rotation,
+    window,
+)
 from tasks.training.losses import soft_divergences_
 
 HEAD_ROWS = 4096
 """Rows of logits in memory at a time: 250 MB in bf16 for a vocabulary of 32,000."""
 
 
+Angles = dict[str | None, tuple[torch.Tensor, torch.Tensor]]
+"""Cosines and sines of the positions, float32 `[T, head / 2]`, by the kind of layer; under null those that turn
+nothing.
+"""
+
+
 @dataclass
 class Layer:
-    """One decoder layer: two norms and four sites."""
+    """One decoder layer: its norms and four sites."""
 
-    norms: tuple[torch.Tensor, torch.Tensor]
+    norms: dict[str, torch.Tensor]
+    """Those that the model has, by the names of `weights.norms`."""
     sites: dict[str, Any]
-    rotates: bool
-    """Whether q and k are turned by their positions."""
+    rotation: str | None
+    """Which angles turn q and k."""
+    window: int | None
+    """How many tokens a token sees, itself the last of them; null = all before it."""
 
 
 @dataclass
@@ -66,7 +84,6 @@ class Decoder:
         read: Callable[[str], torch.Tensor],
         adapters: Adapters,
         scale: float,
-        site: Callable[..., Any] = Site,
         attention: str = "auto",
     ) -> None:
         """Builds the layers.
@@ -76,25 +93,29 @@ class Decoder:
             read: gives a weight by its name in the checkpoint, on the device and in compute precision.
             adapters: the matrices that are trained.
             scale: factor of the adapters' output.
-            site: `Site` or `Fp8Site`.
             attention: which kernel; see `Attention`.
         """
-        from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
-
         self.config, self.adapters = config, adapters
         self.head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        self.attention = Attention(config.num_attention_heads, config.num_key_value_heads, self.head, attention)
+        gemma = is_gemma(config)
+        self.attention = Attention(self.head, config.query_pre_attn_scalar**-0.5 if gemma else None, attention)
+        self.gelu = activation(config) == GELU
         self.embedding = read("model.embed_tokens.weight")
-        self.final_norm = read("model.norm.weight")
+        self.embedding_scale = torch.tensor(config.hidden_size**0.5).to(self.embedding) if gemma else None
+        self.final_norm = norm_weight(config, read("model.norm.weight"))
         self.output = self.embedding if config.tie_word_embeddings else read("lm_head.weight")
-        self.rotary = LlamaRotaryEmbedding(config).to(self.embedding.device)
+        self.rotary = _rotary(config).to(self.embedding.device)
         self.layers: list[Layer] = []
         biases = biased(config)
         for number in range(config.num_hidden_layers):
             prefix = f"model.layers.{number}"
-            norms = (read(f"{prefix}.input_layernorm.weight"), read(f"{prefix}.post_attention_layernorm.weight"))
+            weights = {
+                does: norm_weight(config, read(f"{prefix}.{name}.weight"))
+                for does, name in norms(config).items()
+                if name
+            }
             sites = {
-                name: site(
+                name: Site(
                     [read(f"{prefix}.{part}.weight") for part in parts],
                     [read(f"{prefix}.{part}.bias") if part in biases else None for part in parts],
                     adapters.sites[number][name],
@@ -102,11 +123,21 @@ class Decoder:
                 )
                 for name, parts in SITES.items()
             }
-            self.layers.append(Layer(norms, sites, rotates(config, number)))
+            self.layers.append(Layer(weights, sites, rotation(config, number), window(config, number)))
         self.recompute = 0
         """This many layers, counted from the last, are computed again in the backward pass."""
-        every = [one for layer in self.layers for one in layer.sites.values()]
-        self.refresher = None if isinstance(every[0], Site) else _refresher(every)
+        self.refresher: Refresher | None = None
+
+    def quantise(self, numbers: Iterable[int]) -> None:
+        """Has some layers' products computed in 8 bits from now on, one layer after the other, so that memory never
+        holds two copies of more; the refresher knows those that are so far.
+        """
+        for number in numbers:
+            sites = self.layers[number].sites
+            for name, site in sites.items():
+                sites[name] = Fp8Site(list(site.weight.split(site.widths)), site.biases, site.adapter, site.scale)
+        every = [site for layer in self.layers for site in layer.sites.values() if isinstance(site, Fp8Site)]
+        self.refresher = Refresher(every) if every else None
         self.refresh()
 
     def take(self, adapters: Adapters, scale: float) -> None:
@@ -137,6 +168,7 @@ class Decoder:
         factor: float,
         padding: int = 0,
         soft: SoftTargets | None = None,
+        done: Callable[[int], None] | None = None,
     ) -> torch.Tensor:
         """Adds the adapters' gradients of `factor` times the summed losses of one row.
 
@@ -147,24 +179,22 @@ class Decoder:
             factor: 1 / targets of the whole optimizer step.
             padding: how many tokens at the end only fill the row up.
             soft: which targets are soft, and those; null = all are labels.
+            done: called with a layer's number when its gradients are there, last layer first.
 
         Returns:
             Losses of the targets in their order, float32 on the device; divergences of those that are soft.
         """
-        device = self.embedding.device
-        documents = Documents.of(position_ids, device, padding)
-        cos, sin = self._angles(position_ids.to(device, non_blocking=True))
-        h = self.embedding[input_ids.to(device, non_blocking=True)]
+        h, angles, documents = self._begin(input_ids, position_ids, padding)
         delta: torch.Tensor | None = None
         kept: list[Kept] = []
         light = len(self.layers) - self.recompute
         for number, layer in enumerate(self.layers):
-            h, delta, rest = self._layer(layer, h, delta, cos, sin, documents)
+            h, delta, rest = self._layer(layer, h, delta, angles, documents)
             kept.append(Kept(h, rest if number < light else None))
             h = rest["h2"]
             del rest
         losses, residual = self._head(h, delta, labels, factor, soft)
-        self._backward(kept, residual, cos, sin, documents)
+        self._backward(kept, residual, angles, documents, done or (lambda layer: None))
         return losses
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -172,43 +202,69 @@ class Decoder:
         self, input_ids: torch.Tensor, position_ids: torch.Tensor, labels: torch.Tensor, padding: int = 0
     ) -> torch.Tensor:
         """Losses of the targets alone, as `forward_backward` gives them; no gradient is touched."""
-        device = self.embedding.device
-        documents = Documents.of(position_ids, device, padding)
-        cos, sin = self._angles(position_ids.to(device, non_blocking=True))
-        h = self.embedding[input_ids.to(device, non_blocking=True)]
+        h, angles, documents = self._begin(input_ids, position_ids, padding)
         delta: torch.Tensor | None = None
         for layer in self.layers:
-            _, delta, rest = self._layer(layer, h, delta, cos, sin, documents)
+            _, delta, rest = self._layer(layer, h, delta, angles, documents)
             h = rest["h2"]
         return self._head(h, delta, labels, 1.0)[0]
+
+    def _begin(
+        self, input_ids: torch.Tensor, position_ids: torch.Tensor, padding: int
+    ) -> tuple[torch.Tensor, Angles, Documents]:
+        """`(input of the first layer, angles of the positions, where documents lie)`."""
+        device = self.embedding.device
+        h = self.embedding[input_ids.to(device, non_blocking=True)]
+        if self.embedding_scale is not None:
+            h *= self.embedding_scale
+        angles = self._angles(position_ids.to(device, non_blocking=True))
+        return h, angles, Documents.of(position_ids, device, padding)
 
     def _layer(
         self,
         layer: Layer,
         h: torch.Tensor,
         delta: torch.Tensor | None,
-        cos: torch.Tensor,
-        sin: torch.Tensor,
+        angles: Angles,
         documents: Documents,
     ) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
         """`(input of the layer, what is to be added to rest["h2"], what its backward needs)`."""
         sites, eps = layer.sites, self.config.rms_norm_eps
-        cos, sin = _turned(layer, cos, sin)
-        h, x1, rstd1, carrier = sites["qkv"].add_norm(h, delta, layer.norms[0], eps)
+        h, x1, rstd1, carrier = sites["qkv"].add_norm(h, delta, layer.norms["before_attention"], eps)
         (q, k, v), inner_qkv = sites["qkv"].forward(carrier)
-        self._rope(q, k, cos, sin)
-        out, state = self.attention.forward(q, k, v, documents)
+        q, before_q = self._normed_heads(layer, "queries", q)
+        k, before_k = self._normed_heads(layer, "keys", k)
+        operations(q).rope(q, k, *angles[layer.rotation], self.head)
+        out, state = self.attention.forward(q, k, v, documents, layer.window)
         (d1,), inner_o = sites["o"].forward(sites["o"].prepare(out))
-        h2, x2, rstd2, carrier = sites["gate_up"].add_norm(h, d1, layer.norms[1], eps)
+        d1, before_d1 = self._normed_after(layer, "after_attention", d1)
+        h2, x2, rstd2, carrier = sites["gate_up"].add_norm(h, d1, layer.norms["before_mlp"], eps)
         (gate, up), inner_gu = sites["gate_up"].forward(carrier)
-        carrier = sites["down"].swiglu(gate, up)
+        carrier = sites["down"].glu(gate, up, self.gelu)
         (d2,), inner_down = sites["down"].forward(carrier)
+        d2, before_d2 = self._normed_after(layer, "after_mlp", d2)
         rest = {
             "x1": x1, "rstd1": rstd1, "inner_qkv": inner_qkv, "q": q, "k": k, "v": v, "out": out, "state": state,
             "inner_o": inner_o, "h2": h2, "x2": x2, "rstd2": rstd2, "inner_gu": inner_gu, "gate": gate, "up": up,
             "inner_down": inner_down, "act": carrier if sites["down"].thin else None,
+            "queries": before_q, "keys": before_k, "after_attention": before_d1, "after_mlp": before_d2,
         }  # fmt: skip
         return h, d2, rest
+
+    def _normed_heads(self, layer: Layer, which: str, x: torch.Tensor) -> tuple[torch.Tensor, Any]:
+        """`(each head of x [T, heads * head] normed, what the way back needs)`; x itself where there is no norm."""
+        if which not in layer.norms:
+            return x, None
+        rows = x.reshape(-1, self.head)
+        _, normed, rstd = operations(x).norm(rows, None, layer.norms[which], self.config.rms_norm_eps)
+        return normed.view(x.shape), (x, rstd)
+
+    def _normed_after(self, layer: Layer, which: str, x: torch.Tensor) -> tuple[torch.Tensor, Any]:
+        """`(x normed, what the way back needs)`; x itself where there is no norm behind."""
+        if which not in layer.norms:
+            return x, None
+        x, normed, rstd = operations(x).norm(x, None, layer.norms[which], self.config.rms_norm_eps)
+        return normed, (x, layer.norms[which], rstd)
 
     def _head(
         self,
@@ -219,19 +275,12 @@ class Decoder:
         soft: SoftTargets | None = None,
     ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]]:
         """Losses of the targets, and `(gradient of the last norm's output, its input, rstd, weight)`."""
-        from tasks.training.backends.fast.sites import _ops
-
-        ops = _ops(h)
-        eps = self.config.rms_norm_eps
-        if ops:
-            h, x, rstd = ops.norm(h, delta, self.final_norm, eps, None, None)
-        else:
-            h, x, rstd = formulas.norm(h, delta, self.final_norm, eps)
+        h, x, rstd = operations(h).norm(h, delta, self.final_norm, self.config.rms_norm_eps)
         places = (labels[1:] != IGNORED).nonzero()[:, 0]
         targets = labels[1:][places].to(h.device, non_blocking=True)
         places = places.to(h.device, non_blocking=True)
         gradient = torch.zeros_like(x)
-        losses = torch.zeros(len(places), dtype=torch.float32, device=x.device)
+        losses = torch.zeros(len(places), dtype=torch.promote_types(x.dtype, torch.float32), device=x.device)
 
         def through(chosen: torch.Tensor, measure: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> None:
             for piece in chosen.split(HEAD_ROWS):
@@ -242,7 +291,7 @@ class Decoder:
         every = torch.arange(len(places), device=x.device)
         through(
             every if soft is None else soft.labelled.to(x.device, non_blocking=True),
-            lambda logits, piece: (ops or formulas).cross_entropy(logits, targets[piece], factor),
+            lambda logits, piece: operations(logits).cross_entropy(logits, targets[piece], factor),
         )
         if soft is not None:
             numbers = soft.numbers.to(x.device, non_blocking=True)
@@ -263,60 +312,102 @@ class Decoder:
         self,
         kept: list[Kept],
         top: tuple[torch.Tensor, ...],
-        cos: torch.Tensor,
-        sin: torch.Tensor,
+        angles: Angles,
         documents: Documents,
+        done: Callable[[int], None],
     ) -> None:
         dx, h, rstd, weight = top
         residual = torch.zeros_like(h)
         for number in range(len(self.layers) - 1, -1, -1):
             layer, keep = self.layers[number], kept.pop()
             sites = layer.sites
-            rest = keep.rest or self._layer(layer, keep.h, None, cos, sin, documents)[2]
+            rest = keep.rest or self._layer(layer, keep.h, None, angles, documents)[2]
             # down: its output's gradient is that of the residual stream after the layer
-            dh, dy = sites["down"].d_norm(dx, h, weight, rstd, residual)
-            d_inner = sites["down"].d_inner([dh], dy)
+            dh, d_output, dy = _into(sites["down"], rest["after_mlp"], dx, h, weight, rstd, residual)
+            d_inner = sites["down"].d_inner([d_output], dy)
             dact = sites["down"].d_input(dy, d_inner)
-            act, dy = sites["gate_up"].d_swiglu(rest["gate"], rest["up"], dact)
-            sites["down"].d_adapter(act, rest["inner_down"], [dh], d_inner, rest["act"])
+            act, dy = sites["gate_up"].d_glu(rest["gate"], rest["up"], dact, self.gelu)
+            sites["down"].d_adapter(act, rest["inner_down"], [d_output], d_inner, rest["act"])
             del act, dact
             # gate and up
             dys = [rest["gate"], rest["up"]]
             d_inner = sites["gate_up"].d_inner(dys, dy)
             dx = sites["gate_up"].d_input(dy, d_inner)
             sites["gate_up"].d_adapter(rest["x2"], rest["inner_gu"], dys, d_inner, None, dy)
-            dh2, dy = sites["o"].d_norm(dx, rest["h2"], layer.norms[1], rest["rstd2"], dh)
+            before = layer.norms["before_mlp"]
+            dh2, d_output, dy = _into(sites["o"], rest["after_attention"], dx, rest["h2"], before, rest["rstd2"], dh)
             # attention's output layer
-            d_inner = sites["o"].d_inner([dh2], dy)
+            d_inner = sites["o"].d_inner([d_output], dy)
             dout = sites["o"].d_input(dy, d_inner)
-            sites["o"].d_adapter(rest["out"], rest["inner_o"], [dh2], d_inner)
+            sites["o"].d_adapter(rest["out"], rest["inner_o"], [d_output], d_inner)
             gradients = self.attention.backward(dout, rest["q"], rest["k"], rest["v"], rest["out"], rest["state"])
             # q, k and v
-            dys, dy = sites["qkv"].d_rope(*gradients, *_turned(layer, cos, sin), self.head)
+            dys, dy = self._before_heads(layer, rest, gradients, *angles[layer.rotation])
             d_inner = sites["qkv"].d_inner(dys, dy)
             sites["qkv"].d_adapter(rest["x1"], rest["inner_qkv"], dys, d_inner)
+            done(number)
             if number:  # below the first layer nothing is trained
                 dx = sites["qkv"].d_input(dy, d_inner)
-                h, rstd, weight, residual = keep.h, rest["rstd1"], layer.norms[0], dh2
+                h, rstd, weight, residual = keep.h, rest["rstd1"], layer.norms["before_attention"], dh2
 
-    def _rope(self, q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> None:
-        from tasks.training.backends.fast.sites import _ops
+    def _before_heads(
+        self,
+        layer: Layer,
+        rest: dict[str, Any],
+        gradients: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+        cos: torch.Tensor,
+        sin: torch.Tensor,
+    ) -> tuple[list[torch.Tensor], Any]:
+        """From gradients of q, k and v as attention took them to those of the site's outputs; see `Site.d_rope`."""
+        site, (dq, dk, dv) = layer.sites["qkv"], gradients
+        if rest["queries"] is None:
+            dys, dy = site.d_rope(dq, dk, dv, cos, sin, self.head)
+            return dys, dy
+        together = operations(dq).rope_backward(dq, dk, dv, cos, sin, self.head)
+        for part, which in zip(together.split(site.widths, dim=1), ("queries", "keys"), strict=False):
+            x, rstd = rest[which]
+            gradient, rows = part.reshape(-1, self.head), x.reshape(-1, self.head)
+            part.copy_(operations(part).norm_backward(gradient, rows, layer.norms[which], rstd, None).view(part.shape))
+        dys, dy = site.d_outputs(together)
+        return dys, dy
 
-        (_ops(q) or formulas).rope(q, k, cos, sin, self.head)
-
-    def _angles(self, position_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Float32 `[T, head / 2]`; transformers' class knows every scaling of long contexts."""
-        cos, sin = self.rotary(torch.empty(0, dtype=torch.float32, device=position_ids.device), position_ids[None])
-        half = self.head // 2
-        return cos[0, :, :half].contiguous(), sin[0, :, :half].contiguous()
-
-
-def _turned(layer: Layer, cos: torch.Tensor, sin: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The angles of a layer: none where it does not rotate."""
-    return (cos, sin) if layer.rotates else (torch.ones_like(cos), torch.zeros_like(sin))
+    def _angles(self, position_ids: torch.Tensor) -> Angles:
+        """Transformers' class knows every scaling of long contexts."""
+        empty = torch.empty(0, dtype=torch.float32, device=position_ids.device)
+        found: Angles = {}
+        for kind in {layer.rotation for layer in self.layers}:
+            cos, sin = self.rotary(empty, position_ids[None], *([kind] if kind else []))
+            half = self.head // 2
+            cos, sin = cos[0, :, :half].contiguous(), sin[0, :, :half].contiguous()
+            found[kind] = (cos, sin) if kind is not None else (torch.ones_like(cos), torch.zeros_like(sin))
+        return found
 
 
-def _refresher(sites: list[Any]) -> Any:
-    from tasks.training.backends.fast.fp8 import Refresher
+def _into(
+    site: Any,
+    after: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None,
+    dx: torch.Tensor,
+    h: torch.Tensor,
+    weight: torch.Tensor,
+    rstd: torch.Tensor,
+    residual: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor, Any]:
+    """From the norm that reads the residual stream back into the site that wrote to it last, perhaps through a norm.
 
-    return Refresher(sites)
+    Returns:
+        `(gradient of the stream, gradient of the site's output, what the site's d_input takes of that)`.
+    """
+    if after is None:
+        dh, dy = site.d_norm(dx, h, weight, rstd, residual)
+        return dh, dh, dy
+    dh = operations(h).norm_backward(dx, h, weight, rstd, residual)
+    output, after_weight, after_rstd = after
+    d_output, dy = site.d_norm(dh, output, after_weight, after_rstd, None)
+    return dh, d_output, dy
+
+
+def _rotary(config: Any) -> Any:
+    from transformers.models.gemma3.modeling_gemma3 import Gemma3RotaryEmbedding
+    from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+    return Gemma3RotaryEmbedding(config) if is_gemma(config) else LlamaRotaryEmbedding(config)

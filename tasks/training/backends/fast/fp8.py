@@ -18,20 +18,16 @@ from typing import Any
 
 import torch
 
-from tasks.training.backends.fast import kernels
 from tasks.training.backends.fast.adapters import SiteAdapter
-from tasks.training.backends.fast.sites import add_product
+from tasks.training.backends.fast.formulas import E4M3, LARGEST, TINY
+from tasks.training.backends.fast.sites import Room, Site, add_product, operations
 
-E4M3 = torch.float8_e4m3fn
 THIN = 128
 """Up to this rank the adapter's gradients are bound by reading: they are made from the 8-bit matrices, and what they
 would need in bf16 is not written.
 """
 SHARED_TAIL = 512
 """Adapters of one input share a buffer up to this many columns; wider ones would multiply too many zeros."""
-LARGEST = 448.0
-"""Largest float8_e4m3."""
-TINY = 1e-12
 MAX_STRAIN = 4.0
 """Beyond it the adapter is as strong as the base and no common scale holds both."""
 ROOM = 3.5
@@ -40,8 +36,8 @@ rms.
 """
 
 
-class Fp8Site:
-    """Quantised products. What it hands from an operation to the product that follows is a buffer with its scales."""
+class Fp8Site(Site):
+    """Quantised products."""
 
     def __init__(
         self, weights: list[torch.Tensor], biases: list[torch.Tensor | None], adapter: SiteAdapter, scale: float
@@ -52,12 +48,12 @@ class Fp8Site:
         self.biases, self.adapter, self.scale = biases, adapter, scale
         self.rank, self.columns = len(adapter.a) // len(weights), len(adapter.a)
         self.shared = len(weights) == 1 or self.columns <= SHARED_TAIL
-        groups = [list(range(len(weights)))] if self.shared else [[place] for place in range(len(weights))]
+        groups = [list(range(len(weights)))] if self.shared else [[projection] for projection in range(len(weights))]
         self.tail = self.columns // len(groups)
         self.thin = self.rank <= THIN
         self.forward_weights = []
         for group in groups:
-            joined = torch.cat([weights[place] for place in group]) if len(group) > 1 else weights[group[0]]
+            joined = torch.cat([weights[projection] for projection in group]) if len(group) > 1 else weights[group[0]]
             self.forward_weights.append(_quantised(joined, self.tail))
         transposed = torch.cat(weights).T.contiguous()
         self.backward_weight = _quantised(transposed, self.columns)
@@ -73,43 +69,27 @@ class Fp8Site:
     def refresh(self) -> None:
         """Quantises the adapter again: its own products' operands and the tails behind the weights."""
         adapter, width, start = self.adapter, sum(self.widths), 0
-        kernels.quantise(adapter.a, self.a8[None], self.a_scales)
-        for place, b in enumerate(adapter.b):
-            kernels.quantise(b, self.b8[place][None], self.b_scales[place])
-            weight, scales = self.forward_weights[0 if self.shared else place]
+        ops = operations(adapter.a)
+        ops.quantise(adapter.a, self.a8[None], self.a_scales)
+        for projection, b in enumerate(adapter.b):
+            ops.quantise(b, self.b8[projection][None], self.b_scales[projection])
+            weight, scales = self.forward_weights[0 if self.shared else projection]
             first = start if self.shared else 0
-            rows = slice(first, first + self.widths[place])
-            column = self.inputs + (place * self.rank if self.shared else 0)
-            kernels.weight_tail(b, scales[rows], self.balance[place:], self.scale, weight[rows], column)
-            start += self.widths[place]
+            rows = slice(first, first + self.widths[projection])
+            column = self.inputs + (projection * self.rank if self.shared else 0)
+            ops.weight_tail(b, scales[rows], self.balance[projection:], self.scale, weight[rows], column)
+            start += self.widths[projection]
             back, back_scales = self.backward_weight
-            part = self.adapter.a[place * self.rank : (place + 1) * self.rank]
-            column = width + place * self.rank
-            kernels.weight_tail(part, back_scales, self.back_balance[place:], self.scale, back, column)
-
-    def add_norm(self, h: torch.Tensor, delta: torch.Tensor | None, weight: torch.Tensor, eps: float) -> Any:
-        """`(h + delta, its norm, rstd, input)`: the residual add, the norm, and what `forward` takes."""
-        buffer, scales = self._buffer(len(h))
-        return (*kernels.norm(h, delta, weight, eps, buffer, scales), (buffer, scales))
-
-    def prepare(self, x: torch.Tensor) -> Any:
-        """What `forward` takes, of a matrix."""
-        buffer, scales = self._buffer(len(x))
-        kernels.quantise(x, buffer, scales)
-        return buffer, scales
-
-    def swiglu(self, gate: torch.Tensor, up: torch.Tensor) -> Any:
-        """What `forward` takes, of silu(gate) * up."""
-        buffer, scales = self._buffer(len(gate))
-        kernels.swiglu(gate, up, buffer, scales)
-        return buffer, scales
+            part = self.adapter.a[projection * self.rank : (projection + 1) * self.rank]
+            column = width + projection * self.rank
+            ops.weight_tail(part, back_scales, self.back_balance[projection:], self.scale, back, column)
 
     def forward(self, x: Any) -> tuple[list[torch.Tensor], torch.Tensor]:
         """Outputs `[T, out]` of each projection, and the inner values `[T, projections * rank]`."""
         buffer, scales = x
         inner = _product(buffer[0][:, : self.inputs], scales, self.a8, self.a_scales)
         if self.extended:
-            kernels.tail(inner, scales, self.balance, buffer, self.inputs, self.rank)
+            operations(inner).tail(inner, scales, self.balance, buffer, self.inputs, self.rank)
         columns = slice(None if self.extended else self.inputs)
         made = [
             _product(piece[:, columns], scales, weight[:, columns], weight_scales)
@@ -117,57 +97,28 @@ class Fp8Site:
         ]
         outputs = list(made[0].split(self.widths, dim=1)) if self.shared else made
         if not self.extended:
-            for place, (output, b) in enumerate(zip(outputs, self.adapter.b, strict=True)):
-                output.addmm_(inner[:, place * self.rank : (place + 1) * self.rank], b, alpha=self.scale)
+            for projection, (output, b) in enumerate(zip(outputs, self.adapter.b, strict=True)):
+                output.addmm_(inner[:, projection * self.rank : (projection + 1) * self.rank], b, alpha=self.scale)
         for output, bias in zip(outputs, self.biases, strict=True):
             if bias is not None:
                 output.add_(bias)
         return outputs, inner
 
-    def d_norm(
-        self, dx: torch.Tensor, h: torch.Tensor, weight: torch.Tensor, rstd: torch.Tensor, residual: torch.Tensor
-    ) -> tuple[torch.Tensor, Any]:
-        """Gradient of `h` through the norm before, and what `d_input` takes of it."""
-        buffer, scales = self._gradient_buffer(len(h))
-        return kernels.norm_backward(dx, h, weight, rstd, residual, buffer[None], scales), (buffer, scales)
-
-    def d_swiglu(self, gate: torch.Tensor, up: torch.Tensor, dact: torch.Tensor) -> tuple[Any, Any]:
-        """`(silu(gate) * up, what d_input takes)`; gate, up become their gradients. Of a thin site only the second."""
-        buffer, scales = self._gradient_buffer(len(gate))
-        if self.thin:
-            kernels.swiglu_backward_quantised(gate, up, dact, buffer[None], scales)
-            return None, (buffer, scales)
-        return kernels.swiglu_backward(gate, up, dact, buffer[None], scales), (buffer, scales)
-
-    def d_rope(
-        self,
-        dq: torch.Tensor,
-        dk: torch.Tensor,
-        dv: torch.Tensor,
-        cos: torch.Tensor,
-        sin: torch.Tensor,
-        head: int,
-    ) -> tuple[list[torch.Tensor], Any]:
-        """Gradients of q, k, v before their rotation, and what `d_input` takes of them."""
-        buffer, scales = self._gradient_buffer(len(dq))
-        together = kernels.rope_backward(dq, dk, dv, cos, sin, head, buffer[None], scales)
-        return list(together.split(self.widths, dim=1)), (buffer, scales)
-
     def d_inner(self, dys: list[torch.Tensor], dy: Any) -> torch.Tensor:
         """Gradient of the inner values, not yet scaled: `dy B`, `[T, projections * rank]`; also put behind `dy`."""
-        buffer, scales = dy
+        (buffer,), scales = dy
         pieces, start = [], 0
         for width, b8, b_scales in zip(self.widths, self.b8, self.b_scales, strict=True):
             pieces.append(_product(buffer[:, start : start + width], scales, b8, b_scales))
             start += width
         inner = torch.cat(pieces, dim=1) if len(pieces) > 1 else pieces[0]
         if self.extended:
-            kernels.tail(inner, scales, self.back_balance, buffer[None], start, self.rank)
+            operations(inner).tail(inner, scales, self.back_balance, dy[0], start, self.rank)
         return inner
 
     def d_input(self, dy: Any, d_inner: torch.Tensor) -> torch.Tensor:
         """Gradient of the input, `[T, in]`."""
-        buffer, scales = dy
+        (buffer,), scales = dy
         weight, weight_scales = self.backward_weight
         if self.extended:
             return _product(buffer, scales, weight, weight_scales)
@@ -188,27 +139,27 @@ class Fp8Site:
         adapter, rank = self.adapter, self.rank
         if x is None:
             buffer, scales = carrier
-            kernels.thin_gradient(adapter.grad_a, d_inner, scales, buffer[0][:, : self.inputs], self.scale)
+            operations(d_inner).thin_gradient(adapter.grad_a, d_inner, scales, buffer[0][:, : self.inputs], self.scale)
         else:
             add_product(adapter.grad_a, d_inner.T, x, self.scale)
         start = 0
-        for place, (grad, width) in enumerate(zip(adapter.grad_b, self.widths, strict=True)):
-            part = inner[:, place * rank : (place + 1) * rank]
+        for projection, (grad, width) in enumerate(zip(adapter.grad_b, self.widths, strict=True)):
+            part = inner[:, projection * rank : (projection + 1) * rank]
             if self.thin and dy is not None:
-                kernels.thin_gradient(grad, part, dy[1], dy[0][:, start : start + width], self.scale)
+                operations(part).thin_gradient(grad, part, dy[1], dy[0][0][:, start : start + width], self.scale)
             else:
-                add_product(grad, part.T, dys[place], self.scale)
+                add_product(grad, part.T, dys[projection], self.scale)
             start += width
 
-    def _buffer(self, tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _room(self, tokens: int) -> Room:
         device = self.a8.device
         copies = len(self.forward_weights)
         buffer = torch.empty((copies, tokens, self.inputs + self.tail), dtype=E4M3, device=device)
         return buffer, torch.empty((tokens, 1), device=device)
 
-    def _gradient_buffer(self, tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _gradient_room(self, tokens: int) -> Room:
         device = self.a8.device
-        buffer = torch.empty((tokens, sum(self.widths) + self.columns), dtype=E4M3, device=device)
+        buffer = torch.empty((1, tokens, sum(self.widths) + self.columns), dtype=E4M3, device=device)
         return buffer, torch.empty((tokens, 1), device=device)
 
 
@@ -287,14 +238,16 @@ def _quantised(weight: torch.Tensor, tail: int) -> tuple[torch.Tensor, torch.Ten
     rows, columns = weight.shape
     buffer = torch.zeros((rows, columns + tail), dtype=torch.uint8, device=weight.device).view(E4M3)
     scales = torch.empty((rows, 1), device=weight.device)
-    kernels.quantise(weight, buffer[None], scales)
+    operations(weight).quantise(weight, buffer[None], scales)
     return buffer, scales
 
 
 def _product(
     left: torch.Tensor, left_scales: torch.Tensor, right: torch.Tensor, right_scales: torch.Tensor
 ) -> torch.Tensor:
-    """`[M, K]` times the transpose of `[N, K]` in bf16."""
+    """`[M, K]` times the transpose of `[N, K]` in bf16; a CPU multiplies the same values in 32 bits."""
+    if not left.is_cuda:
+        return ((left.float() @ right.float().T) * left_scales * right_scales.T).bfloat16()
     return torch._scaled_mm(
         left, right.T, scale_a=left_scales, scale_b=right_scales.T, out_dtype=torch.bfloat16, use_fast_accum=True
     )

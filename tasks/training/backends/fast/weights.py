@@ -8,27 +8,37 @@ from typing import Any
 
 import torch
 
-SHAPES = ("llama", "mistral", "qwen2", "smollm3")
-"""Model types whose layers are exactly what is computed here: Qwen 2 and 2.5 have biases of q, k and v, SmolLM3 has
-layers without rotary positions.
+from tasks.training.plan.shape import has_head_norms
+
+SHAPES = ("llama", "mistral", "qwen2", "qwen3", "smollm3", "gemma3_text")
+"""Model types whose layers are exactly what is computed here: Qwen 2 and 2.5 have biases of q, k and v, Qwen 3 norms of
+q and k, SmolLM3 layers without rotary positions, Gemma 3 norms on both sides of a sublayer, scaled embeddings and
+GeGLU.
 """
+GELU = "gelu_pytorch_tanh"
 
 
-def supported(config: Any, longest: int) -> str | None:
-    """Why the model cannot be trained here, or None.
-
-    Args:
-        config: transformers' configuration.
-        longest: tokens of the longest row; a sliding window at least as long changes nothing.
-    """
+def supported(config: Any) -> str | None:
+    """Why the model of transformers' configuration `config` cannot be trained here, or None."""
     if config.model_type not in SHAPES:
         return f"model type {config.model_type}"
-    if config.hidden_act != "silu":
-        return f"activation {config.hidden_act}"
-    window = getattr(config, "sliding_window", None)
-    if window is not None and window < longest:
-        return f"sliding window of {window} tokens"
+    wanted = GELU if is_gemma(config) else "silu"
+    if activation(config) != wanted:
+        return f"activation {activation(config)}"
+    for name in ("final_logit_softcapping", "attn_logit_softcapping", "use_bidirectional_attention"):
+        if getattr(config, name, None):
+            return name
     return None
+
+
+def is_gemma(config: Any) -> bool:
+    """Whether the layers are Gemma's."""
+    return bool(config.model_type == "gemma3_text")
+
+
+def activation(config: Any) -> str:
+    """Of the MLP's gate, as transformers calls it."""
+    return str(config.hidden_activation if is_gemma(config) else config.hidden_act)
 
 
 def biased(config: Any) -> set[str]:
@@ -42,9 +52,41 @@ def biased(config: Any) -> set[str]:
     return found
 
 
-def rotates(config: Any, layer: int) -> bool:
-    """Whether a layer has rotary positions."""
-    return bool(config.no_rope_layers[layer]) if config.model_type == "smollm3" else True
+def rotation(config: Any, layer: int) -> str | None:
+    """By which of the model's angles a layer turns q and k: Gemma has two, others one, called "".
+
+    None: a layer without rotary positions.
+    """
+    if is_gemma(config):
+        return str(config.layer_types[layer])
+    return None if config.model_type == "smollm3" and not config.no_rope_layers[layer] else ""
+
+
+def window(config: Any, layer: int) -> int | None:
+    """How many tokens a token of a layer sees, itself the last of them; None = all before it."""
+    kinds = getattr(config, "layer_types", None)
+    if kinds is not None and kinds[layer] != "sliding_attention":
+        return None
+    found = getattr(config, "sliding_window", None)
+    return None if found is None else int(found)
+
+
+def norms(config: Any) -> dict[str, str | None]:
+    """Names of a layer's norms by what they do; None = there is no such norm."""
+    gemma, heads = is_gemma(config), has_head_norms(config)
+    return {
+        "before_attention": "input_layernorm",
+        "after_attention": "post_attention_layernorm" if gemma else None,
+        "before_mlp": "pre_feedforward_layernorm" if gemma else "post_attention_layernorm",
+        "after_mlp": "post_feedforward_layernorm" if gemma else None,
+        "queries": "self_attn.q_norm" if heads else None,
+        "keys": "self_attn.k_norm" if heads else None,
+    }
+
+
+def norm_weight(config: Any, weight: torch.Tensor) -> torch.Tensor:
+    """What a norm multiplies by: Gemma's checkpoints have its distance from 1, and it multiplies in 32 bits."""
+    return 1 + weight.float() if is_gemma(config) else weight
 
 
 def shapes(config: Any) -> dict[str, tuple[int, int]]:

@@ -3,7 +3,7 @@
 Only imported on a GPU (or under Triton's interpreter, in tests). Shapes: T tokens, K columns, all row-major.
 """
 
-from tasks.training.backends.fast.kernels.gates import swiglu, swiglu_backward, swiglu_backward_quantised
+from tasks.training.backends.fast.kernels.gates import glu, glu_backward, glu_backward_quantised
 from tasks.training.backends.fast.kernels.norms import norm, norm_backward
 from tasks.training.backends.fast.kernels.quantising import quantise, tail, weight_tail
 from tasks.training.backends.fast.kernels.rotations import rope, rope_backward
@@ -12,14 +12,14 @@ from tasks.training.backends.fast.kernels.updates import adamw, cross_entropy, t
 __all__ = [
     "adamw",
     "cross_entropy",
+    "glu",
+    "glu_backward",
+    "glu_backward_quantised",
     "norm",
     "norm_backward",
     "quantise",
     "rope",
     "rope_backward",
-    "swiglu",
-    "swiglu_backward",
-    "swiglu_backward_quantised",
     "tail",
     "thin_gradient",
     "weight_tail",

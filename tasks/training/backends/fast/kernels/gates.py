@@ -1,5 +1,5 @@
 # mypy: disable-error-code="no-untyped-def,untyped-decorator,no-any-return"
-"""SwiGLU, forward and backward."""
+"""SwiGLU and GeGLU, forward and backward."""
 
 from __future__ import annotations
 
@@ -9,18 +9,33 @@ import torch
 import triton
 import triton.language as tl
 
+from tasks.training.backends.fast.formulas import GELU_CUBE, GELU_FACTOR
 from tasks.training.backends.fast.kernels.quantising import FP8_MAX, TINY, block_size, store_quantised, warps
+
+FACTOR = tl.constexpr(2 * GELU_FACTOR)
+CUBE = tl.constexpr(GELU_CUBE)
 
 
 @triton.jit
-def _swiglu(gate, up, stride, out, buffer, scales, K, width, QUANT: tl.constexpr, BLOCK: tl.constexpr):
-    """silu(gate) * up, kept in bf16 (QUANT 0) or quantised only (QUANT 1)."""
+def _activated(g, GELU: tl.constexpr):
+    """(sigmoid, slope of its argument): both activations are g * sigmoid(z), z = g or twice the argument of gelu's
+    tanh.
+    """
+    if GELU:
+        return tl.sigmoid((g + g * g * g * CUBE) * FACTOR), (g * g * 3 * CUBE + 1) * FACTOR
+    return tl.sigmoid(g), 1.0
+
+
+@triton.jit
+def _glu(gate, up, stride, out, buffer, scales, K, width, GELU: tl.constexpr, QUANT: tl.constexpr, BLOCK: tl.constexpr):
+    """activation(gate) * up, kept in bf16 (QUANT 0) or quantised only (QUANT 1)."""
     row = tl.program_id(0).to(tl.int64)
     cols = tl.arange(0, BLOCK)
     mask = cols < K
     g = tl.load(gate + row * stride + cols, mask, 0.0).to(tl.float32)
     u = tl.load(up + row * stride + cols, mask, 0.0).to(tl.float32)
-    value = g * tl.sigmoid(g) * u
+    sigmoid, _ = _activated(g, GELU)
+    value = g * sigmoid * u
     if QUANT:
         store_quantised(value, mask, cols, row, buffer, width, 0, scales, 1)
     else:
@@ -28,27 +43,30 @@ def _swiglu(gate, up, stride, out, buffer, scales, K, width, QUANT: tl.constexpr
 
 
 @triton.jit
-def _swiglu_gradients(gate, up, dact, at, at_dact, mask):
-    """(gradient of gate, gradient of up, silu(gate) * up) of a piece, float32."""
+def _glu_gradients(gate, up, dact, at, at_dact, mask, GELU: tl.constexpr):
+    """(gradient of gate, gradient of up, activation(gate) * up) of a piece, float32."""
     g = tl.load(gate + at, mask, 0.0).to(tl.float32)
     u = tl.load(up + at, mask, 0.0).to(tl.float32)
     d = tl.load(dact + at_dact, mask, 0.0).to(tl.float32)
-    sigmoid = tl.sigmoid(g)
-    silu = g * sigmoid
-    return d * u * (sigmoid + silu * (1 - sigmoid)), d * silu, silu * u
+    sigmoid, slope = _activated(g, GELU)
+    activated = g * sigmoid
+    return d * u * (sigmoid + activated * (1 - sigmoid) * slope), d * activated, activated * u
 
 
 @triton.jit
-def _swiglu_backward(
-    gate, up, stride, dact, act_out, buffer, scales, K, width, QUANT: tl.constexpr, BLOCK: tl.constexpr
-):
-    """In place: gate, up := their gradients; act_out := silu(gate) * up. Both gradients side by side quantised."""
+def _glu_backward(
+    gate, up, stride, dact, act_out, buffer, scales, K, width,
+    GELU: tl.constexpr, QUANT: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """In place: gate, up := their gradients; act_out := activation(gate) * up. Both gradients side by side
+    quantised.
+    """
     row = tl.program_id(0).to(tl.int64)
     largest = tl.zeros([BLOCK], tl.float32)
     for start in range(0, K, BLOCK):
         cols = start + tl.arange(0, BLOCK)
         mask = cols < K
-        dg, du, act = _swiglu_gradients(gate, up, dact, row * stride + cols, row * K + cols, mask)
+        dg, du, act = _glu_gradients(gate, up, dact, row * stride + cols, row * K + cols, mask, GELU)
         tl.store(act_out + row * K + cols, act.to(act_out.dtype.element_ty), mask)
         tl.store(gate + row * stride + cols, dg.to(gate.dtype.element_ty), mask)
         tl.store(up + row * stride + cols, du.to(up.dtype.element_ty), mask)
@@ -72,10 +90,10 @@ def _swiglu_backward(
         triton.Config({"BLOCK": block}, num_warps=warps)
         for block, warps in ((2048, 8), (4096, 8), (4096, 16), (8192, 16))
     ],
-    key=["K"],
+    key=["K", "GELU"],
 )
 @triton.jit
-def _swiglu_backward_quantised(gate, up, stride, dact, buffer, scales, K, width, BLOCK: tl.constexpr):
+def _glu_backward_quantised(gate, up, stride, dact, buffer, scales, K, width, GELU: tl.constexpr, BLOCK: tl.constexpr):
     """Gradients of gate and up side by side, quantised and nothing else: computed once for the scale, once more to
     store.
     """
@@ -83,7 +101,7 @@ def _swiglu_backward_quantised(gate, up, stride, dact, buffer, scales, K, width,
     largest = tl.zeros([BLOCK], tl.float32)
     for start in range(0, K, BLOCK):
         cols = start + tl.arange(0, BLOCK)
-        dg, du, _ = _swiglu_gradients(gate, up, dact, row * stride + cols, row * K + cols, cols < K)
+        dg, du, _ = _glu_gradients(gate, up, dact, row * stride + cols, row * K + cols, cols < K, GELU)
         largest = tl.maximum(largest, tl.maximum(tl.abs(dg), tl.abs(du)))
     scale = tl.maximum(tl.max(largest), TINY) / FP8_MAX
     tl.store(scales + row, scale)
@@ -91,47 +109,54 @@ def _swiglu_backward_quantised(gate, up, stride, dact, buffer, scales, K, width,
     for start in range(0, K, BLOCK):
         cols = start + tl.arange(0, BLOCK)
         mask = cols < K
-        dg, du, _ = _swiglu_gradients(gate, up, dact, row * stride + cols, row * K + cols, mask)
+        dg, du, _ = _glu_gradients(gate, up, dact, row * stride + cols, row * K + cols, mask, GELU)
         tl.store(buffer + row * width + cols, tl.clamp(dg / scale, -FP8_MAX, FP8_MAX).to(kind), mask)
         tl.store(buffer + row * width + K + cols, tl.clamp(du / scale, -FP8_MAX, FP8_MAX).to(kind), mask)
 
 
-def swiglu(gate: torch.Tensor, up: torch.Tensor, buffer: torch.Tensor | None, scales: torch.Tensor | None) -> Any:
-    """silu(gate) * up as a new tensor, or only quantised (then None)."""
+def glu(
+    gate: torch.Tensor,
+    up: torch.Tensor,
+    gelu: bool,
+    buffer: torch.Tensor | None = None,
+    scales: torch.Tensor | None = None,
+) -> Any:
+    """silu(gate) * up, or gelu(gate) * up, as a new tensor, or only quantised (then None)."""
     rows, columns = gate.shape
     block = block_size(columns)
     out = torch.empty((rows, columns), dtype=gate.dtype, device=gate.device) if buffer is None else None
-    _swiglu[(rows,)](
+    _glu[(rows,)](
         gate, up, gate.stride(0), gate if out is None else out, gate if buffer is None else buffer,
-        gate if scales is None else scales, columns, 0 if buffer is None else buffer.stride(1),
+        gate if scales is None else scales, columns, 0 if buffer is None else buffer.stride(1), gelu,
         buffer is not None, block, num_warps=warps(block),
     )  # fmt: skip
     return out
 
 
-def swiglu_backward(
+def glu_backward(
     gate: torch.Tensor,
     up: torch.Tensor,
     dact: torch.Tensor,
-    buffer: torch.Tensor | None,
-    scales: torch.Tensor | None,
+    gelu: bool,
+    buffer: torch.Tensor | None = None,
+    scales: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Overwrites gate and up by their gradients (quantised side by side too); returns silu(gate) * up, in dact's
+    """Overwrites gate and up by their gradients (quantised side by side too); returns what `glu` does, in dact's
     memory.
     """
     rows, columns = gate.shape
     block = min(4096, block_size(columns))
-    _swiglu_backward[(rows,)](
+    _glu_backward[(rows,)](
         gate, up, gate.stride(0), dact, dact, gate if buffer is None else buffer, gate if scales is None else scales,
-        columns, 0 if buffer is None else buffer.stride(1), buffer is not None, block,
+        columns, 0 if buffer is None else buffer.stride(1), gelu, buffer is not None, block,
         num_warps=16 if block > 2048 else 8,
     )  # fmt: skip
     return dact
 
 
-def swiglu_backward_quantised(
-    gate: torch.Tensor, up: torch.Tensor, dact: torch.Tensor, buffer: torch.Tensor, scales: torch.Tensor
+def glu_backward_quantised(
+    gate: torch.Tensor, up: torch.Tensor, dact: torch.Tensor, gelu: bool, buffer: torch.Tensor, scales: torch.Tensor
 ) -> None:
     """Gradients of gate and up side by side in `buffer`, and in nothing else."""
     rows, columns = gate.shape
-    _swiglu_backward_quantised[(rows,)](gate, up, gate.stride(0), dact, buffer, scales, columns, buffer.stride(1))
+    _glu_backward_quantised[(rows,)](gate, up, gate.stride(0), dact, buffer, scales, columns, buffer.stride(1), gelu)

@@ -35,8 +35,9 @@ def _norm(
 
 @triton.jit
 def _norm_backward(
-    dx, h, weight, rstd_in, residual, dh, buffer, scales, K, width, QUANT: tl.constexpr, BLOCK: tl.constexpr
-):
+    dx, h, weight, rstd_in, residual, dh, buffer, scales, K, width,
+    RESIDUAL: tl.constexpr, QUANT: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
     """The residual plus the gradient through the norm is dh, which is quantised as well."""
     row = tl.program_id(0).to(tl.int64)
     cols = tl.arange(0, BLOCK)
@@ -45,7 +46,8 @@ def _norm_backward(
     normed = tl.load(h + row * K + cols, mask, 0.0).to(tl.float32) * rstd
     scaled = tl.load(dx + row * K + cols, mask, 0.0).to(tl.float32) * tl.load(weight + cols, mask, 0.0).to(tl.float32)
     gradient = rstd * (scaled - normed * (tl.sum(scaled * normed) / K))
-    gradient += tl.load(residual + row * K + cols, mask, 0.0).to(tl.float32)
+    if RESIDUAL:
+        gradient += tl.load(residual + row * K + cols, mask, 0.0).to(tl.float32)
     rounded = gradient.to(dh.dtype.element_ty)
     tl.store(dh + row * K + cols, rounded, mask)
     if QUANT:
@@ -57,8 +59,8 @@ def norm(
     delta: torch.Tensor | None,
     weight: torch.Tensor,
     eps: float,
-    buffer: torch.Tensor | None,
-    scales: torch.Tensor | None,
+    buffer: torch.Tensor | None = None,
+    scales: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """`(h + delta, RMS norm of that, 1 / its root mean square)`; the norm also quantised if there is a buffer."""
     rows, columns = h.shape
@@ -79,16 +81,17 @@ def norm_backward(
     h: torch.Tensor,
     weight: torch.Tensor,
     rstd: torch.Tensor,
-    residual: torch.Tensor,
-    buffer: torch.Tensor | None,
-    scales: torch.Tensor | None,
+    residual: torch.Tensor | None,
+    buffer: torch.Tensor | None = None,
+    scales: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Gradient of `h`, also quantised if there is a buffer."""
     rows, columns = h.shape
     block = block_size(columns)
     dh = torch.empty_like(h)
     _norm_backward[(rows,)](
-        dx, h, weight, rstd, residual, dh, h if buffer is None else buffer, rstd if scales is None else scales,
-        columns, 0 if buffer is None else buffer.stride(1), buffer is not None, block, num_warps=warps(block),
+        dx, h, weight, rstd, h if residual is None else residual, dh, h if buffer is None else buffer,
+        rstd if scales is None else scales, columns, 0 if buffer is None else buffer.stride(1), residual is not None,
+        buffer is not None, block, num_warps=warps(block),
     )  # fmt: skip
     return dh

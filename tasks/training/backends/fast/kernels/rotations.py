@@ -93,8 +93,8 @@ def rope_backward(
     cos: torch.Tensor,
     sin: torch.Tensor,
     head: int,
-    buffer: torch.Tensor | None,
-    scales: torch.Tensor | None,
+    buffer: torch.Tensor | None = None,
+    scales: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """`[T, (heads + 2 kv_heads) * head]`: dq and dk turned back, and dv; also quantised if there is a buffer."""
     heads, kv_heads = dq.shape[1] // head, dk.shape[1] // head
