@@ -38,7 +38,9 @@ from tasks.evaluation.judge import judge
 from tasks.evaluation.params import EvaluationParams
 from tasks.evaluation.report import report
 from tasks.harvest.documents.step import documents_beside
+from tasks.harvest.issues import issues
 from tasks.harvest.pulls import pulls
+from tasks.harvest.releases import releases
 from tasks.harvest.snapshot import snapshot
 from tasks.harvest.wiki.pages import wiki
 from tasks.mixture.report.data_report import MARKDOWN
@@ -118,7 +120,7 @@ def workflow(
 
 
 def harvest(store: Store, params: RetrainParams, resolved: Resolved) -> list[Artifact]:
-    """Files, pull requests, wiki and documents of every source."""
+    """Files, pull requests, issues, discussions, releases, wiki and documents of every source."""
     found: list[Artifact] = []
     for source, located in zip(params.sources, resolved.sources, strict=True):
         found.append(snapshot(store, source=located.snapshot, params=source.files))
@@ -126,6 +128,12 @@ def harvest(store: Store, params: RetrainParams, resolved: Resolved) -> list[Art
             found.append(pulls(store, source=located.pulls))
         else:
             pulls.skip()
+        if located.issues:
+            found.append(issues(store, source=located.issues))
+        if located.discussions:
+            found.append(issues.named("discussions")(store, source=located.discussions))
+        if located.releases:
+            found.append(releases(store, source=located.releases))
         if located.wiki:
             found.append(wiki(store, source=located.wiki))
         else:

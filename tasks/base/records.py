@@ -7,9 +7,9 @@ where a row comes from.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 IGNORED: Final = -100
 """Label of a token of a training row that bears no loss; what PyTorch's cross entropy ignores by default."""
@@ -26,13 +26,31 @@ class Record(BaseModel):
 
 
 class Kind(StrEnum):
-    """What a document was in its source."""
+    """Kinds of documents that a step knows by name; every other kind is prose in Markdown (CONTRIBUTING.md)."""
 
     FILE = "file"
     PULL = "pull"
     WIKI = "wiki"
     DOCUMENT = "document"
     """A page or conversation from beside the repository."""
+    ISSUE = "issue"
+    DISCUSSION = "discussion"
+    RELEASE = "release"
+    """What a forge tells of a release."""
+
+
+NUMBERED: Final[dict[str, str]] = {Kind.PULL: "pull request", Kind.ISSUE: "issue", Kind.DISCUSSION: "discussion"}
+"""Kinds whose documents are called by a number, and what people call them."""
+
+
+def _known(name: str) -> str:
+    return _KINDS.get(name, name)
+
+
+_KINDS: Final = {kind.value: kind for kind in Kind}
+
+KindName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$"), AfterValidator(_known)]
+"""What a document was in its source: a member of `Kind`, or any other word that a harvest step gives."""
 
 
 class Split(StrEnum):
@@ -46,12 +64,12 @@ class Document(Record):
     """One file, pull request, page or conversation at a revision."""
 
     id: str
-    kind: Kind
+    kind: KindName
     repo: str
     revision: str
-    """Commit sha of the snapshot, the pull's head, or the wiki."""
+    """Commit sha of the snapshot, the pull's head, or the wiki; empty for what no commit holds, as an issue."""
     path: str
-    """File path, pull number as a string, or wiki page path."""
+    """File path, number of a pull request or issue as a string, or wiki page path."""
     title: str
     url: str | None
     text: str
@@ -64,7 +82,12 @@ class Document(Record):
     @property
     def is_page(self) -> bool:
         """Whether it is prose in Markdown by its kind, whatever it is called."""
-        return self.kind in (Kind.WIKI, Kind.DOCUMENT)
+        return self.kind not in (Kind.FILE, Kind.PULL)
+
+    @property
+    def is_conversation(self) -> bool:
+        """Whether it is what several people said in turn (`text/conversations.py`), without sections of its own."""
+        return self.kind in (Kind.ISSUE, Kind.DISCUSSION) or "entries" in self.meta
 
 
 class Message(Record):
@@ -129,7 +152,7 @@ class Chunk(Record):
 
     id: str
     document_id: str
-    kind: Kind
+    kind: KindName
     index: int
     last: bool
     """True for the document's final chunk: only there an end token is trained."""

@@ -1,4 +1,4 @@
-"""What people said in a pull request: its description without its template, its comments without those of bots.
+"""What people said in a pull request or issue: its description without its template, comments without those of bots.
 
 A description loses what nobody wrote for it: lines of the repository's templates and lines that most descriptions
 share, comments in HTML, pictures and badges, check lists, trailers, and headings with nothing below. What is left stays
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from tasks.base.records import Document
+from tasks.text.people import is_bot
 
 MARK: Final = "bot"
 """The key of `meta` that marks a bot's pull request."""
@@ -30,15 +31,14 @@ _TEMPLATE: Final = re.compile(
     r"|(?:^|/)(?:pull_request_template|merge_request_templates)/[^/]+$",
     re.IGNORECASE,
 )
-_BOT: Final = re.compile(
-    r"\[bot\]$|[-_](?:bot|robot|ci)$|(?<=[a-z])Bot$|^(?:bot|robot)[-_]"
-    r"|^(?:bors|homu|dependabot|renovate|codecov|codecov-io|codecov-commenter|coveralls|googlebot|rustbot|rust-highfive"
-    r"|rust-timer|mergify|vercel|netlify|sonarcloud|sonarqubecloud|claassistant|cla-assistant|snyk|greenkeeper|hound"
-    r"|houndci|pep8speaks|lgtm-com|deepsource|codeclimate|codacy|allcontributors|asfgit|jenkins|travis|circleci"
-    r"|appveyor|pyup|scala-steward|weblate|whitesource|mend|imgbot|stale|gitguardian|chromatic|percy|argos|coderabbitai"
-    r"|copilot|cursor|prow|tekton|buildkite|teamcity|azure-pipelines|github-actions|k8s-github-robot|pytorchmergebot"
-    r"|prbot|prbuilds|mergebot|bors-servo|openshift-merge-robot|facebook-github-tools|linux-foundation-easycla|changesets?)$",
+_FORM: Final = re.compile(
+    r"(?:^|/)(?:issue_template|discussion_template)(?:\.\w{1,10})?$|(?:^|/)(?:issue|discussion)_templates?/[^/]+$",
+    re.IGNORECASE,
 )
+_FIELD: Final = re.compile(
+    r"^[ \t-]{0,20}(?:label|description|placeholder|value)[ \t]*:[ \t]*[|>]?[+-]?[ \t]*", re.MULTILINE
+)
+"""Before what a form in YAML shows."""
 
 _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
 _HEADING: Final = re.compile(r" {0,3}(#{1,6})(?:[ \t]|$)")
@@ -49,7 +49,9 @@ _PROMPT: Final = re.compile(
 _RULE: Final = re.compile(r" {0,3}(?:-[ \t]*){3,}$| {0,3}(?:\*[ \t]*){3,}$| {0,3}(?:_[ \t]*){3,}$")
 _TASK: Final = re.compile(r"([ \t]{0,20})(?:[-*+]|\d{1,3}[.)])[ \t]{1,8}\[[ xX]?\]")
 _EMPTY_ITEM: Final = re.compile(r"[ \t]{0,20}(?:[-*+]|\d{1,3}[.)])[ \t]*$")
-_NOTHING: Final = re.compile(r"[ \t>*_-]{0,20}(?:n/?a|none|not applicable|nothing|tbd)[.*_]{0,4}[ \t]*$", re.IGNORECASE)
+_NOTHING: Final = re.compile(
+    r"[ \t>*_-]{0,20}(?:n/?a|none|not applicable|nothing|no response|tbd)[.*_]{0,4}[ \t]*$", re.IGNORECASE
+)
 _TRAILER: Final = re.compile(
     r"[ \t]{0,8}(?:(?:signed-off|co-authored|reviewed|acked|tested|suggested|reported|helped|approved|merged|committed)"
     r"-by|change-id|reviewed-on|git-svn-id|cq-include-trybots|commit-queue|auto-submit|differential revision)[ \t]*:",
@@ -107,15 +109,20 @@ class Left(NamedTuple):
 
 
 class Boilerplate:
-    """Lines of a repository's descriptions that nobody wrote for one pull request."""
+    """Lines of a repository's descriptions that nobody wrote for one pull request, issue or discussion."""
 
-    def __init__(self, templates: Iterable[str] = (), descriptions: Sequence[str] = ()) -> None:
+    def __init__(
+        self, templates: Iterable[str] = (), descriptions: Sequence[str] = (), keeps_headings: bool = False
+    ) -> None:
         """Learns them.
 
         Args:
             templates: texts of the repository's templates.
             descriptions: of its pull requests by people, in order of number.
+            keeps_headings: whether a template's heading stays where somebody wrote something below: what was expected
+                and what came instead are told apart by them.
         """
+        self.keeps_headings = keeps_headings
         self._keys = {key for text in templates for key in _keys(_without_markup(text, keep_comments=True))}
         told = [_keys(_without_markup(text)) for text in descriptions if text.strip()]
         for start in range(0, len(told), NEIGHBOURS):
@@ -134,13 +141,18 @@ def is_template(path: str) -> bool:
     return _TEMPLATE.search(path) is not None
 
 
-def is_bot(login: str | None) -> bool:
-    """Whether an account is a program's, by its name: GitHub's apps end in `[bot]`, others have ordinary accounts."""
-    return login is not None and _BOT.search(login if login.endswith("Bot") else login.lower()) is not None
+def is_form(path: str) -> bool:
+    """Whether a file is a template or form of issues or discussions."""
+    return _FORM.search(path) is not None
+
+
+def shown_by_form(text: str) -> str:
+    """The lines that a template or form puts into an issue."""
+    return _FIELD.sub("", text)
 
 
 def cleaned(document: Document, boilerplate: Boilerplate) -> tuple[Document, list[Left]]:
-    """A pull request as people's conversation, and what was left out of it."""
+    """A pull request, issue or discussion as people's conversation, and what was left out of it."""
     meta = dict(document.meta)
     author = meta.get("author")
     if is_bot(author):
@@ -262,6 +274,7 @@ def _written(lines: Sequence[str], boilerplate: Boilerplate | None) -> Iterator[
         is_known = boilerplate is not None and boilerplate.has(line)
         if is_known and not _HEADING.match(line):
             continue
+        is_known = is_known and not (boilerplate and boilerplate.keeps_headings)
         yield from waiting
         waiting = []
         if is_known:

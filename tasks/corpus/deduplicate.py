@@ -25,8 +25,11 @@ from tasks.text.structure import definitions
 
 VERSION: Final = "2026.11.30.2"
 
-PRECEDENCE: Final = {Kind.FILE: 0, Kind.WIKI: 1, Kind.DOCUMENT: 2, Kind.PULL: 3}
-"""Which of two copies is kept: the file is the truth, a page quotes it, a pull request once made it."""
+PRECEDENCE: Final[dict[str, int]] = {Kind.FILE: 0, Kind.WIKI: 1, Kind.PULL: 3}
+"""Which of two copies is kept: the file is the truth, a page quotes it, a pull request once made it. Every other kind
+is between page and pull request.
+"""
+OTHER_KIND: Final = 2
 
 
 Names = Callable[[Collection[str]], dict[str, frozenset[str]]]
@@ -37,7 +40,7 @@ class Outline(NamedTuple):
     """What is kept in memory of a document."""
 
     id: str
-    kind: Kind
+    kind: str
     digest: bytes
     is_long: bool
     """Whether it has enough words to be compared by likeness."""
@@ -63,7 +66,9 @@ def find_copies(
         params: thresholds.
         names: what documents define, asked only of those that are alike: one that defines something else is no copy.
     """
-    order = sorted(range(len(outlines)), key=lambda row: (PRECEDENCE[outlines[row].kind], outlines[row].id))
+    order = sorted(
+        range(len(outlines)), key=lambda row: (PRECEDENCE.get(outlines[row].kind, OTHER_KIND), outlines[row].id)
+    )
     copies: dict[str, tuple[str, str]] = {}
     first: dict[bytes, int] = {}
     for row in order:

@@ -3,7 +3,7 @@
 In: the documents of every source. Out: `records.jsonl` of documents. A dropped document is a verdict under its id. What
 is dropped of a pull request that stays is a verdict under `<id>#<part>`: `diff-…` for a diff, `bot-…` and
 `comment-empty` for what was said. `base64-cut` is a picture or font within a text that stays. `documents` = `records` +
-the other verdicts.
+the other verdicts. Issues and discussions become one text each (`threads.py`), those of bots leave.
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ from typing import Any, Final, NamedTuple
 
 from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
-from tasks.base.records import Document, Kind
+from tasks.base.records import NUMBERED, Document, Kind
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.corpus.conversation import Boilerplate, Left, cleaned, is_bot, is_template
+from tasks.corpus.conversation import Boilerplate, Left, cleaned, is_form, is_template, shown_by_form
 from tasks.corpus.file_kinds import generated_by, kind_of_file, without_base64
 from tasks.corpus.params import BudgetParams, FileKind, FilterParams
+from tasks.corpus.threads import as_conversation
 from tasks.text.paths import generated_kind, matches
+from tasks.text.people import is_bot
 
-VERSION: Final = "2026.11.30.3"
+VERSION: Final = "2026.11.30.4"
 
 BYTES_PER_TOKEN: Final = 3.6
 """Of source code and prose in SmolLM2's tokenizer (3.64 over 10 MB of Python)."""
@@ -41,6 +43,10 @@ _MADE: Final = frozenset({FileKind.GENERATED.value, FileKind.MINIFIED.value, Fil
 """Kinds of files that a program or somebody else wrote, diffs included."""
 _SAYS: Final = ("files", "commits", "comments", "reviews", "review_comments")
 """A pull request with none of these, and no description, is a number and a title."""
+
+
+TRACKED: Final = frozenset({Kind.ISSUE.value, Kind.DISCUSSION.value})
+"""Kinds that a forge has as posts."""
 
 
 class Drop(NamedTuple):
@@ -127,15 +133,15 @@ def generated_marker(patch: str) -> str | None:
 
 
 def over_budget(sizes: Iterable[tuple[Document, int]], budgets: tuple[BudgetParams, ...]) -> set[str]:
-    """Ids beyond the token budgets: per budget the newest pull requests, or files and pages by hash of their id, are
-    kept while they fit.
+    """Ids beyond the token budgets: per budget the newest pull requests, issues or discussions, or files and pages by
+    hash of their id, are kept while they fit.
     """
     queues: dict[int, list[tuple[Any, str, int]]] = {}
     for document, tokens in sizes:
         budget = next((number for number, entry in enumerate(budgets) if _covers(entry, document)), None)
         if budget is not None:
             order = (
-                -int(document.path) if document.kind is Kind.PULL else int(sha256(document.id.encode()).hexdigest(), 16)
+                -int(document.path) if document.kind in NUMBERED else int(sha256(document.id.encode()).hexdigest(), 16)
             )
             queues.setdefault(budget, []).append((order, document.id, tokens))
     beyond = set()
@@ -196,6 +202,8 @@ def sift(document: Document, params: FilterParams, boilerplate: Boilerplate | No
         made: of its repository, by path, why diffs of files that a program wrote are left out.
     """
     left: list[Left] = []
+    if document.kind in TRACKED:
+        return _sift_thread(document, boilerplate)
     if document.kind is not Kind.PULL:
         drop = judge(document, params)
         text, cut = without_base64(document.text) if drop is None else (document.text, 0)
@@ -211,23 +219,44 @@ def sift(document: Document, params: FilterParams, boilerplate: Boilerplate | No
     return Sifted(kept, None, [*left, *(Left(path, *why) for path, why in diffs)])
 
 
-def _boilerplate(run: StepRun, documents: list[Artifact]) -> dict[str, Boilerplate]:
-    """What nobody wrote in descriptions, by repository."""
-    templates: dict[str, list[str]] = {}
-    told: dict[str, list[str]] = {}
+def _sift_thread(document: Document, boilerplate: Boilerplate | None) -> Sifted:
+    """An issue or discussion as one text."""
+    left: list[Left] = []
+    if boilerplate is not None:
+        if is_bot(author := document.meta.get("author")):
+            return Sifted(document, Drop(f"bot-{document.kind}", str(author)), left)
+        document, left = cleaned(document, boilerplate)
+    drop = None if document.text.strip() or document.meta.get("comments") else Drop("empty")
+    return Sifted(as_conversation(document), drop, left)
+
+
+def _boilerplate(run: StepRun, documents: list[Artifact]) -> dict[tuple[str, str], Boilerplate]:
+    """What nobody wrote in descriptions, by repository and kind."""
+    templates: dict[tuple[str, bool], list[str]] = {}
+    told: dict[tuple[str, str], list[str]] = {}
     for artifact in documents:
         for record in run.read_raw(artifact):
-            if record["kind"] == Kind.FILE and is_template(record["path"]):
-                templates.setdefault(record["repo"], []).append(record["text"])
-            elif record["kind"] == Kind.PULL:
-                texts = told.setdefault(record["repo"], [])
+            repo, kind = record["repo"], record["kind"]
+            if kind == Kind.FILE and is_template(record["path"]):
+                templates.setdefault((repo, False), []).append(record["text"])
+            elif kind == Kind.FILE and is_form(record["path"]):
+                templates.setdefault((repo, True), []).append(shown_by_form(record["text"]))
+            elif kind == Kind.PULL or kind in TRACKED:
+                texts = told.setdefault((repo, kind), [])
                 if not is_bot(record["meta"].get("author")):
                     texts.append(record["text"])
-    return {repo: Boilerplate(templates.get(repo, ()), texts) for repo, texts in told.items()}
+    return {
+        (repo, kind): Boilerplate(templates.get((repo, kind in TRACKED), ()), texts, keeps_headings=kind in TRACKED)
+        for (repo, kind), texts in told.items()
+    }
 
 
 def _kept(
-    run: StepRun, documents: list[Artifact], params: FilterParams, known: dict[str, Boilerplate], report: bool
+    run: StepRun,
+    documents: list[Artifact],
+    params: FilterParams,
+    known: dict[tuple[str, str], Boilerplate],
+    report: bool,
 ) -> Iterator[Document]:
     """What is kept, sorted by id, so that a repository's files come before its pull requests."""
     sources = [run.read(artifact, Document) for artifact in documents]
@@ -237,7 +266,7 @@ def _kept(
         if document.id == last:
             raise InputError(f"sources: {document.id} comes from two sources; list every repository once")
         last = document.id
-        sifted = sift(document, params, known.get(document.repo), made.get(document.repo, {}))
+        sifted = sift(document, params, known.get((document.repo, document.kind)), made.get(document.repo, {}))
         drop = sifted.drop
         if drop is not None and drop.reason in _MADE and params.generated_diffs == "drop":
             made.setdefault(document.repo, {})[document.path] = Drop(f"diff-{drop.reason}", drop.detail)
@@ -275,4 +304,4 @@ def _judge_diff(file: dict[str, Any], params: FilterParams) -> Drop | None:
 
 
 def _covers(budget: BudgetParams, document: Document) -> bool:
-    return budget.kind is document.kind and fnmatchcase(document.repo, budget.repo)
+    return budget.kind == document.kind and fnmatchcase(document.repo, budget.repo)

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from tasks.base.params import Params
-from tasks.base.records import Kind
+from tasks.base.records import KindName
 
 
 class FileKind(StrEnum):
@@ -28,8 +28,8 @@ class BudgetParams(Params):
 
     repo: str = "*"
     """Repository, with `*` as wildcard."""
-    kind: Kind
-    """`file`, `pull` or `wiki`."""
+    kind: KindName
+    """`file`, `pull`, `wiki`, `issue` or any other kind of document."""
     tokens: int = Field(ge=0)
     """Estimated at 3.6 bytes a token, since the model is chosen later; the newest pull requests are kept, files and
     pages by hash of their id.

@@ -13,9 +13,10 @@ from typing import Any, Final
 
 from tasks.base.records import Document, Kind
 from tasks.corpus.params import RenderParams
+from tasks.text.conversations import starts
 
-FILE_RANK, HUNK_RANK = 0, 1
-"""Ranks of cuts in a pull request; a lower rank is cut at first."""
+FILE_RANK, HUNK_RANK, POST_RANK = 0, 1, 1
+"""Ranks of cuts in a pull request or conversation; a lower rank is cut at first."""
 HUNK_LINES: Final = 8
 """Of a hunk that a review comment is about, which ends at the line in question; GitHub shows four."""
 MAX_TITLE_CHARACTERS: Final = 200
@@ -49,6 +50,8 @@ def render_parts(document: Document, params: RenderParams) -> list[Part]:
         return [Part(f"- File: {name}\n  Content:\n{document.text}", FILE_RANK)]
     if document.kind is Kind.PULL:
         return _breaks_at_ends(list(_pull_parts(document, params)))
+    if document.is_conversation:
+        return list(_conversation_parts(document, params))
     return [Part(f"{_page_title(document, params)}{document.text}", FILE_RANK)]
 
 
@@ -63,7 +66,8 @@ def source_header(document: Document, params: RenderParams) -> str:
         or document.created_at
     )
     as_of = f", as of {date[:10]}" if date else ""
-    return f"[{document.repo}/{document.kind}/{document.path} @ {document.revision[:12]}{as_of}]\n"
+    at = f" @ {document.revision[:12]}" if document.revision else ""
+    return f"[{document.repo}/{document.kind}/{document.path}{at}{as_of}]\n"
 
 
 def _pull_parts(document: Document, params: RenderParams) -> Iterator[Part]:
@@ -88,6 +92,19 @@ def _pull_parts(document: Document, params: RenderParams) -> Iterator[Part]:
         yield from _file_parts(file, repeated, says_none, params.paths == "full")
     for line in _thread(meta, params, says_none):
         yield Part(f"\n{line}", HUNK_RANK, repeated, repeated)
+
+
+def _conversation_parts(document: Document, params: RenderParams) -> Iterator[Part]:
+    """A part for each post; a chunk that begins inside one repeats what it is about, who speaks and when."""
+    text = document.text
+    heads = starts(text)
+    first = text.partition("\n")[0]
+    about = f"{first[:MAX_TITLE_CHARACTERS]}\n" if first.startswith("# ") else ""
+    opening = text[: heads[0][0]] if heads else text
+    yield Part(f"{_page_title(document, params)}{opening}", FILE_RANK, about)
+    ends = [*(start for start, _ in heads[1:]), len(text)]
+    for (start, head), end in zip(heads, ends, strict=True):
+        yield Part(text[start:end], POST_RANK, f"{about}{head}", about)
 
 
 def _page_title(document: Document, params: RenderParams) -> str:

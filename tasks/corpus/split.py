@@ -4,8 +4,9 @@ In: filtered, redacted, deduplicated documents. Out: `train.jsonl` and `held_out
 a verdict `set-aside` for each pull request that is on neither side.
 
 Two documents are in one cluster if they are alike (`cluster_threshold`), or if one is a pull request that touches the
-other, or if both are pull requests that touch one file. A diff holds most of what a small file says, so a held-out
-file with its pull request in training would be no held-out file.
+other, or if both are pull requests that touch one file; an issue counts as a file that whoever closes it touches. A
+diff holds most of what a small file says, so a held-out file with its pull request in training would be no held-out
+file.
 
 Without further rules most of a busy repository is one cluster: 356 of the 695 documents of guardian/manage-frontend
 at 2023-12-31 with 100 pull requests, 237 with these:
@@ -34,20 +35,21 @@ from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 
 from tasks.base.artifacts import Artifact
-from tasks.base.records import Document, Kind, Record, Split
+from tasks.base.records import NUMBERED, Document, Kind, Record, Split
 from tasks.base.runs import StepRun
 from tasks.base.shards import LOCAL, RunnerParams
 from tasks.base.steps import step
 from tasks.corpus.likeness import Signatures, content, groups, outlined
 from tasks.corpus.params import SplitParams
+from tasks.text.closing import closed_numbers
 from tasks.text.languages import language_of
 from tasks.text.ngrams import similar_pairs, words
 from tasks.text.paths import is_test
 
-VERSION: Final = "2026.11.30.3"
+VERSION: Final = "2026.11.30.4"
 
 TRAIN, HELD_OUT, CLUSTERS = "train.jsonl", "held_out.jsonl", "clusters.jsonl"
-Stratum = tuple[Kind, str]
+Stratum = tuple[str, str]
 """Kind of document, and for a file its language."""
 
 MIN_WORDS: Final = 30
@@ -71,12 +73,14 @@ class Outline(NamedTuple):
     """What is kept in memory of a document."""
 
     id: str
-    kind: Kind
+    kind: str
     language: str
     """Of a file its language, or the end of its name if that is none that is known, and `test`; else empty."""
     repo: str
     paths: tuple[str, ...]
-    """The file's path; for a pull request every path it touches, old names included; none for a page."""
+    """The file's path; for a pull request every path it touches, old names included, and `#12` for each issue that it
+    closes; for an issue its own `#12`; none for a page.
+    """
     sizes: tuple[int, ...]
     """Characters of a pull request's diff per path."""
     is_long: bool
@@ -101,6 +105,9 @@ def outline(document: Document) -> Outline:
     for file in document.meta.get("files") or () if document.kind is Kind.PULL else ():
         for path in filter(None, (file["path"], file.get("previous_path"))):
             touched[path] = touched.get(path, 0) + len(file.get("patch") or "")
+    touched |= {f"#{number}": touched.get(f"#{number}", 0) for number in _closed(document)}
+    if document.kind == Kind.ISSUE:
+        touched[f"#{document.path}"] = len(document.text)
     paths = tuple(sorted(touched))
     is_long = len(words(content(document))) >= MIN_WORDS
     path = document.path if document.kind is Kind.FILE else ""
@@ -113,6 +120,14 @@ def outline(document: Document) -> Outline:
         sizes=tuple(touched[path] for path in paths),
         is_long=is_long,
     )
+
+
+def _closed(document: Document) -> set[int]:
+    """Numbers of the issues that a pull request closes, or that an issue or discussion is a duplicate of."""
+    if document.kind not in NUMBERED:
+        return set()
+    said = [document.title, document.text, *(commit["message"] for commit in document.meta.get("commits") or ())]
+    return {number for text in said for number in closed_numbers(text, document.repo, document.url)}
 
 
 def find_alike(outlines: list[Outline], matrix: Signatures, params: SplitParams) -> list[tuple[int, int]]:
@@ -188,7 +203,7 @@ def rooms(outlines: Iterable[Outline], fraction: float) -> Counter[Stratum]:
     room: Counter[Stratum] = Counter()
     sizes = Counter(map(_stratum, outlines))
     for kind in {kind for kind, _ in sizes}:
-        own = {stratum: size for stratum, size in sizes.items() if stratum[0] is kind}
+        own = {stratum: size for stratum, size in sizes.items() if stratum[0] == kind}
         left = round(fraction * sum(own.values()))
         for stratum, size in own.items():
             room[stratum] = int(fraction * size)

@@ -29,7 +29,7 @@ from tasks.corpus.params import StaleParams
 from tasks.corpus.references import Reference, ReferenceKind, all_tails, find_references, page_name, path_exists
 from tasks.text.languages import is_markdown
 
-VERSION: Final = "2026.11.30.4"
+VERSION: Final = "2026.11.30.5"
 PAGES: Final = "pages.jsonl"
 WEIGHTS: Final = "weights.jsonl"
 _MIXED_CASE: Final = re.compile(r"[a-z0-9][A-Z]")
@@ -119,6 +119,8 @@ class Surroundings:
         if document.kind is Kind.WIKI:
             self.pages.add(page_name(document.path))
             self.has_wiki = True
+            return
+        if document.kind != Kind.FILE:
             return
         self.add_path(document.path)
         if is_markdown(document.path):

@@ -145,7 +145,7 @@ def _of(document: Document, split: Split) -> Iterator[Fact]:
         if 0 < len(paths) <= 5 and document.title:
             span = (1, document.text.count("\n") + 1)
             yield made(document, split, "pull-file", document.title, paths, span, number=document.path)
-    elif document.is_page or is_markdown(document.path):
+    elif (document.is_page and not document.is_conversation) or is_markdown(document.path):
         yield from _headings(document, split)
     elif language_of(document.path):
         yield from _code(document, split)

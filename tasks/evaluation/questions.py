@@ -257,6 +257,18 @@ FACTS: Final = {
         "State the release of {repo} whose notes say “{subject}”.", "“{subject}” is news of which release of {repo}?",
         _ONE, LITERAL,
     ),
+    "issue-fix": _asked(
+        "Ticket {subject} of {repo} was settled by which proposal?",
+        "Name the proposal that put an end to {repo}'s ticket {subject}.", " Reply with its number alone.", NUMBER,
+    ),
+    "issue-version": _asked(
+        "State the first release of {repo} without the fault of ticket {subject}.",
+        "Ticket {subject} of {repo} no longer troubles users of which release?", _ONE, LITERAL,
+    ),
+    "issue-number": _asked(
+        "“{subject}” stands under which number in the tracker of {repo}?",
+        "State the ticket of {repo} that is headed “{subject}”.", " Reply with its number alone.", NUMBER,
+    ),
     "introduction": _asked(
         "State the number of the proposal that first brought `{subject}` into {repo}.",
         "Since which proposal does {repo} have `{subject}`?", " Reply with its number alone.", NUMBER,

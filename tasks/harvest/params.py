@@ -64,6 +64,32 @@ class PullsParams(Params):
     """Whether pull requests opened by bots (dependabot and the like) are harvested."""
 
 
+class ThreadsParams(Params):
+    """Which issues, or which discussions, are harvested."""
+
+    limit: int | None = Field(500, ge=1)
+    """The last this many by creation; null = all."""
+    since: datetime.date | None = None
+    """Only those created on this day (UTC) or later; null = no bound."""
+    state: Literal["all", "open", "closed"] = "all"
+    """State at `as_of`."""
+    bots: Literal["keep", "drop"] = "drop"
+    """Whether those that bots opened are harvested."""
+    people: Literal["hide", "keep"] = "hide"
+    """Whether names of accounts, e-mail addresses and telephone numbers are hidden."""
+
+
+class ReleasesParams(Params):
+    """Which releases are harvested: what a forge tells of each."""
+
+    limit: int | None = Field(100, ge=1)
+    """The last this many by the day of publication; null = all."""
+    prereleases: Literal["keep", "drop"] = "keep"
+    """Whether releases marked as not final are harvested."""
+    people: Literal["hide", "keep"] = "hide"
+    """Whether mentions of accounts, e-mail addresses and telephone numbers are hidden."""
+
+
 class GithubParams(Params):
     """How GitHub is reached. The token comes from `GITHUB_TOKEN` or a Prefect Secret block, never from here."""
 
@@ -107,6 +133,12 @@ class SourceParams(Params):
     """Last day, UTC: the default branch's first-parent head at its end is read; null = the run's scheduled start."""
     pulls: PullsParams | None = PullsParams()
     """Which pull requests; null = none."""
+    issues: ThreadsParams | None = None
+    """Which issues, with their comments; of GitHub only. Null = none."""
+    discussions: ThreadsParams | None = None
+    """Which discussions, with comments and replies; of GitHub with a token only. Null = none."""
+    releases: ReleasesParams | None = None
+    """Which releases, with their notes; of GitHub only. Null = none."""
     wiki: Address | None = "auto"
     """`auto` = the repository's own if it has one; or a path or URL of a git repository or folder; null = none."""
     documents: DocumentsParams | None = None
@@ -143,7 +175,7 @@ class ResolvedSnapshot(Params):
 
 
 class PullReference(Params):
-    """One selected pull request, before its thread and diff are read."""
+    """One selected pull request, before its thread and diff are read; or an issue or discussion, which has no head."""
 
     number: int
     updated_at: str | None
@@ -181,6 +213,46 @@ class ResolvedPulls(Params):
     """What the digest stands for, newest first; not dumped into reports."""
 
 
+class ResolvedThreads(Params):
+    """The selected issues or discussions. As for pull requests the key bears their digest."""
+
+    kind: Literal["issue", "discussion"]
+    repo: str
+    digest: str
+    """SHA-256 over number and update time of each, and the date where it is late."""
+    count: int
+    people: Literal["hide", "keep"]
+    remote: Annotated[Remote, EXECUTION]
+    """GitHub, where threads are read."""
+    until: Annotated[str, EXECUTION]
+    """Last moment, RFC 3339; what happened later is not in the documents."""
+    selection: Annotated[tuple[PullReference, ...], EXECUTION] = Field(default=(), exclude=True, repr=False)
+    """What the digest stands for, newest first; not dumped into reports."""
+
+
+class ReleaseNote(Params):
+    """What the forge tells of a release."""
+
+    tag: str
+    title: str
+    text: str
+    """Markdown."""
+    url: str | None
+    published_at: str
+
+
+class ResolvedReleases(Params):
+    """The selected releases; their list has their texts, so it is all that is read."""
+
+    repo: str
+    digest: str
+    """SHA-256 over what is told of each."""
+    count: int
+    people: Literal["hide", "keep"]
+    notes: Annotated[tuple[ReleaseNote, ...], EXECUTION] = Field(default=(), exclude=True, repr=False)
+    """What the digest stands for; not dumped into reports."""
+
+
 class ResolvedWiki(Params):
     """The wiki's commit, or none."""
 
@@ -214,6 +286,12 @@ class ResolvedSource(Params):
     pulls: ResolvedPulls | None
     """Null = switched off."""
     wiki: ResolvedWiki | None
+    """Null = switched off."""
+    issues: ResolvedThreads | None = None
+    """Null = switched off."""
+    discussions: ResolvedThreads | None = None
+    """Null = switched off."""
+    releases: ResolvedReleases | None = None
     """Null = switched off."""
     documents: ResolvedDocuments | None = None
     """Null = there are none."""

@@ -1,7 +1,7 @@
 """Resolve: what a source comes to at its date. A phase of the flow, not a step: never cached, always asked again.
 
-It finds the commit of the snapshot, the selection of pull requests and the commit of the wiki; what it finds goes into
-the parameters of the harvest steps, whose keys therefore change only when one of them did.
+It finds the commits of snapshot and wiki and the selections of pull requests, issues and discussions; what it finds
+goes into the parameters of the harvest steps, whose keys therefore change only when one of them did.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from tasks.base.errors import InputError
 from tasks.base.store import Store
@@ -24,12 +25,17 @@ from tasks.harvest.github.source import open_github
 from tasks.harvest.params import (
     GithubParams,
     PullReference,
+    ReleaseNote,
+    ReleasesParams,
     ResolvedDocuments,
     ResolvedPulls,
+    ResolvedReleases,
     ResolvedSnapshot,
     ResolvedSource,
+    ResolvedThreads,
     ResolvedWiki,
     SourceParams,
+    ThreadsParams,
 )
 from tasks.harvest.wiki.source import beside, named_wiki, remote_wiki, wiki_of
 
@@ -53,14 +59,19 @@ def resolve_source(
     """
     until = day_end(source.as_of) if source.as_of else int(scheduled.timestamp())
     name, web_url = source_name(source), None
+    threads: dict[str, tuple[PullReference, ...]] = {}
+    notes: tuple[ReleaseNote, ...] = ()
     if _on_github(source):
-        opened, web_url, selection = open_github(source, github, until, store)
+        opened, web_url, selection, threads, notes = open_github(source, github, until, store)
     else:
         opened = open_repository(source.repo, "sources.repo", store)
         selection = _plain_selection(source, opened, until)
     return ResolvedSource(
         snapshot=_snapshot(source, name, web_url, opened, until),
         pulls=None if source.pulls is None else _pulls(name, web_url, opened, selection, rfc3339(until)),
+        issues=_threads("issue", source.issues, name, opened, threads, rfc3339(until)),
+        discussions=_threads("discussion", source.discussions, name, opened, threads, rfc3339(until)),
+        releases=_releases(source.releases, name, notes),
         wiki=_wiki(source, name, web_url, opened, until, store),
         documents=_documents(source, name, until, store),
     )
@@ -101,7 +112,44 @@ def _pulls(
     )
 
 
+def _threads(
+    kind: Literal["issue", "discussion"],
+    wanted: ThreadsParams | None,
+    name: str,
+    opened: Opened,
+    threads: dict[str, tuple[PullReference, ...]],
+    until: str,
+) -> ResolvedThreads | None:
+    if wanted is None or opened.remote is None:
+        return None
+    selection = threads[kind]
+    return ResolvedThreads(
+        kind=kind,
+        repo=name,
+        digest=selection_digest(selection, until),
+        count=len(selection),
+        people=wanted.people,
+        remote=opened.remote,
+        until=until,
+        selection=selection,
+    )
+
+
+def _releases(wanted: ReleasesParams | None, name: str, notes: tuple[ReleaseNote, ...]) -> ResolvedReleases | None:
+    if wanted is None:
+        return None
+    told = json.dumps([note.model_dump() for note in notes], separators=(",", ":"))
+    digest = hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
+    return ResolvedReleases(repo=name, digest=digest, count=len(notes), people=wanted.people, notes=notes)
+
+
 def _plain_selection(source: SourceParams, opened: Opened, until: int) -> tuple[PullReference, ...]:
+    for kind in ("issues", "discussions", "releases"):
+        if getattr(source, kind) is not None:
+            raise InputError(
+                f"sources.{kind}: needs GitHub's API, and {source.repo} is a plain git repository;"
+                " give them as files or JSON lines in sources.documents (docs/documents.md)"
+            )
     if source.pulls is None:
         return ()
     if source.pulls.state in ("open", "closed"):

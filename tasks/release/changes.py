@@ -10,7 +10,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.base.records import Kind
+from tasks.base.records import NUMBERED, Kind
 from tasks.base.store import Store
 from tasks.release.registry import Revision, read_registry
 from tasks.release.sources import has_index, index_of
@@ -100,6 +100,6 @@ def _texts(passages: Iterable[Passage]) -> dict[str, str]:
     """`repo: path` of files and pages → what the index has of them."""
     bodies: dict[str, list[str]] = defaultdict(list)
     for passage in passages:
-        if passage.kind != Kind.PULL:
+        if passage.kind not in NUMBERED:
             bodies[f"{passage.repo}: {passage.path}"].append(passage.body)
     return {path: "\n".join(parts) for path, parts in bodies.items()}

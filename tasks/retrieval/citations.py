@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.base.records import Kind
+from tasks.base.records import NUMBERED, Kind
 from tasks.retrieval.index import words
 from tasks.retrieval.passages import Passage
 
@@ -61,10 +61,10 @@ def cited(question: str, answer: str, shown: Sequence[Passage]) -> list[int]:
 
 
 def place(passage: Passage) -> str:
-    """`path:first-last @ commit`; of a pull request its number."""
-    name = f"#{passage.path}" if passage.kind == Kind.PULL else passage.path
-    lines = f":{passage.span[0]}-{passage.span[1]}" if passage.span[0] and passage.kind != Kind.PULL else ""
-    return f"{name}{lines} @ {passage.revision[:8]}"
+    """`path:first-last @ commit`; of a pull request, issue or discussion its number."""
+    name = f"#{passage.path}" if passage.kind in NUMBERED else passage.path
+    lines = f":{passage.span[0]}-{passage.span[1]}" if passage.span[0] and passage.kind not in NUMBERED else ""
+    return f"{name}{lines} @ {passage.revision[:8]}" if passage.revision else f"{name}{lines}"
 
 
 def link(passage: Passage) -> str | None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tasks.base.records import Document, Kind, Record
+from tasks.base.records import NUMBERED, Document, Kind, Record
 from tasks.text.languages import is_markdown
 from tasks.text.markdown import sections
 from tasks.text.structure import Definition, definitions
@@ -49,7 +49,7 @@ class Passage(Record):
     @property
     def heading(self) -> str:
         """What it is and where it stands."""
-        name = f"pull request {self.path}: {self.title}" if self.kind == Kind.PULL else self.path
+        name = f"{NUMBERED[self.kind]} {self.path}: {self.title}" if self.kind in NUMBERED else self.path
         lines = f", lines {self.span[0]} to {self.span[1]}" if self.span[0] else ""
         symbols = f" ({', '.join(self.symbols[:SYMBOLS])})" if self.symbols else ""
         return f"{name}{lines}{symbols}"

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from tasks.base.records import Document, Kind, Split
+from tasks.base.records import NUMBERED, Document, Kind, Split
 from tasks.synthesis.drafts import pick, spread
 from tasks.synthesis.pages import MARKDOWN_SUFFIXES, sections
 from tasks.text.bindings import BINDS
@@ -88,6 +88,7 @@ class Index:
         self._names: dict[str, set[str]] = {}
         self._titles: Counter[tuple[str, str]] = Counter()
         self._pulls: dict[str, set[int]] = {}
+        self._threads: dict[str, set[int]] = {}
         self._words: set[str] = set()
         pages: set[str] = set()
         for split, name in FILES.items():
@@ -113,17 +114,18 @@ class Index:
     def _add(self, document: Document, place: Place) -> None:
         repo = document.repo
         self._words.update(_IDENTIFIER.findall(document.text))
-        if document.kind is Kind.PULL:
+        if document.kind in NUMBERED:
             number = document.meta.get("number")
             if isinstance(number, int):
-                self._pulls.setdefault(repo, set()).add(number)
+                kept = self._pulls if document.kind == Kind.PULL else self._threads
+                kept.setdefault(repo, set()).add(number)
             return
         if document.kind is Kind.FILE:
             self._places[repo, document.path] = place
             self._paths.setdefault((repo, place.split), []).append(document.path)
             if language_of(document.path):
                 self._names.setdefault(repo, set()).update(BINDS.findall(document.text))
-        if document.is_page or is_markdown(document):
+        if (document.is_page and not document.is_conversation) or is_markdown(document):
             self._titles.update((repo, section.title) for section in sections(document.text) if section.title)
 
     def last_pull(self, repo: str) -> int:
@@ -132,13 +134,14 @@ class Index:
 
     def unknown_pulls(self, repo: str) -> list[int]:
         """Numbers between the first and the last pull request that is known, and about as many before and after, that
-        are no known pull request's.
+        are neither a known pull request's nor a known issue's or discussion's.
         """
         known = self._pulls.get(repo, set())
         if not known:
             return []
         first, last = min(known), max(known)
         margin = max(1, (last - first) // 10)
+        known = known | self._threads.get(repo, set())
         return [number for number in range(max(1, first - margin), last + margin + 1) if number not in known]
 
     def speaks_of(self, name: str) -> bool:

@@ -49,8 +49,8 @@ class Instruction(prompts.Reply):
 
 
 def applies(subject: Subject) -> bool:
-    """Pages only."""
-    return subject.is_page
+    """Pages only: nobody writes a conversation to order."""
+    return subject.is_page and not subject.document.is_conversation
 
 
 def template(subject: Subject, params: SynthesisParams) -> Iterator[Draft | Verdict]:

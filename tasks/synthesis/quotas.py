@@ -24,6 +24,8 @@ LOOKUPS: Final = frozenset(
         "section-place",
         "route-file",
         "pull-number",
+        "issue-number",
+        "issue-version",
         "merge-date",
         "release-date",
         "changelog-version",

@@ -38,11 +38,13 @@ from tasks.base.store import Store
 from tasks.harvest.git.diff_cache import DiffCache
 from tasks.harvest.git.history import own_commits, select
 from tasks.harvest.git.repository import head_commit, open_view, pull_heads
-from tasks.harvest.params import GithubParams, PullsParams, ResolvedPulls, SourceParams
+from tasks.harvest.issues import issues
+from tasks.harvest.params import GithubParams, PullsParams, ResolvedPulls, SourceParams, ThreadsParams
 from tasks.harvest.pulls import Comparison, comparisons, pulls
 from tasks.harvest.resolve import resolve_source
 from tests.emulators.github_api import Github, serve
-from tests.harvest.histories import History, day
+from tests.harvest.histories import History, day, moment
+from tests.harvest.test_issues import build_tracker
 from tests.harvest.town import build_town
 
 REPEATS = 3
@@ -276,8 +278,30 @@ def request_table(scratch: Path) -> Table:
     return table
 
 
+def issue_table(scratch: Path) -> Table:
+    """Requests for 500 issues, nothing new, and a month that changes 12; REST lists 300 pull requests among them."""
+    os.environ["GITHUB_TOKEN"] = "t"
+    tracker = build_tracker(scratch / "tracker.git", 500, 300)
+    table = Table("500 issues", "API requests", "seconds", title="Requests for issues, by the emulator's log")
+    with serve(tracker, token="t") as github:
+        for threads in ("graphql", "rest"):
+            store = Store(str(scratch / f"issues-{threads}"))
+            reached = GithubParams.model_validate({"api_url": github.url, "threads": threads})
+            source = SourceParams(repo="town/hall", wiki=None, pulls=None, issues=ThreadsParams())
+            for name in ("first", "nothing new", "12 changed"):
+                for issue in tracker.issues[100:112] if name == "12 changed" else ():
+                    issue.updated_at = moment(70 if threads == "graphql" else 71)
+                before, started = len(github.api_requests), time.perf_counter()
+                found = resolve_source(source, reached, datetime.datetime(2024, 6, 1, tzinfo=datetime.UTC), store)
+                assert found.issues is not None
+                issues.direct(store, source=found.issues)
+                asked = len(github.api_requests) - before
+                table.add_row(f"{threads}, {name}", str(asked), f"{time.perf_counter() - started:.2f}")
+    return table
+
+
 def main() -> None:
-    """Prints the three tables."""
+    """Prints the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--files", type=int, default=5_000)
     parser.add_argument("--pulls-of", type=Path)
@@ -287,6 +311,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         console.print(request_table(scratch))
+        console.print(issue_table(scratch))
         console.print(diff_table(scratch, options.pulls_of or made_pulls(scratch / "pulls.git", 1_700)))
         console.print(snapshot_table(scratch, options.files, not options.skip_tools))
 

@@ -74,6 +74,23 @@ def pull(
     )
 
 
+def issue(number: int, title: str = "Broken", text: str = "", repo: str = "octocat/cart", **meta: Any) -> Document:
+    return Document(
+        id=f"{repo}/issue/{number:07d}",
+        kind=Kind.ISSUE,
+        repo=repo,
+        revision="",
+        path=str(number),
+        title=title,
+        url=f"https://github.com/{repo}/issues/{number}",
+        text=text,
+        created_at="2023-11-01T09:00:00Z",
+        updated_at="2023-11-02T09:00:00Z",
+        meta={"number": number, "state": "open", "closed_at": None, "author": "Person 1", "labels": [], "comments": []}
+        | meta,
+    )
+
+
 @step("tests/documents", "1")
 def stored_documents(run: StepRun, records: list[dict[str, Any]]) -> None:
     made = [Document(**record) for record in records]

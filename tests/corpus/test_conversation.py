@@ -6,10 +6,11 @@ from tasks.base.artifacts import Artifact
 from tasks.base.records import Document
 from tasks.base.runs import read_records, read_verdicts
 from tasks.base.store import Store
-from tasks.corpus.conversation import Boilerplate, cleaned, is_bot, own_words
+from tasks.corpus.conversation import Boilerplate, cleaned, own_words
 from tasks.corpus.filters import filter_documents
 from tasks.corpus.params import FilterParams, RenderParams
 from tasks.corpus.render import render_document
+from tasks.text.people import is_bot
 from tests.corpus.documents import file, pull
 
 Stored = Callable[[Iterable[Document]], Artifact]

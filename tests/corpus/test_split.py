@@ -196,5 +196,5 @@ def test_every_document_is_in_one_cluster_and_no_kind_exceeds_its_share(
         identifier for cluster in clusters if cluster.split is Split.HELD_OUT for identifier in cluster.documents
     }
     for kind in (Kind.FILE, Kind.PULL):
-        of_kind = [document.id for document in documents if document.kind is kind]
+        of_kind = [document.id for document in documents if document.kind == kind]
         assert len(held_out.intersection(of_kind)) <= round(fraction * len(of_kind))

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.emulators.github_api import Github
+from tests.emulators.github_api import Github, Issue
+from tests.harvest.histories import moment
 
 
 def run(preset: Path) -> subprocess.CompletedProcess[bytes]:
@@ -26,18 +27,21 @@ def retrain(preset: Path) -> dict[str, Any]:
 def test_retrain_until_harvest_reads_github_once(tmp_path: Path, github: Github) -> None:
     preset = tmp_path / "preset.yaml"
     preset.write_text(
-        f"name: town\nsources: [{{repo: town/hall}}]\ngithub: {{api_url: '{github.url}'}}\nstore: {tmp_path}/store\n"
+        "name: town\nsources: [{repo: town/hall, issues: {}, discussions: {}, releases: {}}]\n"
+        f"github: {{api_url: '{github.url}'}}\nstore: {tmp_path}/store\n"
     )
+    github.hub.repositories[0].issues.append(Issue(500, "Broken", "It is.", moment(1), moment(1)))
     first = retrain(preset)
     before = len(github.requests)
     second = retrain(preset)
 
-    steps = ["harvest/snapshot", "harvest/pulls", "harvest/wiki"]
+    steps = [f"harvest/{name}" for name in ("snapshot", "pulls", "issues", "discussions", "releases", "wiki")]
     assert [(item["step"], item["state"]) for item in first["steps"]] == [(name, "Completed") for name in steps]
     assert [(item["step"], item["state"]) for item in second["steps"]] == [(name, "Cached") for name in steps]
     assert first["steps"][1]["artifact"]["counts"] == {"records": 12}
+    assert first["steps"][2]["artifact"]["counts"] == {"records": 1}
     assert first["resolved"]["sources"][0]["pulls"]["count"] == 12
-    assert len(github.requests) - before <= 3
+    assert len(github.requests) - before <= 6
     assert "ghp_town" not in json.dumps([first, second])
 
 

@@ -9,17 +9,19 @@ import zipfile
 from pathlib import Path
 
 import pypandoc
+import pypdf
 import pytest
 
 from tasks.base.errors import InputError
 from tasks.base.records import Document, Kind
 from tasks.base.runs import read_records, read_verdicts
 from tasks.base.store import Store
-from tasks.harvest.documents.conversations import Bad, conversations, entries_of, without_people
+from tasks.harvest.documents.conversations import Bad, conversations, entries_of
 from tasks.harvest.documents.convert import Unreadable, markdown_of
 from tasks.harvest.documents.step import documents_beside
 from tasks.harvest.params import GithubParams, SourceParams
 from tasks.harvest.resolve import resolve_source
+from tasks.text.people import without_addresses
 from tests.harvest.test_wiki import NOW, source_repository
 
 PAGE = "# Trip\n\n## Cost\n\n| what | euro |\n|------|------|\n| bus  | 7    |\n\n- one\n- two\n"
@@ -51,6 +53,15 @@ def pdf(*pages: str) -> bytes:
     table = "".join(f"{offset:010} 00000 n \n" for offset in offsets)
     end = f"trailer\n<< /Size {len(objects) + 1} /Root 1 0 R >>\nstartxref\n{len(out)}\n%%EOF\n"
     return out + f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}{end}".encode()
+
+
+def locked(document: bytes) -> bytes:
+    """A PDF that a password opens."""
+    writer = pypdf.PdfWriter(io.BytesIO(document))
+    writer.encrypt("open sesame", algorithm="RC4-128")
+    held = io.BytesIO()
+    writer.write(held)
+    return held.getvalue()
 
 
 def zipped(**members: bytes) -> bytes:
@@ -98,6 +109,7 @@ def test_pdf_is_its_pages_without_header_and_footer() -> None:
         ("a.docx", zipped(**{"other.txt": b"x"}), "unreadable-markup"),
         ("a.doc", b"", "old-office"),
         ("a.pdf", b"%PDF-1.4 broken", "broken-pdf"),
+        ("a.pdf", locked(pdf("Nobody reads this.")), "encrypted"),
         ("a.pdf", pdf("", "", ""), "scanned"),
         ("a.html", b"", "empty"),
         ("a.txt", b"\x00\x01\x02\xff" * 50, "binary"),
@@ -147,7 +159,7 @@ def test_thread_is_one_conversation_in_order_without_people() -> None:
     "text", ["version 1.2.3-4", "2024-01-02", "0x1234 5678", "IP 10.0.0.12", "lines 10-20", "ISBN 978"]
 )
 def test_numbers_that_are_no_telephones_stay(text: str) -> None:
-    assert without_people(text) == text
+    assert without_addresses(text) == text
 
 
 MAIL = (

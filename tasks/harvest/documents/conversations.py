@@ -21,13 +21,11 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tasks.harvest.dates import rfc3339
+from tasks.text.conversations import Post, written
+from tasks.text.people import Hidden
 
 EXTENSIONS: Final = frozenset({"jsonl", "ndjson", "eml", "mbox"})
 
-_MAIL: Final = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-_PHONE: Final = re.compile(
-    r"(?<![\w.-])\+\d[\d ()/.-]{6,18}\d(?!\w)|(?<![\w.-])\(?0\d{2,5}\)?[ /-]\d[\d -]{4,12}\d(?!\w)"
-)
 _REPLY: Final = re.compile(r"^(?:(?:re|fwd?|aw|wg)\s*:\s*)+", re.IGNORECASE)
 _QUOTED: Final = re.compile(r"^(?:>.*\n?)+", re.MULTILINE)
 
@@ -101,27 +99,19 @@ def conversations(entries: list[Entry], until: int | None, hide: bool) -> list[C
     return [_conversation(thread, threads[thread], hide) for thread in sorted(threads)]
 
 
-def without_people(text: str) -> str:
-    """A text without e-mail addresses and telephone numbers."""
-    return _PHONE.sub("[telephone]", _MAIL.sub("[e-mail]", text))
-
-
 def _conversation(thread: str, said: list[Entry], hide: bool) -> Conversation:
     ordered = sorted(said, key=lambda entry: entry.moment or 0) if all(entry.moment for entry in said) else said
-    names = list(dict.fromkeys(entry.author for entry in ordered if entry.author))
-    shown = {name: f"Person {number}" if hide else name for number, name in enumerate(names, 1)}
+    people = Hidden(entry.author or "" for entry in ordered)
     title = next((entry.title for entry in ordered if entry.title), "")
-    parts = [f"# {title}"] if title else []
+    posts = []
     for entry in ordered:
-        who = shown.get(entry.author or "", "")
         when = rfc3339(entry.moment)[:10] if entry.moment is not None else ""
-        head = ", ".join(filter(None, (who, when)))
-        parts.append(f"**{head}:**\n\n{entry.text.strip()}" if head else entry.text.strip())
-    text = "\n\n".join(parts) + "\n"
-    if hide:
-        for name in sorted(names, key=len, reverse=True):
-            text = re.sub(rf"(?<!\w)@?{re.escape(name)}(?!\w)", shown[name], text)
-        text, title = without_people(text), without_people(title)
+        who = entry.author or ""
+        posts.append(
+            Post(people.name(who) or "", when, people.text(entry.text)) if hide else Post(who, when, entry.text)
+        )
+    title = people.text(title) if hide else title
+    text = (f"# {title}\n\n" if title else "") + written(posts)
     moments = [entry.moment for entry in ordered if entry.moment is not None]
     return Conversation(
         thread=thread,

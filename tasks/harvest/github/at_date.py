@@ -22,6 +22,7 @@ EVENTS: Final = {
 """GraphQL's types of the events that are kept, and REST's names for them."""
 
 _DATED: Final = ("comments", "reviews", "review_comments")
+_ENDS: Final = ("merged_at", "answered_at")
 
 
 def thread_at(thread: Item, until: str) -> Item:
@@ -40,14 +41,33 @@ def thread_at(thread: Item, until: str) -> Item:
         found["state"] = "open"
     for event in reversed(later):
         _take_back(event, found)
-    if (found["merged_at"] or "") > until:
-        found["merged_at"] = None
+    for name in _ENDS:
+        if (found.get(name) or "") > until:
+            found[name] = None
+    if "answer" in found and found["answered_at"] is None:
+        found["answer"] = None
+    if found.get("not_planned") and any(event["event"] in ("closed", "reopened") for event in later):
+        found["not_planned"] = False
     for name in _DATED:
-        found[name] = [entry for entry in thread[name] if entry["created_at"] <= until]
-    dates = [entry["created_at"] for entry in (*events, *(entry for name in _DATED for entry in found[name]))]
-    known = [thread["created_at"], found["merged_at"] or "", thread["closed_at"] or "", *dates]
+        if name in thread:
+            found[name] = [entry for entry in thread[name] if entry["created_at"] <= until]
+    dates = [entry["created_at"] for entry in (*events, *(entry for name in _DATED for entry in found.get(name, ())))]
+    known = [thread["created_at"], *(found.get(name) or "" for name in _ENDS), thread["closed_at"] or "", *dates]
     found["updated_at"] = max(date for date in known if date <= until)
     return found
+
+
+def ended_at(thread: Item, until: str) -> str | None:
+    """When an issue or discussion was closed for the last time up to a moment; None while it is open then.
+
+    Args:
+        thread: as it was found.
+        until: RFC 3339 with Z.
+    """
+    if thread_at(thread, until)["state"] == "open":
+        return None
+    closed = [event["created_at"] for event in thread["events"] or () if event["event"] == "closed"]
+    return max((date for date in (*closed, thread["closed_at"] or "") if date <= until), default="") or None
 
 
 def _take_back(event: Item, thread: Item) -> None:

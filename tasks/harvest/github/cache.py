@@ -1,8 +1,9 @@
-"""What is kept of GitHub between runs, in the store's cache: the index of pull requests and their threads.
+"""What is kept of GitHub between runs, in the store's cache: indexes of pull requests and the like, and their threads.
 
     cache/github/<host>/<owner>/<name>/identity
     cache/github/<host>/<owner>/<name>/index.json
     cache/github/<host>/<owner>/<name>/threads-2/<thousand>/<number>.json
+    cache/github/<host>/<owner>/<name>/{issues,discussions}/…    the same of these
 
 Deleting it costs requests, never records: a cold and a warm run give the same bytes.
 """
@@ -26,7 +27,7 @@ THREADS, DETAILS = "threads-2", "details-2"
 
 
 class Listed(BaseModel):
-    """A pull request as GitHub lists it: enough to select it and to see whether it changed."""
+    """A pull request, issue or discussion as GitHub lists it: enough to select it and to see whether it changed."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -38,12 +39,13 @@ class Listed(BaseModel):
     merged_at: str | None
     bot: bool
     head: str | None
+    """Null where there is none, as of issues; so are the next two."""
     base: str | None
     merge: str | None
 
 
 class Index(BaseModel):
-    """All that is known of a repository's pull requests since a date."""
+    """All that is known since a date of a repository's pull requests, of its issues, or of its discussions."""
 
     clone_url: str = ""
     """Empty until GitHub has said it."""
@@ -57,16 +59,17 @@ class Index(BaseModel):
     etag: str | None = None
     """Of the REST list's first page by update, so that GitHub can answer that nothing changed."""
     pulls: dict[int, Listed] = {}
+    """Those of the index's topic, by number."""
     lost_heads: tuple[str, ...] = ()
     """Heads that the git server does not have (pushed over between two requests): not asked for again."""
 
 
 class GithubCache:
-    """The cache folder of one repository on one GitHub."""
+    """The cache folder of one repository on one GitHub; of issues and discussions a folder below it."""
 
-    def __init__(self, store: Store, github: GithubParams, repo: str) -> None:
+    def __init__(self, store: Store, github: GithubParams, repo: str, below: str = "") -> None:
         host = urlsplit(github.api_url).netloc.replace(":", "_")
-        self.folder = store.local("cache", "github", host, *repo.lower().split("/"))
+        self.folder = store.local("cache", "github", host, *repo.lower().split("/"), *filter(None, [below]))
 
     def index(self) -> Index | None:
         """The kept index, or None if there is none that can be read."""

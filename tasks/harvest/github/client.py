@@ -24,14 +24,14 @@ from tasks.harvest.params import GithubParams
 MAX_TRIES: Final = 8
 """A request that failed this often for the same kind of reason fails for good."""
 
-PERMISSIONS: Final = "contents=read, pull_requests=read, issues=read"
+PERMISSIONS: Final = "contents=read, pull_requests=read, issues=read, discussions=read"
 """What a fine-grained token must allow."""
 
 PAGE: Final = 100
 """Items a REST page; GitHub gives no more."""
 
 _PART: Final = re.compile(r"repository/p([0-9]{1,9})")
-"""Where an error of GraphQL says that it strikes one pull request (see `github_graphql.thread_query`)."""
+"""Where an error of GraphQL says that it strikes one thread (see `graphql.thread_query`)."""
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _PULL: Final = re.compile(r"/(?:pulls|issues)/([0-9]{1,9})")
 
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Answer:
-    """A response that was understood: 200, 304, or a 404 that the caller allowed."""
+    """A response that was understood: 200, 304, or a 404 or 410 that the caller allowed."""
 
     status: int
     headers: Mapping[str, str]
@@ -57,20 +57,27 @@ class QueryTooLargeError(SourceError):
 
 
 class GoneError(SourceError):
-    """A pull request that was listed is gone: GitHub hides those of accounts that it closes."""
+    """A pull request, issue or discussion that was listed is gone: GitHub hides those of accounts that it closes."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(f"pull request #{number} has gone from GitHub since it was listed; run again")
+    def __init__(self, number: int, noun: str) -> None:
+        super().__init__(f"{noun} #{number} has gone from GitHub since it was listed; run again")
         self.number = number
 
 
 class Client:
     """GitHub's REST and GraphQL interfaces. Counts its requests."""
 
-    def __init__(self, github: GithubParams, repo: str, on_wait: Callable[[float, str], None] | None = None) -> None:
+    def __init__(
+        self,
+        github: GithubParams,
+        repo: str,
+        on_wait: Callable[[float, str], None] | None = None,
+        noun: str = "pull request",
+    ) -> None:
         import github as pygithub
 
         self.github = github
+        self.noun = noun
         self.repo = repo
         self.token = github_token(github)
         self.requests = 0
@@ -92,7 +99,7 @@ class Client:
     ) -> Answer:
         """One REST resource below the repository (`""`, `/pulls`, …).
 
-        With `etag` possibly a 304 without data; with `absent` possibly a 404.
+        With `etag` possibly a 304 without data; with `absent` possibly a 404, or the 410 of what is switched off.
 
         Raises:
             InputError: GitHub refuses: which permission or name is wrong.
@@ -105,7 +112,7 @@ class Client:
         self, path: str, parameters: Mapping[str, Any] | None = None, etag: str | None = None, absent: bool = False
     ) -> Iterator[Answer]:
         """The pages of a REST list, `PAGE` items each; only a 304 if `etag` shows that the first is as it was, only a
-        404 if the list may be `absent` and is.
+        404 or 410 if the list may be `absent` and is.
 
         The next page's query is taken from the `Link` header, but never its host: the token goes to one host only.
         """
@@ -148,14 +155,14 @@ class Client:
             if error.get("type") == "NOT_FOUND" and (
                 gone := _PART.fullmatch("/".join(map(str, error.get("path") or [])))
             ):
-                raise GoneError(int(gone[1]))
+                raise GoneError(int(gone[1]), self.noun)
         if "NOT_FOUND" in kinds:
             raise InputError(
                 f"sources.repo: GitHub has no repository {self.repo}, or the token may not see it ({said})"
             )
         if kinds & {"FORBIDDEN", "INSUFFICIENT_SCOPES"}:
             raise InputError(
-                f"GitHub forbids reading pull requests of {self.repo} ({said}); the token needs {PERMISSIONS}"
+                f"GitHub forbids reading {self.noun}s of {self.repo} ({said}); the token needs {PERMISSIONS}"
             )
         if kinds & {"undefinedField", "argumentNotAccepted", "undefinedType"} or "annot query field" in said:
             raise UnavailableError(f"GitHub's GraphQL at {self.github.api_url} does not know a field ({said})")
@@ -202,7 +209,7 @@ class Client:
                 failures += 1
                 self._again(failures, f"status {status}", path)
                 continue
-            if status in (200, 304) or (absent and status == 404):
+            if status in (200, 304) or (absent and status in (404, 410)):
                 return answer
             raise self._refusal(answer, path, verb)
 
@@ -259,7 +266,7 @@ class Client:
             )
             return InputError(f"GitHub forbids reading {path} ({said}); the token needs the permissions {needed}{sso}")
         if answer.status in (404, 410) and (gone := _PULL.search(path)):
-            return GoneError(int(gone[1]))
+            return GoneError(int(gone[1]), self.noun)
         if answer.status in (301, 302, 307, 404, 410, 451):
             seen = "the token may not see it" if self.token else "or it is private and GITHUB_TOKEN is not set"
             return InputError(

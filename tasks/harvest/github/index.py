@@ -1,4 +1,4 @@
-"""Which pull requests there are and which of them changed, for few requests.
+"""Which pull requests, issues or discussions there are and which of them changed, for few requests.
 
 The first time the list is read by creation, from the date on, until the selection is complete. After that only the top
 of the list by update is read, down to the watermark less an overlap; pages shift while others write, so what comes
@@ -14,7 +14,7 @@ from tasks.harvest.dates import day_start, rfc3339
 from tasks.harvest.github.cache import Index, Listed
 from tasks.harvest.github.client import PAGE
 from tasks.harvest.github.listing import Lister
-from tasks.harvest.params import PullReference, PullsParams
+from tasks.harvest.params import PullReference, PullsParams, ThreadsParams
 
 OVERLAP: Final = datetime.timedelta(hours=1)
 """How far below the watermark an incremental listing goes, for clocks that differ and writes between two pages."""
@@ -22,11 +22,13 @@ OVERLAP: Final = datetime.timedelta(hours=1)
 SPARE_PAGES: Final = 4
 """When updates fill this many pages more than what is listed, listing again takes fewer requests."""
 
+Wanted = PullsParams | ThreadsParams
+
 _END: Final = "9999"
 """After every date."""
 
 
-def refresh(index: Index, lister: Lister, params: PullsParams, until: int) -> Index:
+def refresh(index: Index, lister: Lister, params: Wanted, until: int) -> Index:
     """The index brought up to date, and read further where the selection needs it."""
     asked = rfc3339(until)
     if index.covered_since is not None:
@@ -53,13 +55,13 @@ def _changed(index: Index, lister: Lister) -> Index:
         if lister.renewed:
             return Index()
         pulls |= {item.number: item for item in page.pulls if since <= item.created_at <= last}
-        if any(item.updated_at < bound for item in page.pulls):
+        if page.oldest < bound:
             break
     watermark = max(index.watermark, lister.newest)
     return index.model_copy(update={"pulls": pulls, "watermark": watermark, "etag": lister.etag})
 
 
-def _read(index: Index, lister: Lister, params: PullsParams, until: int, start: str) -> Index:
+def _read(index: Index, lister: Lister, params: Wanted, until: int, start: str) -> Index:
     """The index read on by creation from `start` until the selection is complete, kept after every page.
 
     It goes on below what was covered, or comes down to it and is joined. Else only the new part is covered from now on:
@@ -71,7 +73,7 @@ def _read(index: Index, lister: Lister, params: PullsParams, until: int, start: 
     passed = sum(item.created_at > start for item in before.pulls.values()) if from_top else 0
     for page in lister.created(start, passed):
         last = None if page.top else last
-        since = min((item.created_at for item in page.pulls), default="")
+        since = page.oldest
         joined = before.covered_until is not None and start > before.covered_until >= since
         news = {
             "pulls": index.pulls | {item.number: item for item in page.pulls},
@@ -86,8 +88,8 @@ def _read(index: Index, lister: Lister, params: PullsParams, until: int, start: 
     return index.model_copy(update={"covered_since": ""})
 
 
-def choose(pulls: dict[int, Listed], params: PullsParams, until: int) -> tuple[PullReference, ...]:
-    """The selected pull requests, newest first."""
+def choose(pulls: dict[int, Listed], params: Wanted, until: int) -> tuple[PullReference, ...]:
+    """The selected ones, newest first."""
     since, last = rfc3339(day_start(params.since)) if params.since else "", rfc3339(until)
     found = sorted(
         (item for item in pulls.values() if since <= item.created_at <= last and _wanted(item, params, last)),
@@ -97,7 +99,7 @@ def choose(pulls: dict[int, Listed], params: PullsParams, until: int) -> tuple[P
     return tuple(_reference(item, last) for item in found[: params.limit])
 
 
-def _complete(pulls: dict[int, Listed], covered: str, params: PullsParams, until: int) -> bool:
+def _complete(pulls: dict[int, Listed], covered: str, params: Wanted, until: int) -> bool:
     """Whether nothing older than `covered` can belong to the selection."""
     if covered == "" or (params.since is not None and covered < rfc3339(day_start(params.since))):
         return True
@@ -117,8 +119,8 @@ def _reference(item: Listed, last: str) -> PullReference:
     )
 
 
-def _wanted(item: Listed, params: PullsParams, last: str) -> bool:
-    """Whether a pull request has the state that is asked for at the moment `last`."""
+def _wanted(item: Listed, params: Wanted, last: str) -> bool:
+    """Whether it has the state that is asked for at the moment `last`."""
     if params.bots == "drop" and item.bot:
         return False
     if params.state == "all":

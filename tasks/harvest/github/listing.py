@@ -1,4 +1,4 @@
-"""Pages of a repository's pull requests, newest first, by GraphQL or REST."""
+"""Pages of a repository's pull requests, issues or discussions, newest first, by GraphQL or REST."""
 
 from __future__ import annotations
 
@@ -8,43 +8,46 @@ from typing import Any, Final, Literal, NamedTuple
 
 from tasks.harvest.git.command import is_object_id
 from tasks.harvest.github.cache import DETAILS, GithubCache, Listed
-from tasks.harvest.github.client import PAGE, Answer, Client, QueryTooLargeError
-from tasks.harvest.github.rest import detail
+from tasks.harvest.github.client import PAGE, Answer, Client, QueryTooLargeError, UnavailableError
+from tasks.harvest.github.rest import detail, issue_detail
+from tasks.harvest.github.topics import PULL_REQUESTS, Topic
 
 Order = Literal["created", "updated"]
 
 QUERY: Final = """
-query($owner: String!, $name: String!, $first: Int!, $after: String, $field: IssueOrderField!) {
+query($owner: String!, $name: String!, $first: Int!, $after: String, $field: %(order)s!) {
   repository(owner: $owner, name: $name) {
     databaseId
     defaultBranchRef { target { oid } }
-    newest: pullRequests(first: 1, orderBy: {field: UPDATED_AT, direction: DESC}) { nodes { updatedAt } }
-    pullRequests(first: $first, after: $after, orderBy: {field: $field, direction: DESC}) {
+    newest: %(many)s(first: 1, orderBy: {field: UPDATED_AT, direction: DESC}) { nodes { updatedAt } }
+    %(many)s(first: $first, after: $after, orderBy: {field: $field, direction: DESC}) {
       pageInfo { hasNextPage endCursor }
-      nodes {
-        number createdAt updatedAt closedAt mergedAt headRefOid baseRefOid
-        mergeCommit { oid }
-        author { login __typename }
-      }
+      nodes { number createdAt updatedAt closedAt author { login __typename } %(listed)s }
     }
   }
 }
 """
+"""Filled in from a topic."""
 
 
 class Page(NamedTuple):
     """One page of the list."""
 
     pulls: list[Listed]
+    oldest: str
+    """Date by which it is ordered of its last item, also where that is of another topic; empty for an empty page."""
     top: bool = False
     """Whether it holds the newest of all."""
 
 
 class Lister:
-    """Lists pull requests, and notes what the pages say beside them."""
+    """Lists what a topic has, and notes what the pages say beside it."""
 
-    def __init__(self, client: Client, cache: GithubCache, interface: Literal["graphql", "rest"]) -> None:
+    def __init__(
+        self, client: Client, cache: GithubCache, interface: Literal["graphql", "rest"], topic: Topic = PULL_REQUESTS
+    ) -> None:
         self.client = client
+        self.topic = topic
         self.cache = cache
         self.interface = interface
         self.trunk: str | None = None
@@ -63,17 +66,17 @@ class Lister:
         return self._graphql("updated") if self.interface == "graphql" else self._rest("updated", etag)
 
     def created(self, start: str, passed: int = 0) -> Iterator[Page]:
-        """Pages by creation, from the one on which the first pull request of `start` or earlier stands.
+        """Pages by creation, from the one on which the first item of `start` or earlier stands.
 
         Args:
             start: RFC 3339.
             passed: how many later ones are known; where a listing broke off, REST's numbered pages go on after them.
         """
-        if passed >= PAGE:
+        if passed >= PAGE and self.topic.rest is not None:
             pages = self._rest("created", None, passed // PAGE + 1)
         else:
             pages = self._graphql("created") if self.interface == "graphql" else self._rest("created", None)
-        return dropwhile(lambda page: bool(page.pulls) and page.pulls[-1].created_at > start, pages)
+        return dropwhile(lambda page: page.oldest > start, pages)
 
     def _graphql(self, order: Order) -> Iterator[Page]:
         owner, name = self.client.repo.split("/")
@@ -81,7 +84,7 @@ class Lister:
         while True:
             variables = {"owner": owner, "name": name, "first": first, "after": after, "field": f"{order.upper()}_AT"}
             try:
-                data, errors = self.client.query(QUERY, variables)
+                data, errors = self.client.query(QUERY % self.topic._asdict(), variables)
             except QueryTooLargeError:
                 if first == 1:
                     raise
@@ -95,25 +98,32 @@ class Lister:
             self._identify(repository["databaseId"])
             branch = repository["defaultBranchRef"]
             self.trunk = branch["target"]["oid"] if branch else None
-            found = repository["pullRequests"]
+            found = repository[self.topic.many]
             if after is None:
                 self.newest = max((node["updatedAt"] for node in repository["newest"]["nodes"] if node), default="")
-            yield Page([_from_graphql(node) for node in found["nodes"] if node], after is None)
+            listed = [_from_graphql(node) for node in found["nodes"] if node]
+            yield Page(listed, _last(listed, order), after is None)
             if not found["pageInfo"]["hasNextPage"]:
                 return
             after = found["pageInfo"]["endCursor"]
 
     def _rest(self, order: Order, etag: str | None, first: int = 1) -> Iterator[Page]:
+        if self.topic.rest is None:
+            raise UnavailableError(f"GitHub gives {self.topic.noun}s by GraphQL only")
         query = _by(order) | ({"page": first} if first > 1 else {})
-        for number, answer in enumerate(self.client.pages("/pulls", query, etag), first):
+        may_lack = self.topic is not PULL_REQUESTS
+        for number, answer in enumerate(self.client.pages(self.topic.rest, query, etag, may_lack), first):
             if number == 1 and order == "updated":
                 self.etag = answer.headers.get("etag", etag)
             if answer.status == 304:
                 return
+            if answer.status != 200:  # a repository may have no tracker
+                self.client.get("")  # says so if it is the repository that is not there
+                return
             pulls = self._listed(answer)
             if number == 1:
-                self.newest = max((item.updated_at for item in pulls), default="")
-            yield Page(pulls, number == 1)
+                self.newest = max((item["updated_at"] for item in answer.data), default="")
+            yield Page(pulls, answer.data[-1][f"{order}_at"] if answer.data else "", number == 1)
 
     def _identify(self, identity: int) -> None:
         """Empties the cache if it is that of another repository of the same name."""
@@ -127,9 +137,15 @@ class Lister:
             self.repository = (item.get("base") or {}).get("repo") or self.repository
         if self.repository:
             self._identify(self.repository["id"])
-        for item in answer.data:
-            self.cache.keep_thread(detail(item), DETAILS)
-        return [_from_rest(item) for item in answer.data]
+        own = [item for item in answer.data if self.topic is PULL_REQUESTS or "pull_request" not in item]
+        for item in own:
+            self.cache.keep_thread(detail(item) if self.topic is PULL_REQUESTS else issue_detail(item), DETAILS)
+        return [_from_rest(item) for item in own]
+
+
+def _last(listed: list[Listed], order: Order) -> str:
+    """The date by which a page is ordered of its last item."""
+    return min((item.updated_at if order == "updated" else item.created_at for item in listed), default="")
 
 
 def _by(order: Order) -> dict[str, Any]:
@@ -148,11 +164,11 @@ def _from_graphql(node: dict[str, Any]) -> Listed:
         created_at=node["createdAt"],
         updated_at=node["updatedAt"],
         closed_at=node["closedAt"],
-        merged_at=node["mergedAt"],
+        merged_at=node.get("mergedAt"),
         bot=(node.get("author") or {}).get("__typename") == "Bot",
         head=_object_id(node.get("headRefOid")),
         base=_object_id(node.get("baseRefOid")),
-        merge=_object_id(merge["oid"]) if merge and node["mergedAt"] else None,
+        merge=_object_id(merge["oid"]) if merge and node.get("mergedAt") else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Threads of pull requests by REST: the fallback where there is no GraphQL (Enterprise servers, no token).
+"""Threads of pull requests and issues by REST: the fallback where there is no GraphQL (Enterprise servers, no token).
 
 Comments are read for the whole repository since the oldest pull request where that takes fewer requests than one per
 pull request; reviews exist only per pull request. So 100 pull requests take about 105 requests, not 505.
@@ -6,7 +6,7 @@ pull request; reviews exist only per pull request. So 100 pull requests take abo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from tasks.harvest.github.at_date import EVENTS
@@ -35,16 +35,32 @@ def detail(item: Item) -> Item:
     }
 
 
+def issue_detail(item: Item) -> Item:
+    """What an issue's own resource, or its entry in a list, says of it."""
+    found = detail(item) | {"not_planned": item.get("state_reason") in ("not_planned", "duplicate")}
+    return {name: value for name, value in found.items() if name not in ("merged_at", "draft")}
+
+
+def rest_issues(client: Client, cache: GithubCache, references: Sequence[PullReference]) -> Iterator[Item]:
+    """Threads of the issues, in the order given; events as in `rest_threads`."""
+    details = {item.number: _issue(client, cache, item) for item in references}
+    comments = _grouped(
+        client, "/issues/comments", "/issues/{}/comments", list(details), _span(details.values()), "issue_url"
+    )
+    for reference in references:
+        yield details[reference.number] | {
+            "comments": ordered([_comment(item) for item in comments(reference.number)]),
+            "events": rest_events(client, reference.number) if reference.is_late else None,
+        }
+
+
 def rest_threads(client: Client, cache: GithubCache, references: Sequence[PullReference]) -> Iterator[Item]:
     """Threads of the pull requests, in the order given.
 
     Events cost a request each, so they are read only of those that changed after the date; of others they are null.
     """
     details = {item.number: _detail(client, cache, item) for item in references}
-    span = (
-        min((found["created_at"] for found in details.values()), default=""),
-        max((found["updated_at"] for found in details.values()), default=""),
-    )
+    span = _span(details.values())
     numbers = [item.number for item in references]
     comments = _grouped(client, "/issues/comments", "/issues/{}/comments", numbers, span, "issue_url")
     remarks = _grouped(client, "/pulls/comments", "/pulls/{}/comments", numbers, span, "pull_request_url")
@@ -116,6 +132,20 @@ def rooted(remarks: list[Item]) -> list[Item]:
         return identifier
 
     return ordered([item | {"in_reply_to": root(item["in_reply_to"])} for item in remarks])
+
+
+def _span(details: Iterable[Item]) -> tuple[str, str]:
+    """When the first was created and the last updated."""
+    found = list(details)
+    return (
+        min((item["created_at"] for item in found), default=""),
+        max((item["updated_at"] for item in found), default=""),
+    )
+
+
+def _issue(client: Client, cache: GithubCache, reference: PullReference) -> Item:
+    kept = cache.thread(reference.number, reference.updated_at, DETAILS)
+    return kept or issue_detail(client.get(f"/issues/{reference.number}").data)
 
 
 def _detail(client: Client, cache: GithubCache, reference: PullReference) -> Item:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from tasks.base.errors import InputError, SourceError
 from tasks.base.progress import Event, emit
 from tasks.base.store import Store
+from tasks.harvest.dates import rfc3339
 from tasks.harvest.git.mirror import HEADS, PULLS, RefusedError, mirror_of, open_source, remote_head, update_mirror
 from tasks.harvest.git.opened import Opened
 from tasks.harvest.github.cache import GithubCache, Index
 from tasks.harvest.github.client import Client, UnavailableError
-from tasks.harvest.github.index import choose, refresh
+from tasks.harvest.github.index import Wanted, choose, refresh
 from tasks.harvest.github.listing import Lister
-from tasks.harvest.params import GithubParams, PullReference, Remote, SourceParams
+from tasks.harvest.github.releases import published
+from tasks.harvest.github.topics import PULL_REQUESTS, TOPICS, Topic
+from tasks.harvest.params import GithubParams, PullReference, ReleaseNote, Remote, SourceParams
 
 PHASE: Final = "harvest/resolve"
 """Name under which a wait is shown that happens before the first step."""
@@ -26,6 +30,10 @@ class OnGithub(NamedTuple):
     """The mirror; it has the trunk's history and the selected heads."""
     web_url: str
     selection: tuple[PullReference, ...]
+    threads: dict[str, tuple[PullReference, ...]]
+    """Selected issues and discussions, by the kind of document that they become; those that are wanted."""
+    releases: tuple[ReleaseNote, ...]
+    """Empty where none are wanted."""
 
 
 def open_github(source: SourceParams, github: GithubParams, until: int, store: Store) -> OnGithub:
@@ -50,7 +58,7 @@ def open_github(source: SourceParams, github: GithubParams, until: int, store: S
     trunk: str | None = None
     selection: tuple[PullReference, ...] = ()
     if source.pulls is not None:
-        index, trunk = _list(client, cache, index, source, until)
+        index, trunk = _list(client, cache, PULL_REQUESTS, index, source.pulls, until)
         selection = choose(index.pulls, source.pulls, until)
     if not index.clone_url:
         facts = client.get("").data
@@ -64,9 +72,11 @@ def open_github(source: SourceParams, github: GithubParams, until: int, store: S
             f"sources.repo: {remote.repo} cannot be cloned from {remote.url} ({error});"
             " the token needs the permission contents=read"
         ) from error
+    threads = _threads(github, source, until, store, waiting)
+    notes = published(client, source.releases, rfc3339(until)) if source.releases else ()
     if waited:
         emit(Event(PHASE, "finished", state="Completed"))
-    return OnGithub(opened, index.web_url, selection)
+    return OnGithub(opened, index.web_url, selection, threads, notes)
 
 
 def _by_git(
@@ -96,19 +106,40 @@ def _by_git(
     return opened
 
 
+def _threads(
+    github: GithubParams, source: SourceParams, until: int, store: Store, waiting: Callable[[float, str], None]
+) -> dict[str, tuple[PullReference, ...]]:
+    """The selected issues and discussions, after the pull requests: by REST only these tell whose name it is now."""
+    found = {}
+    for kind, wanted in (("issue", source.issues), ("discussion", source.discussions)):
+        if wanted is None:
+            continue
+        topic = TOPICS[kind]
+        client = Client(github, source.repo, waiting, topic.noun)
+        cache = GithubCache(store, github, source.repo, topic.folder)
+        try:
+            index, _ = _list(client, cache, topic, cache.index() or Index(), wanted, until)
+        except UnavailableError as error:
+            raise InputError(
+                f"sources.{topic.folder}: {error}; set GITHUB_TOKEN and github.threads: auto, or {topic.folder}: null"
+            ) from error
+        cache.keep_index(index)
+        found[kind] = choose(index.pulls, wanted, until)
+    return found
+
+
 def _list(
-    client: Client, cache: GithubCache, index: Index, source: SourceParams, until: int
+    client: Client, cache: GithubCache, topic: Topic, index: Index, params: Wanted, until: int
 ) -> tuple[Index, str | None]:
-    assert source.pulls is not None
     wish = client.github.threads
     if wish == "graphql" or (wish == "auto" and client.token is not None):
-        lister = Lister(client, cache, "graphql")
+        lister = Lister(client, cache, "graphql", topic)
         try:
-            return refresh(index, lister, source.pulls, until), lister.trunk
+            return refresh(index, lister, params, until), lister.trunk
         except UnavailableError:
-            if wish == "graphql":
+            if wish == "graphql" or topic.rest is None:
                 raise
-    return refresh(index, Lister(client, cache, "rest"), source.pulls, until), None
+    return refresh(index, Lister(client, cache, "rest", topic), params, until), None
 
 
 def _fetch(remote: Remote, store: Store, numbers: list[int]) -> None:

@@ -1,4 +1,4 @@
-"""Threads of the selected pull requests: from the cache where they did not change, else from GitHub, and then kept."""
+"""Threads of the selection: from the cache where they did not change, else from GitHub, and then kept."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from tasks.harvest.github.at_date import thread_at
 from tasks.harvest.github.cache import GithubCache
 from tasks.harvest.github.client import Client, GoneError, QueryTooLargeError, UnavailableError
 from tasks.harvest.github.graphql import graphql_threads
-from tasks.harvest.github.rest import rest_commits, rest_files, rest_threads
-from tasks.harvest.params import GithubParams, PullReference, ResolvedPulls
+from tasks.harvest.github.rest import rest_commits, rest_files, rest_issues, rest_threads
+from tasks.harvest.github.topics import PULL_REQUESTS, TOPICS
+from tasks.harvest.params import GithubParams, PullReference, ResolvedPulls, ResolvedThreads
 
 Item = dict[str, Any]
 
@@ -20,14 +21,16 @@ Item = dict[str, Any]
 class Threads:
     """The threads of a selection. For a source that is not on GitHub there are none."""
 
-    def __init__(self, run: StepRun, source: ResolvedPulls) -> None:
+    def __init__(self, run: StepRun, source: ResolvedPulls | ResolvedThreads) -> None:
         self.fetched = 0
+        self._topic = TOPICS[source.kind] if isinstance(source, ResolvedThreads) else PULL_REQUESTS
         self._run = run
         self._source = source
         self._github = source.remote.github if source.remote else None
         self._client: Client | None = None
         self._repo = source.remote.repo if source.remote else ""
-        self._cache = GithubCache(run.store, self._github, self._repo) if self._github else None
+        below = self._topic.folder
+        self._cache = GithubCache(run.store, self._github, self._repo, below) if self._github else None
 
     @property
     def requests(self) -> int:
@@ -38,7 +41,7 @@ class Threads:
         """Fetches every thread that is new or changed; each is kept as it comes, so a broken run goes on from there.
 
         Raises:
-            GoneError: a pull request is gone; the next run selects without it.
+            GoneError: one is gone; the next run selects without it.
         """
         if self._cache is None or self._github is None:
             return
@@ -50,7 +53,7 @@ class Threads:
             for thread in self._ask(missing, self._github):
                 self._cache.keep_thread(thread)
                 self.fetched += 1
-                self._run.progress(len(selection) - len(missing) + self.fetched, len(selection), "pull requests")
+                self._run.progress(len(selection) - len(missing) + self.fetched, len(selection), f"{self._topic.noun}s")
         except GoneError as error:
             self._cache.forget(error.number)
             raise
@@ -66,15 +69,25 @@ class Threads:
         return self._cache is not None
 
     def of(self, reference: PullReference) -> Item:
-        """The thread of a pull request as it stood at the source's date, after `read`.
+        """The thread as it stood at the source's date, after `read`.
+
+        Raises:
+            SourceError: the cache was emptied meanwhile.
+        """
+        return thread_at(self.found(reference), self._source.until)
+
+    def found(self, reference: PullReference) -> Item:
+        """The thread as it was found, after `read`.
 
         Raises:
             SourceError: the cache was emptied meanwhile.
         """
         thread = self._cache.thread(reference.number, reference.updated_at) if self._cache else None
         if thread is None:
-            raise SourceError(f"harvest/pulls: the thread of #{reference.number} left the cache; run again")
-        return thread_at(thread, self._source.until)
+            raise SourceError(
+                f"harvest: the thread of {self._topic.noun} #{reference.number} left the cache; run again"
+            )
+        return thread
 
     def files(self, reference: PullReference) -> list[Item]:
         """Changed files by the files API, where git has no head."""
@@ -102,21 +115,23 @@ class Threads:
         left = list(missing)
         if github.threads == "graphql" or (github.threads == "auto" and client.token is not None):
             try:
-                for thread in graphql_threads(client, missing):
+                for thread in graphql_threads(client, self._topic, missing):
                     left = [item for item in left if item.number != thread["number"]]
                     yield thread
             except (UnavailableError, QueryTooLargeError):
-                if github.threads == "graphql":
+                if github.threads == "graphql" or self._topic.rest is None:
                     raise
         if left:
-            yield from rest_threads(client, self._cache, left)
+            yield from (rest_threads if self._topic is PULL_REQUESTS else rest_issues)(client, self._cache, left)
 
     def _connect(self) -> Client:
         if self._client is None:
             assert self._github is not None
 
             def waiting(left: float, why: str) -> None:
-                self._run.progress(self.fetched, self._source.count, "pull requests", waiting=round(left), why=why)
+                self._run.progress(
+                    self.fetched, self._source.count, f"{self._topic.noun}s", waiting=round(left), why=why
+                )
 
-            self._client = Client(self._github, self._repo, waiting)
+            self._client = Client(self._github, self._repo, waiting, self._topic.noun)
         return self._client

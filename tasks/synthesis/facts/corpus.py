@@ -40,7 +40,7 @@ class Place:
     """Where a document lies in the split."""
 
     id: str
-    kind: Kind
+    kind: str
     repo: str
     path: str
     offset: int
@@ -74,14 +74,14 @@ class Corpus:
         self._made: dict[object, Any] = {}
         self._remembered = lru_cache(maxsize=256)(self._read)
 
-    def documents(self, *kinds: Kind) -> Iterator[Document]:
+    def documents(self, *kinds: str) -> Iterator[Document]:
         """The side's documents in stored order, of some kinds or all."""
         with self._file.open("rb") as reader:
             for place, line in zip(self._places.values(), reader, strict=True):
                 if not kinds or place.kind in kinds:
                     yield Document.model_validate_json(line)
 
-    def places(self, *kinds: Kind) -> Iterator[Place]:
+    def places(self, *kinds: str) -> Iterator[Place]:
         """Where the documents are, without reading them: for whoever needs paths only."""
         return (place for place in self._places.values() if not kinds or place.kind in kinds)
 
@@ -219,15 +219,17 @@ def corpora(folder: Path, families: Sequence[Family]) -> list[Corpus]:
 
 
 def is_page(document: Document) -> bool:
-    """Whether a document is read as a page: of a wiki, or a Markdown file of the repository."""
-    return document.is_page or (document.kind is Kind.FILE and is_markdown(document.path))
+    """Whether a document is read as a page with sections: of a wiki, or a Markdown file of the repository."""
+    return (document.is_page and not document.is_conversation) or (
+        document.kind == Kind.FILE and is_markdown(document.path)
+    )
 
 
 def language(document: Document) -> str:
     """What `Fact.language` says of a document."""
     if document.kind is Kind.PULL:
         return "pull"
-    if is_page(document):
+    if document.is_page or is_page(document):
         return "markdown"
     found = language_of(document.path)
     return "config" if found is None else SPOKEN.get(found, found)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -185,22 +185,34 @@ def _introduced(document: Document, corpus: Corpus) -> Iterator[Fact]:
 
 
 def reasons(document: Document, templates: frozenset[tuple[str, str]]) -> list[str]:
-    """The description's real sentences, in order: no headings, check lists, images, trailers, code or template."""
+    """The description's real sentences, in order, without those of the template."""
+    known = {line for repo, line in templates if repo == document.repo}
+    return sentences(document.text, document.title, known)
+
+
+def sentences(text: str, title: str, known: Collection[str] = ()) -> list[str]:
+    """What people wrote in whole sentences, in order: no headings, check lists, images, trailers or code.
+
+    Args:
+        text: Markdown.
+        title: which is not repeated.
+        known: lines to leave out.
+    """
     found: list[str] = []
     inside = False
     paragraph: list[str] = []
-    for line in [*re.sub(r"<!--.*?(?:-->|\Z)", "", document.text, flags=re.DOTALL).split("\n"), ""]:
+    for line in [*re.sub(r"<!--.*?(?:-->|\Z)", "", text, flags=re.DOTALL).split("\n"), ""]:
         if line.lstrip().startswith("```"):
             inside = not inside
         bare = line.strip()
         is_prose = bare and not inside and not _MARKS.match(line) and not _TRAILER.match(line)
-        if is_prose and (document.repo, bare) not in templates:
+        if is_prose and bare not in known:
             paragraph.append(re.sub(r"^[-*+] ", "", bare))
             continue
         found += _END.split(" ".join(paragraph)) if paragraph else []
         paragraph = []
-    title = document.title.strip().lower()
-    real = [one.strip() for one in found if _is_sentence(one.strip()) and one.strip(" .").lower() != title]
+    first = title.strip().lower()
+    real = [one.strip() for one in found if _is_sentence(one.strip()) and one.strip(" .").lower() != first]
     return list(dict.fromkeys(real))[:MAX_SENTENCES]
 
 

@@ -13,12 +13,12 @@ from tasks.base.artifacts import Artifact
 from tasks.base.records import Document
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
-from tasks.synthesis.facts import code, documentation, imports, manifests, pulls
+from tasks.synthesis.facts import code, documentation, imports, manifests, pulls, threads
 from tasks.synthesis.facts.corpus import Corpus, Family, corpora
 from tasks.synthesis.quotas import EXPLAINING
 from tasks.text.facts import Fact, Shape
 
-VERSION = "2026.11.30.4"
+VERSION = "2026.11.30.5"
 
 FAMILIES: Final[tuple[Family, ...]] = (
     imports.FAMILY,
@@ -26,6 +26,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     manifests.FAMILY,
     documentation.FAMILY,
     pulls.FAMILY,
+    threads.FAMILY,
 )
 """A family sees every document of a side; the order decides nothing."""
 

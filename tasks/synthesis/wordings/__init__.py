@@ -16,6 +16,7 @@ from tasks.synthesis.wordings import (
     purposes,
     routes,
     screens,
+    threads,
     types,
     uses,
     values,
@@ -37,6 +38,7 @@ WORDINGS: Final[dict[str, Wording]] = merged(
         manifests.WORDINGS,
         documentation.WORDINGS,
         pulls.WORDINGS,
+        threads.WORDINGS,
         explanations.WORDINGS,
     )
 )

@@ -7,7 +7,21 @@ with serve(repository) as github:
 """
 
 from tests.emulators.github_api.faults import Fault
-from tests.emulators.github_api.hub import Comment, Event, Hub, Pull, Repository, Review, User
+from tests.emulators.github_api.hub import (
+    Comment,
+    Discussion,
+    Event,
+    Hub,
+    Issue,
+    Pull,
+    Release,
+    Repository,
+    Review,
+    User,
+)
 from tests.emulators.github_api.server import Asked, Github, serve
 
-__all__ = ["Asked", "Comment", "Event", "Fault", "Github", "Hub", "Pull", "Repository", "Review", "User", "serve"]
+__all__ = [
+    "Asked", "Comment", "Discussion", "Event", "Fault", "Github",
+    "Hub", "Issue", "Pull", "Release", "Repository", "Review", "User", "serve",
+]  # fmt: skip

@@ -83,18 +83,79 @@ class Pull:
 
 
 @dataclass
+class Issue:
+    """An issue."""
+
+    number: int
+    title: str
+    body: str | None
+    created_at: str
+    updated_at: str
+    user: User | None = User("octocat")
+    state: Literal["open", "closed"] = "open"
+    state_reason: Literal["completed", "not_planned", "duplicate", "reopened"] | None = None
+    closed_at: str | None = None
+    labels: list[str] = field(default_factory=list)
+    comments: list[Comment] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+
+@dataclass
+class Discussion:
+    """A discussion; replies are comments with `in_reply_to`."""
+
+    number: int
+    title: str
+    body: str
+    created_at: str
+    updated_at: str
+    user: User | None = User("octocat")
+    category: str = "Q&A"
+    closed_at: str | None = None
+    answer: int | None = None
+    """Id of the comment that is the answer."""
+    answered_at: str | None = None
+    labels: list[str] = field(default_factory=list)
+    comments: list[Comment] = field(default_factory=list)
+
+
+@dataclass
+class Release:
+    """A release."""
+
+    tag: str
+    published_at: str | None
+    body: str | None
+    name: str | None = None
+    draft: bool = False
+    prerelease: bool = False
+
+
+@dataclass
 class Repository:
-    """A repository: its git directory, pull requests and wiki."""
+    """A repository: its git directory, pull requests, issues, discussions and wiki."""
 
     name: str
     """OWNER/NAME."""
     folder: Path
     pulls: list[Pull] = field(default_factory=list)
+    issues: list[Issue] = field(default_factory=list)
+    discussions: list[Discussion] = field(default_factory=list)
+    releases: list[Release] = field(default_factory=list)
+    has_issues: bool = True
     wiki: Path | None = None
     id: int = 1
     private: bool = False
     issue_comments: list[tuple[int, Comment]] = field(default_factory=list)
     """Comments on plain issues, which repository-wide lists hold too."""
+
+    def issue(self, number: int) -> Issue | None:
+        """The issue of that number."""
+        return next((issue for issue in self.issues if issue.number == number), None)
+
+    def discussion(self, number: int) -> Discussion | None:
+        """The discussion of that number."""
+        return next((one for one in self.discussions if one.number == number), None)
 
     def pull(self, number: int) -> Pull | None:
         """The pull request of that number."""

@@ -14,6 +14,14 @@ Json = dict[str, Any]
 class Missing(Exception):
     """404."""
 
+    status = 404
+
+
+class Disabled(Missing):
+    """410: a repository has switched it off."""
+
+    status = 410
+
 
 def resource(folder: Path, rest: str, query: dict[str, str], max_entries: int) -> Any:
     """What lies at a path below the repository.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from graphql import GraphQLError, build_schema, graphql_sync
 
-from tests.emulators.github_api.hub import Comment, Event, Hub, Pull, Repository, Review, User
+from tests.emulators.github_api.hub import Comment, Discussion, Event, Hub, Issue, Pull, Repository, Review, User
 from tests.emulators.github_api.rest import head
 
 SCHEMA = build_schema((Path(__file__).parent / "schema.graphql").read_text("utf-8"))
@@ -61,22 +61,23 @@ class _Root:
             "hasWikiEnabled": repository.wiki is not None,
             "defaultBranchRef": {"name": branch, "target": {"__typename": "Commit", "oid": commit}},
             "pullRequest": lambda info, number: self._numbered(repository, number),
-            "pullRequests": lambda info, **arguments: self._pulls(repository, **arguments),
+            "pullRequests": lambda info, **arguments: _ordered(
+                repository.pulls, lambda pull: self._pull(repository, pull), **arguments
+            ),
+            "issue": lambda info, number: self._issue(repository, _found(repository.issue(number), "Issue", number)),
+            "issues": lambda info, **arguments: _ordered(
+                repository.issues, lambda issue: self._issue(repository, issue), **arguments
+            ),
+            "discussion": lambda info, number: self._discussion(
+                repository, _found(repository.discussion(number), "Discussion", number)
+            ),
+            "discussions": lambda info, **arguments: _ordered(
+                repository.discussions, lambda one: self._discussion(repository, one), **arguments
+            ),
         }
 
     def _numbered(self, repository: Repository, number: int) -> Json:
-        pull = repository.pull(number)
-        if pull is None:
-            message = f"Could not resolve to a PullRequest with the number of {number}."
-            raise GraphQLError(message, extensions={"type": "NOT_FOUND"})
-        return self._pull(repository, pull)
-
-    def _pulls(self, repository: Repository, orderBy: Json | None = None, states: Any = None, **page: Any) -> Json:
-        field = "updated_at" if orderBy and orderBy["field"] == "UPDATED_AT" else "created_at"
-        found = sorted(repository.pulls, key=lambda pull: (getattr(pull, field), pull.number))
-        if orderBy and orderBy["direction"] == "DESC":
-            found.reverse()
-        return _connection(found, lambda pull: self._pull(repository, pull), **page)
+        return self._pull(repository, _found(repository.pull(number), "PullRequest", number))
 
     def _node(self, identifier: str) -> Json | None:
         kind, name, number = identifier.split(":")
@@ -84,6 +85,13 @@ class _Root:
         assert repository is not None
         if kind == "PR":
             return self._numbered(repository, int(number))
+        if kind == "I":
+            return self._issue(repository, _found(repository.issue(int(number)), "Issue", int(number)))
+        if kind == "D":
+            return self._discussion(repository, _found(repository.discussion(int(number)), "Discussion", int(number)))
+        if kind == "DC":
+            places = ((one, item) for one in repository.discussions for item in one.comments)
+            return self._post(repository, *next(place for place in places if place[1].id == int(number)))
         reviews = (review for pull in repository.pulls for review in pull.reviews)
         return self._review(repository, next(review for review in reviews if review.id == int(number)))
 
@@ -118,6 +126,64 @@ class _Root:
             ),
         }
 
+    def _issue(self, repository: Repository, issue: Issue) -> Json:
+        return {
+            "__typename": "Issue",
+            "id": f"I:{repository.name}:{issue.number}",
+            "number": issue.number,
+            "title": issue.title,
+            "body": issue.body or "",
+            "url": f"{self.api}/{repository.name}/issues/{issue.number}",
+            "state": issue.state.upper(),
+            "stateReason": issue.state_reason.upper() if issue.state_reason else None,
+            "closedAt": issue.closed_at,
+            "createdAt": issue.created_at,
+            "updatedAt": issue.updated_at,
+            "author": _actor(issue.user),
+            "labels": lambda info, **page: _connection([{"name": name} for name in issue.labels], **page),
+            "comments": lambda info, **page: _connection([_comment(item) for item in issue.comments], **page),
+            "timelineItems": lambda info, itemTypes, **page: _connection(
+                [_event(item) for item in issue.events if f"{item.kind.upper()}_EVENT" in _asked(itemTypes)], **page
+            ),
+        }
+
+    def _discussion(self, repository: Repository, one: Discussion) -> Json:
+        answer = next((item for item in one.comments if item.id == one.answer), None)
+        tops = [item for item in one.comments if item.in_reply_to is None]
+        return {
+            "__typename": "Discussion",
+            "id": f"D:{repository.name}:{one.number}",
+            "number": one.number,
+            "title": one.title,
+            "body": one.body,
+            "url": f"{self.api}/{repository.name}/discussions/{one.number}",
+            "closed": one.closed_at is not None,
+            "closedAt": one.closed_at,
+            "createdAt": one.created_at,
+            "updatedAt": one.updated_at,
+            "answerChosenAt": one.answered_at,
+            "answer": self._post(repository, one, answer) if answer else None,
+            "category": {"name": one.category, "isAnswerable": one.category == "Q&A"},
+            "author": _actor(one.user),
+            "labels": lambda info, **page: _connection([{"name": name} for name in one.labels], **page),
+            "comments": lambda info, **page: _connection([self._post(repository, one, item) for item in tops], **page),
+        }
+
+    def _post(self, repository: Repository, one: Discussion, comment: Comment) -> Json:
+        replies = [item for item in one.comments if item.in_reply_to == comment.id]
+        return {
+            "__typename": "DiscussionComment",
+            "id": f"DC:{repository.name}:{comment.id}",
+            "databaseId": comment.id,
+            "author": _actor(comment.user),
+            "createdAt": comment.created_at,
+            "body": comment.body,
+            "replyTo": {"databaseId": comment.in_reply_to} if comment.in_reply_to is not None else None,
+            "replies": lambda info, **page: _connection(
+                [self._post(repository, one, item) for item in replies], **page
+            ),
+        }
+
     def _review(self, repository: Repository, review: Review) -> Json:
         return {
             "__typename": "PullRequestReview",
@@ -129,6 +195,30 @@ class _Root:
             "submittedAt": review.submitted_at,
             "comments": lambda info, **page: _connection([_remark(item) for item in review.comments], **page),
         }
+
+
+Thread = TypeVar("Thread", Pull, Issue, Discussion)
+
+
+def _found(thread: Thread | None, kind: str, number: int) -> Thread:
+    if thread is None:
+        message = f"Could not resolve to a {kind} with the number of {number}."
+        raise GraphQLError(message, extensions={"type": "NOT_FOUND"})
+    return thread
+
+
+def _ordered(
+    threads: Sequence[Thread],
+    make: Callable[[Thread], Json],
+    orderBy: Json | None = None,
+    states: Any = None,
+    **page: Any,
+) -> Json:
+    field = "updated_at" if orderBy and orderBy["field"] == "UPDATED_AT" else "created_at"
+    found = sorted(threads, key=lambda thread: (getattr(thread, field), thread.number))
+    if orderBy and orderBy["direction"] == "DESC":
+        found.reverse()
+    return _connection(found, make, **page)
 
 
 def _comment(comment: Comment) -> Json:

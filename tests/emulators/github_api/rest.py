@@ -6,8 +6,8 @@ import re
 from typing import Any, Final
 
 from tests.emulators.github_api import objects
-from tests.emulators.github_api.hub import Comment, Event, Hub, Pull, Repository, Review, User
-from tests.emulators.github_api.objects import Missing, git
+from tests.emulators.github_api.hub import Comment, Event, Hub, Issue, Pull, Release, Repository, Review, User
+from tests.emulators.github_api.objects import Disabled, Missing, git
 
 Json = dict[str, Any]
 
@@ -32,11 +32,20 @@ def _below(hub: Hub, repository: Repository, api: str, rest: str, query: dict[st
         return _repository(repository, api)
     if rest == "pulls":
         return _pulls(repository, api, query)
+    if rest == "releases":
+        return [_release(repository, api, release) for release in repository.releases]
+    if rest == "issues":
+        if not repository.has_issues:
+            raise Disabled(rest)
+        return _issues(repository, api, query)
     if rest in ("pulls/comments", "issues/comments"):
         return _everywhere(repository, api, rest, query)
     if rest == "commits" or rest.startswith("git/"):
         return objects.resource(repository.folder, rest, query, hub.max_tree_entries)
     if found := re.fullmatch(r"(pulls|issues)/(\d+)(?:/(\w+))?", rest):
+        issue = repository.issue(int(found[2])) if found[1] == "issues" else None
+        if issue is not None:
+            return _of_issue(repository, api, issue, found[3])
         pull = repository.pull(int(found[2]))
         if pull is None:
             raise Missing(rest)
@@ -89,6 +98,59 @@ def _pulls(repository: Repository, api: str, query: dict[str, str]) -> list[Json
     return [_pull(repository, api, pull, own) for pull in found]
 
 
+def _issues(repository: Repository, api: str, query: dict[str, str]) -> list[Json]:
+    """GitHub's list of issues, in which pull requests stand too."""
+    sort = query.get("sort", "created")
+    both: list[Issue | Pull] = [*repository.issues, *repository.pulls]
+    found = sorted(both, key=lambda one: (one.updated_at if sort == "updated" else one.created_at, one.number))
+    if query.get("direction", "desc") == "desc":
+        found.reverse()
+    return [_issue(repository, api, one) for one in found if query.get("state", "open") in ("all", one.state)]
+
+
+def _issue(repository: Repository, api: str, one: Issue | Pull) -> Json:
+    address = f"{api}/repos/{repository.name}/issues/{one.number}"
+    made: Json = {
+        "id": 500_000 + one.number,
+        "url": address,
+        "html_url": f"{api}/{repository.name}/issues/{one.number}",
+        "number": one.number,
+        "state": one.state,
+        "state_reason": one.state_reason if isinstance(one, Issue) else None,
+        "title": one.title,
+        "body": one.body or None,
+        "user": _user(one.user),
+        "labels": [{"id": place, "name": name} for place, name in enumerate(one.labels)],
+        "created_at": one.created_at,
+        "updated_at": one.updated_at,
+        "closed_at": one.closed_at,
+        "comments": len(one.comments),
+    }
+    return made | ({"pull_request": {"url": address.replace("/issues/", "/pulls/")}} if isinstance(one, Pull) else {})
+
+
+def _release(repository: Repository, api: str, release: Release) -> Json:
+    return {
+        "tag_name": release.tag,
+        "name": release.name,
+        "body": release.body,
+        "draft": release.draft,
+        "prerelease": release.prerelease,
+        "published_at": release.published_at,
+        "html_url": f"{api}/{repository.name}/releases/tag/{release.tag}",
+    }
+
+
+def _of_issue(repository: Repository, api: str, issue: Issue, part: str | None) -> Any:
+    if part is None:
+        return _issue(repository, api, issue)
+    if part == "events":
+        return [_event(item) for item in issue.events]
+    if part == "comments":
+        return [_comment(repository, api, issue.number, item) for item in issue.comments]
+    raise Missing(part)
+
+
 def _whole(repository: Repository, api: str, pull: Pull) -> Json:
     remarks = sum(len(review.comments) for review in pull.reviews)
     counts = {"merged": pull.merged_at is not None, "comments": len(pull.comments), "review_comments": remarks}
@@ -123,7 +185,7 @@ def _everywhere(repository: Repository, api: str, rest: str, query: dict[str, st
     if rest == "pulls/comments":
         items = [item for pull in repository.pulls for item in _remarks(repository, api, pull)]
     else:
-        pairs = [(pull.number, item) for pull in repository.pulls for item in pull.comments]
+        pairs = [(one.number, item) for one in (*repository.pulls, *repository.issues) for item in one.comments]
         items = [_comment(repository, api, *pair) for pair in pairs + repository.issue_comments]
     items = [item for item in items if item["updated_at"] >= query.get("since", "")]
     return sorted(items, key=lambda item: (item["created_at"], item["id"]), reverse=query.get("direction") == "desc")

@@ -183,8 +183,8 @@ class _Handler(BaseHTTPRequestHandler):
         parameters = dict(parse_qsl(query))
         try:
             data = resource(hub, self.github.url, path, parameters)
-        except Missing:
-            return 404, limits, {"message": "Not Found"}
+        except Missing as missing:
+            return missing.status, limits, {"message": "Not Found"}
         if isinstance(data, list):
             data, link = self._page(data, path, parameters)
             limits |= link
