@@ -111,8 +111,8 @@ class DocumentsParams(Params):
     """A folder of documents and conversations beside the repository."""
 
     path: Address = Field(min_length=1)
-    """A folder, or a path or URL of a git repository: Markdown, HTML, text, docx, pptx, odt, epub, rtf, PDF; mail (eml,
-    mbox) and JSON lines (docs/documents.md) become conversations.
+    """A folder, an archive (zip, tar), an `s3://` prefix, or a path or URL of a git repository: Markdown, HTML, text,
+    docx, pptx, odt, epub, rtf, PDF; mail (eml, mbox) and JSON lines (docs/documents.md) become conversations.
     """
     people: Literal["hide", "keep"] = "hide"
     """Whether names, e-mail addresses and telephone numbers in conversations are hidden."""

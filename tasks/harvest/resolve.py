@@ -18,6 +18,7 @@ from typing import Literal
 from tasks.base.errors import InputError
 from tasks.base.store import Store
 from tasks.harvest.dates import day_end, rfc3339
+from tasks.harvest.documents.folder import as_folder
 from tasks.harvest.git.history import select
 from tasks.harvest.git.opened import ON_GITHUB, Opened, local_folder, open_repository
 from tasks.harvest.git.repository import origin, pull_heads
@@ -183,7 +184,8 @@ def _documents(source: SourceParams, name: str, until: int, store: Store) -> Res
     wanted = source.documents
     if wanted is None:
         return None
-    found = named_wiki(wanted.path, name, until, store, "sources.documents.path")
+    place = as_folder(wanted.path, wanted.max_bytes, store)
+    found = named_wiki(place, name, until, store, "sources.documents.path")
     if found.revision is None or found.location is None:
         raise InputError(f"sources.documents.path: {wanted.path} has no commit up to {rfc3339(until)[:10]}")
     return ResolvedDocuments(
