@@ -29,7 +29,8 @@ _JSON: Final = re.compile(r"\.(json|ndjson)$", re.IGNORECASE)
 _SCRIPT: Final = re.compile(r"\.(js|mjs|cjs|css)$", re.IGNORECASE)
 _COMPONENT: Final = re.compile(r"\.([jt]sx?|mjs|vue|svelte|kt|xaml)$", re.IGNORECASE)
 _PROSE: Final = re.compile(
-    r"\.(md|markdown|mdown|mdx|rst|txt|adoc|asciidoc|org|tex|html?|ipynb|textile|pod|rdoc)$|(^|/)[A-Z]+$", re.IGNORECASE
+    r"\.(md|markdown|mdown|mdx|rst|txt|adoc|asciidoc|org|tex|html?|ipynb|textile|pod|rdoc)$|(^|/)(?-i:[A-Z]+)$",
+    re.IGNORECASE,
 )
 
 _COMMENT: Final = r"^[ \t]*(?:(?://|/\*|\*|#|--|;|%|<!--|\"\"\"|'''|\(\*|\{-|!|dnl\b|rem\b|@rem\b)[ \t/*#;%!-]*)"
@@ -54,7 +55,12 @@ _ONLY_HANDS_OFF: Final = re.compile(
     r"(?: (?:by hand|manually|directly|yourself))?[ \t.!*/#>-]*$",
     re.IGNORECASE,
 )
-_MARK: Final = re.compile(_COMMENT + r"(?:@generated\b|<auto-?generated ?/?>)", re.IGNORECASE)
+_MARK: Final = re.compile(
+    _COMMENT + r"(?:@generated\b|<auto-?generated ?/?>|Doxyfile [\d.]+[ \t]*$|A Bison parser, made by"
+    r"|(?:[\w./-]{1,80} )?generated (?:automatically )?by (?:GNU Autoconf|autoheader|automake|aclocal|flex|SWIG)\b)",
+    re.IGNORECASE,
+)
+"""Marks of tools that add no word on hands; a Doxyfile is a form of doxygen's with a few lines filled in."""
 NEAR_LINES: Final = 2
 """A head may say that it is generated and, so many lines on, that it is not to be edited."""
 HEAD_LINES: Final = 15
@@ -66,6 +72,11 @@ _BASE64: Final = re.compile(
 )
 _BASE64_RUN: Final = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{200,}={0,2}")
 """Longer than any hash or token."""
+_ARMOR: Final = re.compile(
+    r"(?<=-----BEGIN )(PGP PUBLIC KEY BLOCK|PGP SIGNATURE|PUBLIC KEY|(?:[A-Z0-9]{2,8} )?CERTIFICATE(?: REQUEST)?)-----"
+    r"\r?\n(?:[\w-]{1,40}: [^\n]{0,200}\n)*([A-Za-z0-9+/=\s]{60,}?)(?=-----END \1-----)"
+)
+"""Public keys, signatures and certificates; private keys are the redaction's."""
 _NUMBER: Final = re.compile(
     r"(?<!\w)(?:0x[0-9a-fA-F]{1,16}|[0-9a-fA-F]{8,64}|-?\d{1,20}(?:\.\d{1,20})?(?:e[+-]?\d{1,4})?)\b[ \t]{0,8}[,;\s]"
 )
@@ -143,9 +154,17 @@ def kind_of_text(path: str, text: str, max_data_bytes: int) -> Finding | None:
 
 
 def without_base64(text: str) -> tuple[str, int]:
-    """A text with `[base64]` in place of pictures and fonts within it, and how many characters they had."""
-    cut = sum(len(found.group()) for found in _BASE64_RUN.finditer(text))
-    return (_BASE64_RUN.sub("[base64]", text), cut) if cut else (text, 0)
+    """A text with `[base64]` in place of pictures, fonts and public keys in it, and how many characters those had."""
+    cut = 0
+
+    def cuts(found: re.Match[str], group: int, after: str) -> str:
+        nonlocal cut
+        cut += len(found[group])
+        return found[0].removesuffix(found[group]) + "[base64]" + after
+
+    if "-----BEGIN " in text:
+        text = _ARMOR.sub(lambda found: cuts(found, 2, "\n"), text)
+    return _BASE64_RUN.sub(lambda found: cuts(found, 0, ""), text), cut
 
 
 def generated_by(text: str) -> str | None:

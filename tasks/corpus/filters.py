@@ -2,8 +2,8 @@
 
 In: the documents of every source. Out: `records.jsonl` of documents. A dropped document is a verdict under its id. What
 is dropped of a pull request that stays is a verdict under `<id>#<part>`: `diff-…` for a diff, `bot-…` and
-`comment-empty` for what was said. `base64-cut` is a picture or font within a text that stays. `documents` = `records` +
-the other verdicts. Issues and discussions become one text each (`threads.py`), those of bots leave.
+`comment-empty` for what was said. `base64-cut` is a picture, font or public key within a text that stays. `documents` =
+`records` + the other verdicts. Issues and discussions become one text each (`threads.py`), those of bots leave.
 """
 
 from __future__ import annotations

@@ -121,6 +121,35 @@ def test_pages_of_every_markup_have_their_headings(markup: str) -> None:
     assert any("sudo apt install x" in line and not line.startswith("#") for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("markup", "text", "expected"),
+    [
+        (
+            "asciidoc",
+            ":toc:\n\nGuide\n=====\n\n[[x]]\nThe steps\n---------\nWords.\n\n"
+            "Last\n~~~~\n----\nnot this\n--------\n----\n",
+            "# Guide\n\n## The steps\n\nWords.\n\n### Last\n\n    not this\n    --------\n",
+        ),
+        ("asciidoc", "Above.\n\n= Late\n\n[TIP]\nShort.\n", "Above.\n\n## Late\n\n> [!TIP]\n> Short.\n"),
+        ("asciidoc", "* a\n\n* b\n\n.Under\nimage::x.png[Alt]\n", "- a\n\n- b\n\n![Alt](x.png)\n\nUnder\n"),
+        (
+            "mediawiki",
+            "Do:\n\n cd \\x\n  ls -l\n\n```\nint *a;\n```\n",
+            "Do:\n\n    cd \\x\n     ls -l\n\n``` text\nint *a;\n```\n",
+        ),
+        ("org", "**** Deep\n{{{ ruby\n@a = b_c\n}}}\n", "#### Deep\n\n``` ruby\n@a = b_c\n```\n"),
+        ("mediawiki", "See [[Start|the start]] and [[Other]].\n", "See [the start](Start) and [Other](Other).\n"),
+        (
+            "org",
+            "See [[Start][the start]] and my_own_name, a_{b}.\n",
+            "See [the start](Start) and my_own_name, a<sub>b</sub>.\n",
+        ),
+    ],
+)
+def test_pages_become_markdown_as_people_write_it(markup: str, text: str, expected: str) -> None:
+    assert as_markdown(text, markup) == expected
+
+
 def test_markup_cannot_read_files_of_this_machine(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("planted")

@@ -134,3 +134,12 @@ def test_wiki_named_but_missing_is_bad_input(tmp_path: Path, store: Store) -> No
 def test_wiki_switched_off_resolves_to_none(tmp_path: Path, store: Store) -> None:
     asked = SourceParams(repo=str(source_repository(tmp_path / "town.git")), wiki=None)
     assert resolve_source(asked, GithubParams(), NOW, store).wiki is None
+
+
+def test_page_that_cannot_be_read_stays_as_it_was_written(tmp_path: Path, store: Store) -> None:
+    text = b'Above.\n\n```\n$A =~ "b\\.c" {\n```\n# no heading\n'
+    write_wiki(tmp_path / "town.wiki.git", {"Deploy.org": text, "Home.org": b"* Home\n"})
+    made, pages = harvest(store, source_repository(tmp_path / "town.git"))
+    assert made.counts == {"records": 2, "as_written": 1}
+    assert pages["Deploy.org"].text == f"````org\n{text.decode().strip()}\n````\n"
+    assert [item.meta.get("as_written") for item in pages.values()] == [True, None]

@@ -6,7 +6,9 @@ pandoc 3.9 begins to write after 11 ms. It runs in its sandbox: a page can inclu
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -27,6 +29,68 @@ LIMIT: Final = 20
 """Seconds that a page may take; the largest that are read take one."""
 
 _TEMPLATE: Final = "$if(title)$# $title$\n\n$endif$$body$\n"
+_FILTER: Final = """
+local function titled(div)
+  local first = div.content[1]
+  return first and first.t == 'Div' and first.classes[1] == 'title'
+end
+function Link(link)
+  return pandoc.Link(link.content, link.target, link.classes:includes('wikilink') and '' or link.title)
+end
+function Span(span)
+  local target = span.attributes.target
+  return target and pandoc.Link(pandoc.utils.stringify(span), target) or span.content
+end
+function Div(div) if div.classes[1] ~= 'title' and not titled(div) then return div.content end end
+function Para(para)
+  local lines = {''}
+  for _, part in ipairs(para.content) do
+    if part.t == 'LineBreak' then
+      table.insert(lines, '')
+    elseif part.t == 'Code' or (part.t == 'Link' and part.content[1].t == 'Code') then
+      lines[#lines] = lines[#lines] .. pandoc.utils.stringify(part)
+    else
+      return nil
+    end
+  end
+  return pandoc.CodeBlock((table.concat(lines, '\\n'):gsub('\\194\\160', ' ')))
+end
+function Figure(figure) return figure.content .. figure.caption.long end
+function Blocks(blocks)
+  local kept = pandoc.List()
+  for _, block in ipairs(blocks) do
+    if block.t == 'BulletList' and #kept > 0 and kept[#kept].t == 'BulletList' then
+      kept[#kept].content:extend(block.content)
+    else
+      kept:insert(block)
+    end
+  end
+  return kept
+end
+"""
+"""In pandoc's Lua: links between pages and anchors as Markdown has them, not as HTML with pandoc's own classes, and
+one list where an empty line makes two; lines that are nothing but code, as MediaWiki has them behind a
+space, as one block."""
+
+_FOREIGN: Final = {
+    "org": ("#+BEGIN_SRC {}", "#+END_SRC"),
+    "mediawiki": ('<syntaxhighlight lang="{}">', "</syntaxhighlight>"),
+}
+"""What stands for fences of Markdown and of Trac, which people write in other markups too."""
+_FENCED: Final = re.compile(
+    r"^(?:```|\{\{\{)[ \t]*([\w+-]*)[ \t]*\n(.*?)\n(?:```|\}\}\})[ \t]*$", re.MULTILINE | re.DOTALL
+)
+
+_ORG_OPTIONS: Final = "#+OPTIONS: ^:{} H:6\n\n"
+"""`a_b` is a name, as people write it in pages about programs; `a_{b}` has a lowered letter. Six levels
+are headings, not three."""
+
+_UNDERLINED: Final = "=-~^+"
+"""Characters below a title of AsciiDoc's first form, by level."""
+_TITLE: Final = re.compile(r"[^\s\[|].*\w.*|\w")
+_BEFORE_TITLE: Final = re.compile(r"\s*$|:[\w!-]+:|\[.*\]\s*$|//")
+_BLOCK: Final = re.compile(r"([-.=*+_/])\1{3,}$|--$|\|={3,}$|```")
+_ADMONITION: Final = re.compile(r"\[(NOTE|TIP|IMPORTANT|WARNING|CAUTION)\]\s*$")
 
 
 def as_markdown(text: str, markup: str) -> str | None:
@@ -34,10 +98,23 @@ def as_markdown(text: str, markup: str) -> str | None:
     reader = READERS.get(markup)
     if reader is None:
         return text
-    options = []
-    if markup == "asciidoc":  # its first heading is the title of the document, which only a template shows
-        options = ["--standalone", f"--template={_pandoc()[1]}", "--shift-heading-level-by=1"]
+    _, template, lua = _pandoc()
+    options = [f"--lua-filter={lua}"]
+    if markup in _FOREIGN:
+        begin, end = _FOREIGN[markup]
+        text = _FENCED.sub(lambda found: f"{begin.format(found[1] or 'text')}\n{found[2]}\n{end}", text)
+    if markup == "org":
+        text = _ORG_OPTIONS + text
+    elif markup == "asciidoc":  # its first heading is the title of the document, which only a template shows
+        options += ["--standalone", f"--template={template}", "--shift-heading-level-by=1"]
+        text = "\n".join(_of_one_line(text.splitlines()))
     return by_pandoc(text.encode("utf-8", "replace"), reader, *options)
+
+
+def as_written(text: str, markup: str) -> str:
+    """A page that pandoc cannot read: itself in a fence, so that nothing in it passes for Markdown's structure."""
+    fence = "`" * (max(map(len, re.findall(r"`{3,}", text)), default=2) + 1)
+    return f"{fence}{markup}\n{text.strip()}\n{fence}\n"
 
 
 def by_pandoc(data: bytes, reader: str, *options: str, writer: str = "gfm") -> str | None:
@@ -57,9 +134,40 @@ def by_pandoc(data: bytes, reader: str, *options: str, writer: str = "gfm") -> s
     return done.stdout.decode("utf-8", "replace").strip("\n") + "\n" if done.returncode == 0 else None
 
 
+def _of_one_line(lines: list[str]) -> Iterator[str]:
+    """AsciiDoc with the titles and admonitions that pandoc does not know, which take two lines, on one.
+
+    An underline is as long as its title, give or take one, as Asciidoctor has it. A title of the first level that
+    stands below text, where pandoc gives up, becomes one of the second.
+    """
+    block, before, is_head = "", "", True
+    waiting = iter(zip(lines, [*lines[1:], ""], strict=True))
+    for line, following in waiting:
+        level = _UNDERLINED.find(following[:1]) + 1 if following else 0
+        if block or _BLOCK.match(line):
+            block = "" if block == line else block or ("```" if line.startswith("```") else line)
+        elif (
+            level
+            and following.rstrip() == following[0] * len(following.rstrip())
+            and abs(len(following.rstrip()) - len(line.rstrip())) <= 1
+            and _TITLE.match(line)
+            and _BEFORE_TITLE.match(before)
+        ):
+            line = f"{'=' * level} {line}"
+            next(waiting)
+        elif (named := _ADMONITION.match(line)) and following.strip() and not _BLOCK.match(following):
+            line = f"{named[1]}: {following}"
+            next(waiting)
+        if line.startswith("= ") and not block and not is_head:
+            line = f"={line}"
+        is_head = is_head and _BEFORE_TITLE.match(line) is not None
+        yield line
+        before = line
+
+
 @lru_cache(maxsize=1)
-def _pandoc() -> tuple[str, str]:
-    """Paths of pandoc and of the template, which is written where this process keeps temporary files."""
+def _pandoc() -> tuple[str, str, str]:
+    """Paths of pandoc, the template and the filter, which are written where this process keeps temporary files."""
     import atexit
     import tempfile
     from pathlib import Path
@@ -70,7 +178,10 @@ def _pandoc() -> tuple[str, str]:
         pandoc = pypandoc.get_pandoc_path()
     except OSError as error:
         raise InputError("pandoc is missing; install pypandoc_binary again") from error
-    with tempfile.NamedTemporaryFile("w", suffix=".markdown", delete=False) as file:
-        file.write(_TEMPLATE)
-    atexit.register(lambda: Path(file.name).unlink(missing_ok=True))
-    return str(pandoc), file.name
+    paths = []
+    for content in (_TEMPLATE, _FILTER):
+        with tempfile.NamedTemporaryFile("w", suffix=".markdown", delete=False) as file:
+            file.write(content)
+        atexit.register(lambda path=file.name: Path(path).unlink(missing_ok=True))
+        paths.append(file.name)
+    return str(pandoc), paths[0], paths[1]

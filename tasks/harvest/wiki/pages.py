@@ -1,7 +1,8 @@
 """harvest/wiki: every page of the wiki becomes a document.
 
 In: the wiki's commit, or none (then no records). Out: `records.jsonl` of documents, kind `wiki`, sorted by id, texts as
-Markdown, whatever the markup in `meta.format`; `created_at` and `updated_at` are the dates of a page's first and last
+Markdown, whatever the markup in `meta.format` (in a fence as they were written, `meta.as_written`, where it cannot be
+read); `created_at` and `updated_at` are the dates of a page's first and last
 edit. A verdict for every other file.
 """
 
@@ -24,9 +25,9 @@ from tasks.harvest.git.paths import display_path
 from tasks.harvest.git.repository import Entry, Repository, TreeTooLargeError
 from tasks.harvest.params import ResolvedWiki
 from tasks.harvest.snapshot import Dropped
-from tasks.harvest.wiki.markup import as_markdown
+from tasks.harvest.wiki.markup import as_markdown, as_written
 
-VERSION: Final = "2026.11.30.1"
+VERSION: Final = "2026.11.30.2"
 
 MARKUPS: Final = {
     "md": "markdown", "markdown": "markdown", "mdown": "markdown", "mkdn": "markdown", "mkd": "markdown",
@@ -86,10 +87,10 @@ def read_pages(repository: Repository, source: ResolvedWiki) -> Iterator[Documen
             yield Dropped(entry.path, "absent-blob" if data is None else "binary", "")
         elif not decoded.text.strip():
             yield Dropped(entry.path, "empty", "")
-        elif (text := as_markdown(decoded.text, _markup(entry))) is None:
-            yield Dropped(entry.path, "unreadable-markup", _markup(entry))
         else:
-            yield _document(entry, text, source, dates.get(entry.path))
+            text = as_markdown(decoded.text, _markup(entry))
+            made = _document(entry, text or as_written(decoded.text, _markup(entry)), source, dates.get(entry.path))
+            yield made if text else made.model_copy(update={"meta": made.meta | {"as_written": True}})
 
 
 @step("harvest/wiki", VERSION)
@@ -111,6 +112,7 @@ def wiki(run: StepRun, source: ResolvedWiki) -> None:
     def documents() -> Iterator[Document]:
         for found in read_pages(repository, source):
             if isinstance(found, Document):
+                run.count("as_written", int("as_written" in found.meta))
                 yield found
             else:
                 note = run.quarantine if found.reason == "absent-blob" else run.verdict
