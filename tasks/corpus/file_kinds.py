@@ -105,6 +105,8 @@ BASE64_FRACTION: Final = 0.6
 NUMBERS_FRACTION: Final = 0.7
 MIN_NUMBERS_CHARACTERS: Final = 4_000
 """A shorter table of numbers may be a program's own."""
+TABBED_FRACTION: Final = 0.9
+"""A long text is a table if so many of its lines have columns between tabs."""
 LITERAL_FRACTION: Final = 0.75
 MAX_LITERAL: Final = 2_000
 """Characters of a line that is looked at."""
@@ -194,12 +196,20 @@ def _kind_of_data(path: str, text: str) -> str | None:
         return "base64"
     if len(text) >= MIN_NUMBERS_CHARACTERS and _share(_NUMBER, text) > NUMBERS_FRACTION:
         return "numbers"
+    if len(text) >= MIN_NUMBERS_CHARACTERS * 10 and _tabbed(text) > TABBED_FRACTION:
+        return "columns"
     if is_fixture(path):
         lines = [line for line in text.split("\n") if line.strip()]
         literal = sum(len(line) < MAX_LITERAL and _LITERAL_LINE.fullmatch(line.strip()) is not None for line in lines)
         if len(lines) >= MIN_LITERAL_LINES and literal >= LITERAL_FRACTION * len(lines):
             return "fixture"
     return None
+
+
+def _tabbed(text: str) -> float:
+    """Share of the lines that are not indented and have columns between tabs."""
+    lines = [line for line in text.split("\n") if line.strip() and not line.startswith("#")]
+    return sum("\t" in line.strip() and not line[0].isspace() for line in lines) / max(1, len(lines))
 
 
 def _share(pattern: re.Pattern[str], text: str) -> float:

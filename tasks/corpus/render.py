@@ -111,8 +111,13 @@ def _page_title(document: Document, params: RenderParams) -> str:
     """A page's title as a heading, unless it begins with that; wikis show it above the text, which often lacks it."""
     if params.paths != "full" or not document.title:
         return ""
-    first = document.text.lstrip().partition("\n")[0].lstrip("# ").strip()
-    return "" if first.casefold() == document.title.casefold() else f"# {document.title}\n\n"
+    first = document.text.lstrip().partition("\n")[0]
+    return "" if _words(first) == _words(document.title) else f"# {document.title}\n\n"
+
+
+def _words(title: str) -> list[str]:
+    """Of a title or a heading; page names have dashes or underscores between them."""
+    return re.findall(r"[^\W_]+", title.casefold())
 
 
 def _breaks_at_ends(parts: list[Part]) -> list[Part]:

@@ -30,7 +30,9 @@ _RULES: Final = {
         "installed packages": r"(^|/)(node_modules|bower_components|jspm_packages)/",
         "Yarn's own code": r"(^|/)(\.yarn/(releases|plugins|sdks|unplugged)/|\.pnp\.(c?js|loader\.mjs|data\.json)$)",
         "folder of others' code": r"(^|/)(vendors?|Pods|Carthage/Build|Godeps|(3rd|[Tt]hird)[-_]?[Pp]arty)/",
-        "build tool wrapper": r"(^|/)(gradlew|mvnw)(\.bat|\.cmd)?$",
+        "build tool wrapper": r"(^|/)((gradlew|mvnw)(\.bat|\.cmd)?|erlang\.mk|rebar3?|waf)$",
+        "autotools": r"(^|/)(config\.(guess|sub)|ltmain\.sh|install-sh|depcomp|ylwrap|test-driver|mkinstalldirs"
+        r"|(libtool|ltoptions|ltsugar|ltversion|lt~obsolete)\.m4)$",
         "well-known library": r"(^|/)(jquery(-\d[\d.]*)?|bootstrap[^/.]*)\.(js|css)$",
     },
     "generated": {
@@ -38,12 +40,13 @@ _RULES: Final = {
         "source map": r"\.(js|mjs|cjs|css|ts)\.map$",
         "named generated": r"\.(g|freezed|[Dd]esigner|[Gg]enerated|gen)\.(dart|cs|ts|tsx|js|go|py|java|kt)$",
         "reverse dependency checks": r"(^|/)revdep/(README|cran|failures|problems)\.md$",
-        "output of a tool": r"(^|/)(__generated__|\.mypy_cache|\.next|\.nuxt)/|\.(xcuserstate|pbxproj|nib|xib)$",
+        "output of a tool": r"(^|/)(__generated__|\.mypy_cache|\.next|\.nuxt)/"
+        r"|\.(xcuserstate|pbxproj|nib|xib|dproj|cbproj)$",
     },
     "data": {
         "vector image": r"\.svg$",
         "font": r"\.(bdf|afm|pfa|pfb|fnt|glif|sfd|ttx|typeface\.json)$",
-        "fixture": r"(^|/)((__)?[Ff]ixtures(__)?|test-?_?data|cassettes|__mocks__)/"
+        "fixture": r"(^|/)((__)?[Ff]ixtures(__)?|test-?_?data|cassettes|__mocks__|\w{1,80}_SUITE_data)/"
         r".{0,200}\.(json|jsonl|ndjson|xml|ya?ml|csv|tsv|html?|txt|har|sql)$",
     },
     "licence": {

@@ -131,6 +131,13 @@ def test_pages_of_every_markup_have_their_headings(markup: str) -> None:
             "# Guide\n\n## The steps\n\nWords.\n\n### Last\n\n    not this\n    --------\n",
         ),
         ("asciidoc", "Above.\n\n= Late\n\n[TIP]\nShort.\n", "Above.\n\n## Late\n\n> [!TIP]\n> Short.\n"),
+        (
+            "asciidoc",
+            "== A ==\n----\nx\n------\n\n.Alone\n\n--all::\n\n    Every `int x` one.\n\n****\nAside.\n****\n",
+            "## A\n\n    x\n\n**Alone**\n\n--all  \nEvery `int x` one.\n\nAside.\n",
+        ),
+        ("asciidoc", "|===\n|a |b\n\n|1 |2\n|===\n", "| a   | b   |\n|-----|-----|\n| 1   | 2   |\n"),
+        ("org", "As in `f(x, y)` and `z`.\n", "As in `f(x, y)` and `z`.\n"),
         ("asciidoc", "* a\n\n* b\n\n.Under\nimage::x.png[Alt]\n", "- a\n\n- b\n\n![Alt](x.png)\n\nUnder\n"),
         (
             "mediawiki",

@@ -226,6 +226,28 @@ def test_pulls_patches_have_the_function_names_of_built_in_drivers(store: Store,
     assert patches["a.py"].count("@@ -") == 1
 
 
+def test_pulls_patches_of_old_encodings_are_text_on_both_sides(store: Store, tmp_path: Path) -> None:
+    lines = "データベース接続を初期化する関数です\n設定ファイルを読み込んで値を検査します\n"
+    more = "接続が切れたときは再試行します\n"
+    head = "function データベース接続の初期化、再試行、終了処理\n" + "".join(f"    {number}\n" for number in range(9))
+    files = {"a.c": lines.encode("shift_jis"), "b.c": lines.encode("euc_jp"), "c.txt": (head + "x\n").encode()}
+    history = History()
+    first = history.commit("refs/heads/main", files, 0)
+    changed = {
+        "a.c": (lines + more).encode("shift_jis"),
+        "b.c": (lines + more).encode(),
+        "c.txt": (head + "y\n").encode(),
+    }
+    history.commit("refs/pull/1/head", changed, 1, [first])
+    _, found = harvest(store, history.write(tmp_path / "repo.git"))
+    patches = {item["path"]: item["patch"].split("\n") for item in found[1].meta["files"]}
+    one, two = lines.splitlines()
+    assert patches["a.c"][1:] == [f" {one}", f" {two}", f"+{more[:-1]}"]
+    assert sorted(patches["b.c"][1:]) == sorted([f"-{one}", f"-{two}", f"+{one}", f"+{two}", f"+{more[:-1]}"])
+    assert patches["c.txt"][0].startswith("@@ -8,4 +8,4 @@ function データベース接続の初期化")  # cut within a character
+    assert patches["c.txt"][1:] == ["     6", "     7", "     8", "-x", "+y"]
+
+
 def test_pulls_switched_off_resolve_to_none(store: Store, village: Path) -> None:
     assert resolved(store, village, pulls=None).pulls is None
 

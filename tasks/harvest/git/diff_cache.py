@@ -14,7 +14,7 @@ from tasks.base.kept import Kept
 from tasks.harvest.git.diffs import Change, Trees, changed_files
 from tasks.harvest.git.repository import Repository
 
-EDITION: Final = "2"
+EDITION: Final = "3"
 """Changed by hand when `diffs.py` makes other patches of the same trees."""
 
 PAIRS_A_PROCESS: Final = 100

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import IO, Any, Final, NamedTuple
 
 from tasks.base.errors import SourceError
+from tasks.harvest.decoding import decode
 from tasks.harvest.git.command import git, git_stream
 from tasks.harvest.git.objects import object_reader
 from tasks.harvest.git.paths import display_path, unquote_path
@@ -238,8 +239,25 @@ def _raw_change(line: bytes) -> Change:
 def _patch(lines: list[bytes]) -> str | None:
     for number, line in enumerate(lines):
         if line.startswith(b"@@ "):
-            return b"".join(lines[number:]).decode("utf-8", "replace").removesuffix("\n")
+            return "".join(_decoded(lines[number:])).removesuffix("\n")
     return None
+
+
+def _decoded(lines: list[bytes]) -> list[str]:
+    """The lines of a patch, in UTF-8 or in what both sides of an old file turn out to be in, each for itself.
+
+    Git cuts what it shows of a function behind `@@` within a character.
+    """
+    try:
+        return [b"".join(lines).decode("utf-8")]
+    except UnicodeDecodeError:
+        pass
+    removed = [line for line in lines if line.startswith(b"-")]
+    others = [line for line in lines if not line.startswith((b"-", b"@@ "))]
+    found = [decode(b"".join(side)) if side else None for side in (others, removed)]
+    known = next((side.encoding for side in found if side), "utf-8")
+    after, before = (side.encoding if side else known for side in found)
+    return [line.decode(before if line.startswith(b"-") else after, "replace") for line in lines]
 
 
 def _one_by_one(repository: Repository, before: str, after: str) -> list[Change]:

@@ -10,6 +10,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 from tasks.base.errors import InputError
@@ -28,50 +29,10 @@ READERS: Final = {
 LIMIT: Final = 20
 """Seconds that a page may take; the largest that are read take one."""
 
-_TEMPLATE: Final = "$if(title)$# $title$\n\n$endif$$body$\n"
-_FILTER: Final = """
-local function titled(div)
-  local first = div.content[1]
-  return first and first.t == 'Div' and first.classes[1] == 'title'
-end
-function Link(link)
-  return pandoc.Link(link.content, link.target, link.classes:includes('wikilink') and '' or link.title)
-end
-function Span(span)
-  local target = span.attributes.target
-  return target and pandoc.Link(pandoc.utils.stringify(span), target) or span.content
-end
-function Div(div) if div.classes[1] ~= 'title' and not titled(div) then return div.content end end
-function Para(para)
-  local lines = {''}
-  for _, part in ipairs(para.content) do
-    if part.t == 'LineBreak' then
-      table.insert(lines, '')
-    elseif part.t == 'Code' or (part.t == 'Link' and part.content[1].t == 'Code') then
-      lines[#lines] = lines[#lines] .. pandoc.utils.stringify(part)
-    else
-      return nil
-    end
-  end
-  return pandoc.CodeBlock((table.concat(lines, '\\n'):gsub('\\194\\160', ' ')))
-end
-function Figure(figure) return figure.content .. figure.caption.long end
-function Blocks(blocks)
-  local kept = pandoc.List()
-  for _, block in ipairs(blocks) do
-    if block.t == 'BulletList' and #kept > 0 and kept[#kept].t == 'BulletList' then
-      kept[#kept].content:extend(block.content)
-    else
-      kept:insert(block)
-    end
-  end
-  return kept
-end
-"""
-"""In pandoc's Lua: links between pages and anchors as Markdown has them, not as HTML with pandoc's own classes, and
-one list where an empty line makes two; lines that are nothing but code, as MediaWiki has them behind a
-space, as one block."""
+FILTER: Final = Path(__file__).with_name("as_people_write.lua")
+"""What pandoc made of a page, changed into what people write in Markdown."""
 
+_TEMPLATE: Final = "$if(title)$# $title$\n\n$endif$$body$\n"
 _FOREIGN: Final = {
     "org": ("#+BEGIN_SRC {}", "#+END_SRC"),
     "mediawiki": ('<syntaxhighlight lang="{}">', "</syntaxhighlight>"),
@@ -88,8 +49,11 @@ are headings, not three."""
 _UNDERLINED: Final = "=-~^+"
 """Characters below a title of AsciiDoc's first form, by level."""
 _TITLE: Final = re.compile(r"[^\s\[|].*\w.*|\w")
-_BEFORE_TITLE: Final = re.compile(r"\s*$|:[\w!-]+:|\[.*\]\s*$|//")
+_HEAD: Final = re.compile(r"\s*$|:[\w!-]+:|\[.*\]\s*$|//")
+_BEFORE_TITLE: Final = re.compile(_HEAD.pattern + r"|={1,6} ")
 _BLOCK: Final = re.compile(r"([-.=*+_/])\1{3,}$|--$|\|={3,}$|```")
+_CLOSED_TITLE: Final = re.compile(r"((={1,6}) \S.*?) \2\s*$")
+_BLOCK_TITLE: Final = re.compile(r"\.[^\s.]")
 _ADMONITION: Final = re.compile(r"\[(NOTE|TIP|IMPORTANT|WARNING|CAUTION)\]\s*$")
 
 
@@ -98,15 +62,14 @@ def as_markdown(text: str, markup: str) -> str | None:
     reader = READERS.get(markup)
     if reader is None:
         return text
-    _, template, lua = _pandoc()
-    options = [f"--lua-filter={lua}"]
+    options = [f"--lua-filter={FILTER}"]
     if markup in _FOREIGN:
         begin, end = _FOREIGN[markup]
         text = _FENCED.sub(lambda found: f"{begin.format(found[1] or 'text')}\n{found[2]}\n{end}", text)
     if markup == "org":
         text = _ORG_OPTIONS + text
     elif markup == "asciidoc":  # its first heading is the title of the document, which only a template shows
-        options += ["--standalone", f"--template={template}", "--shift-heading-level-by=1"]
+        options += ["--standalone", f"--template={_pandoc()[1]}", "--shift-heading-level-by=1"]
         text = "\n".join(_of_one_line(text.splitlines()))
     return by_pandoc(text.encode("utf-8", "replace"), reader, *options)
 
@@ -141,9 +104,11 @@ def _of_one_line(lines: list[str]) -> Iterator[str]:
     stands below text, where pandoc gives up, becomes one of the second.
     """
     block, before, is_head = "", "", True
-    waiting = iter(zip(lines, [*lines[1:], ""], strict=True))
-    for line, following in waiting:
+    waiting = iter(enumerate(zip(lines, [*lines[1:], ""], strict=True), 1))
+    for number, (line, following) in waiting:
         level = _UNDERLINED.find(following[:1]) + 1 if following else 0
+        if block and line != block and line[:4] == block[:4] and _BLOCK.match(line) and block not in lines[number:]:
+            line = block  # the end of another length is the only one
         if block or _BLOCK.match(line):
             block = "" if block == line else block or ("```" if line.startswith("```") else line)
         elif (
@@ -158,19 +123,24 @@ def _of_one_line(lines: list[str]) -> Iterator[str]:
         elif (named := _ADMONITION.match(line)) and following.strip() and not _BLOCK.match(following):
             line = f"{named[1]}: {following}"
             next(waiting)
+        elif line.endswith("::") and not following.strip():
+            next(waiting)  # what is indented below would pass for code
+        elif _BLOCK_TITLE.match(line) and not following.strip():
+            line = f"*{line[1:]}*"  # it names no block
+        if not block and (closed := _CLOSED_TITLE.match(line)):
+            line = closed[1]
         if line.startswith("= ") and not block and not is_head:
             line = f"={line}"
-        is_head = is_head and _BEFORE_TITLE.match(line) is not None
+        is_head = is_head and _HEAD.match(line) is not None
         yield line
         before = line
 
 
 @lru_cache(maxsize=1)
-def _pandoc() -> tuple[str, str, str]:
-    """Paths of pandoc, the template and the filter, which are written where this process keeps temporary files."""
+def _pandoc() -> tuple[str, str]:
+    """Paths of pandoc and of the template, which is written where this process keeps temporary files."""
     import atexit
     import tempfile
-    from pathlib import Path
 
     import pypandoc
 
@@ -178,10 +148,7 @@ def _pandoc() -> tuple[str, str, str]:
         pandoc = pypandoc.get_pandoc_path()
     except OSError as error:
         raise InputError("pandoc is missing; install pypandoc_binary again") from error
-    paths = []
-    for content in (_TEMPLATE, _FILTER):
-        with tempfile.NamedTemporaryFile("w", suffix=".markdown", delete=False) as file:
-            file.write(content)
-        atexit.register(lambda path=file.name: Path(path).unlink(missing_ok=True))
-        paths.append(file.name)
-    return str(pandoc), paths[0], paths[1]
+    with tempfile.NamedTemporaryFile("w", suffix=".markdown", delete=False) as file:
+        file.write(_TEMPLATE)
+    atexit.register(lambda: Path(file.name).unlink(missing_ok=True))
+    return str(pandoc), file.name
