@@ -22,10 +22,10 @@ from tasks.base.records import NUMBERED, Document, Kind
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.corpus.conversation import Boilerplate, Left, cleaned, is_form, is_template, shown_by_form
-from tasks.corpus.file_kinds import generated_by, kind_of_file, without_base64
+from tasks.corpus.file_kinds import HEAD_CHARACTERS, generated_by, kind_of_file, without_base64
 from tasks.corpus.params import BudgetParams, FileKind, FilterParams
 from tasks.corpus.threads import as_conversation
-from tasks.text.paths import generated_kind, matches
+from tasks.text.paths import generated_kind, kind_of_path, matches
 from tasks.text.people import is_bot
 
 VERSION: Final = "2026.11.30.4"
@@ -129,7 +129,7 @@ def generated_marker(patch: str) -> str | None:
     """What marks the file of a diff as generated, where the diff shows the file's first lines."""
     if not _FIRST_LINES.match(patch):
         return None
-    return generated_by("\n".join(line[1:] for line in patch[:8_000].split("\n")[1:]))
+    return generated_by("\n".join(line[1:] for line in patch[:HEAD_CHARACTERS].split("\n")[1:]))
 
 
 def over_budget(sizes: Iterable[tuple[Document, int]], budgets: tuple[BudgetParams, ...]) -> set[str]:
@@ -286,6 +286,10 @@ def _judge_diff(file: dict[str, Any], params: FilterParams) -> Drop | None:
     kind = generated_kind(path) if params.generated_diffs == "drop" else None
     if kind is not None:
         return Drop(f"diff-{kind}")
+    if params.generated_diffs == "drop" and file.get("patch") and file["status"] in ("added", "removed"):
+        named = kind_of_path(path)
+        if named and named.kind == "licence":  # all of it; a changed line may be somebody's own
+            return Drop("diff-licence", named.by)
     if matches(path, params.exclude):
         return Drop("diff-excluded")
     patch = file.get("patch") or ""

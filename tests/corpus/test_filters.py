@@ -7,7 +7,7 @@ from tasks.base.errors import InputError
 from tasks.base.records import Document, Kind
 from tasks.base.runs import read_records, read_verdicts
 from tasks.base.store import Store
-from tasks.corpus.filters import estimated_tokens, filter_diffs, filter_documents, judge
+from tasks.corpus.filters import Drop, estimated_tokens, filter_diffs, filter_documents, judge
 from tasks.corpus.params import BudgetParams, FilterParams
 from tests.corpus.documents import file, page, pull
 
@@ -160,6 +160,14 @@ def test_diff_that_shows_a_generators_mark_is_dropped() -> None:
         filter_diffs(document, FilterParams(generated_diffs="keep", max_line_characters=None))[1][0][1].reason
         == "diff-base64"
     )
+
+
+def test_licence_that_comes_or_goes_leaves_the_diffs() -> None:
+    whole = "@@ -0,0 +1,2 @@\n+GNU GENERAL PUBLIC LICENSE\n+Version 3"
+    document = pull(1, patches=[("LICENSE", whole), ("a/COPYING", whole), ("src/license.py", whole)])
+    for entry, status in zip(document.meta["files"], ("added", "modified", "added"), strict=True):
+        entry["status"] = status
+    assert filter_diffs(document, FilterParams())[1] == [("LICENSE", Drop("diff-licence", "licence"))]
 
 
 def test_repository_listed_twice_is_bad_input(store: Store, stored: Stored) -> None:
