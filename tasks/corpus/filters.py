@@ -28,7 +28,7 @@ from tasks.corpus.threads import as_conversation
 from tasks.text.paths import generated_kind, kind_of_path, matches
 from tasks.text.people import is_bot
 
-VERSION: Final = "2026.11.30.4"
+VERSION: Final = "2026.11.30.5"
 
 BYTES_PER_TOKEN: Final = 3.6
 """Of source code and prose in SmolLM2's tokenizer (3.64 over 10 MB of Python)."""

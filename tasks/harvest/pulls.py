@@ -27,7 +27,7 @@ from tasks.harvest.git.repository import Repository
 from tasks.harvest.github.threads import Threads
 from tasks.harvest.params import PullReference, ResolvedPulls
 
-VERSION: Final = "2026.11.30.3"
+VERSION: Final = "2026.11.30.5"
 
 Item = dict[str, Any]
 

@@ -137,7 +137,7 @@ def test_wiki_switched_off_resolves_to_none(tmp_path: Path, store: Store) -> Non
 
 
 def test_page_that_cannot_be_read_stays_as_it_was_written(tmp_path: Path, store: Store) -> None:
-    text = b'Above.\n\n```\n$A =~ "b\\.c" {\n```\n# no heading\n'
+    text = b'Above.\n\n$A =~ "b\\.c" {\n```\n# no heading\n'
     write_wiki(tmp_path / "town.wiki.git", {"Deploy.org": text, "Home.org": b"* Home\n"})
     made, pages = harvest(store, source_repository(tmp_path / "town.git"))
     assert made.counts == {"records": 2, "as_written": 1}

@@ -55,7 +55,7 @@ class Change(NamedTuple):
     patch: str | None
     """From the first `@@`, without the final newline; null for binary files, renames, mode changes, absent blobs."""
     left_out: str = ""
-    """Why a patch is null that could have been made: `too-large` or `beyond-limit`."""
+    """Why a patch is null that could have been made: `too-large`, `beyond-limit` or `unknown-encoding`."""
 
     def meta(self) -> dict[str, Any]:
         """The change as a document's `meta` bears it."""
@@ -148,7 +148,7 @@ def changed_files(
     done = 0
     while done < len(trees):
         for lines in _stream(repository, trees[done:]):
-            yield Changes(_parse(lines, oversized), whole=True)
+            yield Changes(_parse(repository, lines, oversized), whole=True)
             done += 1
             if lines[-1:] == [_CUT]:
                 break
@@ -198,7 +198,7 @@ def _stream(repository: Repository, trees: Sequence[Trees]) -> Iterator[list[byt
         yield lines
 
 
-def _parse(lines: list[bytes], oversized: AbstractSet[str]) -> list[Change]:
+def _parse(repository: Repository, lines: list[bytes], oversized: AbstractSet[str]) -> list[Change]:
     raw = [line for line in lines if line.startswith(b":")]
     patches: list[list[bytes]] = []
     cut = lines[-1:] == [_CUT]
@@ -215,11 +215,15 @@ def _parse(lines: list[bytes], oversized: AbstractSet[str]) -> list[Change]:
         if shown is None and cut:
             changes.append(change._replace(left_out="beyond-limit"))
             continue
-        patch = _patch(shown or [])
+        patch = _patch(repository, line, shown or [])
         if line.split(b"\t", 1)[0].split()[4][:1] == b"T":  # a change of type is shown as a removal and an addition
-            patch = _patch(next(queue, [])) or patch
-        is_large = patch is None and not oversized.isdisjoint(_blobs(line))
-        changes.append(change._replace(patch=patch, left_out="too-large" if is_large else ""))
+            patch = _patch(repository, line, next(queue, [])) or patch
+        reason = ""
+        if patch is None and not oversized.isdisjoint(_blobs(line)):
+            reason = "too-large"
+        elif patch is None and any(part.startswith(b"@@ ") for part in shown or []):
+            reason = "unknown-encoding"
+        changes.append(change._replace(patch=patch, left_out=reason))
     return changes
 
 
@@ -229,6 +233,13 @@ def _blobs(line: bytes) -> set[str]:
     return {blob for mode, blob in ((before_mode, before), (after_mode, after)) if mode not in ("000000", "160000")}
 
 
+def _sides(change: bytes) -> list[str]:
+    """The blob before and the one after; the other one where there is none."""
+    before, after = change.split()[2:4]
+    empty = b"0" * len(before)
+    return [(before if before != empty else after).decode(), (after if after != empty else before).decode()]
+
+
 def _raw_change(line: bytes) -> Change:
     facts, *paths = line.rstrip(b"\n").split(b"\t")
     status = _STATUSES.get(facts.split()[4][:1].decode(), "modified")
@@ -236,28 +247,30 @@ def _raw_change(line: bytes) -> Change:
     return Change(names[-1], status, names[0] if len(names) > 1 else None, None)
 
 
-def _patch(lines: list[bytes]) -> str | None:
+def _patch(repository: Repository, change: bytes, lines: list[bytes]) -> str | None:
+    """The hunks of a file's patch, if it has any in a known encoding; `change` is its line of `--raw`."""
     for number, line in enumerate(lines):
         if line.startswith(b"@@ "):
-            return "".join(_decoded(lines[number:])).removesuffix("\n")
+            text = _decoded(repository, change, lines[number:])
+            return None if text is None else text.removesuffix("\n")
     return None
 
 
-def _decoded(lines: list[bytes]) -> list[str]:
-    """The lines of a patch, in UTF-8 or in what both sides of an old file turn out to be in, each for itself.
+def _decoded(repository: Repository, change: bytes, lines: list[bytes]) -> str | None:
+    """The lines of a patch in UTF-8 or, for each side of an old file, in what that whole file is in; None if unknown.
 
     Git cuts what it shows of a function behind `@@` within a character.
     """
+    hunks = b"".join(line for line in lines if not line.startswith(b"@@ "))
+    before = after = "utf-8"
     try:
-        return [b"".join(lines).decode("utf-8")]
+        hunks.decode("utf-8")
     except UnicodeDecodeError:
-        pass
-    removed = [line for line in lines if line.startswith(b"-")]
-    others = [line for line in lines if not line.startswith((b"-", b"@@ "))]
-    found = [decode(b"".join(side)) if side else None for side in (others, removed)]
-    known = next((side.encoding for side in found if side), "utf-8")
-    after, before = (side.encoding if side else known for side in found)
-    return [line.decode(before if line.startswith(b"-") else after, "replace") for line in lines]
+        first, second = (decode(data or b"") for data in repository.blobs(_sides(change)))
+        if first is None or second is None:
+            return None
+        before, after = first.encoding, second.encoding
+    return "".join(line.decode(before if line.startswith(b"-") else after, "replace") for line in lines)
 
 
 def _one_by_one(repository: Repository, before: str, after: str) -> list[Change]:
@@ -269,7 +282,7 @@ def _one_by_one(repository: Repository, before: str, after: str) -> list[Change]
         found = _raw_change(line)
         pathspec = ":(literal)" + paths[-1].decode("utf-8", "surrogateescape")
         for lines in _single(repository, before, after, pathspec):
-            found = found._replace(patch=_patch(lines))
+            found = found._replace(patch=_patch(repository, line, lines))
         changes.append(found)
     return changes
 

@@ -53,6 +53,7 @@ _HEAD: Final = re.compile(r"\s*$|:[\w!-]+:|\[.*\]\s*$|//")
 _BEFORE_TITLE: Final = re.compile(_HEAD.pattern + r"|={1,6} ")
 _BLOCK: Final = re.compile(r"([-.=*+_/])\1{3,}$|--$|\|={3,}$|```")
 _CLOSED_TITLE: Final = re.compile(r"((={1,6}) \S.*?) \2\s*$")
+_UNSET: Final = re.compile(r":[\w-]+!:|:![\w-]+:")
 _BLOCK_TITLE: Final = re.compile(r"\.[^\s.]")
 _ADMONITION: Final = re.compile(r"\[(NOTE|TIP|IMPORTANT|WARNING|CAUTION)\]\s*$")
 
@@ -110,6 +111,8 @@ def _of_one_line(lines: list[str]) -> Iterator[str]:
         if block and line != block and line[:4] == block[:4] and _BLOCK.match(line) and block not in lines[number:]:
             line = block  # the end of another length is the only one
         if block or _BLOCK.match(line):
+            if not block and before.strip() and not before.startswith(("[", ".", "+")):
+                yield ""  # it ends a paragraph
             block = "" if block == line else block or ("```" if line.startswith("```") else line)
         elif (
             level
@@ -127,6 +130,8 @@ def _of_one_line(lines: list[str]) -> Iterator[str]:
             next(waiting)  # what is indented below would pass for code
         elif _BLOCK_TITLE.match(line) and not following.strip():
             line = f"*{line[1:]}*"  # it names no block
+        if not block and _UNSET.match(line):
+            continue
         if not block and (closed := _CLOSED_TITLE.match(line)):
             line = closed[1]
         if line.startswith("= ") and not block and not is_head:

@@ -27,7 +27,7 @@ from tasks.harvest.params import ResolvedWiki
 from tasks.harvest.snapshot import Dropped
 from tasks.harvest.wiki.markup import as_markdown, as_written
 
-VERSION: Final = "2026.11.30.2"
+VERSION: Final = "2026.11.30.3"
 
 MARKUPS: Final = {
     "md": "markdown", "markdown": "markdown", "mdown": "markdown", "mkdn": "markdown", "mkd": "markdown",
@@ -112,7 +112,8 @@ def wiki(run: StepRun, source: ResolvedWiki) -> None:
     def documents() -> Iterator[Document]:
         for found in read_pages(repository, source):
             if isinstance(found, Document):
-                run.count("as_written", int("as_written" in found.meta))
+                if "as_written" in found.meta:
+                    run.count("as_written")
                 yield found
             else:
                 note = run.quarantine if found.reason == "absent-blob" else run.verdict
