@@ -55,6 +55,8 @@ _BLOCK: Final = re.compile(r"([-.=*+_/])\1{3,}$|--$|\|={3,}$|```")
 _CLOSED_TITLE: Final = re.compile(r"((={1,6}) \S.*?) \2\s*$")
 _UNSET: Final = re.compile(r":[\w-]+!:|:![\w-]+:")
 _BLOCK_TITLE: Final = re.compile(r"\.[^\s.]")
+LONG_DELIMITER: Final = 10
+"""Blocks within blocks have shorter delimiters than this, by which they are told apart."""
 _ADMONITION: Final = re.compile(r"\[(NOTE|TIP|IMPORTANT|WARNING|CAUTION)\]\s*$")
 
 
@@ -71,7 +73,7 @@ def as_markdown(text: str, markup: str) -> str | None:
         text = _ORG_OPTIONS + text
     elif markup == "asciidoc":  # its first heading is the title of the document, which only a template shows
         options += ["--standalone", f"--template={_pandoc()[1]}", "--shift-heading-level-by=1"]
-        text = "\n".join(_of_one_line(text.splitlines()))
+        text = "\n".join(_of_one_line([line.rstrip() for line in text.splitlines()]))
     return by_pandoc(text.encode("utf-8", "replace"), reader, *options)
 
 
@@ -108,8 +110,13 @@ def _of_one_line(lines: list[str]) -> Iterator[str]:
     waiting = iter(enumerate(zip(lines, [*lines[1:], ""], strict=True), 1))
     for number, (line, following) in waiting:
         level = _UNDERLINED.find(following[:1]) + 1 if following else 0
-        if block and line != block and line[:4] == block[:4] and _BLOCK.match(line) and block not in lines[number:]:
-            line = block  # the end of another length is the only one
+        if (
+            block
+            and line[:4] == block[:4]
+            and _BLOCK.match(line)
+            and (min(len(line), len(block)) >= LONG_DELIMITER or block not in lines[number:])
+        ):
+            line = block  # the end, though of another length
         if block or _BLOCK.match(line):
             if not block and before.strip() and not before.startswith(("[", ".", "+")):
                 yield ""  # it ends a paragraph
