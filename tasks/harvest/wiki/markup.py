@@ -38,9 +38,7 @@ _FOREIGN: Final = {
     "mediawiki": ('<syntaxhighlight lang="{}">', "</syntaxhighlight>"),
 }
 """What stands for fences of Markdown and of Trac, which people write in other markups too."""
-_FENCED: Final = re.compile(
-    r"^(?:```|\{\{\{)[ \t]*([\w+-]*)[ \t]*\n(.*?)\n(?:```|\}\}\})[ \t]*$", re.MULTILINE | re.DOTALL
-)
+_FENCE: Final = re.compile(r"(?:```|\{\{\{)[ \t]{0,8}([\w+-]{0,40})")
 
 _ORG_OPTIONS: Final = "#+OPTIONS: ^:{} H:6\n\n"
 """`a_b` is a name, as people write it in pages about programs; `a_{b}` has a lowered letter. Six levels
@@ -51,7 +49,7 @@ _UNDERLINED: Final = "=-~^+"
 _TITLE: Final = re.compile(r"[^\s\[|].*\w.*|\w")
 _HEAD: Final = re.compile(r"\s*$|:[\w!-]+:|\[.*\]\s*$|//")
 _BEFORE_TITLE: Final = re.compile(_HEAD.pattern + r"|={1,6} ")
-_BLOCK: Final = re.compile(r"([-.=*+_/])\1{3,}$|--$|\|={3,}$|```")
+_DELIMITER: Final = re.compile(r"([-.=*+_/])\1{3,}$|--$|\|={3,}$|```")
 _CLOSED_TITLE: Final = re.compile(r"((={1,6}) \S.*?) \2\s*$")
 _UNSET: Final = re.compile(r":[\w-]+!:|:![\w-]+:")
 _BLOCK_TITLE: Final = re.compile(r"\.[^\s.]")
@@ -67,8 +65,7 @@ def as_markdown(text: str, markup: str) -> str | None:
         return text
     options = [f"--lua-filter={FILTER}"]
     if markup in _FOREIGN:
-        begin, end = _FOREIGN[markup]
-        text = _FENCED.sub(lambda found: f"{begin.format(found[1] or 'text')}\n{found[2]}\n{end}", text)
+        text = "\n".join(_with_own_fences(text.split("\n"), *_FOREIGN[markup]))
     if markup == "org":
         text = _ORG_OPTIONS + text
     elif markup == "asciidoc":  # its first heading is the title of the document, which only a template shows
@@ -100,6 +97,22 @@ def by_pandoc(data: bytes, reader: str, *options: str, writer: str = "gfm") -> s
     return done.stdout.decode("utf-8", "replace").strip("\n") + "\n" if done.returncode == 0 else None
 
 
+def _with_own_fences(lines: list[str], begin: str, end: str) -> list[str]:
+    """Lines with a markup's own begin and end of code in place of fences; one that is never closed stays."""
+    kept: list[str] = []
+    opened = None
+    for number, line in enumerate(lines):
+        if opened is None and (fence := _FENCE.fullmatch(line.rstrip())):
+            opened = number
+            kept.append(begin.format(fence[1] or "text"))
+        elif opened is not None and line.rstrip() in ("```", "}}}"):
+            opened = None
+            kept.append(end)
+        else:
+            kept.append(line)
+    return kept if opened is None else [*kept[:opened], *lines[opened:]]
+
+
 def _of_one_line(lines: list[str]) -> Iterator[str]:
     """AsciiDoc with the titles and admonitions that pandoc does not know, which take two lines, on one.
 
@@ -113,11 +126,11 @@ def _of_one_line(lines: list[str]) -> Iterator[str]:
         if (
             block
             and line[:4] == block[:4]
-            and _BLOCK.match(line)
+            and _DELIMITER.match(line)
             and (min(len(line), len(block)) >= LONG_DELIMITER or block not in lines[number:])
         ):
             line = block  # the end, though of another length
-        if block or _BLOCK.match(line):
+        if block or _DELIMITER.match(line):
             if not block and before.strip() and not before.startswith(("[", ".", "+")):
                 yield ""  # it ends a paragraph
             block = "" if block == line else block or ("```" if line.startswith("```") else line)
@@ -130,7 +143,7 @@ def _of_one_line(lines: list[str]) -> Iterator[str]:
         ):
             line = f"{'=' * level} {line}"
             next(waiting)
-        elif (named := _ADMONITION.match(line)) and following.strip() and not _BLOCK.match(following):
+        elif (named := _ADMONITION.match(line)) and following.strip() and not _DELIMITER.match(following):
             line = f"{named[1]}: {following}"
             next(waiting)
         elif line.endswith("::") and not following.strip():
