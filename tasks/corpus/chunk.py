@@ -30,7 +30,7 @@ from tasks.text.languages import is_markdown
 from tasks.text.token_cache import TokenCache
 from tasks.text.tokenizer import stored_tokenizer
 
-VERSION: Final = "2026.11.30.2"
+VERSION: Final = "2026.11.30.3"
 
 BATCH_CHARACTERS: Final = 4_000_000
 """Documents are cut in batches of this size: enough for all cores, little enough for memory."""
