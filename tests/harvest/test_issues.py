@@ -252,6 +252,13 @@ def test_threads_are_shown_as_they_stood_at_the_date(
         assert (talk[9_001].meta["answer"], len(talk[9_001].meta["comments"])) == (None, 1)
 
 
+def test_both_interfaces_give_the_same_bytes(store: Store, other: Store, tracker: Tracker) -> None:
+    first = harvested(store, tracker.github, "graphql")["issue"]
+    assert first.counts["records"] == 19  # one of the 20 is a bot's
+    assert harvested(other, tracker.github, "rest")["issue"].sha256 == first.sha256
+
+
+@pytest.mark.slow
 def test_five_hundred_issues_take_few_requests_and_a_month_reads_what_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -137,7 +137,8 @@ def test_accepted_answer_becomes_dialogues_in_the_askers_words(store: Store, mak
     made = dialogues_of(store, split, SynthesisParams(methods=("facts",), wordings=8))
 
     said = [one for one in read_records(store, made, Dialogue) if one.kind == "thread-answer"]
-    assert {one.messages[1].content for one in said} == {SET.removeprefix("Hi Person 1, ")}
+    text = SET.removeprefix("Hi Person 1, ")
+    assert {one.messages[1].content for one in said} == {text, f"{text}\n\nSee discussion #40 of rocket."}
     asked = [one.messages[0].content for one in said]
     assert f"How do I keep valves warm? (rocket)\n\n{REPORT.text}" in asked
     assert all("How do I keep valves warm?" in question for question in asked)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from tasks.base.records import Document, Kind
+from tasks.base.records import NUMBERED, Document, Kind
 from tasks.synthesis.facts.corpus import Corpus, Family
 from tasks.synthesis.facts.pulls import MIN_TITLE_WORDS, sentences
 from tasks.text.closing import closed_numbers
@@ -208,7 +208,8 @@ def _answered(document: Document, corpus: Corpus, asked: Post, post: Post) -> It
         return
     question = next((one for one in sentences(asked.text, document.title) if one.endswith("?")), "")
     detail = asked.text if len(asked.text) <= MAX_ASKED_CHARACTERS else ""
-    words = {"asked": question, "detail": detail, "accepted": "yes" if post.note else ""}
+    source = f"{NUMBERED[document.kind]} #{document.path}" if document.kind in NUMBERED else ""
+    words = {"asked": question, "detail": detail, "source": source}
     title = " ".join(document.title.split())
     yield corpus.fact(document, "thread-answer", title, [text], _span(post), shape=Shape.PROSE, words=words)
 

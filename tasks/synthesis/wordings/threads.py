@@ -109,6 +109,6 @@ WORDINGS: Final = {
             "I have a question about {repo}. {subject}",
             "What helps with “{subject}” in {repo}?",
         ),
-        answers=("{text}",),
+        answers=("{text}", "{text}\n\nSee {source} of {repo}."),
     ),
 }
