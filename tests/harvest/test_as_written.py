@@ -137,6 +137,9 @@ def test_pages_of_every_markup_have_their_headings(markup: str) -> None:
             "## A\n\n    x\n\n**Alone**\n\n--all  \nEvery `int x` one.\n\nAside.\n",
         ),
         ("asciidoc", "|===\n|a |b\n\n|1 |2\n|===\n", "| a   | b   |\n|-----|-----|\n| 1   | 2   |\n"),
+        ("org", "Say bin/x --create, and so on...\n", "Say bin/x --create, and so on...\n"),
+        ("textile", "Say bin/x --create.\n", "Say bin/x --create.\n"),
+        ("asciidoc", "Pass `io=<a>[,...]`.\n", "Pass `io=<a>[,...]`.\n"),
         ("org", "As in `f(x, y)` and `z`.\n", "As in `f(x, y)` and `z`.\n"),
         ("asciidoc", "* a\n\n* b\n\n.Under\nimage::x.png[Alt]\n", "- a\n\n- b\n\n![Alt](x.png)\n\nUnder\n"),
         (

@@ -21,7 +21,7 @@ from tasks.harvest.git.repository import Entry, Repository, TreeTooLargeError
 from tasks.harvest.params import ResolvedDocuments
 from tasks.harvest.snapshot import Dropped
 
-VERSION: Final = "2026.11.30.2"
+VERSION: Final = "2026.11.30.3"
 
 MAX_FILES: Final = 100_000
 """A folder with more is not read."""

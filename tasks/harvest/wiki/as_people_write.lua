@@ -57,6 +57,12 @@ function Para(para)
   return has_code and #lines > 1 and pandoc.CodeBlock((table.concat(lines, '\n'):gsub('\194\160', ' '))) or nil
 end
 
+-- AsciiDoc's reader makes one character of three points, in code too.
+function Code(code)
+  code.text = code.text:gsub('\226\128\166', '...')
+  return code
+end
+
 -- `Code` as Markdown writes it, which other markups take for text, and words of code that pandoc's AsciiDoc parts.
 function Inlines(inlines)
   local kept, at = pandoc.List(), 1

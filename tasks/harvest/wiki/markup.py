@@ -19,12 +19,14 @@ READERS: Final = {
     "asciidoc": "asciidoc",
     "rst": "rst",
     "mediawiki": "mediawiki",
-    "org": "org",
-    "textile": "textile",
+    "org": "org-special_strings",
+    "textile": "textile-smart",
     "creole": "creole",
     "pod": "pod",
 }
-"""pandoc's reader for each markup that is not Markdown; RDoc and plain text have none and stay as written."""
+"""pandoc's reader for each markup that is not Markdown, without finer dashes, since `--all` is an option; RDoc and
+plain text have none and stay as written.
+"""
 
 LIMIT: Final = 20
 """Seconds that a page may take; the largest that are read take one."""

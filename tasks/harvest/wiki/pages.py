@@ -27,7 +27,7 @@ from tasks.harvest.params import ResolvedWiki
 from tasks.harvest.snapshot import Dropped
 from tasks.harvest.wiki.markup import as_markdown, as_written
 
-VERSION: Final = "2026.11.30.3"
+VERSION: Final = "2026.11.30.4"
 
 MARKUPS: Final = {
     "md": "markdown", "markdown": "markdown", "mdown": "markdown", "mkdn": "markdown", "mkd": "markdown",
