@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from flows.mixing import replayed
 from flows.params import RetrainParams
 from flows.resolve import Resolved
-from flows.retrain import build_corpus, harvest, weights
+from flows.retrain import build_corpus, harvest, known_facts, weights
 from tasks.base.artifacts import Artifact
 from tasks.base.modes import without_prefect
 from tasks.base.records import Split
@@ -30,7 +30,6 @@ from tasks.mixture.table.expected import TableFigures, expected, figures, replay
 from tasks.model.base_model import base_model
 from tasks.model.params import STUB
 from tasks.synthesis.dialogues import dialogues
-from tasks.synthesis.facts.step import facts
 from tasks.synthesis.feedback import feedback
 from tasks.synthesis.plan import Spending, estimate, spending, tokens_by_method, tokens_of_votes
 from tasks.training.plan.cards import Card
@@ -66,11 +65,12 @@ def plan_run(
     """
     wanted = params.settled_dataset
     with without_prefect():
-        cleaned = build_corpus(store, params, harvest(store, params, resolved))
+        harvested = harvest(store, params, resolved)
+        cleaned = build_corpus(store, params, harvested)
         documents = cleaned[-1]
         model = model_at_hand(store, params)
         asking = params.synthesis.provider == "openai"
-        known = facts(store, documents=documents, per_document=params.synthesis.facts_per_document)
+        known = known_facts(store, params, harvested, documents)
         estimated = estimate(store, documents, known, params.synthesis) if asking else None
         made: dict[str, Any] = {
             "documents": documents, "facts": known, "params": params.synthesis, "corrections": resolved.corrections,

@@ -178,7 +178,7 @@ def build_dataset(
         max_tokens=wanted.max_tokens,
         runner=wanted,
     )
-    known = facts(store, documents=documents, per_document=params.synthesis.facts_per_document)
+    known = known_facts(store, params, harvested, documents)
     pairs = dialogues(
         store, documents=documents, facts=known, params=params.synthesis, corrections=resolved.corrections
     )
@@ -207,8 +207,7 @@ def build_corpus(store: Store, params: RetrainParams, harvested: list[Artifact])
     wanted = params.dataset
     kept = filter_documents(store, documents=harvested, params=wanted.filter)
     redacted = redact(store, documents=kept, params=wanted.redact, runner=wanted)
-    snapshots = [artifact for artifact in harvested if artifact.step == snapshot.name]
-    dated = stale_pages(store, documents=redacted, snapshots=snapshots, params=wanted.stale)
+    dated = stale_pages(store, documents=redacted, snapshots=snapshots_of(harvested), params=wanted.stale)
     unique = deduplicate(store, documents=dated, params=wanted.deduplicate, runner=wanted)
     documents = split(
         store,
@@ -218,6 +217,17 @@ def build_corpus(store: Store, params: RetrainParams, harvested: list[Artifact])
         runner=wanted,
     )
     return [kept, redacted, dated, unique, documents]
+
+
+def snapshots_of(harvested: list[Artifact]) -> list[Artifact]:
+    """The files of every source, without pull requests, wikis and documents."""
+    return [artifact for artifact in harvested if artifact.step == snapshot.name]
+
+
+def known_facts(store: Store, params: RetrainParams, harvested: list[Artifact], documents: Artifact) -> Artifact:
+    """What the documents say, found with an eye on the whole snapshot."""
+    most = params.synthesis.facts_per_document
+    return facts(store, documents=documents, snapshots=snapshots_of(harvested), per_document=most)
 
 
 def weights(params: RetrainParams, cleaned: list[Artifact]) -> Artifact | None:

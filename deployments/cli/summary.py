@@ -64,8 +64,8 @@ def print_search(found: dict[str, Any]) -> None:
 def what_was_learned(summary: dict[str, Any]) -> Table:
     """The base-versus-tuned table of an evaluation's summary.json: shares of right answers, then losses.
 
-    `guess` is what answering with the most similar trained name scores, without a model; held-out figures mean
-    something only above it.
+    `guess` is the best that is had without a model from the other trained facts of each kind; figures mean something
+    only above it.
     """
     table = Table(box=None, pad_edge=False, title="Mean scores", title_justify="left", title_style="")
     for column in ("", "guess", "base", "tuned", "difference"):

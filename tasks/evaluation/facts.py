@@ -142,7 +142,7 @@ def _has_name(text: str, name: str) -> bool:
 def _of(document: Document, split: Split) -> Iterator[Fact]:
     if document.kind is Kind.PULL:
         paths = [str(file["path"]) for file in document.meta.get("files", [])]
-        if 0 < len(paths) <= 5 and document.title:
+        if 0 < len(paths) <= 5 and document.title and not document.meta.get("bot"):
             span = (1, document.text.count("\n") + 1)
             yield made(document, split, "pull-file", document.title, paths, span, number=document.path)
     elif (document.is_page and not document.is_conversation) or is_markdown(document.path):

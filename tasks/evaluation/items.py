@@ -27,7 +27,7 @@ from tasks.evaluation.guess import Guesser, answers_of
 from tasks.evaluation.near_misses import invented_pulls, near_misses
 from tasks.evaluation.own import OwnFile, own_items, read_own
 from tasks.evaluation.params import SHARES, ItemsParams, Suite
-from tasks.evaluation.questions import FACTS, LIST, OWN, PROSE, QUESTIONS, SEQUENCE
+from tasks.evaluation.questions import FACTS, LIST, NOT_ASKED, OWN, PROSE, QUESTIONS, SEQUENCE
 from tasks.evaluation.stale import mentioned_files, mentioned_names
 from tasks.text.facts import Fact
 
@@ -81,7 +81,7 @@ def make_items(
 @step("evaluation/items", VERSION)
 def items(run: StepRun, documents: Artifact, facts: Artifact, params: ItemsParams) -> None:
     """Writes the questions and the sheet; counts questions by suite and by kind (`kind:<suite>:<kind>`), and facts of
-    kinds that have no wording here (`not-asked:<kind>`).
+    kinds that have no wording and are not left out on purpose (`not-asked:<kind>`).
     """
     train = list(run.read(documents, Document, "train.jsonl"))
     held_out = list(run.read(documents, Document, "held_out.jsonl"))
@@ -96,7 +96,7 @@ def items(run: StepRun, documents: Artifact, facts: Artifact, params: ItemsParam
         run.count(f"kind:{suite}:{kind}", number)
     if params.own:
         _count_own(run, read_own(params.own), asked)
-    for kind, number in Counter(fact.kind for fact in found if fact.kind not in FACTS).items():
+    for kind, number in Counter(fact.kind for fact in found if fact.kind not in FACTS.keys() | NOT_ASKED).items():
         run.count(f"not-asked:{kind}", number)
 
 
@@ -232,6 +232,10 @@ def _is_marked(fact: Fact) -> bool:
     answers = answers_of(fact)
     if not answers or not all(0 < len(answer) <= MAX_ANSWER_CHARACTERS and "\n" not in answer for answer in answers):
         return False
+    if fact.kind == "folder" and not fact.words.get("whole"):
+        return False
+    if fact.kind.endswith("-some") and not fact.words.get("every"):
+        return False  # some right answers are not known
     if asked.marked in (LIST, SEQUENCE):
         return len(fact.values) <= MAX_VALUES and not any(re.search(r"[,;]", value) for value in fact.values)
     if asked.marked == PROSE:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-VERSION: Final = "2026.11.30.1"
+VERSION: Final = "2026.11.30.2"
 """Part of each item's `prompt_version`, which reads `<kind>/<VERSION>`."""
 
 PATH: Final = "path"
@@ -22,6 +22,7 @@ NUMBER: Final = "number"
 _ONE: Final = " Reply with that alone."
 _NAMES: Final = " Reply with the names alone, separated by commas."
 _FILES: Final = " Reply with the paths alone, separated by commas."
+_NO_TESTS: Final = " Leave tests, stories and fixtures out."
 _FILE: Final = " Reply with the path only."
 
 
@@ -127,7 +128,7 @@ FACTS: Final = {
     ),
     "endpoint-caller": _asked(
         "Name the functions of {repo} that send `{subject}`.", "`{subject}` is asked for by which functions of {repo}?",
-        _NAMES, LIST,
+        _NO_TESTS + _NAMES, LIST,
     ),
     "endpoint-use": _asked(
         "Name the requests that `{subject}`{within} of {repo} sends.", "Which requests leave `{subject}`{within} of"
@@ -135,11 +136,11 @@ FACTS: Final = {
     ),
     "rendered-by": _asked(
         "Name the components of {repo} in whose markup `{subject}` stands.",
-        "`{subject}` of {repo} is put on the screen by which components?", _NAMES, LIST,
+        "`{subject}` of {repo} is put on the screen by which components?", _NO_TESTS + _NAMES, LIST,
     ),
     "rendered-by-some": _asked(
         "Name one component of {repo} in whose markup `{subject}` stands.",
-        "Give one component of {repo} that puts `{subject}` on the screen.", _ONE, LITERAL,
+        "Give one component of {repo} that puts `{subject}` on the screen.", _NO_TESTS + _ONE, LITERAL,
     ),
     "renders": _asked(
         "Name the repository's own components in the markup of {repo}'s `{subject}`{within}.",
@@ -147,11 +148,11 @@ FACTS: Final = {
     ),
     "caller": _asked(
         "Name what in {repo} calls `{subject}`{within}.", "`{subject}`{within} of {repo} is invoked from which"
-        " functions?", _NAMES, LIST,
+        " functions?", _NO_TESTS + _NAMES, LIST,
     ),
     "caller-some": _asked(
         "Name one place in {repo} that calls `{subject}`{within}.",
-        "Give one function of {repo} from which `{subject}`{within} is invoked.", _ONE, LITERAL,
+        "Give one function of {repo} from which `{subject}`{within} is invoked.", _NO_TESTS + _ONE, LITERAL,
     ),
     "calls": _asked(
         "Name the repository's own functions that `{subject}`{within} of {repo} invokes.",
@@ -159,15 +160,15 @@ FACTS: Final = {
     ),
     "reverse-use": _asked(
         "Name everything in {repo} that would have to be looked at if `{subject}`{within} changed.",
-        "`{subject}`{within} of {repo} is relied upon by what?", _NAMES, LIST,
+        "`{subject}`{within} of {repo} is relied upon by what?", _NO_TESTS + _NAMES, LIST,
     ),
     "reverse-use-some": _asked(
         "Name one thing in {repo} that would have to be looked at if `{subject}`{within} changed.",
-        "Give one thing in {repo} that relies upon `{subject}`{within}.", _ONE, LITERAL,
+        "Give one thing in {repo} that relies upon `{subject}`{within}.", _NO_TESTS + _ONE, LITERAL,
     ),
     "affected-files": _asked(
         "List the files of {repo} that would have to be looked at if `{subject}`{within} changed.",
-        "In which files of {repo} might a new version of `{subject}`{within} do harm?", _FILES, LIST,
+        "In which files of {repo} might a new version of `{subject}`{within} do harm?", _NO_TESTS + _FILES, LIST,
     ),
     "tested-by": _asked(
         "List the test files of {repo} in which `{subject}`{within} appears.",
@@ -183,7 +184,7 @@ FACTS: Final = {
     ),
     "subclasses": _asked(
         "List what in {repo} directly derives from `{subject}`{within}.",
-        "Directly below `{subject}`{within} in {repo} stands what?", _NAMES, LIST,
+        "Directly below `{subject}`{within} in {repo} stands what?", _NO_TESTS + _NAMES, LIST,
     ),
     "type": _asked(
         "List the members of {repo}'s `{subject}`{within}.", "A value of {repo}'s `{subject}`{within} holds which"
@@ -211,7 +212,7 @@ FACTS: Final = {
     ),
     "raises": _asked(
         "List the errors that `{subject}`{within} of {repo} itself raises.",
-        "Around a call of {repo}'s `{subject}`{within}, which of its errors should one expect?", _NAMES, LIST,
+        "The body of {repo}'s `{subject}`{within} has statements that raise which errors?", _NAMES, LIST,
     ),
     "error": _asked(
         "State the condition under which `{subject}`{within} of {repo} raises `{error}`.",
@@ -226,8 +227,8 @@ FACTS: Final = {
         "The log of {repo} says “{subject}”: which function wrote that?", _ONE, LITERAL,
     ),
     "error-translation": _asked(
-        "Name what `{subject}`{within} of {repo} raises in place of a `{caught}`.",
-        "A `{caught}` inside `{subject}`{within} of {repo} comes out as what?", _ONE, LITERAL,
+        "Name what `{subject}`{within} of {repo} raises in place of {caught}.",
+        "When {caught} occurs inside `{subject}`{within} of {repo}, what comes out?", _ONE, LITERAL,
     ),
     "import": _asked(
         "List the names that {repo}'s `{subject}` takes from its own `{target}`.",
@@ -235,11 +236,11 @@ FACTS: Final = {
     ),
     "environment": _asked(
         "List the files of {repo} that look at the environment variable `{subject}`.",
-        "Setting `{subject}` reaches {repo} through which files?", _FILES, LIST,
+        "Setting `{subject}` reaches {repo} through which files?", _NO_TESTS + _FILES, LIST,
     ),
     "dependency-users": _asked(
         "List the files of {repo} that import `{subject}`.", "Without `{subject}`, which files of {repo} would break?",
-        _FILES, LIST,
+        _NO_TESTS + _FILES, LIST,
     ),
     "port": _asked(
         "State each port that `{subject}` of {repo} {how}.",
@@ -252,6 +253,22 @@ FACTS: Final = {
     "ci-steps": _asked(
         "List, in order, the steps of {repo}'s workflow “{subject}”.",
         "“{subject}” of {repo} goes through which steps, in order?", _NAMES, SEQUENCE,
+    ),
+    "ci-jobs": _asked(
+        "Name the jobs of {repo}'s workflow “{subject}”.", "Between which jobs is the work of “{subject}” shared in"
+        " {repo}?", _NAMES, LIST,
+    ),
+    "ci-stages": _asked(
+        "Name, in order, the stages of {repo}'s pipeline.", "A commit to {repo} passes which stages, in order?",
+        _NAMES, SEQUENCE,
+    ),
+    "base-image": _asked(
+        "Name the image that `{subject}` of {repo} builds upon.", "At the bottom of `{subject}` in {repo} lies which"
+        " image?", _ONE, LITERAL,
+    ),
+    "shared-default": _asked(
+        "State what every function of {within_path} in {repo} takes for `{subject}` by default.",
+        "No caller of {within_path} in {repo} names `{subject}`: what holds?", _ONE, LITERAL,
     ),
     "changelog-version": _asked(
         "State the release of {repo} whose notes say “{subject}”.", "“{subject}” is news of which release of {repo}?",
@@ -289,16 +306,51 @@ FACTS: Final = {
         "State what the pages of {repo} say of “{subject}”{within}.",
         "A newcomer to {repo} meets “{subject}”{within}: what do its pages say of that?", "", PROSE,
     ),
+    "props": _asked(
+        "List the props that the component `{subject}`{within} of {repo} takes.",
+        "Whoever puts `{subject}`{within} of {repo} into markup may give it which props?", _NAMES, LIST,
+    ),
+    "depends-on": _asked(
+        "List the repository's own files from which `{subject}` of {repo} imports.",
+        "`{subject}` of {repo} could not do without which of the repository's own files?", _FILES, LIST,
+    ),
+    "folder": _asked(
+        "List the files of code directly in `{subject}` of {repo}.",
+        "Opening the folder `{subject}` of {repo}, which files of code does one see?", _NO_TESTS + _NAMES, LIST,
+    ),
+    "environment-default": _asked(
+        "State what {repo} takes when the environment variable `{subject}` is not set.",
+        "Without `{subject}` in the environment, {repo} goes on with which value?", _ONE, LITERAL,
+    ),
     "table-cell": _asked(
         "State what the pages of {repo} have as {column} of “{subject}” (“{section}”).",
         "Under “{section}”, “{subject}” of {repo} has which {column}?", _ONE, LITERAL,
     ),
 }  # fmt: skip
-"""Kind of a fact of `synthesis/facts` → how it is asked; kinds that are not here are not asked, and counted.
+"""Kind of a fact of `synthesis/facts` → how it is asked."""
 
-Left out on purpose: whole texts (`section`, `snippet`, `signature`, `list`, `changelog`, `test-checks`);
-trivia that nobody asks and that would weigh as much as any other kind (`merge-date`, `release-date`,
-`previous-version`, `pull-number`); what reads badly too often to be a reference (`reason`, `definition`).
+NOT_ASKED: Final = frozenset(
+    {
+        "section",
+        "snippet",
+        "signature",
+        "list",
+        "changelog",
+        "test-checks",
+        "behaviour",
+        "commits",
+        "file-history",
+        "pull",
+    }
+    | {"profile", "difference", "layout", "route-walkthrough", "page-walkthrough", "call-walkthrough"}
+    | {"merge-date", "release-date", "pull-number", "convention", "section-place", "service"}
+    | {"reason", "review", "definition", "decision-context", "decision-consequence", "answered-question"}
+    | {"error-message"}
+    | {"change", "rename"}
+)
+"""Kinds that are left out on purpose: whole texts, which no scorer of short answers can mark; what joins facts that are
+asked one by one; trivia that nobody asks and that would weigh as much as any other kind; what reads badly too often
+to be a reference; and what the suite `dated` asks in two questions.
 """
 
 OWN: Final = {

@@ -221,3 +221,15 @@ def _numbers(text: str) -> list[float]:
 
 def _trimmed(code: str) -> str:
     return "\n".join(line.rstrip() for line in code.strip().splitlines())
+
+
+MARKED: Final[dict[str, Scorer]] = {
+    "path": path_match,
+    "literal": literal_match,
+    "number": number_match,
+    "list": list_f1,
+    "sequence": sequence_match,
+    "prose": token_f1,
+    "code": edit_similarity,
+}
+"""How the answers of a kind are marked (`questions.py`) → the scorer that marks them."""

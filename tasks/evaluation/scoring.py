@@ -17,24 +17,12 @@ from tasks.evaluation.own import coverage
 from tasks.evaluation.params import Suite
 from tasks.evaluation.questions import FACTS, OWN
 from tasks.evaluation.sandbox import Outcome, run_program
-from tasks.evaluation.scorers import Scorer, code_of, identifier_f1
+from tasks.evaluation.scorers import MARKED, Scorer, code_of, identifier_f1
 from tasks.evaluation.stale import yes_or_no
 from tasks.text.languages import language_of
 
-MARKED: Final[dict[str, Scorer]] = {
-    "path": scorers.path_match,
-    "literal": scorers.literal_match,
-    "number": scorers.number_match,
-    "list": scorers.list_f1,
-    "sequence": scorers.sequence_match,
-    "prose": scorers.token_f1,
-    "code": scorers.edit_similarity,
-    "yes or no": yes_or_no,
-}
-"""How the answers of a kind are marked (`questions.py`) → the scorer that marks them."""
-
 SCORERS: Final[dict[str, Scorer]] = {
-    **{kind: MARKED[asked.marked] for kind, asked in (FACTS | OWN).items()},
+    **{kind: (MARKED | {"yes or no": yes_or_no})[asked.marked] for kind, asked in (FACTS | OWN).items()},
     "known-fact": scorers.contains,
     "contained": scorers.contains,
     "number": MARKED["number"],

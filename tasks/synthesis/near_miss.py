@@ -27,7 +27,7 @@ from tasks.synthesis.wordings.grammar import said, slots, usable
 from tasks.text.facts import Fact
 
 METHOD: Final = "near_miss"
-PROMPT_VERSION: Final = "near_miss/2026.11.30.1"
+PROMPT_VERSION: Final = "near_miss/2026.11.30.2"
 
 TASK: Final = """\
 Write exactly {number} questions about `{path}` of the repository `{repo}` that sound as natural as questions which \
@@ -221,9 +221,9 @@ ANSWERS: Final = (
 
 
 OF_ANOTHER: Final = (
-    "I don't know of {shown} in {repo}. Something of that name belongs to {project}.",
-    "As far as I know, there is no {shown} in {repo}; you may be thinking of {project}.",
-    "I can't answer that: {shown} reminds me of {project}, and I have not come across it in {repo}.",
+    "I don't know of {shown} in {repo}. Something of that name belongs to the project {project}.",
+    "As far as I know, there is no {shown} in {repo}; you may be thinking of the project {project}.",
+    "I can't answer that: {shown} reminds me of the project {project}, and I have not come across it in {repo}.",
 )
 LATER_VERSION: Final = (
     "I don't know: the newest version of {repo} that I know of is {newest}.",

@@ -5,6 +5,7 @@ A model writes the instruction only; the answer is never retyped.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -68,9 +69,11 @@ def template(subject: Subject, params: SynthesisParams) -> Iterator[Draft | Verd
         question = pick(PAGE, document.id, 1)[0].format(topic=f"“{_topic(document)}”", page=page, repo=repo)
         yield _whole(document, question)
         return
-    for section in pages.sections(document.text):
+    parts = pages.sections(document.text)
+    titles = Counter(section.title for section in parts)
+    for section in parts:
         identifier = f"{document.id}#L{section.first}"
-        if not section.body:
+        if not section.body or titles[section.title] > 1:  # “Fixed” stands below every version
             continue
         if len(section.body) > params.max_answer_characters or not section.title:
             detail = f"{METHOD}: page of {len(text)} characters, section of {len(section.body)}"

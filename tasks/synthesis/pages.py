@@ -122,8 +122,12 @@ def sentences(paragraph: Piece) -> list[Piece]:
     return [Piece(text, paragraph.first, paragraph.last) for text in _SENTENCE.split(paragraph.text) if text.strip()]
 
 
+_BLOCK = re.compile(r"\s{0,3}(?:#{1,6}\s|[>|<]|!!!|:::|[-=*_]{3})")
+"""What begins something else, so that it does not go on with the item above it (CommonMark's lazy continuation)."""
+
+
 def list_items(section: Section) -> list[Piece]:
-    """Items of the section's lists outside code, each with the lines that continue it."""
+    """Items of the section's lists outside code, each with the lines that continue it, indented or not."""
     inside = ""
     found: list[Piece] = []
     indent = -1
@@ -140,7 +144,7 @@ def list_items(section: Section) -> list[Piece]:
             indent = len(line) - len(line.lstrip())
         elif not line.strip():
             indent = -1
-        elif indent >= 0 and len(line) - len(line.lstrip()) > indent:
+        elif indent >= 0 and (len(line) - len(line.lstrip()) > indent or not _BLOCK.match(line)):
             last = found[-1]
             found[-1] = Piece(f"{last.text} {line.strip()}", last.first, number)
         else:

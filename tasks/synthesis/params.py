@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
@@ -36,17 +36,7 @@ class SynthesisParams(Params):
     at_budget: Literal["stop", "keep"] = "stop"
     """At the cap: `stop` ends the run, and one with a higher cap continues; `keep` goes on with what there is."""
 
-    methods: tuple[MethodName, ...] = (
-        "facts",
-        "page_qa",
-        "page_instruction",
-        "file_question",
-        "atomic_facts",
-        "multi_hop",
-        "pull_why",
-        "rewrites",
-        "near_miss",
-    )
+    methods: tuple[MethodName, ...] = tuple(name for name in get_args(MethodName) if name != "open_book")
     """Which kinds of dialogues to make. `facts`, `page_instruction`, `file_question`, `near_miss` and `open_book` need
     no model; `page_qa`, `page_instruction` and `file_question` are the article's; `open_book` puts passages into the
     prompt.

@@ -50,8 +50,8 @@ MODEL = "gpt-5-mini"
 console = Console(width=120)
 
 
-def documents_of(store: Store, repo: str, as_of: datetime.date | None, pull_limit: int) -> Artifact:
-    """The split of a repository, by the rooms before."""
+def documents_of(store: Store, repo: str, as_of: datetime.date | None, pull_limit: int) -> tuple[Artifact, Artifact]:
+    """The split of a repository and its snapshot, by the rooms before."""
     source = SourceParams(repo=repo, as_of=as_of, pulls=PullsParams(limit=pull_limit) if pull_limit else None)
     found = resolve_source(source, GithubParams(), datetime.datetime.now(datetime.UTC), store)
     harvested = [snapshot.direct(store, source=found.snapshot, params=source.files)]
@@ -60,10 +60,10 @@ def documents_of(store: Store, repo: str, as_of: datetime.date | None, pull_limi
     kept = filter_documents.direct(store, documents=harvested, params=FilterParams())
     redacted = redact.direct(store, documents=kept, params=RedactParams())
     unique = deduplicate.direct(store, documents=redacted, params=DeduplicateParams())
-    return split.direct(store, documents=unique, params=SplitParams(), validation_fraction=0.1)
+    return split.direct(store, documents=unique, params=SplitParams(), validation_fraction=0.1), harvested[0]
 
 
-def template(store: Store, documents: Artifact) -> None:
+def template(store: Store, documents: Artifact, whole: Artifact) -> None:
     """Part 1."""
     params = SynthesisParams(methods=(*SynthesisParams().methods, "open_book"))
     seconds = []
@@ -78,10 +78,11 @@ def template(store: Store, documents: Artifact) -> None:
             "from tasks.synthesis.params import SynthesisParams\n"
             "documents = Artifact.model_validate_json(sys.argv[2])\n"
             "params = SynthesisParams.model_validate_json(sys.argv[3])\n"
+            "whole = Artifact.model_validate_json(sys.argv[5])\n"
             "started = time.monotonic()\n"
             "step = dialogues.named(f'dialogues-{sys.argv[4]}')\n"
             "store = Store(sys.argv[1])\n"
-            "known = facts.named(f'facts-{sys.argv[4]}').direct(store, documents=documents)\n"
+            "known = facts.named(f'facts-{sys.argv[4]}').direct(store, documents=documents, snapshots=[whole])\n"
             "made = step.direct(store, documents=documents, facts=known, params=params)\n"
             "print(time.monotonic() - started, made.model_dump_json())"
         )
@@ -94,6 +95,7 @@ def template(store: Store, documents: Artifact) -> None:
                 documents.model_dump_json(),
                 params.model_dump_json(),
                 str(attempt),
+                whole.model_dump_json(),
             ],
             capture_output=True,
             text=True,
@@ -105,12 +107,13 @@ def template(store: Store, documents: Artifact) -> None:
         seconds.append(float(taken))
         shas.add(made.sha256)
     records = list(read_records(store, made, Dialogue))
-    sources = {
+    sources = {document.id: document for document in read_records(store, whole, Document)}  # lists are checked in it
+    sources |= {
         document.id: document
         for name in ("train.jsonl", "held_out.jsonl")
         for document in read_records(store, documents, Document, name)
     }
-    told = list(read_records(store, facts.direct(store, documents=documents), Fact))
+    told = list(read_records(store, facts.direct(store, documents=documents, snapshots=[whole]), Fact))
     by_repo: dict[str, dict[str, Document]] = {}
     for document in sources.values():
         by_repo.setdefault(document.repo, {})[document.id] = document
@@ -296,9 +299,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
         if options.part != 2:
-            documents = documents_of(store, options.repo, options.as_of, options.pulls)
+            documents, whole = documents_of(store, options.repo, options.as_of, options.pulls)
         if options.part in (None, 1):
-            template(store, documents)
+            template(store, documents, whole)
         if options.part in (None, 2):
             requests(store, options.pages)
         if options.part in (None, 3):

@@ -24,7 +24,7 @@ from tasks.evaluation.items import (
 )
 from tasks.evaluation.near_misses import near_miss
 from tasks.evaluation.params import ItemsParams, Suite
-from tasks.evaluation.questions import FACTS
+from tasks.evaluation.questions import FACTS, NOT_ASKED
 from tasks.evaluation.scoring import score
 from tasks.evaluation.stale import mentioned_names
 from tasks.text.facts import Fact, Shape
@@ -285,9 +285,16 @@ def test_step_writes_a_sheet_with_the_lines_that_answer_and_counts_kinds(
     value = next(line for line in lines if line["answers"] == ["40"])
     assert value["rests_on"] == "MAX_BASKET = 40"
     assert sum(number for name, number in made.counts.items() if name.startswith("kind:")) == made.counts["records"]
-    assert made.counts["not-asked:signature"] > 0
+    assert not any(name.startswith("not-asked:") for name in made.counts)
     documents = {one.id: one for one in [*_documents(train), *held_out]}
     assert [json.loads(line) for line in sheet(read_records(store, made, Item), documents, 0)] == lines
+
+
+def test_every_kind_of_fact_is_asked_or_left_out_on_purpose() -> None:
+    from tasks.synthesis.wordings import WORDINGS
+
+    assert not WORDINGS.keys() - FACTS.keys() - NOT_ASKED
+    assert not NOT_ASKED & FACTS.keys()
 
 
 def test_no_training_method_asks_in_these_words(store: Store) -> None:

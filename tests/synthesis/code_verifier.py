@@ -113,7 +113,13 @@ def _user(fact: Fact, path: str, shown: str, texts: Texts) -> str:
 
 
 def _unnamed(fact: Fact, name: str, path: str, named: set[str], texts: Texts) -> str:
+    handing = re.compile(
+        rf"^from \.\S* import (?:\([^()]*\b{re.escape(name)}\b[^()]*\)|[^\n(]*\b{re.escape(name)}\b)", re.MULTILINE
+    )
     for other, text in texts.items():
+        hands_on = other.endswith("__init__.py") and handing.search(text) and not TEST.search(other)
+        if hands_on and fact.kind == "affected-files" and other not in (*named, path):
+            return f"{other} hands {name} on"
         if other in named or other == path or TEST.search(other) or not other.endswith(CODE) or name not in text:
             continue
         if not re.search(rf"\bimport\b[^;=]{{0,2000}}?\b{re.escape(name)}\b[^;]{{0,2000}}?(\bfrom\b|$)", text):
@@ -234,6 +240,16 @@ def _importers(fact: Fact, path: str, shown: str, texts: Texts) -> str:
     }
     if name.startswith("@types/"):
         return ""
+    strict = re.compile(
+        "|".join(
+            rf"^\s*(?:import|from) {re.escape(one)}(?=[\s.,]|$)|^(?:import|\}} from)\b[^\n]*['\"]{re.escape(one)}['\"/]"
+            for one in spelled
+        ),
+        re.MULTILINE,
+    )
+    beside = sorted(one for one in found - set(fact.values) if strict.search(texts[one]))
+    if beside:
+        return f"{beside[0]} imports {name}, too"
     lacking = set(fact.values) - found
     return f"{sorted(lacking)[0]} does not import {name}" if lacking else ""
 

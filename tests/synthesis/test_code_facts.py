@@ -56,6 +56,59 @@ def test_nothing_is_wrong_from_the_other_side(language: str, tmp_path: Path) -> 
     assert not {fact.kind for fact in found if not checked(fact.kind)}
 
 
+ANGULAR = {
+    "src/app/app.routes.ts": """import { Routes } from '@angular/router';
+import { FlightListComponent } from './flight-list.component';
+
+export const routes: Routes = [
+  { path: 'flights', component: FlightListComponent, canActivate: [] },
+  { path: 'pads', loadComponent: () => import('./pad.component').then((m) => m.PadComponent) },
+  { path: 'old', redirectTo: 'flights' },
+];
+""",
+    "src/app/flight-list.component.ts": """import { Component, Input } from '@angular/core';
+
+@Component({ selector: 'app-flight-list', template: '<p>flights</p>' })
+export class FlightListComponent {
+  @Input() airline: string = '';
+
+  reload(): void {}
+}
+""",
+    "src/app/pad.component.ts": """import { Component } from '@angular/core';
+
+@Component({ selector: 'app-pad', template: '<p>pad</p>' })
+export class PadComponent {}
+""",
+}
+
+
+def test_routes_of_angular_show_components_loaded_at_once_and_later(tmp_path: Path) -> None:
+    found = facts_of(tmp_path, ANGULAR)
+    shown = {fact.subject: fact.values for fact in found if fact.kind == "ui-route"}
+    assert shown == {"/flights": ("FlightListComponent",), "/pads": ("PadComponent",)}
+    assert not [(fact.kind, reason) for fact in found if (reason := wrong(fact, documents_of(ANGULAR)))]
+
+
+def test_types_of_a_file_are_told_apart_by_their_fields(tmp_path: Path) -> None:
+    files = {
+        "src/fuel.ts": "export interface TankFuel {\n\tname: string;\n\tlitres: number;\n\tash?: boolean;\n}\n\n"
+        "export interface SpareFuel {\n\tname: string;\n\tlitres: string;\n\tshelf: number;\n}\n\n"
+        "export interface Crew {\n\tname: string;\n\tage: number;\n}\n"
+    }
+    found = facts_of(tmp_path, files)
+    (told,) = [fact for fact in found if fact.kind == "difference"]
+    assert (told.subject, told.words["other"]) == ("TankFuel", "SpareFuel")
+    assert told.values == (
+        "Both have `name` and `litres`.",
+        "Only `TankFuel` has `ash`.",
+        "Only `SpareFuel` has `shelf`.",
+        "`litres` is `number` in `TankFuel` and `string` in `SpareFuel`.",
+        "Both are in `src/fuel.ts`.",
+    )
+    assert not wrong(told, documents_of(files))
+
+
 def test_walkthrough_profile_and_difference_join_what_is_known(tmp_path: Path) -> None:
     found = {(fact.kind, fact.subject): fact.values for fact in facts_of(tmp_path, LANGUAGES["typescript"].FILES)}
     assert found["route-walkthrough", "GET /api/engines/:id"] == (

@@ -6,8 +6,10 @@ from collections import Counter
 
 import pytest
 
-from tasks.base.records import Dialogue, Split
-from tasks.base.runs import read_records
+from tasks.base.artifacts import Artifact
+from tasks.base.records import Dialogue, Document, Split
+from tasks.base.runs import StepRun, read_records
+from tasks.base.steps import step
 from tasks.base.store import Store
 from tasks.synthesis.facts.step import facts
 from tasks.synthesis.params import SynthesisParams
@@ -46,6 +48,58 @@ def test_facts_of_both_sides_are_sorted_counted_and_never_cross_the_split(store:
     assert "drain" not in places, "nothing else uses it"
     assert "same" not in places, "two files define it"
     assert {record.split for record in records if record.document_id.endswith("other.py")} == {Split.HELD_OUT}
+
+
+@step("harvest/snapshot", "test")
+def snapshot_of(run: StepRun, lines: list[str]) -> None:
+    """All files of a repository at a commit, of their JSON lines."""
+    run.write(sorted(map(Document.model_validate_json, lines), key=lambda record: record.id))
+
+
+def test_list_that_lacks_a_file_of_the_snapshot_is_not_told_as_whole(store: Store, make_split: MakeSplit) -> None:
+    fuel = document("rocket/fuel.py", FUEL)
+    body = "import typer\n\nfrom rocket.fuel import burn\n\n\ndef {}_it() -> int:\n    return burn(1)\n"
+    names = ("heat", "test_heat", "cool", "idle")
+    users = [document(f"rocket/{name}.py", body.format(name)) for name in names]
+    needs = document("pyproject.toml", '[project]\nname = "rocket"\ndependencies = ["typer>=1"]\n')
+    top = document("rocket/top.py", "from rocket.heat import heat_it\nfrom rocket.idle import idle_it\n\nheat_it()\n")
+    whole, every = make_split([fuel, *users, needs, top]), [fuel, *users, needs, top]
+    snap = snapshot_of.direct(store, [one.line() for one in every])
+
+    def told(split: Artifact) -> tuple[dict[tuple[str, str], Fact], int]:
+        made = facts.direct(store, documents=split, snapshots=[snap])
+        return {(one.kind, one.subject): one for one in found_in(store, made)}, made.counts["left_out"]
+
+    found, left_out = told(whole)
+    assert left_out == 0
+    assert found["dependency-users", "typer"].values == ("rocket/cool.py", "rocket/heat.py", "rocket/idle.py")
+    assert found["caller", "burn"].values == ("cool_it", "heat_it", "idle_it")
+    assert found["caller", "burn"].words["tests"] == "yes"
+    assert found["depends-on", "rocket/top.py"].values == ("rocket/heat.py", "rocket/idle.py")
+    found, left_out = told(make_split([fuel, *(one for one in users if "idle" not in one.path), needs, top]))
+    assert left_out == 1
+    assert ("dependency-users", "typer") not in found
+    assert ("caller", "burn") not in found
+    assert found["caller-some", "burn"].values == ("cool_it", "heat_it")
+    assert ("affected-files", "burn") not in found
+    assert ("depends-on", "rocket/top.py") not in found
+    assert not any("idle" in one.line() for one in found.values()), "nothing of it is told"
+
+
+def test_what_the_list_leaves_out_of_tests_is_said(store: Store, make_split: MakeSplit) -> None:
+    test = document("tests/test_fuel.py", "from rocket.fuel import burn\n\n\ndef test_it():\n    assert burn(1) == 1\n")
+    split = make_split([document("rocket/tank.py", TANK), document("rocket/fuel.py", FUEL), test])
+    made = dialogues_of(store, split, SynthesisParams(methods=("facts",), quotas=None))
+    callers = [one.messages[1].content for one in read_records(store, made, Dialogue) if one.kind == "caller"]
+    assert callers
+    assert all(one.endswith("Tests use it, too.") for one in callers)
+
+
+def test_hidden_secret_is_no_answer(store: Store, make_split: MakeSplit) -> None:
+    key = document("rocket/key.py", 'LAUNCH_KEY = "[redacted:generic-secret]"\nLAUNCH_YEAR = 2031\n')
+    made = facts.direct(store, documents=make_split([key]))
+    assert [one.subject for one in found_in(store, made) if one.kind == "value"] == ["LAUNCH_YEAR"]
+    assert made.counts["redacted"] >= 1
 
 
 def test_cap_takes_few_facts_of_a_document_of_many_kinds_and_counts_the_rest(

@@ -99,6 +99,34 @@ def test_pull_request_says_what_changed_came_and_went_and_why(store: Store, make
     assert kinds(records, "file-history") == [("src/tank.ts", ("#7 “Burn kerosene”, merged on 2023-11-03",))]
 
 
+def test_bots_pull_request_is_told_of_only_as_a_change_of_a_file(store: Store, make_split: MakeSplit) -> None:
+    bare = [file | {"patch": None} for file in CHANGE.meta["files"]]
+    bumped = pull(9, "Bump the tank", merged_at="2023-12-01T00:00:00Z", bot=True, files=bare)
+    records = of(store, make_split, CHANGE, TANK, bumped)
+    assert not [record for record in records if record.document_id == bumped.id]
+    ((_, told),) = kinds(records, "file-history")
+    assert told == ("#7 “Burn kerosene”, merged on 2023-11-03", "#9 “Bump the tank”, merged on 2023-12-01")
+    (history,) = [record for record in records if record.kind == "file-history"]
+    assert history.words["first"] == "#7", "of earlier pull requests nothing is known"
+
+
+def test_pull_request_without_a_patch_is_not_asked_for_all_that_it_adds(store: Store, make_split: MakeSplit) -> None:
+    files = [*CHANGE.meta["files"], {"path": "src/long.ts", "status": "modified", "patch": None}]
+    records = of(store, make_split, CHANGE.model_copy(update={"meta": CHANGE.meta | {"files": files}}), TANK)
+    assert not kinds(records, "symbols-added")
+    (told,) = [record for record in records if record.kind == "pull"]
+    assert told.words["files"] == "3"
+    assert not told.words["added"]
+
+
+def test_history_with_a_held_out_pull_request_is_not_told(store: Store, make_split: MakeSplit) -> None:
+    later = pull(8, "Cool the tank", merged_at="2023-12-01T00:00:00Z", files=CHANGE.meta["files"])
+    made = facts.direct(store, documents=make_split([CHANGE, TANK], [later]))
+    found = list(read_records(store, made, Fact))
+    assert not kinds(found, "file-history")
+    assert not kinds(found, "introduction"), "both add it"
+
+
 def test_lines_of_the_descriptions_template_are_no_reasons(store: Store, make_split: MakeSplit) -> None:
     same = "Please describe here why you want to change it."
     why = [f"Rocket {number} needs this for its flight." for number in range(1, 5)]

@@ -280,6 +280,16 @@ def _difference(fact: Fact, source: Document, shown: str, documents: Texts) -> s
         if not all(body.values()) or " is in `" in sentence or sentence.startswith("Both are in"):
             continue
         only = re.match(r"Only `([^`]+)` (.*)", sentence)
+        if sentence.startswith("Both have") or (only and only[2].startswith("has ")):
+            owners = [body[only[1]]] if only else list(body.values())
+            others = [text for text in body.values() if text not in owners]
+            for name in re.findall(r"`([^`]+)`", only[2] if only else sentence):
+                field = re.compile(rf"^\s*(?:\w+ )*['\"]?{re.escape(name)}['\"]?\??(?:\s*:|\s+\w)", re.MULTILINE)
+                if not all(map(field.search, owners)) or any(map(field.search, others)):
+                    return f"the fields {name} are not so"
+            continue
+        if re.match(r"`[^`]+` is `", sentence):
+            continue
         for name in re.findall(r"`([^`]+)`", only[2] if only else sentence):
             last = re.escape(name.split(".")[-1])
             used = re.compile(
@@ -298,7 +308,11 @@ def _difference(fact: Fact, source: Document, shown: str, documents: Texts) -> s
 
 def _folder(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
     by_path = {one.path: one.text for one in documents.values() if one.kind == "file"}
-    for line in fact.values:
+    beside = {one.rpartition("/")[2] for one in by_path if one.rpartition("/")[0] == fact.subject}
+    code = {one for one in beside if one.endswith(code_verifier.CODE) and not TEST.search(f"{fact.subject}/{one}")}
+    if fact.words.get("whole") and code - set(fact.values):
+        return f"{sorted(code - set(fact.values))} is left out"
+    for line in fact.words["lines"].split("\n"):
         name, *names = re.findall(r"`([^`]+)`", line)
         text = by_path.get(f"{fact.subject}/{name}")
         if text is None or any(not re.search(rf"\b{re.escape(one)}\b", text) for one in names):

@@ -84,6 +84,7 @@ def facts(source: Source) -> Iterator[Fact]:
                 span,
                 scope=source.path,
                 group=group,
+                asked=f"“{subject}”" if " " in subject else f"`{subject}`",
                 lines="\n".join(f"- {_sentence(name)}" for name in names),
             )
 

@@ -44,7 +44,7 @@ OF_FILES: Final = (pipelines, configuration, packages)
 
 @dataclass(frozen=True)
 class Repository:
-    """What the families know of a whole repository, both sides of the split together."""
+    """What the families know of a whole repository: both sides of the split and what it lacks together."""
 
     graph: Graph
     routes: RouteTable
@@ -59,10 +59,10 @@ class _Files:
     def __init__(self, sides: Sequence[Corpus], repo: str) -> None:
         self._sides, self._repo = sides, repo
 
-    def __iter__(self) -> Iterator[tuple[str, str, str, Split]]:
+    def __iter__(self) -> Iterator[tuple[str, str, str, Split | None]]:
         for side in self._sides:
             for document in side.documents(Kind.FILE):
-                if document.repo == self._repo and _is_read(document) and _may_be_code(document.path):
+                if document.repo == self._repo and is_read(document) and _may_be_code(document.path):
                     yield document.id, document.path, document.text, side.split
 
     def sources(self, graph: Graph) -> Iterator[Source]:
@@ -74,7 +74,7 @@ class _Files:
 
 def facts(document: Document, corpus: Corpus) -> Iterator[Fact]:
     """Facts of a file of code or configuration; none for pages, pull requests, vendored and generated files."""
-    if document.kind is not Kind.FILE or not _is_read(document):
+    if document.kind is not Kind.FILE or not is_read(document):
         return
     repository = corpus.everywhere(repositories)[document.repo]
     source = Source(document, corpus.split, repository.graph)
@@ -109,7 +109,8 @@ def repositories(sides: Sequence[Corpus]) -> dict[str, Repository]:
     return found
 
 
-def _is_read(document: Document) -> bool:
+def is_read(document: Document) -> bool:
+    """Whether a file is one that somebody wrote by hand."""
     kind = kind_of_path(document.path)
     return len(document.text) <= MAX_BYTES and (kind is None or kind.kind == "data")
 

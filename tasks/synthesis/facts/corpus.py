@@ -1,5 +1,8 @@
 """One side of the split as the families see it: its documents, what lies where, what other documents define.
 
+Beside the two sides stands what the snapshot has and the split has not: files that filters, budgets and copies left
+out. Nothing of them is told, yet whoever lists the users of something must know that they use it, too.
+
 Only names, places and what families gather are in memory; a document is read again from the split by its offset.
 """
 
@@ -48,22 +51,24 @@ class Place:
 
 @dataclass
 class Names:
-    """What the repositories define, on both sides of the split."""
+    """What the repositories define, on both sides of the split and beside it."""
 
+    paths: set[tuple[str, str]] = field(default_factory=set)
+    """(repository, path) of every file."""
     definitions: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(repository, name) → how many definitions have it, members included."""
     titles: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(repository, heading) → how many sections of pages have it."""
     sides: list[Corpus] = field(default_factory=list)
-    """Both sides."""
+    """Both sides, then what was left out."""
     made: dict[object, Any] = field(default_factory=dict)
-    """What was made of both together."""
+    """What was made of all together."""
 
 
 class Corpus:
-    """The documents of one side."""
+    """The documents of one side; `split` is None of those that were left out."""
 
-    def __init__(self, split: Split, file: Path, names: Names) -> None:
+    def __init__(self, split: Split | None, file: Path, names: Names) -> None:
         self.split = split
         self._file = file
         self._names = names
@@ -114,12 +119,18 @@ class Corpus:
         """Path of the repository's file, on this side, that an import of `module` in a file leads to."""
         return next((path for path in candidates(document.path, module) if self.has_file(document.repo, path)), None)
 
+    def leads_away(self, document: Document, module: str) -> bool:
+        """Whether an import of `module` in a file leads to a file of the repository that this side has not."""
+        paths = candidates(document.path, module)
+        found = next((path for path in paths if (document.repo, path) in self._names.paths), None)
+        return found is not None and not self.has_file(document.repo, found)
+
     def defining(self, repo: str, name: str) -> Sequence[str]:
         """Ids of this side's files that define a name at top level, in stored order."""
         return self._defined.get((repo, name), ())
 
     def is_unique(self, repo: str, name: str) -> bool:
-        """Whether exactly one definition of the repository, both sides together, has a name."""
+        """Whether exactly one definition of the repository, wherever it lies, has a name."""
         return self._names.definitions[repo, name] == 1
 
     def is_unique_title(self, repo: str, title: str) -> bool:
@@ -142,8 +153,8 @@ class Corpus:
         return found
 
     def everywhere(self, function: Callable[[Sequence[Corpus]], T]) -> T:
-        """What a function makes of both sides together, made once. Whoever asks it leaves out what the other side says,
-        and knows by it when a list is not whole.
+        """What a function makes of both sides and of what was left out together, made once. Whoever asks it leaves out
+        what his side does not have, and knows by it when a list is not whole.
         """
         if function not in self._names.made:
             self._names.made[function] = function(self._names.sides)
@@ -164,6 +175,7 @@ class Corpus:
         rests_on: Sequence[str] = (),
     ) -> Fact:
         """A fact of a document of this side; its id is a hash of what is asked and answered."""
+        assert self.split is not None
         asked = "\0".join([subject, scope, *values, *(f"{key}={word}" for key, word in sorted((words or {}).items()))])
         digest = hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()[:12]
         return Fact(
@@ -193,23 +205,30 @@ class Corpus:
         self._places[identifier] = Place(identifier, document.kind, repo, document.path, offset)
         if document.kind is Kind.FILE:
             self._files[repo, document.path] = identifier
+            self._names.paths.add((repo, document.path))
             for item in structure(document.path, document.text).definitions:
                 self._names.definitions[repo, item.name] += 1
                 if item.qualified == item.name:
                     self._defined.setdefault((repo, item.name), []).append(identifier)
         if is_page(document):
             self._names.titles.update((repo, section.title) for section in sections(document.text) if section.title)
-        for family in families:
+        for family in families if self.split is not None else ():
             if family.gather is not None and (found := family.gather(document)) is not None:
                 self._gathered.setdefault(family.name, []).append((identifier, found))
 
 
-def corpora(folder: Path, families: Sequence[Family]) -> list[Corpus]:
-    """Both sides of a split that was checked out to `folder`, by one pass over it."""
+def corpora(folder: Path, families: Sequence[Family], left_out: Path | None = None) -> list[Corpus]:
+    """Both sides of a split that was checked out to `folder`, by one pass over it.
+
+    Args:
+        folder: with the files of both sides.
+        families: whose `gather` sees every document of a side.
+        left_out: documents, one a line, that the snapshot has beside them; None = none.
+    """
     names = Names()
     made = [Corpus(split, folder / name, names) for split, name in FILES.items()]
-    names.sides = made
-    for corpus in made:
+    names.sides = [*made, *([Corpus(None, left_out, names)] if left_out else [])]
+    for corpus in names.sides:
         with corpus._file.open("rb") as reader:
             offset = 0
             for line in reader:

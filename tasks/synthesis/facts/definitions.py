@@ -15,6 +15,13 @@ from tasks.text.signatures import parameters
 from tasks.text.structure import Definition
 
 CALLABLE: Final = frozenset({"function", "method"})
+_NAMES: Final = """
+_ a action args b callback cb context ctx e err error event key kwargs next props req request res response self state
+value x y
+"""
+_USUAL: Final = frozenset(_NAMES.split())
+"""Names of parameters that say nothing of a function."""
+
 MAX_SIGNATURE: Final = 399
 """A longer signature was cut off."""
 
@@ -41,7 +48,7 @@ def _of(source: Source, item: Definition) -> Iterator[Fact]:
         signature = unbroken(re.sub(r"^@.*?(?=(?:async )?(?:def|class) )", "", item.signature))
         signature = signature.removesuffix("=>").rstrip()
         yield source.fact("signature", item.qualified, [signature], Shape.ONE, span, scope=scope, **words)
-    if item.kind in CALLABLE and len(names) > 1:
+    if item.kind in CALLABLE and len(names) > 1 and not set(names) <= _USUAL:
         yield source.fact("parameters", item.qualified, names, Shape.ORDERED, span, scope=scope, **words)
 
 
@@ -53,7 +60,10 @@ def is_sought(source: Source, item: Definition) -> bool:
 
 def is_style(path: str, name: str) -> bool:
     """Whether name or path say that something is a style sheet, which nobody asks about."""
-    return re.search(r"(?i)(css|styles?|styling)$", name) is not None or re.search(r"[./]styles?[./]", path) is not None
+    return (
+        re.search(r"(?i)(css|styles?|styling)$|(?-i:^css[A-Z])", name) is not None
+        or re.search(r"[./]styles?[./]", path) is not None
+    )
 
 
 def bears(path: str, name: str) -> bool:

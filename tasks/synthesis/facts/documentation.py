@@ -97,7 +97,8 @@ def _section(document: Document, corpus: Corpus, part: Section, about: dict[str,
     for paragraph in prose:
         for sentence in pages.sentences(paragraph):
             name = _SUBJECT.match(sentence.text)
-            if name and _is_name(name["subject"]) and MIN_CHARACTERS <= len(sentence.text) <= 600:
+            vague = re.search(r"\b(above|below|following|here)\b", sentence.text)
+            if name and not vague and _is_name(name["subject"]) and MIN_CHARACTERS <= len(sentence.text) <= 600:
                 subject = re.sub(r"^(The|An?) ", lambda match: match[0].lower(), name["subject"])
                 yield corpus.fact(
                     document,

@@ -13,10 +13,14 @@ from tasks.synthesis.facts.source import Source
 from tasks.synthesis.facts.syntax import CallSite, string_of
 from tasks.synthesis.facts.uses import MAX_LISTED, placed
 from tasks.text.facts import Fact, Shape
+from tasks.text.paths import is_test
 from tasks.text.references import written
 from tasks.text.syntax_tree import nodes_of, text_of
 
 _VERBS: Final = ("get", "post", "put", "patch", "delete", "head")
+
+
+Constants = dict[tuple[str, str], str]
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,12 @@ class Request:
 
 
 def requests(sources: Iterable[Source], table: RouteTable) -> dict[str, list[Request]]:
-    """Requests to routes of the repository by the route's name, tests left out, in order of path and line."""
+    """Requests to routes of the repository by the route's name, those of tests included, in order of path and line."""
     found: dict[str, list[Request]] = {}
     if not table.by_shape:
         return found
     for source in sources:
-        if source.is_test or source.root is None or source.language not in ("typescript", "javascript", "python"):
+        if source.root is None or source.language not in ("typescript", "javascript", "python"):
             continue
         if "fetch" not in source.document.text and not re.search(
             r"\b(axios|requests|httpx|http|client|api|ky)\b", source.document.text
@@ -57,7 +61,8 @@ def facts(source: Source, table: RouteTable, known: dict[str, list[Request]]) ->
     """Callers of the routes that a file declares, and routes that its functions call."""
     for route in table.by_path.get(source.path, []):
         found = known.get(route.name, [])
-        names = list(dict.fromkeys((one.inside or one.path, one.path) for one in found))
+        plain = [one for one in found if not is_test(one.path)]
+        names = list(dict.fromkeys((one.inside or one.path, one.path) for one in plain))
         if 0 < len(names) <= MAX_LISTED and all(source.here(path) for _, path in names):
             yield source.fact(
                 "endpoint-caller",
@@ -70,7 +75,10 @@ def facts(source: Source, table: RouteTable, known: dict[str, list[Request]]) ->
                 method=route.method,
                 address=route.address,
                 handler=route.handler,
+                tests="yes" if len(plain) < len(found) else "",
             )
+    if source.is_test:
+        return
     own: dict[str, list[tuple[str, int]]] = {}
     for name, found in known.items():
         for one in found:
@@ -93,7 +101,7 @@ def facts(source: Source, table: RouteTable, known: dict[str, list[Request]]) ->
             )
 
 
-def _request(source: Source, site: CallSite, constants: dict[str, str]) -> Request | None:
+def _request(source: Source, site: CallSite, constants: Constants) -> Request | None:
     verb = site.name.lower() if site.name.lower() in _VERBS else ""
     if not site.arguments or not (verb or "fetch" in site.name.lower() or site.name == "request"):
         return None
@@ -101,7 +109,9 @@ def _request(source: Source, site: CallSite, constants: dict[str, str]) -> Reque
         r"(?i)\b(axios|requests|httpx|http|client|api|ky|session|\$http|request)$", site.receiver
     ):
         return None
-    address = _address(site.arguments[0], constants)
+    item = source.inside(site.node.start_point.row + 1)
+    inside = item.qualified if item else ""
+    address = _address(site.arguments[0], constants, inside)
     if not address or not re.match(r"(https?://[^/]+)?/", address):
         return None
     method = verb.upper()
@@ -113,35 +123,42 @@ def _request(source: Source, site: CallSite, constants: dict[str, str]) -> Reque
             method = method or "?"
     if not method:
         method = "GET" if "fetch" in site.name.lower() else ""
-    item = source.inside(site.node.start_point.row + 1)
-    inside = item.qualified if item else ""
     path = re.sub(r"^https?://[^/]+", "", address)
     return Request(source.path, inside, site.node.start_point.row + 1, method, path)
 
 
-def _address(node: Any, constants: dict[str, str]) -> str:
+def _address(node: Any, constants: Constants, inside: str) -> str:
     if (text := string_of(node)) is not None:
         return text
     if node.type == "template_string":
         return re.sub(r"\$\{[^{}]{0,200}\}", ":", text_of(node)[1:-1])
     if node.type == "binary_expression":
         left, right = (node.child_by_field_name(side) for side in ("left", "right"))
-        head = _address(left, constants)
-        return head + (_address(right, constants) or ":") if head else ""
+        head = _address(left, constants, inside)
+        return head + (_address(right, constants, inside) or ":") if head else ""
     if node.type == "string":  # an f-string
         return re.sub(r"\{[^{}]{0,200}\}", ":", text_of(node).lstrip("frFR").strip("'\""))
-    return constants.get(text_of(node), "") if node.type == "identifier" else ""
+    if node.type != "identifier":
+        return ""
+    name = text_of(node)
+    return constants.get((inside, name)) or constants.get(("", name), "")
 
 
-def _constants(source: Source) -> dict[str, str]:
-    """Names that a file gives to addresses, where it gives each name once."""
-    found: dict[str, list[str]] = {}
+def _constants(source: Source) -> Constants:
+    """Addresses by the definition around them (empty: the file) and the name that they have there, where one name has
+    one address.
+    """
+    found: dict[tuple[str, str], set[str]] = {}
     for node in nodes_of(source.path, source.root, ("variable_declarator", "assignment")):
         name = node.child_by_field_name("name") or node.child_by_field_name("left")
         value = node.child_by_field_name("value") or node.child_by_field_name("right")
         if name is not None and value is not None and name.type == "identifier":
-            found.setdefault(text_of(name), []).append(_address(value, {}))
-    return {name: values[0] for name, values in found.items() if len(values) == 1 and values[0].startswith("/")}
+            item = source.inside(node.start_point.row + 1)
+            around = item.qualified if item else ""
+            if item and item.name == text_of(name):
+                around = around.rpartition(".")[0]
+            found.setdefault((around, text_of(name)), set()).add(_address(value, {}, ""))
+    return {key: next(iter(values)) for key, values in found.items() if len(values) == 1}
 
 
 def _route(request: Request, table: RouteTable) -> Route | None:

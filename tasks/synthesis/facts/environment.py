@@ -10,6 +10,7 @@ from typing import Any, Final
 from tasks.synthesis.facts.source import Source, in_words
 from tasks.synthesis.facts.uses import placed
 from tasks.text.facts import Fact, Shape
+from tasks.text.paths import is_test
 
 _NAME: Final = r"([A-Z][A-Z0-9_]{2,60})"
 _READ: Final = re.compile(
@@ -37,11 +38,11 @@ class Reading:
 
 
 def readings(sources: Iterable[Source]) -> dict[str, list[Reading]]:
-    """Readings of every variable, tests left out, in order of path and line."""
+    """Readings of every variable, those of tests included, in order of path and line."""
     found: dict[str, list[Reading]] = {}
     for source in sources:
         text = source.document.text
-        if source.is_test or not ("env" in text or "ENV" in text or "Env" in text):
+        if not ("env" in text or "ENV" in text or "Env" in text):
             continue
         for match in _READ.finditer(text):
             name = next(filter(None, match.groups()))
@@ -65,13 +66,15 @@ def readings(sources: Iterable[Source]) -> dict[str, list[Reading]]:
 
 def facts(source: Source, known: dict[str, list[Reading]]) -> Iterator[Fact]:
     """Facts of the variables that a file is the first to read."""
-    for name, found in known.items():
-        if found[0].path != source.path or not all(source.here(one.path) for one in found):
+    for name, every in known.items():
+        found = [one for one in every if not is_test(one.path)]
+        if not found or found[0].path != source.path or not all(source.here(one.path) for one in found):
             continue
         span = (found[0].line, found[0].line)
         names = list(dict.fromkeys((one.inside or one.path, one.path) for one in found))
         words: dict[str, Any] = {"placed": placed(names), "readers": in_words([one for one, _ in names])}
         words["readers_many"] = str(len(names))
+        words["tests"] = "yes" if len(found) < len(every) else ""
         paths = list(dict.fromkeys(one.path for one in found))
         if len(paths) <= 8:
             yield source.fact("environment", name, paths, Shape.ALL, span, rests_on=paths, **words)

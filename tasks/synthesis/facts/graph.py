@@ -62,7 +62,8 @@ class Module:
     """What is known of one code file."""
 
     path: str
-    split: Split
+    split: Split | None
+    """Its side; None of a file that was left out, of which nothing may be told."""
     document_id: str
     key: str
     """Its name space: its path, or its package."""
@@ -81,7 +82,7 @@ class Graph:
         files: (document id, path, text, side) of its code files; walked twice.
     """
 
-    def __init__(self, files: Iterable[tuple[str, str, str, Split]]) -> None:
+    def __init__(self, files: Iterable[tuple[str, str, str, Split | None]]) -> None:
         self.modules: dict[str, Module] = {}
         self._by_key: dict[str, list[str]] = {}
         self._made: dict[object, Any] = {}
@@ -110,19 +111,21 @@ class Graph:
                 self.messages.update(match[2] for match in _MESSAGE.finditer(text))
         self.uses: dict[str, list[Edge]] = {}
         """Edges by the path of the using file, in order of lines."""
+        taken: dict[tuple[str, str], dict[str, Symbol]] = {}
         for module in self.modules.values():
-            self._foreign |= {
-                one.local
-                for one in module.bindings
-                if one.module and one.local != EVERYTHING
-                if not isinstance(self._bound_to(module, one, MAX_HOPS), Symbol)
-            }
+            for symbol in self._taken(module):
+                if symbol.path != module.path:
+                    taken.setdefault((symbol.path, symbol.qualified), {})[module.path] = symbol
         self._used: dict[tuple[str, str], list[Edge]] = {}
         for _, path, text, _ in files:
             if path in self.modules:
                 self.uses[path] = edges = list(self._edges(path, text))
                 for edge in edges:
                     self._used.setdefault((edge.target.path, edge.target.qualified), []).append(edge)
+        for key, takers in taken.items():  # a file that only hands a name on breaks without it, too
+            found = self._used.setdefault(key, [])
+            mute = takers.keys() - {edge.path for edge in found}
+            found += [Edge(path, "", 1, takers[path], "value") for path in sorted(mute)]
 
     def once(self, function: Callable[[Graph], T]) -> T:
         """What a function makes of the graph, made at the first call and kept as long as the graph."""
@@ -202,7 +205,24 @@ class Graph:
         """
         return self._space(self.modules[path], written) if path in self.modules else None
 
-    def _add(self, identifier: str, path: str, text: str, split: Split) -> None:
+    def _taken(self, module: Module) -> Iterator[Symbol]:
+        """The definitions of other files that a file imports; notes names that it has from elsewhere."""
+        for one in module.bindings:
+            if one.local == EVERYTHING:
+                space = self._space(module, one.module) if one.module else None
+                yield from (
+                    symbol
+                    for name, symbol in self._spaces.get(space or "", {}).items()
+                    if symbol is not None and not name.startswith("_") and module.key == module.path
+                )
+            elif one.module:
+                found = self._bound_to(module, one, MAX_HOPS)
+                if isinstance(found, Symbol):
+                    yield found
+                else:
+                    self._foreign.add(one.local)
+
+    def _add(self, identifier: str, path: str, text: str, split: Split | None) -> None:
         root = tree(path, text)
         if root is None:
             return

@@ -82,11 +82,9 @@ def facts(source: Source) -> Iterator[Fact]:
                 **common,
             )
         below = [
-            edge
-            for edge in source.graph.used(source.path, item.qualified)
-            if edge.how == "extends" and edge.inside and not is_test(edge.path)
+            edge for edge in source.graph.used(source.path, item.qualified) if edge.how == "extends" and edge.inside
         ]
-        names = list(dict.fromkeys((edge.inside, edge.path) for edge in below))
+        names = list(dict.fromkeys((edge.inside, edge.path) for edge in below if not is_test(edge.path)))
         if names and len(names) <= MAX_LISTED and all(source.here(path) for _, path in names):
             yield source.fact(
                 "subclasses",
@@ -97,6 +95,7 @@ def facts(source: Source) -> Iterator[Fact]:
                 scope=scope,
                 rests_on={path for _, path in names},
                 placed=placed(names),
+                tests="yes" if any(is_test(edge.path) for edge in below) else "",
                 **common,
             )
 

@@ -24,10 +24,15 @@ def facts(document: Document, corpus: Corpus) -> Iterator[Fact]:
         return
     lines = document.text.split("\n")
     taken: list[tuple[str, list[str], tuple[int, int]]] = []
+    whole = True
     for item in corpus.structure(document).imports:
         span, names = import_span(item, lines), [name for name in dict.fromkeys(item.names) if name]
         path = corpus.imported(document, item.module)
-        if span is None or not names or len(names) > MAX_LISTED or path is None or path == document.path:
+        if path is None:
+            whole = whole and not corpus.leads_away(document, item.module)
+            continue
+        if span is None or not names or len(names) > MAX_LISTED or path == document.path:
+            whole = False
             continue
         taken.append((path, names, span))
         words = {"module": item.module, "target": path}
@@ -37,7 +42,7 @@ def facts(document: Document, corpus: Corpus) -> Iterator[Fact]:
                 rests_on=[corpus.identifier(document.repo, path)],
             )  # fmt: skip
     paths = list(dict.fromkeys(path for path, _, _ in taken))
-    if len(paths) == len(taken) and 1 < len(paths) <= MAX_LISTED and not is_test(document.path):
+    if whole and len(paths) == len(taken) and 1 < len(paths) <= MAX_LISTED and not is_test(document.path):
         yield corpus.fact(
             document,
             "depends-on",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from typing import Final
 
 from tasks.base.records import Document, Kind
@@ -15,7 +16,7 @@ def facts(document: Document, corpus: Corpus) -> Iterator[Fact]:
     """A manifest's entries in order of lines."""
     for entry in entries(document.path, document.text) if document.kind is Kind.FILE else ():
         span = (entry.line, entry.line)
-        words = {"group": entry.group}
+        words = {"group": entry.group if entry.group != PurePosixPath(document.path).name else ""}
         yield corpus.fact(document, entry.kind, entry.name, [entry.value], span, scope=document.path, words=words)
 
 

@@ -60,6 +60,8 @@ class Folders:
     building_on: dict[str, Counter[str]]
     """Folder → folders whose definitions its files use, by how many of its files do."""
     used_by: dict[str, Counter[str]]
+    firsts: dict[tuple[str, Split | None], str]
+    """The first file of each folder on each side, which bears what is said of the folder."""
     first: str
     """The first file of the training side, which bears what is said of the whole repository."""
     conventions: list[Convention]
@@ -73,8 +75,10 @@ def folders(graph: Graph, texts: Iterable[tuple[str, str, str, object]]) -> Fold
         texts: (document id, path, text, side) of its files.
     """
     files: dict[str, list[str]] = {}
+    firsts: dict[tuple[str, Split | None], str] = {}
     for path in sorted(graph.modules):
         files.setdefault(folder_of(path), []).append(path)
+        firsts.setdefault((folder_of(path), graph.modules[path].split), path)
     below: dict[str, set[tuple[str, str]]] = {}
     above: dict[str, set[tuple[str, str]]] = {}
     for path, edges in graph.uses.items():
@@ -83,7 +87,7 @@ def folders(graph: Graph, texts: Iterable[tuple[str, str, str, object]]) -> Fold
             if (
                 own != other
                 and not is_test(path)
-                and graph.modules[path].split is graph.modules[edge.target.path].split
+                and graph.modules[path].split is graph.modules[edge.target.path].split is not None
             ):
                 below.setdefault(own, set()).add((path, other))
                 above.setdefault(other, set()).add((path, own))
@@ -91,6 +95,7 @@ def folders(graph: Graph, texts: Iterable[tuple[str, str, str, object]]) -> Fold
         files,
         {folder: Counter(other for _, other in found) for folder, found in below.items()},
         {folder: Counter(other for _, other in found) for folder, found in above.items()},
+        firsts,
         min((path for path, module in graph.modules.items() if module.split is Split.TRAIN), default=""),
         conventions(graph, texts),
     )
@@ -104,9 +109,8 @@ def folder_of(path: str) -> str:
 def facts(source: Source, known: Folders) -> Iterator[Fact]:
     """Facts that the first file of a folder, or of the repository, bears."""
     folder = folder_of(source.path)
-    own = [path for path in known.files.get(folder, ()) if source.here(path)]
-    if own and own[0] == source.path:
-        yield from _folder(source, folder, own, known)
+    if known.firsts.get((folder, source.split)) == source.path:
+        yield from _folder(source, folder, [path for path in known.files[folder] if source.here(path)], known)
     if source.path != known.first:
         return
     yield from _layout(source, known)
@@ -125,11 +129,14 @@ def facts(source: Source, known: Folders) -> Iterator[Fact]:
 
 def _folder(source: Source, folder: str, own: Sequence[str], known: Folders) -> Iterator[Fact]:
     told = [path for path in own if not is_test(path) and _contents(source.graph, path)]
-    whole = len(own) == len(known.files[folder])
+    whole = len(told) == sum(not is_test(path) for path in known.files[folder])
     if folder == "." or not MIN_FILES <= len(told) <= MAX_FILES:
         return
-    lines = [f"`{PurePosixPath(path).name}`: {_contents(source.graph, path)}" for path in told]
+    names = [PurePosixPath(path).name for path in told]
+    lines = [f"`{name}`: {_contents(source.graph, path)}" for name, path in zip(names, told, strict=True)]
     sentences = []
+    if any(map(is_test, known.files[folder])):
+        sentences.append("Beside them lie tests, stories or fixtures.")
     on = [name for name, _ in known.building_on.get(folder, Counter()).most_common(3) if name != "."]
     by = [name for name, _ in known.used_by.get(folder, Counter()).most_common(3) if name != "."]
     if on:
@@ -144,8 +151,8 @@ def _folder(source: Source, folder: str, own: Sequence[str], known: Folders) -> 
     yield source.fact(
         "folder",
         folder,
-        lines,
-        Shape.PROSE,
+        names,
+        Shape.ALL,
         (1, 1),
         rests_on=told,
         lines="\n".join(f"- {line}" for line in lines),

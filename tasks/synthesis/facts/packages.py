@@ -38,7 +38,7 @@ def facts(source: Source) -> Iterator[Fact]:
         whole = len(paths) == len([path for path in found if not is_test(path)])
         if whole and 0 < len(paths) <= MAX_LISTED and all(source.here(path) for path in paths):
             span = (entry.line, entry.line)
-            words = {"version": entry.value}
+            words = {"version": entry.value, "tests": "yes" if any(map(is_test, found)) else ""}
             yield source.fact("dependency-users", entry.name, paths, Shape.ALL, span, rests_on=paths, **words)
 
 

@@ -78,6 +78,8 @@ def _profile(source: Source, item: Definition) -> Iterator[Fact]:
     if 0 < len(tests) <= 3 and all(source.here(path) for path in tests):
         said.append(f"Its {'tests are' if len(tests) > 1 else 'test is'} in {in_words(tests)}.")
         named += tests
+    elif len(tests) > 3:
+        said.append(f"{number(len(tests)).capitalize()} test files use it.")
     if len(said) < MIN_SENTENCES:
         return
     lead = f"`{item.name}` is {with_article(thing)} in `{source.path}`."

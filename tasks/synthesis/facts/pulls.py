@@ -1,14 +1,14 @@
 """Pull requests: what changed from what to what, what came and went, who introduced what, why, and what reviewers said.
 
-Only what the patches, commits and people's own sentences say. The description's template is told apart by its lines:
-they stand in several descriptions of the repository.
+Only what the patches, commits and people's own sentences say; of a bot's pull request only that it changed a file. The
+description's template is told apart by its lines: they stand in several descriptions of the repository.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +16,8 @@ from tasks.base.records import Document, Kind
 from tasks.synthesis.facts.corpus import Corpus, Family
 from tasks.synthesis.facts.patches import Patch, added_names, changed_values, patches, removed_names, renamed
 from tasks.text.facts import Fact, Shape
+from tasks.text.languages import language_of
+from tasks.text.paths import is_test
 
 MAX_LISTED: Final = 12
 TEMPLATE_PULLS: Final = 3
@@ -43,7 +45,9 @@ class Gathered:
     number: str
     title: str
     paths: tuple[str, ...]
+    """Of all files that it changes."""
     added: tuple[str, ...]
+    """Of the files whose patch is there."""
     lines: frozenset[str]
     """Lines of its description."""
     merged: str
@@ -58,7 +62,7 @@ def gather(document: Document) -> Gathered | None:
     return Gathered(
         document.path,
         document.title.strip(),
-        tuple(patch.path for patch in found),
+        tuple(changed_paths(document)),
         tuple(added_names(found)),
         frozenset(line.strip() for line in document.text.split("\n") if len(line.strip()) > 8),
         str(document.meta.get("merged_at") or "")[:10],
@@ -71,36 +75,26 @@ class History:
 
     templates: frozenset[tuple[str, str]]
     """(repository, line) of descriptions' templates."""
-    adders: dict[tuple[str, str], list[str]]
-    """(repository, name) → ids of the pull requests that add its definition."""
-    touching: dict[tuple[str, str], list[str]]
-    """(repository, path) → ids of the merged pull requests that change the file, in order of their numbers."""
     told: dict[str, Gathered]
 
 
 def history(corpus: Corpus) -> History:
-    """The pull requests of a side by line, name and path."""
+    """What the pull requests of a side have in common."""
     lines: Counter[tuple[str, str]] = Counter()
-    adders: dict[tuple[str, str], list[str]] = {}
-    touching: dict[tuple[str, str], list[str]] = {}
     told: dict[str, Gathered] = {}
     for identifier, pull in corpus.gathered(FAMILY.name):
         repo = identifier.rsplit("/pull/", 1)[0]
         told[identifier] = pull
         lines.update((repo, line) for line in pull.lines)
-        for name in pull.added:
-            adders.setdefault((repo, name), []).append(identifier)
-        for path in pull.paths if pull.merged else ():
-            touching.setdefault((repo, path), []).append(identifier)
     templates = frozenset(line for line, times in lines.items() if times >= TEMPLATE_PULLS)
-    return History(templates, adders, touching, told)
+    return History(templates, told)
 
 
 def facts(document: Document, corpus: Corpus) -> Iterator[Fact]:
     """Facts of a pull request; of a file which pull requests changed it."""
     if document.kind is Kind.FILE:
         yield from _file_history(document, corpus)
-    if document.kind is not Kind.PULL or not document.title.strip():
+    if document.kind is not Kind.PULL or not document.title.strip() or document.meta.get("bot"):
         return
     meta, found = document.meta, patches(document.meta.get("files") or [])
     about = {"merged": str(meta.get("merged_at") or "")[:10], "author": str(meta.get("author") or "")}
@@ -118,14 +112,15 @@ def facts(document: Document, corpus: Corpus) -> Iterator[Fact]:
 
 
 def _summary(document: Document, corpus: Corpus, found: list[Patch], about: dict[str, str]) -> Iterator[Fact]:
-    folders = Counter(patch.path.rpartition("/")[0] or "the root folder" for patch in found)
+    changed = changed_paths(document)
+    folders = Counter(path.rpartition("/")[0] or "the root folder" for path in changed)
     areas = [folder for folder, _ in folders.most_common(3)]
-    added, removed = added_names(found), removed_names(found)
+    added, removed, whole = added_names(found), removed_names(found), has_all_patches(document)
     words = about | {
         "areas": ", ".join(f"`{folder}`" if folder != "the root folder" else folder for folder in areas),
-        "files": str(len(found)) if len(found) <= 60 else "",
-        "added": ", ".join(f"`{name}`" for name in added[:6]) if len(added) <= 6 else "",
-        "removed": ", ".join(f"`{name}`" for name in removed[:6]) if len(removed) <= 6 else "",
+        "files": str(len(changed)) if len(changed) <= 60 else "",
+        "added": ", ".join(f"`{name}`" for name in added) if whole and len(added) <= 6 else "",
+        "removed": ", ".join(f"`{name}`" for name in removed) if whole and len(removed) <= 6 else "",
     }
     yield corpus.fact(document, "pull", f"#{document.path}", [document.title.strip()], (1, 1), words=words)
     if len(document.title.split()) >= MIN_TITLE_WORDS and not _NOISE.match(document.title):
@@ -155,24 +150,34 @@ def _changes(document: Document, corpus: Corpus, found: list[Patch]) -> Iterator
         ("symbols-added", added_names(found)),
         ("symbols-removed", removed_names(found)),
     ):
-        if 0 < len(names) <= MAX_LISTED:
+        if 0 < len(names) <= MAX_LISTED and has_all_patches(document):
             yield corpus.fact(document, kind, f"#{document.path}", names, (1, 1), shape=Shape.ALL)
+
+
+def changed_paths(document: Document) -> list[str]:
+    """Paths of the files that a pull request changes, in stored order, those without a patch included."""
+    return [str(entry["path"]) for entry in document.meta.get("files") or []]
+
+
+def has_all_patches(document: Document) -> bool:
+    """Whether every patch of code is there; those of long diffs are left out of the corpus."""
+    return all(
+        isinstance(entry.get("patch"), str) or not language_of(str(entry["path"])) or is_test(str(entry["path"]))
+        for entry in document.meta.get("files") or []
+        if entry.get("status") != "renamed"
+    )
 
 
 def _introduced(document: Document, corpus: Corpus) -> Iterator[Fact]:
     """Names that this pull request alone adds and that the snapshot still defines, once."""
-    past = corpus.once(history)
-    if not past.told[document.id].merged:
+    own, adders = corpus.once(history).told[document.id], corpus.everywhere(_adding)
+    if not own.merged:
         return
-    for name in past.told[document.id].added:
+    for name in own.added:
         where = corpus.defining(document.repo, name)
-        if (
-            past.adders[document.repo, name] == [document.id]
-            and len(where) == 1
-            and corpus.is_unique(document.repo, name)
-        ):
+        if adders[document.repo, name] == [document.id] and len(where) == 1 and corpus.is_unique(document.repo, name):
             file = corpus.document(where[0])
-            if file is not None and file.path in past.told[document.id].paths:
+            if file is not None and file.path in own.paths:
                 yield corpus.fact(
                     document,
                     "introduction",
@@ -284,11 +289,50 @@ def _dated(pull: Gathered) -> str:
 
 
 def _file_history(document: Document, corpus: Corpus) -> Iterator[Fact]:
+    """The merged pull requests that change a file, among those that are known: all from `first` on."""
+    touching, first = corpus.everywhere(_touching), corpus.everywhere(_first)
+    pulls = touching.get((document.repo, document.path), [])
+    if not 1 <= len(pulls) <= 8 or not corpus.structure(document).definitions:
+        return
     past = corpus.once(history)
-    pulls = past.touching.get((document.repo, document.path), [])
-    if 1 <= len(pulls) <= 8 and corpus.structure(document).definitions:
+    if all(one in past.told for one in pulls):
         told = [_dated(past.told[one]) for one in pulls]
-        yield corpus.fact(document, "file-history", document.path, told, (1, 1), shape=Shape.ALL, rests_on=pulls)
+        words = {"first": f"#{first[document.repo]}"}
+        yield corpus.fact(
+            document, "file-history", document.path, told, (1, 1), shape=Shape.ALL, words=words, rests_on=pulls
+        )
+
+
+def _touching(sides: Sequence[Corpus]) -> dict[tuple[str, str], list[str]]:
+    """(repository, path) → ids of the merged pull requests that change the file, in order of their numbers."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for repo, identifier, pull in _every(sides):
+        for path in pull.paths if pull.merged else ():
+            found.setdefault((repo, path), []).append(identifier)
+    return found
+
+
+def _adding(sides: Sequence[Corpus]) -> dict[tuple[str, str], list[str]]:
+    """(repository, name) → ids of the pull requests that add its definition, in order of their numbers."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for repo, identifier, pull in _every(sides):
+        for name in pull.added:
+            found.setdefault((repo, name), []).append(identifier)
+    return found
+
+
+def _first(sides: Sequence[Corpus]) -> dict[str, int]:
+    """The lowest number of a known pull request, by repository."""
+    found: dict[str, int] = {}
+    for repo, _, pull in _every(sides):
+        found.setdefault(repo, int(pull.number))
+    return found
+
+
+def _every(sides: Sequence[Corpus]) -> list[tuple[str, str, Gathered]]:
+    """(repository, id, pull request) of all sides, in order of numbers."""
+    every = [(one.rsplit("/pull/", 1)[0], one, pull) for side in sides for one, pull in side.gathered(FAMILY.name)]
+    return sorted(every, key=lambda entry: (entry[0], int(entry[2].number)))
 
 
 FAMILY: Final = Family("pulls", facts, gather)

@@ -17,7 +17,7 @@ MAX_CHARACTERS: Final = 600
 _DOCUMENTING: Final = ("/**", "///", "//!", "#|", "##", '"""', "'''")
 _ORDER: Final = re.compile(
     r"(?i)^(todo|fixme|xxx|hack|note|nb|warning|important|deprecated|eslint|@|prettier|istanbul|noqa|type:|pylint|nolint"
-    r"|tslint|biome|copyright|licen[cs]e|see |https?:|from http|region|endregion|#region|generated|pragma|c8 )"
+    r"|tslint|biome|copyright|licen[cs]e|see |we |i |https?:|from http|region|endregion|#region|generated|pragma|c8 )"
 )
 _NOT_PROSE: Final = re.compile(
     r"[=\-*+#~_/]{4,}|[{};]\s*$|=>|^\s*[\[<({]|\)\s*$|\b(const|let|var|import|return)\s+\w+\s*[=({]"
@@ -58,7 +58,7 @@ def facts(source: Source) -> Iterator[Fact]:
 def sentence(told: str) -> str:
     """A purpose as a sentence that tells, with a large letter and an end."""
     said = indicative(told)
-    return said[:1].upper() + said[1:] + ("" if said[-1] in ".!?:`\"')" else ".")
+    return said[:1].upper() + said[1:] + ("" if re.search(r"[.!?:][`\"')]?$", said) else ".")
 
 
 def purpose(source: Source, item: Definition) -> str:

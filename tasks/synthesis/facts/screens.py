@@ -15,8 +15,6 @@ from tasks.synthesis.facts.source import MIN_NAME, Source
 from tasks.synthesis.facts.syntax import string_of
 from tasks.synthesis.facts.uses import MAX_LISTED, told_users
 from tasks.text.facts import Fact, Shape
-from tasks.text.paths import is_test
-from tasks.text.structure import Definition
 from tasks.text.syntax_tree import nodes_of, text_of
 
 _ROUTES: Final = re.compile(r"<\w*Route\b|\b(?:component|element|Component|loadComponent)\s*:")
@@ -67,13 +65,6 @@ def facts(source: Source) -> Iterator[Fact]:
 
 
 def _renderings(source: Source) -> Iterator[Fact]:
-    unknown = [  # components of files that were left out of the corpus, as near copies are
-        one.local
-        for one in source.graph.modules[source.path].bindings
-        if one.module.startswith(".")
-        and one.local[:1].isupper()
-        and source.graph.resolve(source.path, one.local) is None
-    ]
     for item in source.definitions:
         if (
             source.noun(item) != "component"
@@ -85,8 +76,7 @@ def _renderings(source: Source) -> Iterator[Fact]:
         scope = source.scope_of(item.qualified)
         edges = [edge for edge in source.graph.made_of(source.path, item.qualified) if edge.how == "render"]
         inner = list(dict.fromkeys(edge.target.name for edge in edges if edge.target.qualified != item.qualified))
-        whole = not any(f"<{name}" in _text(source, item) for name in unknown)
-        if whole and 0 < len(inner) <= MAX_LISTED and all(source.here(edge.target.path) for edge in edges):
+        if 0 < len(inner) <= MAX_LISTED and all(source.here(edge.target.path) for edge in edges):
             yield source.fact(
                 "renders",
                 item.qualified,
@@ -97,11 +87,7 @@ def _renderings(source: Source) -> Iterator[Fact]:
                 rests_on={edge.target.path for edge in edges},
             )
         outer = [edge for edge in source.graph.used(source.path, item.qualified) if edge.how == "render"]
-        yield from told_users(source, item, [edge for edge in outer if not is_test(edge.path)], "rendered-by", span)
-
-
-def _text(source: Source, item: Definition) -> str:
-    return "\n".join(source.lines[item.first_line - 1 : item.last_line])
+        yield from told_users(source, item, outer, "rendered-by", span)
 
 
 def shown_pages(source: Source) -> list[Page]:

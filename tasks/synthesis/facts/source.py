@@ -38,7 +38,8 @@ class Source:
     """A code file with its tree, its definitions and the repository's graph."""
 
     document: Document
-    split: Split
+    split: Split | None
+    """None of a file that was left out: it is read for what others say of it, and has no facts."""
     graph: Graph
 
     @property
@@ -125,8 +126,13 @@ class Source:
             document_id=self.document.id,
             span=span,
             rests_on=tuple(sorted(others - {self.document.id})),
-            split=self.split,
+            split=self._side,
         )
+
+    @property
+    def _side(self) -> Split:
+        assert self.split is not None, f"{self.path} was left out"
+        return self.split
 
     def here(self, path: str) -> bool:
         """Whether a file lies on this file's side of the split."""

@@ -1,4 +1,6 @@
-"""Facts of data: the fields of a type, the members of an enum, the alternatives of a union, a class and its bases."""
+"""Facts of data: the fields of a type and how two types of a file differ, the members of an enum, the alternatives of a
+union.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +22,12 @@ MAX_TYPE: Final = 120
 """Characters of a field's type that can be said in a sentence."""
 MAX_SINGLE: Final = 24
 """Fields of one type that are asked for one by one."""
+
+MIN_SHARED: Final = 2
+MIN_ALIKE: Final = 0.4
+"""Share of common fields among all of both, before two types are compared."""
+MAX_NAMED: Final = 8
+"""Fields that one sentence can hold."""
 
 _OWNERS: Final = (
     "class",
@@ -85,6 +93,7 @@ def facts(source: Source) -> Iterator[Fact]:
     """Facts of the types that a file declares, in order of lines; none for tests."""
     if source.is_test:
         return
+    told: list[tuple[Definition, list[Member]]] = []
     for node in nodes_of(source.path, source.root, _OWNERS):
         named = node.child_by_field_name("name") or next(
             (child for child in node.named_children if child.type.endswith("identifier")), None
@@ -114,6 +123,10 @@ def facts(source: Source) -> Iterator[Fact]:
         members = enum_members(node) if enum else fields(node)
         if 1 < len(members) <= MAX_MEMBERS and len({one.name for one in members}) == len(members):
             yield from (_enum if enum else _type)(source, item, members)
+            if not enum and source.graph.is_unique(name):
+                told.append((item, members))
+    for place, (item, members) in enumerate(told):
+        yield from _difference(source, item, members, told[place + 1 :])
 
 
 def _type(source: Source, item: Definition, members: list[Member]) -> Iterator[Fact]:
@@ -156,6 +169,43 @@ def _type(source: Source, item: Definition, members: list[Member]) -> Iterator[F
                 optional="yes" if one.optional else "",
                 thing=noun,
             )
+
+
+def _difference(
+    source: Source, item: Definition, members: list[Member], others: list[tuple[Definition, list[Member]]]
+) -> Iterator[Fact]:
+    """How a type differs from the later one of its file that shares most fields with it."""
+    mine = {one.name: one for one in members}
+    alike = [
+        (len(mine.keys() & names) / len(mine.keys() | names), -place)
+        for place, (_, theirs) in enumerate(others)
+        if len(mine.keys() & (names := {one.name for one in theirs})) >= MIN_SHARED
+    ]
+    share, place = max(alike, default=(0.0, 0))
+    if share < MIN_ALIKE:
+        return
+    other, found = others[-place]
+    theirs = {one.name: one for one in found}
+    both = [name for name in mine if name in theirs]
+    only = [
+        (item, [name for name in mine if name not in theirs]),
+        (other, [name for name in theirs if name not in mine]),
+    ]
+    changed = [name for name in both if mine[name].type != theirs[name].type]
+    if max(len(both), len(changed), *(len(names) for _, names in only)) > MAX_NAMED:
+        return
+    sentences = [f"Both have {in_words(both)}."]
+    sentences += [f"Only `{one.name}` has {in_words(names)}." for one, names in only if names]
+    sentences += [
+        f"`{name}` is `{mine[name].type}` in `{item.name}` and `{theirs[name].type}` in `{other.name}`."
+        for name in changed
+        if mine[name].type and theirs[name].type and max(len(mine[name].type), len(theirs[name].type)) <= MAX_TYPE
+    ]
+    if len(sentences) > 1:
+        span = (min(item.first_line, other.first_line), max(item.last_line, other.last_line))
+        where = f"Both are in `{source.path}`."
+        words = {"other": other.name, "thing": source.noun(item)}
+        yield source.fact("difference", item.name, [*sentences, where], Shape.PROSE, span, **words)
 
 
 def _tells(kind: str) -> bool:

@@ -40,25 +40,28 @@ def facts(source: Source) -> Iterator[Fact]:
             continue
         span = (item.first_line, item.last_line)
         edges = source.graph.used(source.path, item.qualified)
-        plain = [edge for edge in edges if not is_test(edge.path) and (edge.inside or edge.path != source.path)]
+        sought = [edge for edge in edges if edge.inside or edge.path != source.path]
+        plain = [edge for edge in sought if not is_test(edge.path)]
         calling = [edge for edge in plain if edge.how == "call"]
         if item.kind in _CALLABLE:
             if len({edge.inside for edge in calling}) > 1 or any(edge.path != source.path for edge in calling):
-                yield from told_users(source, item, calling, "caller", span)  # else it is a part of its only caller
+                told = [edge for edge in sought if edge.how == "call"]
+                yield from told_users(source, item, told, "caller", span)  # else it is a part of its only caller
             yield from _calls(source, item, span)
         if len({edge.path for edge in plain}) > 1 or any(edge.path != source.path for edge in plain):
             if len(calling) != len(plain) and source.noun(item) != "component":
-                yield from told_users(source, item, plain, "reverse-use", span)
-            yield from _breaks(source, item, plain, span)
+                yield from told_users(source, item, sought, "reverse-use", span)
+            yield from _breaks(source, item, sought, span)
         yield from _tests(source, item, [edge for edge in edges if is_test(edge.path)], span)
 
 
 def told_users(
     source: Source, item: Definition, edges: Sequence[Edge], kind: str, span: tuple[int, int]
 ) -> Iterator[Fact]:
-    """Who uses a definition: all of them, or of many the number and some."""
-    found = users(source, edges)
-    partial = any(not source.here(edge.path) for edge in edges)
+    """Who uses a definition: all of them, or of many the number and some; of tests that they use it, too."""
+    plain = [edge for edge in edges if not is_test(edge.path)]
+    found = users(source, plain)
+    partial = any(not source.here(edge.path) for edge in plain)
     if not found or (partial and len(found) < 2):
         return
     names = [(name or path, path) for path, name, _ in found]
@@ -68,6 +71,8 @@ def told_users(
         "thing": source.noun(item),
         "placed": placed(shown),
         "total": "" if whole or partial else str(len(names)),
+        "tests": "yes" if len(plain) < len(edges) else "",
+        "every": "" if whole or partial else "\n".join(dict.fromkeys(name for name, _ in names)),
     }
     yield source.fact(
         kind if whole else f"{kind}-some",
@@ -107,7 +112,8 @@ def _is_error(name: str) -> bool:
 
 def _breaks(source: Source, item: Definition, edges: Sequence[Edge], span: tuple[int, int]) -> Iterator[Fact]:
     """Files that a change of a definition touches."""
-    paths = list(dict.fromkeys(edge.path for edge in edges if edge.path != source.path))
+    plain = [edge for edge in edges if not is_test(edge.path)]
+    paths = list(dict.fromkeys(edge.path for edge in plain if edge.path != source.path))
     partial = any(not source.here(path) for path in paths)
     shown = [path for path in paths if source.here(path)]
     if partial or not 1 < len(shown) <= MAX_LISTED:
@@ -121,6 +127,7 @@ def _breaks(source: Source, item: Definition, edges: Sequence[Edge], span: tuple
         scope=source.scope_of(item.qualified),
         rests_on=shown,
         thing=source.noun(item),
+        tests="yes" if len(plain) < len(edges) else "",
     )
 
 

@@ -66,7 +66,8 @@ def _through_route(source: Source, route: Route, requests: Requests) -> Iterator
     if symbol is not None and (called := _called(source, symbol)):
         steps.append(f"`{symbol.name}` calls {in_words([one.qualified for one in called])}.")
         paths |= {one.path for one in called}
-    asking = list(dict.fromkeys((one.inside or one.path, one.path) for one in requests.get(route.name, [])))
+    sent = [one for one in requests.get(route.name, []) if not is_test(one.path)]
+    asking = list(dict.fromkeys((one.inside or one.path, one.path) for one in sent))
     if 0 < len(asking) <= MAX_NAMED and all(source.here(path) for _, path in asking):
         verb = "asks" if len(asking) == 1 else "ask"
         steps.append(f"On the other side, {in_words([name for name, _ in asking])} {verb} for it.")

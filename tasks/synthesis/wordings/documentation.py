@@ -19,7 +19,7 @@ WORDINGS: Final = {
             "What does {page} of {repo} explain under “{subject}”?",
             "In {repo}'s documentation on {topic}, what is said about “{subject}”?",
             "What is there to know about “{subject}” in {repo}?",
-            "Going by {page} of {repo}: “{subject}”?",
+            "What is written in {page} of {repo} under “{subject}”?",
             "Can you summarise the part “{subject}” of {page} in {repo}?",
         ),
         answers=_WHOLE,

@@ -117,14 +117,14 @@ WORDINGS: Final = {
     ),
     "behaviour": Wording(
         questions=(
-            "What do the tests demand of `{subject}` in {repo}?",
-            "What is `{subject}` expected to do, according to its tests?",
-            "Which cases of `{subject}` does {repo} test?",
+            "What do the tests demand of {asked} in {repo}?",
+            "What is {asked} expected to do, according to its tests?",
+            "Which cases of {asked} does {repo} test?",
             "What do the tests in `{scope}` cover?",
-            "Which behaviour of `{subject}` is pinned down by tests?",
-            "How should `{subject}` of {repo} behave?",
-            "What would a test complain about if I broke `{subject}`?",
-            "Which tests are there for `{subject}` in `{scope}`?",
+            "Which behaviour of {asked} is pinned down by tests?",
+            "How should {asked} of {repo} behave?",
+            "What would a test complain about if I broke {asked}?",
+            "Which tests are there for {asked} in `{scope}`?",
         ),
         answers=(
             "The tests cover {count:#case|cases}:\n\n{lines}",

@@ -77,6 +77,14 @@ def said(wording: str, words: Mapping[str, str]) -> str:
     return text[:1].upper() + text[1:] if _COUNTS_FIRST.match(wording) else text
 
 
+def with_tests(answer: str, fact: Fact) -> str:
+    """An answer that lists users, and that tests are among them where the list leaves them out."""
+    if not fact.words.get("tests"):
+        return answer
+    gap = "\n\n" if answer.rsplit("\n", 1)[-1].startswith("- ") else " "
+    return f"{answer}{gap}Tests use it, too."
+
+
 @lru_cache(maxsize=4096)
 def slots(wording: str) -> tuple[str, ...]:
     """Names of a wording's slots."""
@@ -93,6 +101,7 @@ def slots_of(fact: Fact) -> dict[str, str]:
     named = f"`{fact.subject}`"
     if fact.subject.endswith(".__init__"):
         named = f"the constructor of `{fact.subject.removesuffix('.__init__')}`"
+    words = fact.words | ({"thing": ""} if fact.subject.endswith(".__init__") else {})  # “the method the constructor”
     return {
         "subject": fact.subject,
         "scope": fact.scope,
@@ -102,7 +111,7 @@ def slots_of(fact: Fact) -> dict[str, str]:
         "bullets": "\n".join(f"- {value}" for value in fact.values),
         "text": " ".join(fact.values),
         "count": str(len(fact.values)),
-        **fact.words,
+        **words,
     }
 
 

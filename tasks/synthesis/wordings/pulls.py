@@ -192,14 +192,14 @@ WORDINGS: Final = {
     ),
     "file-history": Wording(
         questions=(
-            "What changed in `{subject}` of {repo} lately?",
-            "Which pull requests touched `{subject}` in {repo}?",
-            "What has been worked on in `{subject}` of {repo}?",
-            "Which changes went into `{subject}` of {repo}?",
-            "I want to know the recent history of `{subject}` in {repo}.",
-            "Which merged pull requests of {repo} change `{subject}`?",
-            "As part of which work was `{subject}` in {repo} edited?",
-            "What happened to `{subject}` in {repo} over the last pull requests?",
+            "Which pull requests merged since {first} changed `{subject}` in {repo}?",
+            "From {first} on, which merged pull requests of {repo} touched `{subject}`?",
+            "What has been merged into `{subject}` of {repo} since pull request {first}?",
+            "Which changes went into `{subject}` of {repo} since pull request {first}?",
+            "I want to know the history of `{subject}` in {repo} since {first}.",
+            "Counting from {first}, which merged pull requests of {repo} change `{subject}`?",
+            "As part of which work was `{subject}` in {repo} edited since pull request {first}?",
+            "What happened to `{subject}` in {repo} in the pull requests from {first} on?",
         ),
         answers=(
             "{bullets}",
