@@ -346,11 +346,12 @@ NOT_ASKED: Final = frozenset(
     | {"merge-date", "release-date", "pull-number", "convention", "section-place", "service"}
     | {"reason", "review", "definition", "decision-context", "decision-consequence", "answered-question"}
     | {"error-message"}
+    | {"issue", "issue-report", "issue-cause", "thread-answer"}
     | {"change", "rename"}
 )
 """Kinds that are left out on purpose: whole texts, which no scorer of short answers can mark; what joins facts that are
 asked one by one; trivia that nobody asks and that would weigh as much as any other kind; what reads badly too often
-to be a reference; and what the suite `dated` asks in two questions.
+to be a reference; what people say in threads; and what the suite `dated` asks in two questions.
 """
 
 OWN: Final = {

@@ -77,7 +77,7 @@ def told_users(
     yield source.fact(
         kind if whole else f"{kind}-some",
         item.qualified,
-        [name for name, _ in (names if whole else shown)],
+        list(dict.fromkeys(name for name, _ in (names if whole else shown))),
         Shape.ALL if whole else Shape.ANY,
         span,
         scope=source.scope_of(item.qualified),
