@@ -34,7 +34,7 @@ from tasks.synthesis.quotas import EXPLAINING
 from tasks.synthesis.templates import by_template
 from tasks.synthesis.written import SERVER_ERROR, write_all
 
-VERSION = "2026.11.30.3"
+VERSION = "2026.11.30.4"
 
 METHODS: dict[str, Method] = {
     module.METHOD: module
