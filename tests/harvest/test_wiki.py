@@ -137,9 +137,9 @@ def test_wiki_switched_off_resolves_to_none(tmp_path: Path, store: Store) -> Non
 
 
 def test_page_that_cannot_be_read_stays_as_it_was_written(tmp_path: Path, store: Store) -> None:
-    text = b'Above.\n\n$A =~ "b\\.c" {\n```\n# no heading\n'
-    write_wiki(tmp_path / "town.wiki.git", {"Deploy.org": text, "Home.org": b"* Home\n"})
+    text = b"Above.\n\n----\n```\n# no heading\n"
+    write_wiki(tmp_path / "town.wiki.git", {"Deploy.adoc": text, "Home.org": b"* Home\n"})
     made, pages = harvest(store, source_repository(tmp_path / "town.git"))
     assert made.counts == {"records": 2, "as_written": 1}
-    assert pages["Deploy.org"].text == f"````org\n{text.decode().strip()}\n````\n"
+    assert pages["Deploy.adoc"].text == f"````asciidoc\n{text.decode().strip()}\n````\n"
     assert [item.meta.get("as_written") for item in pages.values()] == [True, None]
