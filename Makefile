@@ -28,7 +28,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 	--custom-compile-command 'make lock' -c constraints.txt --overrides docker/not-locked.in pyproject.toml docker/also-locked.in
 lock: $(READY)
 	$(PIP) uv
-	$(LOCK) --extra postgresql -o requirements.lock
+	$(LOCK) --extra gguf --extra postgresql -o requirements.lock
 	$(LOCK) --extra dev -o requirements-dev.lock
 
 setup-unsloth: $(READY_UNSLOTH)

@@ -16,6 +16,7 @@ from tasks.base.store import Store
 from tasks.evaluation.judge import check_judge
 from tasks.harvest.params import ResolvedSource
 from tasks.harvest.resolve import check_names, resolve_source
+from tasks.release.gguf_job import check_tools
 from tasks.release.hub_access import HubAccess
 from tasks.release.params import ReleaseFacts, SourceFacts
 from tasks.release.releases import resolve_release
@@ -48,6 +49,8 @@ def resolve(store: Store, params: RetrainParams, scheduled: datetime) -> Resolve
     if params.evaluation.judge is not None:
         generator = params.synthesis.model if params.synthesis.provider == "openai" else None
         check_judge(params.evaluation.judge, generator)
+    if params.release.gguf:
+        check_tools()
     votes = find_feedback(params.synthesis.feedback)
     hub = resolve_release(store, params.name, params.release)
     sources = tuple(resolve_source(source, params.github, scheduled, store) for source in params.sources)

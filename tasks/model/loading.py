@@ -56,14 +56,6 @@ def load(model: str | Path, adapter: str | Path | None = None, precision: str = 
     return loaded.to(device()).eval()
 
 
-def load_gguf(file: Path, precision: str = "auto") -> Any:
-    """A GGUF file's model, dequantised: without that transformers 5 keeps the weights packed."""
-    from transformers import GgufConfig
-
-    packed = {"gguf_file": file.name, "quantization_config": GgufConfig(dequantize=True)}
-    return load(file.parent, precision=precision, **packed)
-
-
 def name_of(dtype: Any) -> str:
     """`bfloat16` of `torch.bfloat16`."""
     return str(dtype).removeprefix("torch.")

@@ -1,4 +1,7 @@
-"""The child job of the export's check: measures that what was exported still says the same as the adapter."""
+"""The child job of the export's check: measures that what was exported still says the same as the adapter.
+
+Merged weights answer in transformers, GGUF files in llama.cpp, which tells the likeliest tokens' probabilities only.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import torch
 from transformers import AutoTokenizer
 
 from tasks.model.child_main import Report
 from tasks.model.generate import Generator, Manner, Prompt
-from tasks.model.loading import load, load_gguf
+from tasks.model.loading import load
 from tasks.model.scoring import distributions
+from tasks.release.gguf_reading import GgufModel
 from tasks.release.requests import CompareRequest, Text
 
 WIDE_PARAMETERS: Final = 2_000_000_000
 """Models up to this size are compared in 32 bits, where only the export's own rounding differs; larger ones in 16."""
+
+COMPARED: Final = 20
+"""Likeliest tokens at each place by which a file in llama.cpp is compared."""
+Row = tuple[list[int], int]
+"""Ids of prompt and answer, and where the answer begins."""
 
 
 def compare(request: CompareRequest, report: Report) -> dict[str, Any]:
@@ -28,7 +38,8 @@ def compare(request: CompareRequest, report: Report) -> dict[str, Any]:
         report: called after each model.
 
     Returns:
-        export → `divergence` (mean KL from the original, nats a token), `agreement` (share of tokens where both would
+        export → `divergence` (mean KL from the original, nats a token; of a GGUF file a lower bound, over the
+        original's `COMPARED` likeliest tokens and all others together), `agreement` (share of tokens where both would
         say the same), `tokens`, `same_ids` (whether the export's own tokenizer reads every text as the original's).
     """
     precision = "float32" if _parameters(request.model) <= WIDE_PARAMETERS else "bfloat16"
@@ -42,27 +53,60 @@ def compare(request: CompareRequest, report: Report) -> dict[str, Any]:
     wanted = [distributions(original, *row) for row in rows]
     del original
     found: dict[str, Any] = {}
+    tokens = sum(map(len, wanted))
     for number, (name, path) in enumerate(request.exports.items(), 1):
-        export = load_gguf(path, precision) if path.suffix == ".gguf" else load(path, precision=precision)
-        divergence, agreed, tokens = 0.0, 0, 0
-        for row, target in zip(rows, wanted, strict=True):
-            given = distributions(export, *row)
-            divergence += float((target.exp() * (target - given)).sum())
-            agreed += int((target.argmax(-1) == given.argmax(-1)).sum())
-            tokens += len(target)
+        compared = _in_llama_cpp if path.suffix == ".gguf" else _in_transformers
+        divergence, agreed, same_ids = compared(path, rows, wanted, request.texts, precision)
         found[name] = {"divergence": divergence / tokens, "agreement": agreed / tokens, "tokens": tokens}
-        found[name]["same_ids"] = _same_ids(path, request.texts)
+        found[name]["same_ids"] = same_ids
         report({"done": number, "total": len(request.exports), "unit": "exports"})
-        del export
     return {"exports": found}
+
+
+def _in_transformers(
+    path: Path, rows: list[Row], wanted: list[torch.Tensor], texts: Sequence[Text], precision: str
+) -> tuple[float, int, bool]:
+    """`(divergence, tokens agreed on, whether all texts have the same ids)`."""
+    export = load(path, precision=precision)
+    divergence, agreed = 0.0, 0
+    for row, target in zip(rows, wanted, strict=True):
+        given = distributions(export, *row)
+        divergence += float((target.exp() * (target - given)).sum())
+        agreed += int((target.argmax(-1) == given.argmax(-1)).sum())
+    tokenizer = AutoTokenizer.from_pretrained(str(path))
+    same = all(tokenizer(one.text, add_special_tokens=False)["input_ids"] == list(one.ids) for one in texts)
+    return divergence, agreed, same
+
+
+def _in_llama_cpp(
+    path: Path, rows: list[Row], wanted: list[torch.Tensor], texts: Sequence[Text], precision: str
+) -> tuple[float, int, bool]:
+    """The same by llama.cpp, which reads one more token of a row at a time."""
+    export = GgufModel(path, max(len(ids) for ids, _ in rows))
+    divergence, agreed = 0.0, 0
+    for (ids, start), target in zip(rows, wanted, strict=True):
+        for place, expected in enumerate(target, start):
+            given = export.next(ids[:place])
+            divergence += told_divergence(expected, given)
+            agreed += int(expected.argmax()) == next(iter(given))
+    return divergence, agreed, all(export.tokens(one.text) == list(one.ids) for one in texts)
+
+
+def told_divergence(expected: torch.Tensor, given: dict[int, float]) -> float:
+    """KL in nats over the likeliest tokens and the rest as one, from which it can only be smaller.
+
+    Args:
+        expected: log-probabilities of the whole vocabulary.
+        given: those of the likeliest tokens, the likeliest first; another token has at most the last one's.
+    """
+    top = expected.topk(min(COMPARED, len(expected)))
+    least = min(given.values())
+    p = top.values.exp().double()
+    q = torch.tensor([given.get(token, least) for token in top.indices.tolist()]).exp().double()
+    p_rest, q_rest = (1 - p.sum()).clamp(min=0), (1 - q.sum()).clamp(min=1e-12)
+    return float((p * (p / q).log()).sum() + torch.xlogy(p_rest, p_rest / q_rest))
 
 
 def _parameters(model: Path) -> int:
     """Of a folder's weights, by their size: 16 bits each at least."""
     return sum(file.stat().st_size for file in model.glob("*.safetensors")) // 2
-
-
-def _same_ids(path: Path, texts: Sequence[Text]) -> bool:
-    options = {"gguf_file": path.name} if path.suffix == ".gguf" else {}
-    tokenizer = AutoTokenizer.from_pretrained(str(path.parent if options else path), **options)
-    return all(tokenizer(one.text, add_special_tokens=False)["input_ids"] == list(one.ids) for one in texts)

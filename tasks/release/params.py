@@ -59,14 +59,14 @@ class ExportParams(Params):
 
     merged: Literal["auto", "always", "never"] = "auto"
     """Whether weights with the adapter merged in are released too; auto = where vLLM could not serve the adapter."""
-    gguf: tuple[Literal["Q8_0", "Q4_0"], ...] = ()
-    """Files for llama.cpp and Ollama, by quantisation; they need merged weights."""
+    gguf: tuple[Literal["Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0"], ...] = ()
+    """Files for llama.cpp and Ollama, by quantisation; they need merged weights and the extra `gguf`."""
     verify_items: int = Field(16, ge=1)
     """Questions on which exports are compared with the adapter as trained."""
     max_divergence: float = Field(0.02, gt=0)
     """Largest divergence of merged weights and 8-bit files from it, in nats per token."""
     max_divergence_q4: float = Field(0.5, gt=0)
-    """The same for 4-bit files, which lose more on small models."""
+    """The same for files of 4 to 6 bits, which lose more on small models."""
 
 
 class ReleaseParams(ExportParams):

@@ -63,9 +63,9 @@ class GgufRequest(Request):
     """A merged model to be written as GGUF: `tasks.release.gguf_job:write`."""
 
     model: Path
-    target: Path
-    """The file."""
-    quantization: str
-    """Q8_0 or Q4_0."""
+    folder: Path
+    """Where the files go."""
+    quantizations: tuple[str, ...]
+    """As llama-quantize calls them."""
     name: str
-    """Of the model, in the file."""
+    """Of the model, in the files, whose names begin with it."""

@@ -99,8 +99,8 @@ class TrainingParams(BaseModelParams):
     batch_size: int = Field(16, ge=1, le=4096)
     """Rows per optimizer step; how many are computed at a time is the planner's business."""
     learning_rate: float = Field(5.0e-4, gt=0, le=1)
-    """Peak learning rate of the adapter. The default suits 135 million parameters; larger models want less: 2e-4 at 7
-    billion.
+    """Peak learning rate of the adapter. The default suits 135 million parameters; larger models want less, as
+    (576 / hidden size)^0.78 says (`presets/researched.yaml`): 1.1e-4 at 7 billion.
     """
     embedding_learning_rate: float | None = Field(None, gt=0, le=1)
     """Peak learning rate of embedding and output layer, which are then trained whole and saved in the adapter (a fifth

@@ -6,6 +6,20 @@ from typing import Any
 
 from tasks.model.child_main import Report
 
+SHAPES: dict[str, dict[str, Any]] = {
+    "qwen2": {},
+    "qwen3": {},
+    "smollm3": {"no_rope_layers": [1, 1, 1, 0], "num_hidden_layers": 4},
+    "gemma3_text": {
+        "num_hidden_layers": 6,
+        "sliding_window_pattern": 6,
+        "query_pre_attn_scalar": 32,
+        "tie_word_embeddings": True,
+    },
+}
+"""By architecture, as llama.cpp has it built in: every fourth layer of SmolLM3 is without positions, every sixth of
+Gemma sees everything.
+"""
 ALTERNATIVES = 50
 """So many tokens have their probability told at each place."""
 
@@ -32,6 +46,45 @@ def trained(request: dict[str, Any], report: Report) -> dict[str, Any]:
         ids = made[0, len(prompt) :].tolist()
         answers.append({"ids": ids, "logprobs": _logprobs(model, prompt, ids)})
     return {"answers": answers}
+
+
+def shapes(request: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Random models of the shapes that `fast` trains beside Llama's as GGUF: how far llama.cpp is from transformers.
+
+    Returns:
+        architecture → quantisation → the divergence that `verify-export` measures, in nats a token; and `same_ids`.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from tasks.release.compare_job import told_divergence
+    from tasks.release.gguf_job import write
+    from tasks.release.gguf_reading import GgufModel
+    from tasks.release.requests import GgufRequest
+    from tests.training.scenarios import random_model
+
+    tokenizer, ids = AutoTokenizer.from_pretrained(request["tokenizer"]), list(range(100, 140))
+    usual: dict[str, Any] = {"vocab_size": len(tokenizer), "hidden_size": 256, "intermediate_size": 512}
+    found: dict[str, Any] = {}
+    for name, special in SHAPES.items():
+        folder = Path(request["folder"]) / name
+        random_model(name, folder, **usual | special)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        model.get_output_embeddings().weight.data *= 8  # answers that are sure of something
+        model.to(torch.bfloat16).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        with torch.inference_mode():
+            expected = model.float()(input_ids=torch.tensor([ids])).logits[0].double().log_softmax(-1)
+        write(GgufRequest(model=folder, folder=folder, quantizations=("Q8_0", "Q4_K_M"), name="it"), report)
+        made = {}
+        for quantization in ("Q8_0", "Q4_K_M"):
+            file = GgufModel(folder / f"it-{quantization}.gguf", len(ids))
+            made[quantization] = sum(
+                told_divergence(expected[place], file.next(ids[: place + 1])) for place in range(3, len(ids), 4)
+            ) / len(range(3, len(ids), 4))
+            made["same_ids"] = file.tokens(request["text"]) == tokenizer(request["text"])["input_ids"]
+        found[name] = made
+    return found
 
 
 def in_transformers(request: dict[str, Any], report: Report) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     store = Store(str(tmp_path_factory.mktemp("exported") / "store"))
     model: Artifact = base_model.direct(store, BaseModelParams(base_model=STUB))
     adapter = _adapter.direct(store)
-    both = ExportParams(merged="always", gguf=("Q8_0", "Q4_0"))
+    both = ExportParams(merged="always", gguf=("Q8_0", "Q4_K_M"))
     files = gguf.direct(store, merge.direct(store, adapter, model), "stub", both)
     tokenizer = TextTokenizer.load(store.checkout(model))
     request = {
@@ -59,7 +59,7 @@ def loss(answers: list[dict[str, Any]]) -> float:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    ("quantization", "most_loss_change", "longest_lead"), [("Q8_0", 0.02, 0.05), ("Q4_0", 1.0, 4.0)]
+    ("quantization", "most_loss_change", "longest_lead"), [("Q8_0", 0.02, 0.05), ("Q4_K_M", 1.0, 4.0)]
 )
 def test_gguf_in_llama_cpp_answers_as_trained(
     exported: dict[str, Any], quantization: str, most_loss_change: float, longest_lead: float
@@ -82,3 +82,16 @@ def test_gguf_in_llama_cpp_answers_as_trained(
     assert found["chat"][0]["text"].startswith("The capital of France is Paris")
     assert quantization != "Q8_0" or found["chat"][0]["text"] == exported["texts"][0]
     assert [one["prompt_tokens"] for one in found["chat"]] == [len(prompt) for prompt in request["prompts"]]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_every_shape_that_is_trained_here_says_the_same_in_llama_cpp(tmp_path: Path, tokenizer_folder: Path) -> None:
+    request = {"tokenizer": str(tokenizer_folder), "folder": str(tmp_path), "text": "Hello, world 12345!\n\treturn 'é'"}
+    found = run_child("tests.release.llama_job:shapes", request)
+
+    print(found)
+    for name, made in found.items():
+        assert made["same_ids"], name
+        assert made["Q8_0"] < 0.01, name
+        assert made["Q4_K_M"] < 0.5, name
