@@ -62,14 +62,15 @@ class Params(BaseModel):
 def identity_of(value: Any) -> Any:
     """A parameter value as JSON values, without what bears no identity.
 
-    Whatever JSON does not know (dates, paths, enumerations) is written as pydantic writes it; sets are sorted.
+    Whatever JSON does not know (dates, paths, enumerations) is written as pydantic writes it. Sets, and mappings by
+    their keys, are sorted: what has the same key shows the same page.
     """
     if isinstance(value, Params):
         return value.identity()
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, dict):
-        return {key: identity_of(item) for key, item in value.items()}
+        return {key: identity_of(value[key]) for key in sorted(value)}
     if isinstance(value, list | tuple):
         return [identity_of(item) for item in value]
     if isinstance(value, set | frozenset):

@@ -46,7 +46,7 @@ from tasks.evaluation.page import Facts, render_page
 from tasks.evaluation.params import Arm, ReportParams, Suite
 from tasks.evaluation.scoring import Score, metric_of, score_arm
 
-VERSION = "2026.11.30.5"
+VERSION = "2026.11.30.6"
 
 
 def summarise(
