@@ -4,11 +4,10 @@
     rawtune show synthesis/dialogues --export jsonl dialogues.jsonl
     rawtune show synthesis/dialogues --import dialogues.jsonl --editor ana
 
-The exported file has one JSON object per dialogue: `id`, `question`, `answer`, then for reading only `source` (the
-lines that the answer rests on), `scores`, `provenance`. A person edits question or answer, sets `"drop": true`, or
-adds a `"note"`; lines that are
-left as they are or deleted mean no correction, and the line of a dialogue that was dropped before brings it back. The
-step `synthesis/dialogues` applies corrections (see
+The exported file has one JSON object per dialogue: `id`, `question`, `answer` (of the last turn), then for reading only
+`source` (the lines that the answer rests on), `scores`, `provenance`. A person edits question or answer, sets
+`"drop": true`, or adds a `"note"`; lines that are left as they are or deleted mean no correction, and the line of a
+dialogue that was dropped before brings it back. The step `synthesis/dialogues` applies corrections (see
 `corrections.py`).
 """
 
@@ -124,7 +123,7 @@ def export(store: Store, dialogues: Artifact, documents: Artifact, target: Path,
             dialogue = row.dialogue
             line: dict[str, Any] = {
                 "id": dialogue.id,
-                "question": dialogue.messages[0].content,
+                "question": dialogue.messages[-2].content,
                 "answer": dialogue.messages[-1].content,
                 "source": row.source,
                 "scores": row.scores,
@@ -197,7 +196,7 @@ def _correction(original: Dialogue, before: str, edited: Edited, editor: str) ->
     if edited.drop:
         messages: tuple[Message, ...] | None = None
     else:
-        question, answer = original.messages[0], original.messages[-1]
+        question, answer = original.messages[-2:]
         messages = (
             *(message for message in original.messages[:-2]),
             question if edited.question is None else question.model_copy(update={"content": edited.question}),
