@@ -20,10 +20,11 @@ from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
 from prefect.states import Cancelling
+from upath import UPath
 
 from flows.dataset import Dataset
 from flows.gpu_slot import gpu_slot
-from flows.mixing import Unmixed
+from flows.mixing import Unmixed, Writing
 from flows.params import RetrainParams
 from flows.phases import Phase
 from flows.trials import Trials, is_tried, run_trials
@@ -31,13 +32,16 @@ from tasks.base.errors import InputError, StoreError, TrainingError
 from tasks.base.steps import Step
 from tasks.base.store import Store
 from tasks.evaluation.answer import answer
-from tasks.mixture.replay.sample import replay
 from tasks.training.params import SearchParams, TrainingParams
+from tasks.training.plan.cards import CPU, this_machines
 from tasks.training.search.study import Tried
 from tasks.training.search.trial import trial
 from tasks.training.train import train
 
 INLINE: Final = "inline"
+
+LOCAL: Final = ("", "file", "local")
+"""Protocols of folders of this machine."""
 
 MAX_ATTEMPTS: Final = 3
 """A child whose machine was lost is started again so often in all; it goes on from its last checkpoint."""
@@ -93,9 +97,10 @@ def gpu_steps(store: Store, data: Dataset, params: RetrainParams, asks: bool, tr
     )
 
 
-def replay_step(store: Store, unmixed: Unmixed, params: RetrainParams, until: Phase) -> Step[Any]:
-    """The replay's step. On a pool the run of `train-adapter/<pool>` that writes the samples goes on with table,
-    training and answers, so that one rental does all; this process then finds them in the store.
+def writing_steps(store: Store, unmixed: Unmixed, params: RetrainParams, until: Phase) -> Writing:
+    """The steps in which a model writes. On a pool the run of `train-adapter/<pool>` that writes first goes on with
+    dialogues, replay, table, training and answers, so that one rental does all; this process then finds them in the
+    store.
 
     Args:
         store: of the run.
@@ -104,7 +109,7 @@ def replay_step(store: Store, unmixed: Unmixed, params: RetrainParams, until: Ph
         until: the last phase that is asked of the machine.
     """
     if params.compute.pool == INLINE:
-        return replay
+        return Writing()
 
     def on_pool(key: str, arguments: dict[str, Any], is_made: Callable[[], bool]) -> None:
         parameters = {
@@ -115,7 +120,34 @@ def replay_step(store: Store, unmixed: Unmixed, params: RetrainParams, until: Ph
         }
         run_deployed(f"train-adapter/{params.compute.pool}", store, parameters, params.training, key, is_made)
 
-    return replay.handed_to(on_pool)
+    here = Writing()
+    return Writing(here.written.handed_to(on_pool), here.replay.handed_to(on_pool))
+
+
+def is_written(store: Store, params: RetrainParams) -> bool:
+    """Whether a model writes study material: with `auto` only where there is a GPU, or a pool that has one.
+
+    Raises:
+        InputError: the pool's machine could not make the dialogues that stand beside it.
+    """
+    asked = params.synthesis.studies
+    pool = params.compute.pool
+    if asked is None:
+        return False
+    if asked == "auto" and pool == INLINE and this_machines() == CPU:
+        logger.warning("synthesis: no GPU here, so no model writes study material; `providers: {study: local}` insists")
+        return False
+    if pool != INLINE and params.synthesis.by("openai"):
+        raise InputError(
+            "synthesis.providers: where `study` is written on a pool, its machine makes the dialogues and has no key "
+            "for `openai`; use one of them, or compute.pool inline"
+        )
+    if not store.is_local and params.synthesis.feedback and UPath(params.synthesis.feedback).protocol in LOCAL:
+        raise InputError(
+            f"synthesis.feedback: {params.synthesis.feedback} is a folder of this machine, which pool {pool} cannot "
+            f"read; put the votes into {store.uri}"
+        )
+    return True
 
 
 def trials_on(pool: str, store: Store, work: Trials) -> tuple[list[Tried], Tried]:

@@ -1,10 +1,12 @@
-"""From what is known of the sources to the training table: replay ▶ assemble ▶ leak guard ▶ report of the data.
+"""From what is known of the sources to the training table: dialogues ▶ replay ▶ assemble ▶ leak guard ▶ report.
 
-The replay is written by the base model, so with a pool the machine that has the GPU begins here (`compute.py`).
+A model writes the replay, and study material before the dialogues if it is asked to, so with a pool the machine that
+has the GPU begins here (`compute.py`).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from flows.dataset import Dataset
@@ -19,6 +21,23 @@ from tasks.mixture.replay.sources import replay_source
 from tasks.mixture.report.data_report import data_report
 from tasks.mixture.table.assemble import assemble
 from tasks.mixture.table.expected import replay_wanted
+from tasks.synthesis.dialogues import dialogues
+from tasks.synthesis.feedback import FeedbackParams, feedback
+from tasks.synthesis.params import SynthesisParams
+from tasks.synthesis.study.written import written
+
+
+class Unwritten(Params):
+    """What dialogues are made of, part of which a model has yet to write."""
+
+    facts: Artifact
+    calls: Artifact
+    """What the model is shown and asked."""
+    writer: Artifact
+    """The model that writes."""
+    synthesis: SynthesisParams
+    corrections: Artifact | None
+    feedback: FeedbackParams | None
 
 
 class Unmixed(Params):
@@ -30,8 +49,8 @@ class Unmixed(Params):
     """The base model."""
     chunks: Artifact
     """Raw text of both splits."""
-    dialogues: Artifact
-    """Dialogues of both splits."""
+    dialogues: Artifact | Unwritten
+    """Dialogues of both splits, or what they are made of."""
     drafts: Artifact
     """Questions before the leak guard."""
     corpus: tuple[Artifact, ...]
@@ -45,10 +64,23 @@ class Unmixed(Params):
     """Of the report's page."""
 
 
-def mixed(store: Store, unmixed: Unmixed, by: Step[Any] = replay) -> Dataset:
-    """Makes the table and guards the questions; `by` is the replay's step, placed where the GPU is."""
-    wanted, model, chunks, pairs = unmixed.dataset, unmixed.model, unmixed.chunks, unmixed.dialogues
-    general = replayed(store, wanted, model, chunks, pairs, by)
+@dataclass(frozen=True)
+class Writing:
+    """The steps in which a model writes, placed where the GPU is."""
+
+    written: Step[Any] = written
+    replay: Step[Any] = replay
+
+
+def mixed(store: Store, unmixed: Unmixed, by: Writing = Writing()) -> Dataset:
+    """Has the model write, makes the dialogues and the table, and guards the questions."""
+    wanted, model, chunks = unmixed.dataset, unmixed.model, unmixed.chunks
+    pairs, corpus = unmixed.dialogues, list(unmixed.corpus)
+    if isinstance(pairs, Unwritten):
+        votes, pairs = pairs.feedback, spoken(store, unmixed.documents, pairs, by.written)
+        corpus.append(pairs)
+        pairs = feedback(store, dialogues=pairs, params=votes) if votes else pairs
+    general = replayed(store, wanted, model, chunks, pairs, by.replay)
     table = assemble(
         store,
         chunks=chunks,
@@ -79,7 +111,7 @@ def mixed(store: Store, unmixed: Unmixed, by: Step[Any] = replay) -> Dataset:
         chunks=chunks,
         model=model,
         max_tokens=wanted.max_tokens,
-        corpus=list(unmixed.corpus),
+        corpus=corpus,
         items=unmixed.drafts,
         guarded=guarded,
         epochs=unmixed.epochs,
@@ -94,6 +126,19 @@ def mixed(store: Store, unmixed: Unmixed, by: Step[Any] = replay) -> Dataset:
         table=table,
         items=guarded,
         report=about,
+    )
+
+
+def spoken(store: Store, documents: Artifact, asked: Unwritten, by: Step[Any] = written) -> Artifact:
+    """The dialogues, study material that a model writes among them."""
+    return dialogues(
+        store,
+        documents=documents,
+        facts=asked.facts,
+        params=asked.synthesis,
+        corrections=asked.corrections,
+        calls=asked.calls,
+        written=by(store, calls=asked.calls, model=asked.writer, params=asked.synthesis.study),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from flows.compute import is_written
 from flows.mixing import replayed
 from flows.params import RetrainParams
 from flows.resolve import Resolved
@@ -28,13 +29,18 @@ from tasks.mixture.replay.sample import replay
 from tasks.mixture.table.assemble import assemble
 from tasks.mixture.table.expected import TableFigures, expected, figures, replay_wanted
 from tasks.model.base_model import base_model
-from tasks.model.params import STUB
+from tasks.model.params import STUB, BaseModelParams
 from tasks.synthesis.dialogues import dialogues
 from tasks.synthesis.feedback import feedback
+from tasks.synthesis.params import STUDY
 from tasks.synthesis.plan import Spending, estimate, spending, tokens_by_method, tokens_of_votes
+from tasks.synthesis.study.calls import calls
+from tasks.synthesis.study.forecast import Study, study_of
+from tasks.synthesis.study.written import written
 from tasks.training.plan.cards import Card
 from tasks.training.plan.forecast import Forecast, forecast
-from tasks.training.plan.shape import shape_of
+from tasks.training.plan.shape import Shape, shape_of
+from tasks.training.plan.writing import writing_hours
 
 
 class RunPlan(BaseModel):
@@ -47,6 +53,8 @@ class RunPlan(BaseModel):
     """Commit by repository."""
     corpus: CorpusFigures
     synthesis: Spending
+    study: Study | None
+    """What a model will write by itself; null = nothing, or it is written already."""
     table: TableFigures
     training: Forecast
     gate: list[str]
@@ -68,13 +76,22 @@ def plan_run(
         harvested = harvest(store, params, resolved)
         cleaned = build_corpus(store, params, harvested)
         documents = cleaned[-1]
-        model = model_at_hand(store, params)
-        asking = params.synthesis.provider == "openai"
+        model = model_at_hand(store, params.training)
+        asking = bool(params.synthesis.by("openai"))
         known = known_facts(store, params, harvested, documents)
         estimated = estimate(store, documents, known, params.synthesis) if asking else None
         made: dict[str, Any] = {
             "documents": documents, "facts": known, "params": params.synthesis, "corrections": resolved.corrections,
         }  # fmt: skip
+        study = None
+        if is_written(store, params):
+            shown = calls(store, documents=documents, params=params.synthesis.study)
+            writer = model_at_hand(store, params.synthesis.study.writer or params.training)
+            asked: dict[str, Any] = {"calls": shown, "model": writer, "params": params.synthesis.study}
+            if writer is not None and is_made(store, written, **asked):
+                made |= {"calls": shown, "written": written(store, **asked)}
+            else:
+                study = study_of(store, shown, params.synthesis.study)
         pairs = dialogues(store, **made) if not asking or is_made(store, dialogues, **made) else None
         voted = feedback(store, dialogues=pairs, params=resolved.feedback) if pairs and resolved.feedback else pairs
         if model is None:
@@ -89,7 +106,12 @@ def plan_run(
                 runner=wanted,
             )
             raw = {name: tokens for name, tokens in chunks.counts.items() if name.count(":") == 2}
-        if model is not None and voted is not None and replay_is_at_hand(store, params, model, chunks, voted):
+        if (
+            model is not None
+            and voted is not None
+            and study is None
+            and replay_is_at_hand(store, params, model, chunks, voted)
+        ):
             stream = replayed(store, wanted, model, chunks, voted)
             sources: dict[str, Any] = {"chunks": chunks, "dialogues": voted, "model": model, "replay": stream}
             lighter = weights(params, cleaned)
@@ -110,9 +132,15 @@ def plan_run(
                 told = tokens_by_method(store, voted, held_out)
             else:
                 told = (estimated.dialogue_tokens if estimated else {}) | tokens_of_votes(resolved.feedback)
+            told |= {STUDY: study.dialogue_tokens} if study else {}
             table = expected(raw, told, wanted.mixture, wanted.max_tokens, wanted.train_tokens, wanted.replay)
     shape = shape_of(store.checkout(model) if model else params.training.base_model, params.training.revision)
     training = forecast(shape, params.training, table.tokens, table.rows, table.longest_row, card, usd_per_hour)
+    if study is not None:
+        hours = writing_hours(writer_shape(store, params, shape), study.prompt_tokens, study.written_tokens, card)
+        study = study.model_copy(
+            update={"hours": round(hours, 4), "usd": None if usd_per_hour is None else round(hours * usd_per_hour, 4)}
+        )
     api = spending(params.synthesis, estimated, pairs)
     return RunPlan(
         name=params.name,
@@ -123,19 +151,29 @@ def plan_run(
             tokenizer=params.training.public_name if model else O200K,
         ),
         synthesis=api,
+        study=study,
         table=table,
         training=training,
         gate=params.gate_shortfalls(),
-        usd=round(api.usd + (training.usd or 0.0), 4),
+        usd=round(api.usd + (training.usd or 0.0) + (study.usd or 0.0 if study else 0.0), 4),
     )
 
 
-def model_at_hand(store: Store, params: RetrainParams) -> Artifact | None:
-    """The base model if having it costs no download: the stub, a folder, or one that the store has."""
-    local = params.training.base_model == STUB or params.training.folder is not None
-    if local or is_made(store, base_model, params=params.training):
-        return base_model(store, params=params.training)
+def model_at_hand(store: Store, params: BaseModelParams) -> Artifact | None:
+    """A model if having it costs no download: the stub, a folder, or one that the store has."""
+    local = params.base_model == STUB or params.folder is not None
+    if local or is_made(store, base_model, params=params):
+        return base_model(store, params=params)
     return None
+
+
+def writer_shape(store: Store, params: RetrainParams, base: Shape) -> Shape:
+    """The shape of the model that writes study material; `base` where that is the one that is trained."""
+    writer = params.synthesis.study.writer
+    if writer is None:
+        return base
+    held = model_at_hand(store, writer)
+    return shape_of(store.checkout(held) if held else writer.base_model, writer.revision)
 
 
 def replay_is_at_hand(store: Store, params: RetrainParams, model: Artifact, chunks: Artifact, pairs: Artifact) -> bool:

@@ -47,7 +47,7 @@ def resolve(store: Store, params: RetrainParams, scheduled: datetime) -> Resolve
     """
     check_names(params.sources)
     if params.evaluation.judge is not None:
-        generator = params.synthesis.model if params.synthesis.provider == "openai" else None
+        generator = params.synthesis.model if params.synthesis.by("openai") else None
         check_judge(params.evaluation.judge, generator)
     if params.release.gguf:
         check_tools()

@@ -13,10 +13,10 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from flows.compute import gpu_steps, replay_step
+from flows.compute import gpu_steps, is_written, writing_steps
 from flows.dataset import Dataset
 from flows.feasibility import check_before_download
-from flows.mixing import Unmixed, mixed
+from flows.mixing import Unmixed, Unwritten, mixed
 from flows.params import RetrainParams
 from flows.phases import Phase
 from flows.publication import Outcome, conclude, release_folder
@@ -49,6 +49,7 @@ from tasks.release.releases import previous_release
 from tasks.synthesis.dialogues import dialogues
 from tasks.synthesis.facts.step import facts
 from tasks.synthesis.feedback import feedback
+from tasks.synthesis.study.calls import calls
 
 logger = logging.getLogger(__name__)
 
@@ -179,11 +180,15 @@ def build_dataset(
         runner=wanted,
     )
     known = known_facts(store, params, harvested, documents)
-    pairs = dialogues(
-        store, documents=documents, facts=known, params=params.synthesis, corrections=resolved.corrections
-    )
-    if resolved.feedback is not None:
-        pairs = feedback(store, dialogues=pairs, params=resolved.feedback)
+    pairs: Artifact | Unwritten
+    if is_written(store, params):
+        pairs = to_be_written(store, params, resolved, documents, known, model)
+    else:
+        pairs = dialogues(
+            store, documents=documents, facts=known, params=params.synthesis, corrections=resolved.corrections
+        )
+        if resolved.feedback is not None:
+            pairs = feedback(store, dialogues=pairs, params=resolved.feedback)
     drafts = items(store, documents=documents, facts=known, params=params.evaluation)
     unmixed = Unmixed(
         documents=documents,
@@ -197,9 +202,24 @@ def build_dataset(
         epochs=params.training.epochs,
         headline=headline(params, resolved),
     )
-    data = mixed(store, unmixed, replay_step(store, unmixed, params, together))
+    data = mixed(store, unmixed, writing_steps(store, unmixed, params, together))
     show_markdown(store, data.report, MARKDOWN, "data-report", "What the model is trained on")
     return data
+
+
+def to_be_written(
+    store: Store, params: RetrainParams, resolved: Resolved, documents: Artifact, known: Artifact, model: Artifact
+) -> Unwritten:
+    """What the dialogues are made of once a model, `model` or another, has written about the documents."""
+    study = params.synthesis.study
+    return Unwritten(
+        facts=known,
+        calls=calls(store, documents=documents, params=study),
+        writer=base_model(store, params=study.writer) if study.writer else model,
+        synthesis=params.synthesis,
+        corrections=resolved.corrections,
+        feedback=resolved.feedback,
+    )
 
 
 def build_corpus(store: Store, params: RetrainParams, harvested: list[Artifact]) -> list[Artifact]:

@@ -1,5 +1,5 @@
 """Trains an adapter, and has the arms answer the questions while the GPU is there; before that, where the table still
-lacks them, has the base write its samples and makes the table.
+lacks them, has a model write study material and samples, and makes the table.
 
 It is what a GPU machine runs: the deployment `train-adapter/<pool>` takes references only, reads and writes the shared
 store, and the run that started it finds the artifacts there under the keys it knows (see `compute.py`).
@@ -43,8 +43,8 @@ def train_adapter(
     training: TrainingParams | None,
     evaluation: EvaluationParams | None = None,
 ) -> State[Any]:
-    """Has the base write its replay where `data` still lacks it, trains one adapter unless `training` is null, then has
-    the arms answer if `evaluation` says which.
+    """Has a model write what `data` still lacks (study material, replay), trains one adapter unless `training` is null,
+    then has the arms answer if `evaluation` says which.
     """
     with recorded(store) as (opened, _):
         if isinstance(data, Unmixed):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from flows.params import RetrainParams
     from flows.planning import RunPlan
     from tasks.synthesis.plan import Share
+    from tasks.synthesis.study.forecast import Study
     from tasks.training.plan.cards import Card
 
 RENTED = "h100"
@@ -81,6 +82,8 @@ def print_plan(made: RunPlan) -> None:
         say(f"[bold]{escape(made.name)}[/]  {escape(repo)} at {revision[:12]}", highlight=False)
     say(corpus_table(made))
     say(api_table(made))
+    if made.study is not None:
+        say(study_line(made.study), highlight=False)
     for line in training_lines(made):
         say(line, highlight=False)
     for line in made.gate:
@@ -121,6 +124,16 @@ def api_table(made: RunPlan) -> Table:
         notes.append("prices of the Batch API")
     table.caption = "; ".join(notes)
     return table
+
+
+def study_line(study: Study) -> str:
+    """What a model will write by itself."""
+    price = "price not known" if study.usd is None else f"${study.usd:,.2f}"
+    return (
+        f"\n[bold]Study material[/]: about {study.dialogues:,} dialogues about {study.materials:,} things, "
+        f"{study.prompt_tokens:,} tokens read and {study.written_tokens:,} written in {study.hours * 60:,.0f} minutes, "
+        f"{price}; how much of it the checks reject is not known before"
+    )
 
 
 def training_lines(made: RunPlan) -> list[str]:

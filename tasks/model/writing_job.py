@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from tasks.model.child_main import Report
 from tasks.model.generate import Continuation, Generator, Manner, read_prompts
+from tasks.model.holding import held
 from tasks.model.loading import device_name, load, name_of
 from tasks.model.request import WritingRequest
 
@@ -24,7 +25,8 @@ def write(request: WritingRequest, report: Report) -> dict[str, Any]:
 
     began = time.monotonic()
     prompts = read_prompts(request.prompts)
-    model = load(request.model, request.adapter, request.precision)
+    name = f"writes, {request.model} with {request.adapter} in {request.precision}"
+    model = held(name, lambda: load(request.model, request.adapter, request.precision))
     loaded = time.monotonic()
     manner = Manner(request.stop_ids, request.pad_id, request.sampled, request.seed)
     generator = Generator(model, manner, request.engine, request.batch_tokens)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tasks.base.params import EXECUTION, Params
 from tasks.llm.params import PriceParams, Server
 from tasks.synthesis.quotas import QuotaParams
+from tasks.synthesis.study_params import StudyParams
 
 MethodName = Literal[
     "facts",
@@ -21,7 +22,12 @@ MethodName = Literal[
     "rewrites",
     "near_miss",
     "open_book",
+    "study",
 ]
+
+Provider = Literal["template", "openai", "local", "auto"]
+
+STUDY: MethodName = "study"
 
 
 class SynthesisParams(Params):
@@ -30,17 +36,25 @@ class SynthesisParams(Params):
     provider: Literal["template", "openai"] = "template"
     """`template` needs no model and no network; `openai` asks any OpenAI-compatible server."""
 
+    providers: dict[MethodName, Provider] = Field(default_factory=dict)
+    """Who makes the dialogues of single methods, for instance {page_qa: openai}; the rest is `provider`'s. `study` is
+    made by `local` (a model, where the run trains) or `auto`, its default: `local` where there is a GPU, else left out.
+    """
+
     budget_usd: Annotated[float, EXECUTION] = Field(0.0, ge=0.0)
     """Hard cap on what one set of documents may cost, in dollars, resumed runs included."""
 
     at_budget: Literal["stop", "keep"] = "stop"
     """At the cap: `stop` ends the run, and one with a higher cap continues; `keep` goes on with what there is."""
 
-    methods: tuple[MethodName, ...] = tuple(name for name in get_args(MethodName) if name != "open_book")
+    methods: tuple[MethodName, ...] = tuple(name for name in get_args(MethodName) if name not in ("open_book", "study"))
     """Which kinds of dialogues to make. `facts`, `page_instruction`, `file_question`, `near_miss` and `open_book` need
     no model; `page_qa`, `page_instruction` and `file_question` are the article's; `open_book` puts passages into the
-    prompt.
+    prompt; `study` is what a model writes by itself, without a server.
     """
+
+    study: StudyParams = StudyParams()
+    """What a model writes by the method `study`."""
 
     facts_per_document: int | None = Field(None, ge=1)
     """Most facts of one document, kinds taking turns; both training and evaluation then ask no others, so that a small
@@ -111,6 +125,31 @@ class SynthesisParams(Params):
 
     batch_poll: Annotated[float, EXECUTION] = Field(30.0, gt=0.0)
     """Seconds between two looks at a batch."""
+
+    @model_validator(mode="after")
+    def _providers_can_do_it(self) -> Self:
+        for method, provider in self.providers.items():
+            if method not in self.methods:
+                raise ValueError(f"providers.{method}: the method is not in synthesis.methods; add it there")
+            if (method == STUDY) != (provider in ("local", "auto")):
+                able = "`local` or `auto`" if method == STUDY else "`template` or `openai`"
+                raise ValueError(f"providers.{method}: `{provider}` cannot do it; choose {able}")
+        return self
+
+    def provider_of(self, method: MethodName) -> Provider:
+        """Who makes the dialogues of a method."""
+        return self.providers.get(method) or ("auto" if method == STUDY else self.provider)
+
+    def by(self, provider: Provider) -> list[MethodName]:
+        """The methods that a provider is asked for, in order."""
+        return [method for method in self.methods if self.provider_of(method) == provider]
+
+    @property
+    def studies(self) -> Literal["local", "auto"] | None:
+        """Who writes study material; None = nobody is asked to."""
+        if STUDY not in self.methods:
+            return None
+        return "local" if self.provider_of(STUDY) == "local" else "auto"
 
     def identity(self) -> dict[str, Any]:
         """With `at_budget: keep` the cap decides what is made, so it bears identity then."""

@@ -102,9 +102,10 @@ def estimate(store: Store, documents: Artifact, facts: Artifact, params: Synthes
     for split, name in FILES.items():
         for document in read_records(store, documents, Document, name):
             subject = Subject(document, split, document.id in index.pages, index, shelf.of(document.id))
-            for method in (METHODS[name] for name in params.methods):
+            for name in (*params.by("openai"), *params.by("template")):
+                method = METHODS[name]
                 if method.applies(subject):
-                    tally.take(subject, method, params)
+                    tally.take(subject, method, params, name in params.by("openai"))
     return Estimate(
         methods=dict(sorted(tally.methods.items())),
         cached=tally.cached,
@@ -183,10 +184,10 @@ class _Tally:
         self.dialogue_tokens: Counter[str] = Counter()
         self.cached = 0
 
-    def take(self, subject: Subject, method: Method, params: SynthesisParams) -> None:
+    def take(self, subject: Subject, method: Method, params: SynthesisParams, asking: bool) -> None:
         """Counts a document by one method; a method that asks no model makes its dialogues here and now."""
         made = 0
-        if asks(method):
+        if asking and asks(method):
             for call in method.calls(subject, params):
                 self._call(call, params)
                 made += _expected(call, params)

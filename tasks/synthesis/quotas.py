@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from pydantic import Field
 
 from tasks.base.params import Params
+from tasks.synthesis.study_params import Manner
 from tasks.synthesis.wordings import WORDINGS
 
 LOOKUPS: Final = frozenset(
@@ -34,8 +35,10 @@ LOOKUPS: Final = frozenset(
 )
 """Kinds whose answer is a place, a number or a date."""
 
-EXPLAINING: Final = frozenset({"page_instruction", "page_qa", "pull_why", "rewrites", "multi_hop"}) | frozenset(
-    kind for kind, wording in WORDINGS.items() if wording.explains
+EXPLAINING: Final = (
+    frozenset({"page_instruction", "page_qa", "pull_why", "rewrites", "multi_hop"})
+    | frozenset(kind for kind, wording in WORDINGS.items() if wording.explains)
+    | {manner.kind for manner in Manner}
 )
 """Kinds whose answer explains: what, how, why, what if, who uses, what changed."""
 

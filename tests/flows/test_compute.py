@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flows.compute import gpu_steps
+from flows.compute import gpu_steps, is_written, writing_steps
 from flows.dataset import Dataset
+from flows.mixing import Unmixed, Unwritten
 from flows.params import RetrainParams
+from flows.phases import Phase
 from flows.train_adapter import on_this_machine
 from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError, StoreError
@@ -18,6 +21,8 @@ from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Store
 from tasks.evaluation.answer import answer
+from tasks.mixture.replay.sample import replay
+from tasks.synthesis.study.written import written
 from tasks.training.params import TrainingParams
 from tasks.training.train import train
 
@@ -72,3 +77,68 @@ def test_rented_machine_gives_its_price_and_its_remaining_hours(monkeypatch: pyt
     assert rented.max_hours == pytest.approx(0.95, abs=0.01)
     assert rented.identity() == recipe.identity()
     assert on_this_machine(TrainingParams(max_hours=0.5)).max_hours == 0.5
+
+
+UNMIXED = Unmixed(
+    **dict.fromkeys(("documents", "model", "chunks", "drafts"), NOTHING),
+    dialogues=Unwritten(
+        **dict.fromkeys(("facts", "calls", "writer"), NOTHING),
+        synthesis=PARAMS.synthesis,
+        corrections=None,
+        feedback=None,
+    ),
+    corpus=(NOTHING,),
+    weights=None,
+    dataset=PARAMS.dataset,
+    epochs=1,
+    headline="post",
+)
+
+
+def studying(**more: Any) -> RetrainParams:
+    document = {"name": "post", "sources": [{"repo": "post"}], "synthesis": {"methods": ["facts", "study"]}}
+    for path, value in more.items():
+        section, _, name = path.partition("__")
+        document.setdefault(section, {})[name] = value  # type: ignore[attr-defined]
+    return RetrainParams.model_validate(document)
+
+
+def test_what_is_yet_to_be_written_reaches_another_machine_as_json():
+    assert Unmixed.model_validate_json(UNMIXED.model_dump_json()) == UNMIXED
+
+
+def test_inline_writing_steps_are_the_steps_themselves(store: Store):
+    steps = writing_steps(store, UNMIXED, PARAMS, Phase.TRAIN)
+    assert (steps.written, steps.replay) == (written, replay)
+    rented = writing_steps(store, UNMIXED, studying(compute__pool="gpu"), Phase.TRAIN)
+    assert rented.written.elsewhere is rented.replay.elsewhere is not None
+
+
+def test_model_writes_where_a_gpu_is_or_where_it_is_told_to(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setenv("PATH", str(tmp_path))  # no nvidia-smi
+    assert not is_written(store, PARAMS)
+    assert not caplog.messages
+    assert not is_written(store, studying())
+    assert caplog.messages == [
+        "synthesis: no GPU here, so no model writes study material; `providers: {study: local}` insists"
+    ]
+    assert is_written(store, studying(synthesis__providers={"study": "local"}))
+    assert is_written(store, studying(compute__pool="gpu"))
+    gpu = tmp_path / "nvidia-smi"
+    gpu.write_text("#!/bin/sh\necho 'NVIDIA H200, 143771'\n")
+    gpu.chmod(0o755)
+    assert is_written(store, studying())
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"synthesis__provider": "openai"}, r"synthesis\.providers: where `study` is written on a pool, .* no key for"),
+        ({"synthesis__feedback": "/votes"}, r"synthesis\.feedback: /votes is a folder of this machine, which pool gpu"),
+    ],
+)
+def test_what_a_pools_machine_cannot_make_is_refused(more: dict[str, Any], says: str):
+    with pytest.raises(InputError, match=says):
+        is_written(Store("memory://study"), studying(compute__pool="gpu", **more))

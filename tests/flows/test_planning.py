@@ -105,6 +105,24 @@ def test_plan_of_an_api_sends_nothing_and_prices_every_method(
         assert (again.synthesis.calls, again.synthesis.usd, again.table.exact) == (0, 0, True)
 
 
+def test_plan_of_study_material_says_tokens_minutes_and_dollars_and_writes_nothing(params: RetrainParams):
+    study = {"methods": ["facts", "study"], "providers": {"study": "local"}, "study": {"manners": ["why"]}}
+    studying = changed(params, synthesis=study, dataset={"train_tokens": None})
+    made = planned(studying)
+    assert made.study is not None
+    assert made.study.materials > 10
+    assert made.study.dialogues == 2 * made.study.materials
+    assert made.study.written_tokens == (2 * 25 + 2 * 3 * 100) * made.study.materials
+    assert made.study.prompt_tokens > 5 * 130 * made.study.materials
+    assert made.study.usd == pytest.approx(made.study.hours * 4, abs=1e-3)
+    assert made.table.sources["dialogue-study"] == made.study.dialogue_tokens
+    assert made.usd == pytest.approx(made.study.usd + made.training.usd, abs=1e-3)
+    larger = planned(changed(studying, synthesis={"study": {"model": "mistralai/Mistral-7B-Instruct-v0.2"}}))
+    assert larger.study is not None
+    assert larger.study.hours > 100 * made.study.hours
+    assert not list(Store(params.store).manifests("synthesis/written"))
+
+
 def test_plan_of_a_model_on_the_hub_fetches_no_weights_and_counts_offline(params: RetrainParams):
     mistral = {"base_model": "mistralai/Mistral-7B-Instruct-v0.2", "backend": "auto"}
     made = planned(changed(params, training=mistral), "a100-40", None)

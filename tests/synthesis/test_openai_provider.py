@@ -53,6 +53,16 @@ def test_every_request_has_rules_then_its_own_document_then_the_task(
         assert body["max_completion_tokens"] == 4096
 
 
+def test_method_with_a_provider_of_its_own_is_asked_beside_templates(
+    store: Store, make_split: MakeSplit, server: OpenAIEmulator
+) -> None:
+    more = {"provider": "template", "providers": {"page_qa": "openai"}, "methods": ("page_qa", "page_instruction")}
+    made = dialogues_of(store, documents=make_split([page(1)]), params=asking(server, **more))
+    models = {(one.method, one.provenance.model) for one in read_records(store, made, Dialogue)}
+    assert models == {("page_qa", MODEL), ("page_instruction", "template")}
+    assert {schema_name(received.body) for received in server.received} == {"page_qa", "judge"}
+
+
 def test_second_step_key_with_the_same_calls_asks_nothing(
     store: Store, make_split: MakeSplit, server: OpenAIEmulator
 ) -> None:

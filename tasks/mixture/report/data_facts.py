@@ -10,6 +10,7 @@ summary.json:
     redactions, duplicates, stale_pages   reason → number
     chunk_tokens, row_tokens   chunks by kind and rows, per bar of a histogram over 0 to table.max_tokens
     leaks       {leaked, suites: suite → {asked, leaked, not_asked}}; null without a guard
+    study       {kinds: kind → {written, kept}, rejected: [{id, reason, detail}]}; only where a model wrote some
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -13,13 +15,20 @@ from tasks.base.shards import LOCAL, RunnerParams, mapped, shards_of
 from tasks.base.steps import step
 from tasks.mixture.leaks.guard import HITS
 from tasks.mixture.leaks.passages import Hit
-from tasks.mixture.report.data_facts import TableFacts, chunk_shard, summarise, summed, table_shard
+from tasks.mixture.report.data_facts import SHOWN, TableFacts, chunk_shard, summarise, summed, table_shard
 from tasks.mixture.report.data_page import render_markdown, render_page
 from tasks.mixture.report.samples import read_samples
+from tasks.mixture.table.draw import rank
 from tasks.mixture.table.rows import ROWS
 from tasks.text.tokenizer import stored_tokenizer
 
 VERSION = "2026.11.30.2"
+
+DIALOGUES: Final = "synthesis/dialogues"
+WRITTEN: Final = "written:"
+"""Beginning of its counts of written study material by kind; those that were kept are `true:<kind>`."""
+REJECTED: Final = re.compile(r"#(?:document|folder|pull|flow)/\d+/")
+"""In the ids of its verdicts about study material."""
 
 MARKDOWN: Final = "report.md"
 """The report in a few lines, for the Prefect UI."""
@@ -35,6 +44,21 @@ def leak_facts(run: StepRun, items: Artifact, guarded: Artifact) -> dict[str, An
         if item.id in verdicts:
             facts["leaked" if verdicts[item.id].startswith("leak-") else "not_asked"] += 1
     return {"leaked": guarded.counts.get("leaks", 0), "suites": dict(sorted(suites.items()))}
+
+
+def study_facts(run: StepRun, corpus: Sequence[Artifact]) -> dict[str, Any]:
+    """What became of the study material that a model wrote, and some of what was rejected; empty where none did."""
+    made = next((one for one in corpus if one.step == DIALOGUES), None)
+    kinds = [name.removeprefix(WRITTEN) for name in made.counts if name.startswith(WRITTEN)] if made else []
+    if made is None or not kinds:
+        return {}
+    rejected = [one for one in read_verdicts(run.store, made) if REJECTED.search(one.id)]
+    few = sorted(rejected, key=lambda one: (rank(0, one.id), one.reason))[:SHOWN]
+    counts = made.counts
+    return {
+        "kinds": {kind: {"written": counts[WRITTEN + kind], "kept": counts[f"true:{kind}"]} for kind in kinds},
+        "rejected": [one.model_dump() for one in few],
+    }
 
 
 @step("mixture/data-report", VERSION)
@@ -74,6 +98,8 @@ def data_report(
     steps = [*corpus, chunks, table] + ([guarded] if guarded else [])
     summary = summarise(table, facts, bins, steps, epochs)
     summary["leaks"] = leak_facts(run, items, guarded) if items and guarded else None
+    if study := study_facts(run, corpus):
+        summary["study"] = study
     hits = list(run.read(guarded, Hit, HITS)) if guarded else []
     longest = [entry[-1] for entry in sorted(facts.longest, reverse=True)]
     drawn = [entry[-1] for entry in sorted(facts.drawn)]

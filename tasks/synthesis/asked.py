@@ -21,7 +21,7 @@ from tasks.synthesis.duplicates import Asked
 from tasks.synthesis.judge import RefusalScores, Scores
 from tasks.synthesis.methods import Asking, Method, Subject, asks, has_template
 from tasks.synthesis.params import SynthesisParams
-from tasks.synthesis.templates import from_template
+from tasks.synthesis.templates import by_template, from_template
 
 SERVER_ERROR: Final = "server-error"
 """Failure of the server, not of the content: such verdicts are quarantined, and too many of them fail the step."""
@@ -38,8 +38,11 @@ async def write_all(
     params: SynthesisParams,
     at_once: int,
     take: Callable[[list[Curated | Verdict]], None],
+    templated: Sequence[Method] = (),
 ) -> None:
     """Runs every subject's chain, at most `at_once` at a time, and hands each one's results to `take`, in any order.
+
+    What a document gives by the methods of `templated`, without a model, comes with them.
 
     Raises:
         BudgetError, InputError, SourceError: from the transport, after everything under way has ended.
@@ -48,7 +51,7 @@ async def write_all(
 
     async def work() -> None:
         for subject in source:
-            take(await chain(subject, methods, client, params))
+            take([*by_template(subject, templated, params), *await chain(subject, methods, client, params)])
             if client.error is not None:
                 return
 
