@@ -41,7 +41,7 @@ class Tracker:
     github: Github
 
 
-def build_tracker(folder: Path, count: int, closing: int, talks: int = 0) -> Repository:
+def build_tracker(folder: Path, count: int, closing: int, talks: int = 0, crowd: int = 60) -> Repository:
     """Issues 1 to `count`, `closing` pull requests after them that close the first ones, and discussions."""
     history = History()
     trunk = history.commit("refs/heads/main", {"README.md": b"# Town\n"}, 0)
@@ -63,7 +63,7 @@ def build_tracker(folder: Path, count: int, closing: int, talks: int = 0) -> Rep
         for number, head in enumerate(heads, 1)
     ]
     found = [_issue(number, number <= closing) for number in range(1, count + 1)]
-    spoken = [_discussion(9_000 + number) for number in range(1, talks + 1)]
+    spoken = [_discussion(9_000 + number, crowd) for number in range(1, talks + 1)]
     return Repository("town/hall", folder, pulls, found, spoken, id=78)
 
 
@@ -90,7 +90,7 @@ def _issue(number: int, closed: bool) -> Issue:
     )
 
 
-def _discussion(number: int) -> Discussion:
+def _discussion(number: int, crowd: int) -> Discussion:
     first = number * 1000
     return Discussion(
         number=number,
@@ -102,7 +102,7 @@ def _discussion(number: int) -> Discussion:
         comments=[
             Comment(first, User("knows"), moment(number - 8_999.5), "Turn it on."),
             Comment(first + 1, User("asker"), moment(number - 8_999), "Thanks!", in_reply_to=first),
-            *(Comment(first + 2 + place, User("crowd"), moment(number - 8_998.5), "+1") for place in range(60)),
+            *(Comment(first + 2 + place, User("crowd"), moment(number - 8_998.5), "+1") for place in range(crowd)),
         ],
         answer=first,
         answered_at=moment(number - 8_998.9),
@@ -169,7 +169,7 @@ def test_discussion_has_replies_and_its_answer(store: Store, tracker: Tracker) -
 
 def test_wider_limit_reads_further_back(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
-    with serve(build_tracker(tmp_path / "hall.git", 130, 0, talks=110), token=TOKEN) as github:
+    with serve(build_tracker(tmp_path / "hall.git", 106, 0, talks=106, crowd=0), token=TOKEN) as github:
         for limit in (100, 105):
             wanted = {"limit": limit, "bots": "keep"}
             made = harvested(store, github, pulls=None, issues=wanted, discussions=wanted)
