@@ -32,6 +32,7 @@ from tests.flows.sample_repository import make_repository
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
+STUDY = {"manners": ["summary"], "questions": 1, "listing_tokens": 16, "answer_tokens": 16, "max_rejected": 1.0}
 EPOCHS = 12
 """Several hundred steps with a checkpoint after every eighth of them: the machine is lost in the second eighth."""
 
@@ -41,6 +42,8 @@ def slow_params(repository: Path, model: Path, store: Store, pool: str) -> Retra
     document["training"] |= {"epochs": EPOCHS, "max_usd": MAX_USD}
     # written there too; a random model never ends a turn, and soft targets may be seen more than once
     document["dataset"]["replay"] = {"streams": {"raw": 1}, "soft_targets": 4}
+    # and so is study material, none of which is true
+    document["synthesis"] |= {"methods": ["facts", "study"], "study": STUDY}
     return RetrainParams.model_validate(document | {"store": store.uri, "compute": {"pool": pool}})
 
 
@@ -129,12 +132,14 @@ def test_run_of_the_ui_trains_on_rented_machines_and_outlives_the_first(
     report = RunReport.model_validate_json((store.root / "ledger" / str(run.id) / "run.json").read_text("utf-8"))
     assert (report.steps[-1].step, report.steps[-1].state) == ("training/train", "Completed")
     done = {step.step: step.state for step in report.steps}
-    assert done["mixture/replay"] == "Completed"
+    assert (done["synthesis/written"], done["synthesis/dialogues"]) == ("Completed", "Cached")  # all in one rental
+    assert done["mixture/replay"] == done["mixture/assemble"] == "Cached"
     second = RunReport.model_validate_json(
         (store.root / "ledger" / str(children[-1].id) / "run.json").read_text("utf-8")
     )
     there = {step.step: step.state for step in second.steps}
-    assert (there["mixture/replay"], there["mixture/assemble"]) == ("Cached", "Cached")  # the first machine's work
+    # the first machine's table was found in the store, so the second one trains and no more
+    assert not {"synthesis/written", "mixture/replay", "mixture/assemble"} & there.keys()
     (month,) = months(store)
     assert (month.runs, month.releases) == (3, 0)
     assert machines.usd() <= month.gpu_usd <= MAX_USD
