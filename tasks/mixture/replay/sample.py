@@ -27,7 +27,7 @@ from tasks.model.request import WritingRequest
 from tasks.text.chat import stop_ids
 from tasks.text.tokenizer import stored_tokenizer
 
-VERSION = "2026.11.30.1"
+VERSION = "2026.11.30.2"
 
 WRITING_JOB: Final = "tasks.model.writing_job:write"
 SOFTEN_JOB: Final = "tasks.mixture.replay.job:soften"

@@ -14,8 +14,10 @@ from tasks.text.tokenizer import TextTokenizer
 
 LEAST_TOKENS: Final = 8
 """Mean length of a stream's samples under which they count as empty."""
-FIRST_WAVE: Final = 32
-"""Samples that are asked for at least, before it is judged whether a stream is empty."""
+LEAST_WAVE: Final = 4
+"""Samples that are asked for at once at least; one of them is held."""
+TELLING: Final = 32
+"""Samples by which it is judged whether a stream is empty."""
 EXPECTED_FILL: Final = 0.6
 """Of the longest sample, that a sample is guessed to have before any is there."""
 MOST_WAVES: Final = 8
@@ -66,7 +68,8 @@ def draw_texts(
     longest = params.question_tokens + params.answer_tokens if stream is Stream.CHAT else params.sample_tokens
     mean, number, tokens, drawn, made = EXPECTED_FILL * longest, 0, 0, 0, 0
     for _ in range(MOST_WAVES):
-        count = max(FIRST_WAVE, int(1.05 * (wanted - tokens) / mean) + 1)
+        lacking = TELLING - number if mean < LEAST_TOKENS else int(1.05 * (wanted - tokens) / mean) + 1
+        count = max(LEAST_WAVE, lacking)
         for sample in _drawn(tokenizer, stream, range(number, number + count), params, draw):
             size = len(sample.ids) - sample.given_tokens if isinstance(sample, Sample) else 0
             if tokens < wanted:
@@ -75,7 +78,7 @@ def draw_texts(
             drawn, made = drawn + size, made + 1
         number += count
         mean = drawn / made
-        if mean < LEAST_TOKENS:
+        if mean < LEAST_TOKENS and made >= TELLING:
             raise InputError(
                 f"dataset.replay: what the base model writes in the stream {stream} is empty ({made} samples, "
                 f"{mean:.1f} tokens each that can be used); leave the stream out, choose another base_model, or name a "
@@ -165,5 +168,5 @@ def _sample(stream: Stream, number: int, ids: list[int], given: int, messages: t
         ids=tuple(ids),
         given_tokens=given,
         provenance=about,
-        split=Split.HELD_OUT if number % HELD_EVERY == HELD_EVERY - 1 else Split.TRAIN,
+        split=Split.HELD_OUT if number % HELD_EVERY == 1 else Split.TRAIN,
     )
