@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-VERSION: Final = "2026.11.30.2"
+VERSION: Final = "2026.11.30.3"
 """Part of each item's `prompt_version`, which reads `<kind>/<VERSION>`."""
 
 PATH: Final = "path"
@@ -267,7 +267,7 @@ FACTS: Final = {
         " image?", _ONE, LITERAL,
     ),
     "shared-default": _asked(
-        "State what every function of {within_path} in {repo} takes for `{subject}` by default.",
+        "State the default that all functions of {within_path} in {repo} give to their `{subject}`.",
         "No caller of {within_path} in {repo} names `{subject}`: what holds?", _ONE, LITERAL,
     ),
     "changelog-version": _asked(

@@ -118,7 +118,7 @@ def _summary(document: Document, corpus: Corpus, found: list[Patch], about: dict
     added, removed, whole = added_names(found), removed_names(found), has_all_patches(document)
     words = about | {
         "areas": ", ".join(f"`{folder}`" if folder != "the root folder" else folder for folder in areas),
-        "files": str(len(changed)) if len(changed) <= 60 else "",
+        "files": str(len(changed)) if 1 < len(changed) <= 60 else "",
         "added": ", ".join(f"`{name}`" for name in added) if whole and len(added) <= 6 else "",
         "removed": ", ".join(f"`{name}`" for name in removed) if whole and len(removed) <= 6 else "",
     }

@@ -111,39 +111,27 @@ def _is_error(name: str) -> bool:
 
 
 def _breaks(source: Source, item: Definition, edges: Sequence[Edge], span: tuple[int, int]) -> Iterator[Fact]:
-    """Files that a change of a definition touches."""
+    """Files that a change of a definition touches; of one file the users themselves are told."""
     plain = [edge for edge in edges if not is_test(edge.path)]
     paths = list(dict.fromkeys(edge.path for edge in plain if edge.path != source.path))
-    partial = any(not source.here(path) for path in paths)
-    shown = [path for path in paths if source.here(path)]
-    if partial or not 1 < len(shown) <= MAX_LISTED:
-        return  # of one file the users themselves are told
-    yield source.fact(
-        "affected-files",
-        item.qualified,
-        shown,
-        Shape.ALL,
-        span,
-        scope=source.scope_of(item.qualified),
-        rests_on=shown,
-        thing=source.noun(item),
-        tests="yes" if len(plain) < len(edges) else "",
-    )
+    if 1 < len(paths) <= MAX_LISTED:
+        yield from _in_files(source, item, "affected-files", paths, span, "yes" if len(plain) < len(edges) else "")
 
 
 def _tests(source: Source, item: Definition, edges: Sequence[Edge], span: tuple[int, int]) -> Iterator[Fact]:
     paths = list(dict.fromkeys(edge.path for edge in edges if "stor" not in edge.path and "fixture" not in edge.path))
-    if paths and len(paths) <= SHOWN and all(source.here(path) for path in paths) and item.kind != "constant":
-        yield source.fact(
-            "tested-by",
-            item.qualified,
-            paths,
-            Shape.ALL,
-            span,
-            scope=source.scope_of(item.qualified),
-            rests_on=paths,
-            thing=source.noun(item),
-        )
+    if 0 < len(paths) <= SHOWN and item.kind != "constant":
+        yield from _in_files(source, item, "tested-by", paths, span)
+
+
+def _in_files(
+    source: Source, item: Definition, kind: str, paths: Sequence[str], span: tuple[int, int], tests: str = ""
+) -> Iterator[Fact]:
+    """In which files something is used, if all of them lie on the source's side."""
+    if all(source.here(path) for path in paths):
+        scope, thing = source.scope_of(item.qualified), source.noun(item)
+        words = {"thing": thing, "tests": tests}
+        yield source.fact(kind, item.qualified, paths, Shape.ALL, span, scope=scope, rests_on=paths, **words)
 
 
 def placed(names: Sequence[tuple[str, str]]) -> str:
