@@ -41,7 +41,16 @@ CANDIDATES: tuple[Any, ...] = (
 """What an optional field is tried with; the first that its type takes is set."""
 
 SECTIONS: dict[str, Any] = {
-    "sources": [{"repo": "acme/post", "name": "acme/post", "documents": {"path": "handbook"}}],
+    "sources": [
+        {
+            "repo": "acme/post",
+            "name": "acme/post",
+            "documents": {"path": "handbook"},
+            "issues": {},
+            "discussions": {},
+            "releases": {},
+        }
+    ],
     "synthesis": {"provider": "openai", "prices": {"input_usd": 1, "output_usd": 2}},
     "dataset": {
         "replay": {"source": "acme/general"},

@@ -49,15 +49,15 @@ are headings, not three."""
 _UNDERLINED: Final = "=-~^+"
 """Characters below a title of AsciiDoc's first form, by level."""
 _TITLE: Final = re.compile(r"[^\s\[|].*\w.*|\w")
-_HEAD: Final = re.compile(r"\s*$|:[\w!-]+:|\[.*\]\s*$|//")
+_HEAD: Final = re.compile(r"[ \t]{0,80}$|:[\w!-]+:|\[[^\n]{0,200}\][ \t]{0,80}$|//")
 _BEFORE_TITLE: Final = re.compile(_HEAD.pattern + r"|={1,6} ")
 _DELIMITER: Final = re.compile(r"([-.=*+_/])\1{3,}$|--$|\|={3,}$|```")
-_CLOSED_TITLE: Final = re.compile(r"((={1,6}) \S.*?) \2\s*$")
+_CLOSED_TITLE: Final = re.compile(r"((={1,6}) \S.{0,200}?) \2[ \t]{0,80}$")
 _UNSET: Final = re.compile(r":[\w-]+!:|:![\w-]+:")
 _BLOCK_TITLE: Final = re.compile(r"\.[^\s.]")
 LONG_DELIMITER: Final = 10
 """Blocks within blocks have shorter delimiters than this, by which they are told apart."""
-_ADMONITION: Final = re.compile(r"\[(NOTE|TIP|IMPORTANT|WARNING|CAUTION)\]\s*$")
+_ADMONITION: Final = re.compile(r"\[(NOTE|TIP|IMPORTANT|WARNING|CAUTION)\][ \t]{0,80}$")
 
 
 def as_markdown(text: str, markup: str) -> str | None:

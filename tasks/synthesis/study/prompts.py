@@ -48,9 +48,11 @@ Question: {question}"""
 
 CORRECTING: Final = "Say first that the belief is wrong, then what is right.\n\n"
 
-_LISTED: Final = re.compile(r"^\s*(?:[-*•]|\(?\d+[.):]|[Qq](?:uestion)?\s*\d*\s*[:.])?\s*(.*?)\s*$")
+_BULLET: Final = re.compile(r"(?:[-*•]|\(?\d{1,4}[.):]|[Qq](?:uestion)?[ \t]{0,4}\d{0,4}[ \t]{0,4}[:.])?")
 _LINES: Final = re.compile(
-    r"^[\s*_(\[`>-]*lines?[\s*_`]*[:#]?[\s*_`]*((?:\d+)(?:[\s,;–—-]|\bto\b|\band\b|\d)*)[\s.*_)\]`]*$", re.I | re.M
+    r"^[\s*_(\[`>-]{0,20}lines?[\s*_`]{0,8}[:#]?[\s*_`]{0,8}(\d{1,7}(?:[\s,;–—-]|\bto\b|\band\b|\d){0,200})"
+    r"[ \t.*_)\]`]{0,20}$",
+    re.I | re.M,
 )
 _RANGE: Final = re.compile(r"(\d+)\s*(?:[–—-]|\bto\b)\s*(\d+)|(\d+)")
 _FRAME: Final = re.compile(r"^\s*(?:\*\*)?answer(?:\*\*)?\s*:(?:\*\*)?\s*", re.I)
@@ -65,7 +67,7 @@ def listing(material: Material, manner: Manner) -> tuple[Message, ...]:
 
 def listed(text: str, most: int) -> list[str]:
     """The questions of a list, without numbers and bullets: lines that end with a question mark, each once."""
-    found = [match[1].strip('"“”*` ') for line in text.split("\n") if (match := _LISTED.match(line))]
+    found = [_BULLET.sub("", line.strip(), count=1).strip('"“”*` \t') for line in text.split("\n")]
     return list(dict.fromkeys(one for one in found if one.endswith("?")))[:most]
 
 
