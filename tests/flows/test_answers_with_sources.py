@@ -11,6 +11,8 @@ from mcp import Client, StdioServerParameters
 
 from tests.flows.conftest import Finished
 
+pytestmark = pytest.mark.slow
+
 
 def called(finished: Finished, *calls: tuple[str, dict[str, Any]]) -> tuple[list[str], list[Any]]:
     """Names of the tools of `rawtune mcp`, and what it answers to some calls, in order."""
@@ -44,7 +46,6 @@ def test_agent_searches_explains_and_asks_what_changed(finished: Finished) -> No
     assert wrong.is_error
 
 
-@pytest.mark.slow
 def test_agent_asks_the_tuned_model_and_hears_what_it_was_shown(finished: Finished) -> None:
     _, (answer,) = called(finished, ("ask", {"question": "Where is `weigh_parcel` defined?", "max_tokens": 8}))
     told = json.loads(answer.content[0].text)

@@ -136,6 +136,7 @@ def test_wiki_switched_off_resolves_to_none(tmp_path: Path, store: Store) -> Non
     assert resolve_source(asked, GithubParams(), NOW, store).wiki is None
 
 
+@pytest.mark.slow  # pandoc is given its whole time
 def test_page_that_cannot_be_read_stays_as_it_was_written(tmp_path: Path, store: Store) -> None:
     text = b"Above.\n\n----\n```\n# no heading\n"
     write_wiki(tmp_path / "town.wiki.git", {"Deploy.adoc": text, "Home.org": b"* Home\n"})

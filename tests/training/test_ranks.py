@@ -74,6 +74,7 @@ def test_two_processes_write_one_adapter_that_is_nearly_that_of_one(pairs: Pairs
     assert pairs(backend)["difference"] < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_one_process_resumes_from_the_checkpoint_of_two(pairs: Pairs, backend: str) -> None:
     """Checkpoints do not depend on how many processes made them: one, then two, then one again."""
