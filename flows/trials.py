@@ -12,12 +12,13 @@ from flows.dataset import Dataset
 from flows.train_adapter import answers, on_this_machine
 from flows.watching import recorded
 from tasks.base.artifacts import Artifact
+from tasks.base.errors import InputError
 from tasks.base.modes import explaining
 from tasks.base.params import Params
 from tasks.base.runs import read_json
 from tasks.base.steps import Step
 from tasks.base.store import Store
-from tasks.evaluation.params import EvaluationParams
+from tasks.evaluation.params import EvaluationParams, Suite
 from tasks.evaluation.report import report
 from tasks.training.params import Objective, SearchParams, TrainingParams
 from tasks.training.search.study import Measured, Tried, recipe, study_name
@@ -66,8 +67,13 @@ def run_trials(store: Store, work: Trials, by: Step[Any] = trial) -> tuple[list[
         scores = _scores(store, work, adapter)
         if scores is None:
             return Measured(looks[-1], looks, adapter, general)
-        recall = read_json(store, scores, "summary.json")["arms"]["tuned"]["recall"]["estimate"]
-        return Measured(float(recall), looks, adapter, general)
+        found = read_json(store, scores, "summary.json")["arms"]["tuned"]
+        if Suite.RECALL not in found:
+            raise InputError(
+                "search.objective: recall: no question about trained facts is asked; raise evaluation.items or "
+                "dataset.train_tokens, or choose held-out-loss"
+            )
+        return Measured(float(found[Suite.RECALL]["estimate"]), looks, adapter, general)
 
     with study(store, work.search, work.training, work.name) as (searched, after):
         searched.run(measured, on_this_machine(work.training).usd_per_hour, after)

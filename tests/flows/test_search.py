@@ -100,8 +100,8 @@ def test_search_by_recall_asks_every_trial_and_takes_the_best(
     prefect_harness: None, tiny_model: Path, sample_repository: Path, tmp_path: Path
 ):
     document = tiny_params(sample_repository, tiny_model, tmp_path / "store").model_dump(mode="json")
-    document["dataset"]["train_tokens"] = 2000
-    document["evaluation"] |= {"loss_tokens": 300, "items": 8, "max_new_tokens": 4, "general_items": 0}
+    document["dataset"]["train_tokens"] = 6000
+    document["evaluation"] |= {"loss_tokens": 300, "items": 20, "max_new_tokens": 4, "general_items": 0}
     document["search"] = {
         "trials": 2, "sampler": "grid", "objective": "recall", "rank": [4, 8], "alpha_ratio": [], "batch_size": [],
         "looks": 1,

@@ -127,15 +127,16 @@ def test_few_tokens_cost_few_samples_one_of_which_is_held(tokenizer):
 
 
 def test_amounts_are_rounded_up_to_coarse_steps():
-    assert [rounded_up(n) for n in (1, 1_024, 1_025, 1_300, 2_000, 1_900_000)] == [
-        1_024,
+    assert [rounded_up(n) for n in (1, 129, 1_024, 1_025, 1_300, 2_000, 1_900_000)] == [
+        128,
+        160,
         1_024,
         1_280,
         1_536,
         2_048,
         2_097_152,
     ]
-    assert all(n <= rounded_up(n) < 1.25 * n + 1_024 for n in range(1, 100_000, 77))
+    assert all(n <= rounded_up(n) < 1.25 * n + 128 for n in range(1, 100_000, 77))
 
 
 @pytest.mark.slow

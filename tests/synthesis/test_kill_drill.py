@@ -63,8 +63,6 @@ def test_killed_and_resumed_run_repeats_no_answered_request_and_keeps_the_cap(
     cached = list((Path(store.root.path) / "cache/synthesis/responses").rglob("*.json"))
     assert len(cached) == len(set(bodies))
     assert billed_usd(server) <= Decimal("0.9")
-    (journal,) = (Path(store.root.path) / "cache/synthesis/spend").iterdir()
-    spent: dict[str, Decimal] = {}
-    for line in map(json.loads, journal.read_text().splitlines()):
-        spent[line.get("reserve") or line["settle"]] = Decimal(line["usd"])
-    assert billed_usd(server) <= sum(spent.values()) <= Decimal("0.9")
+    (budget,) = (Path(store.root.path) / "budgets").iterdir()
+    spent = [Decimal(file.read_text() or file.stem.partition("-")[2]) for file in budget.glob("*.txt")]
+    assert billed_usd(server) <= sum(spent) <= Decimal("0.9")

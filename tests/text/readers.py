@@ -32,6 +32,8 @@ TEXTS: Final = frozenset(
 """What parameters are called that take a text somebody else wrote."""
 HEAVY: Final = ("inspect_ai", "peft", "torch", "transformers", "triton", "unsloth")
 """What such a module imports is not loaded for a look at its patterns, or is not installed for the tests."""
+CHILDREN: Final = ("tasks.harvest.documents.convert._pdf", "tasks.harvest.wiki.markup.by_pandoc")
+"""What another process reads, within limits of its own that other tests try."""
 PATHS: Final = ("a.py", "A.tsx", "a.go", "A.java", "a.md", "a.yaml", "package.json", ".env")
 
 
@@ -91,8 +93,9 @@ def readers() -> list[Reader]:
                 continue
             for name, function in vars(module).items():
                 is_own = inspect.isfunction(function) and function.__module__ == module.__name__
-                if is_own and (needed := _needed(function)) is not None:
-                    found.append(Reader(f"{module.__name__}.{name}", function, needed))
+                whole = f"{module.__name__}.{name}"
+                if is_own and whole not in CHILDREN and (needed := _needed(function)) is not None:
+                    found.append(Reader(whole, function, needed))
     return found
 
 

@@ -122,6 +122,7 @@ def _of_one_line(lines: list[str]) -> Iterator[str]:
     stands below text, where pandoc gives up, becomes one of the second.
     """
     block, before, is_head = "", "", True
+    last = {line: number for number, line in enumerate(lines)}
     waiting = iter(enumerate(zip(lines, [*lines[1:], ""], strict=True), 1))
     for number, (line, following) in waiting:
         level = _UNDERLINED.find(following[:1]) + 1 if following else 0
@@ -129,7 +130,7 @@ def _of_one_line(lines: list[str]) -> Iterator[str]:
             block
             and line[:4] == block[:4]
             and _DELIMITER.match(line)
-            and (min(len(line), len(block)) >= LONG_DELIMITER or block not in lines[number:])
+            and (min(len(line), len(block)) >= LONG_DELIMITER or last.get(block, -1) < number)
         ):
             line = block  # the end, though of another length
         if block or _DELIMITER.match(line):

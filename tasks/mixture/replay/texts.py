@@ -16,6 +16,8 @@ LEAST_TOKENS: Final = 8
 """Mean length of a stream's samples under which they count as empty."""
 LEAST_WAVE: Final = 4
 """Samples that are asked for at once at least; one of them is held."""
+SHORT_TOKENS: Final = 32
+"""What a text of the smallest table may have."""
 TELLING: Final = 32
 """Samples by which it is judged whether a stream is empty."""
 EXPECTED_FILL: Final = 0.6
@@ -65,6 +67,12 @@ def draw_texts(
     Raises:
         InputError: the template cannot be sampled from, or the samples are empty.
     """
+    few = max(
+        SHORT_TOKENS, -(-wanted // (LEAST_WAVE - 1))
+    )  # a small table wants no long texts, which take long to write
+    params = params.model_copy(
+        update={name: min(getattr(params, name), few) for name in ("sample_tokens", "answer_tokens")}
+    )
     longest = params.question_tokens + params.answer_tokens if stream is Stream.CHAT else params.sample_tokens
     mean, number, tokens, drawn, made = EXPECTED_FILL * longest, 0, 0, 0, 0
     for _ in range(MOST_WAVES):

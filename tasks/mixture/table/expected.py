@@ -123,6 +123,6 @@ def replay_wanted(
 
 
 def rounded_up(tokens: int) -> int:
-    """The next of 1, 1.25, 1.5 and 1.75 times a power of two, at least 1,024."""
-    power = 1 << max(10, tokens.bit_length() - 1)
+    """The next of 1, 1.25, 1.5 and 1.75 times a power of two, at least 128."""
+    power = 1 << max(7, tokens.bit_length() - 1)
     return next(power * quarter // 4 for quarter in (4, 5, 6, 7, 8) if power * quarter // 4 >= tokens)

@@ -21,6 +21,8 @@ MAX_FLOW_DEPTH: Final = 100
 """Brackets in brackets; libyaml looks at all of them at each token."""
 
 _BRACKETS: Final = re.compile(r"[\[\]{}]")
+_CHAIN: Final = re.compile(r"(?:[-?:][ \t]+){100}")
+"""Sequences in sequences on one line; libyaml's Python binding calls itself for each, until the stack ends."""
 _WORKFLOW: Final = re.compile(r"(^|/)\.github/workflows/[^/]+\.ya?ml$")
 _GITLAB: Final = re.compile(r"(^|/)\.gitlab-ci\.ya?ml$")
 _RESERVED: Final = frozenset(
@@ -41,7 +43,7 @@ def facts(source: Source) -> Iterator[Fact]:
 
 def mapping(text: str) -> dict[str, Any]:
     """The top level of a YAML document, values as nodes with their lines; empty if it is broken or no mapping."""
-    if _flow_depth(text) > MAX_FLOW_DEPTH:
+    if _CHAIN.search(text) or _flow_depth(text) > MAX_FLOW_DEPTH:
         return {}
     try:
         root = yaml.compose(text, Loader=yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader)
