@@ -142,7 +142,7 @@ def test_run_of_the_ui_trains_on_rented_machines_and_outlives_the_first(
     assert not {"synthesis/written", "mixture/replay", "mixture/assemble"} & there.keys()
     (month,) = months(store)
     assert (month.runs, month.releases) == (3, 0)
-    assert machines.usd() <= month.gpu_usd <= MAX_USD
+    assert machines.usd() - 1e-4 <= month.gpu_usd <= MAX_USD  # told in hundredths of a cent
     steps = trained.counts["steps"]
     tell(
         f"spent ${machines.usd():.3f} of ${MAX_USD:g} on 2 machines; "
