@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -165,6 +166,10 @@ def together(request: Request, size: int) -> Iterator[None]:
             yield
             for other in others:
                 other.wait()
+        except RuntimeError as error:
+            if _is_lost_connection(error):
+                time.sleep(25 * WATCH_SECONDS)  # where another process died, the watch ends this one and says why
+            raise
         finally:
             ended.set()
             _leave()
@@ -185,6 +190,13 @@ def _watch(others: list[subprocess.Popen[bytes]], ended: threading.Event) -> Non
                 sys.stderr.write(f"a process of the group {how}; {why}\n")
                 sys.stderr.flush()
                 os._exit(1)
+
+
+def _is_lost_connection(error: RuntimeError) -> bool:
+    """Whether a sum failed because another process did not answer; Gloo's errors have no class of their own."""
+    import torch
+
+    return isinstance(error, torch.distributed.DistError) or "gloo/transport" in str(error)
 
 
 def _join() -> None:

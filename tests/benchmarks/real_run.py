@@ -38,8 +38,9 @@ from tests.benchmarks.real_run_gpu import ROW_TOKENS  # noqa: E402
 EVALUATION: Final[dict[str, Any]] = {"arms": ["base", "base-retrieval", "tuned"], "max_new_tokens": 48}
 RECIPES: Final[dict[str, dict[str, Any]]] = {
     "researched": {"synthesis": {"wordings": 4}, "dataset": {}},
+    "researched-8": {"synthesis": {"wordings": 8}, "dataset": {}},
     "article": {
-        "synthesis": {"methods": ["page_qa", "page_instruction", "file_question"], "wordings": 1},
+        "synthesis": {"methods": ["page_qa", "page_instruction", "file_question"], "wordings": 1, "quotas": None},
         "dataset": {"mixture": {"train_held_out": "raw"}},
     },
 }
@@ -55,13 +56,13 @@ def parameters(recipe: str, repo: str, arguments: argparse.Namespace) -> Any:
 
     name, _, place = repo.partition("=")
     path, _, date = place.partition("@")
-    chosen = RECIPES[recipe]
+    chosen, size = RECIPES[recipe], ROW_TOKENS["article" if recipe == "article" else "researched"]
     return RetrainParams.model_validate(
         {
             "name": f"real-{name}",
             "sources": [{"repo": path, "as_of": date or None, "pulls": {"limit": arguments.pulls}}],
             "synthesis": chosen["synthesis"],
-            "dataset": {"max_tokens": ROW_TOKENS[recipe], "replay": None} | chosen["dataset"] | once(chosen["dataset"]),
+            "dataset": {"max_tokens": size, "replay": None} | chosen["dataset"] | once(chosen["dataset"]),
             "training": {"base_model": "stub", "epochs": 1},
             "evaluation": EVALUATION | {"items": arguments.items, "general_items": arguments.general_items},
             "store": str(arguments.store),

@@ -15,7 +15,7 @@ import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -23,27 +23,64 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 ROW_TOKENS: Final = {"researched": 2_048, "article": 8_192}
-VARIANTS: Final[dict[str, dict[str, Any]]] = {
-    "researched": {"table": "researched", "passes": 3, "replay": 0.12},
-    "no-replay": {"table": "researched", "passes": 3, "replay": 0.0},
-    "article": {"table": "article", "passes": 1, "replay": 0.0},
-}
+
+
+class Variant(NamedTuple):
+    """An arm that is trained."""
+
+    table: str = "researched"
+    """Of `RECIPES` in `real_run.py`."""
+    raw: int = 3
+    """Passes over raw text in one epoch."""
+    dialogue: int = 3
+    """Passes over dialogues."""
+    replay: float = 0.12
+    """Share of the table's tokens that the base wrote."""
+    soft: bool = False
+    """Whether the base's likeliest tokens stand beside them."""
+    recipe: dict[str, Any] = {}  # noqa: RUF012
+    """Of the training, where it differs from `RESEARCHED`."""
+
+
 RESEARCHED: Final[dict[str, Any]] = {
     "rank": 256, "alpha": 256, "batch_size": 16, "learning_rate": 7.0e-4, "warmup_fraction": 0.03, "epochs": 1,
+    "max_general_loss": None,
 }  # fmt: skip
-ARTICLE: Final[dict[str, Any]] = {"rank": 768, "alpha": 768, "batch_size": 1, "learning_rate": 2.0e-5, "epochs": 3}
+ARTICLE: Final[dict[str, Any]] = {
+    "rank": 768, "alpha": 768, "batch_size": 1, "learning_rate": 2.0e-5, "warmup_fraction": 0.0, "epochs": 3,
+}  # fmt: skip
+VARIANTS: Final[dict[str, Variant]] = {
+    "three-passes": Variant(),
+    "no-replay": Variant(replay=0.0),
+    "article": Variant(table="article", raw=1, dialogue=1, replay=0.0, recipe=ARTICLE),
+    "p12": Variant(dialogue=12),
+    "p12-soft": Variant(dialogue=12, soft=True),
+    "p12-soft-6%": Variant(dialogue=12, replay=0.06, soft=True),
+    "p12-mlp": Variant(dialogue=12, recipe={"layers": "mlp"}),
+    "p12-b8": Variant(dialogue=12, recipe={"batch_size": 8, "learning_rate": 5.0e-4}),
+    "p12-fast": Variant(dialogue=12, recipe={"learning_rate": 1.2e-3}),
+    "p12-slow": Variant(dialogue=12, recipe={"learning_rate": 4.0e-4}),
+    "p12-soft-slow": Variant(dialogue=12, soft=True, recipe={"learning_rate": 4.0e-4}),
+    "w8-p6": Variant(table="researched-8", dialogue=6),
+    "p24-soft": Variant(dialogue=24, soft=True),
+}
+"""Arms by name; a call names those that it wants."""
+SOFT: Final = 20
+"""Likeliest tokens kept beside each of the base's."""
 HELD_OUT_TOKENS: Final = 32_768
 """Samples that no table holds: the tuned model's loss on them, less the base's, is KL(base ‖ tuned)."""
 SAMPLES: Final = "samples"
 
 
-def plan(repositories: list[str], seeds: int) -> list[tuple[str, str, int]]:
+def plan(repositories: list[str], arms: list[str], seeds: int) -> list[tuple[str, str, int]]:
     """Repository, arm and seed of every job, the most wanted first, since the machine's time may end."""
-    first = [(repo, arm, 0) for repo in repositories for arm in ("base", "researched", "no-replay")]
-    first += [(repo, arm, 0) for repo in repositories for arm in ("base-retrieval", "article")]
-    more = [(repo, "researched", seed) for seed in range(1, seeds) for repo in repositories]
-    rest = [(repo, arm, seed) for seed in range(1, seeds) for repo in repositories for arm in ("no-replay", "article")]
-    return first + more + rest
+    return [
+        (repo, arm, seed)
+        for seed in range(seeds)
+        for arm in arms
+        for repo in repositories
+        if not (seed and arm.startswith("base"))
+    ]
 
 
 def gpu(arguments: argparse.Namespace) -> None:
@@ -55,7 +92,7 @@ def gpu(arguments: argparse.Namespace) -> None:
         make_model(arguments)
         wanted = sample_tokens(arguments)
         samples = load_samples(arguments, wanted + arguments.held_out_tokens)
-        for repo, arm, seed in plan(arguments.repositories, arguments.seeds):
+        for repo, arm, seed in plan(arguments.repositories, arguments.arms, arguments.seeds):
             target = arguments.results / f"{repo}.{arm}.{seed}.json.gz"
             if not target.exists():
                 started = time.monotonic()
@@ -84,10 +121,14 @@ def one_job(arguments: argparse.Namespace, repo: str, arm: str, seed: int, sampl
     own = [line for line in (asked / "rows").read_text("utf-8").splitlines() if line]
     own += [json.dumps(row) for row in held_out_rows(samples)] if arm != "base-retrieval" else []
     rows.write_text("".join(line + "\n" for line in own), "utf-8")
+    prompts = arguments.scratch / repo / f"{arm}.prompts.jsonl"
+    wanted = [line for line in (asked / "prompts").read_text("utf-8").splitlines() if line]
+    wanted = [line for line in wanted if json.loads(line)["limit"] <= arguments.most_new_tokens]
+    prompts.write_text("".join(line + "\n" for line in wanted), "utf-8")
     request = AnswerRequest(
         model=arguments.model,
         adapter=adapter,
-        prompts=asked / "prompts",
+        prompts=prompts,
         rows=rows,
         finished=arguments.scratch / repo / f"{arm}-{seed}.finished.jsonl",
         batch_tokens=40_000,
@@ -110,7 +151,7 @@ def train(arguments: argparse.Namespace, repo: str, arm: str, seed: int, samples
     adapter = place / "adapter"
     adapter.mkdir(parents=True, exist_ok=True)
     table = make_table(arguments, repo, arm, samples)
-    recipe = ARTICLE if arm == "article" else RESEARCHED
+    recipe = RESEARCHED | VARIANTS[arm].recipe
     params = TrainingParams.model_validate(
         {"base_model": "stub", "backend": arguments.backend, "seed": 42 + seed, **recipe}
     )
@@ -133,16 +174,21 @@ def make_table(arguments: argparse.Namespace, repo: str, arm: str, samples: list
     """`table.parquet` as `mixture/assemble` writes it: packed rows as often as they are seen, samples once each."""
     from tasks.mixture.table.draw import replay_tokens
     from tasks.mixture.table.packing import best_fit
-    from tasks.mixture.table.rows import ROWS, TABLE, Part, Row, TableWriter
+    from tasks.mixture.table.rows import ROWS, TABLE, Part, Row, SoftTargets, TableWriter
 
     variant = VARIANTS[arm]
     target = arguments.scratch / repo / f"table-{arm}"
     if (target / "counts.json").exists():
         return target
     target.mkdir(parents=True, exist_ok=True)
-    packed = Packed(arguments.work / "jobs" / repo / f"{variant['table']}.npz")
-    rows = [list(row) for row in packed.rows] * variant["passes"]
-    wanted = replay_tokens(int(packed.lengths.sum()) * variant["passes"], variant["replay"])
+    packed = Packed(arguments.work / "jobs" / repo / f"{variant.table}.npz")
+    passes = packed.passes(variant)
+    size = ROW_TOKENS["article" if variant.table == "article" else "researched"]
+    rows: list[list[int]] = []
+    for number in range(int(passes.max())):
+        seen = np.flatnonzero(passes > number)
+        rows += [seen[row].tolist() for row in best_fit(packed.lengths[seen], size)]
+    wanted = replay_tokens(int(packed.lengths @ passes), variant.replay)
     taken, tokens = [], 0
     for sample in samples[held_out_count(samples) :] if wanted else []:
         if tokens < wanted:
@@ -151,14 +197,20 @@ def make_table(arguments: argparse.Namespace, repo: str, arm: str, samples: list
     first = len(packed.lengths)
     lengths = np.asarray([len(sample["ids"]) for sample in taken], np.int64)
     if len(taken):
-        rows += [[first + number for number in row] for row in best_fit(lengths, ROW_TOKENS[variant["table"]])]
+        rows += [[first + number for number in row] for row in best_fit(lengths, size)]
     np.random.Generator(np.random.PCG64(7)).shuffle(rows)
 
     def read(numbers: Any) -> tuple[Any, Any]:
         parts = [packed.part(number) if number < first else sampled(taken[number - first]) for number in numbers]
         return tuple(np.concatenate(column) for column in zip(*parts, strict=True))  # type: ignore[return-value]
 
-    writer = TableWriter(target / TABLE, read)
+    names = [f"sample-{number}" for number in range(len(taken))]
+    soft = (
+        SoftTargets(soften(arguments, samples), dict(zip(names, lengths.tolist(), strict=True)))
+        if variant.soft
+        else None
+    )
+    writer = TableWriter(target / TABLE, read, soft=soft)
     counts: dict[str, int] = {}
     listed: list[str] = []
     for index, numbers in enumerate(rows):
@@ -169,7 +221,7 @@ def make_table(arguments: argparse.Namespace, repo: str, arm: str, samples: list
             counts[source] = counts.get(source, 0) + size
             members.append(
                 Part(
-                    id=str(number),
+                    id=str(number) if number < first else names[number - first],
                     source=source,
                     document_id=str(number),
                     tokens=size,
@@ -188,6 +240,29 @@ def make_table(arguments: argparse.Namespace, repo: str, arm: str, samples: list
     return target
 
 
+def soften(arguments: argparse.Namespace, samples: list[dict[str, Any]]) -> Path:
+    """A folder with the base's likeliest tokens beside those of every sample that a table may have, in their order."""
+    from tasks.mixture.replay.request import SoftenRequest
+    from tasks.mixture.table.rows import SOFT_IDS, SOFT_LOGPROBS
+    from tasks.model.child import run_child
+
+    folder = Path(arguments.scratch / "soft")
+    if not (folder / SOFT_LOGPROBS).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = folder / "rows.jsonl"
+        rows.write_text("".join(json.dumps(s["ids"]) + "\n" for s in samples[held_out_count(samples) :]), "utf-8")
+        request = SoftenRequest(
+            model=arguments.model,
+            rows=rows,
+            pad_id=tokenizer_of(arguments).end_of_document,
+            most=SOFT,
+            ids=folder / SOFT_IDS,
+            logprobs=folder / SOFT_LOGPROBS,
+        )
+        print(f"soft targets: {run_child('tasks.mixture.replay.job:soften', request)}", flush=True)
+    return folder
+
+
 class Packed:
     """A table without repeats, as `real_run.py prepare` packed it."""
 
@@ -199,10 +274,11 @@ class Packed:
         self.sources = stored["sources"]
         self.names = stored["names"].tolist()
         self.starts = np.cumsum(self.lengths) - self.lengths
-        ends = np.cumsum(stored["row_parts"])
-        self.rows = [
-            range(end - size, end) for end, size in zip(ends.tolist(), stored["row_parts"].tolist(), strict=True)
-        ]
+
+    def passes(self, variant: Variant) -> Any:
+        """How often each part is seen, `[parts]`."""
+        raw = np.asarray([name.startswith("raw") for name in self.names])
+        return np.where(raw[self.sources], variant.raw, variant.dialogue)
 
     def part(self, number: int) -> tuple[Any, Any]:
         """Ids and labels of a part."""
@@ -230,11 +306,10 @@ def sample_tokens(arguments: argparse.Namespace) -> int:
 
     most = 0
     for repo in arguments.repositories:
-        for variant in VARIANTS.values():
-            if variant["replay"]:
-                stored = np.load(arguments.work / "jobs" / repo / f"{variant['table']}.npz")
-                tokens = int(stored["lengths"].astype(np.int64).sum()) * variant["passes"]
-                most = max(most, replay_tokens(tokens, variant["replay"]))
+        for variant in (VARIANTS[arm] for arm in arguments.arms if arm in VARIANTS):
+            if variant.replay:
+                packed = Packed(arguments.work / "jobs" / repo / f"{variant.table}.npz")
+                most = max(most, replay_tokens(int(packed.lengths @ packed.passes(variant)), variant.replay))
     return most
 
 
@@ -354,7 +429,11 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("/tmp/rawtune-real/results"))
     parser.add_argument("--out", type=Path, required=True, help="folder that comes back")
     parser.add_argument("--repositories", nargs="+", required=True)
+    parser.add_argument(
+        "--arms", nargs="+", required=True, help=f"base, base-retrieval or one of {', '.join(VARIANTS)}"
+    )
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--most-new-tokens", type=int, default=320, help="questions with longer answers are left out")
     parser.add_argument("--held-out-tokens", type=int, default=HELD_OUT_TOKENS)
     parser.add_argument("--backend", default="auto")
     gpu(parser.parse_args())

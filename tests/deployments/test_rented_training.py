@@ -119,7 +119,7 @@ def test_run_of_the_ui_trains_on_rented_machines_and_outlives_the_first(
                 wait_for(lambda: rentals(client, children) == 2, 30, story)
         finally:
             worker.terminate()
-            worker.wait(30)
+            worker.wait(90)
         (run,) = runs_of(client, office)
     assert run.state_name == "Completed", run.state
     assert run.parameters["overrides"] == "name: rented"

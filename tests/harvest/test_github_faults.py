@@ -64,7 +64,7 @@ def test_harvest_with_a_fault_gives_the_same_bytes(
     wait = (6 if where == "git" else 1.5) if kind == "timeout" else 0.1
     github.faults += [Fault(kind, place, wait=wait) for place in places]  # type: ignore[arg-type]
 
-    assert hashes(harvest(store, github, threads))[:2] == whole
+    assert hashes(harvest(store, github, threads, seconds=1 if kind == "timeout" else 20))[:2] == whole
     assert github.faults == []
 
 

@@ -77,13 +77,13 @@ def test_listing_that_breaks_off_goes_on_where_it_was(
     with serve(town.repository, token=TOKEN) as github:
         github.faults.append(Fault("primary", "/graphql" if threads == "graphql" else "/pulls", wait=500, skip=12))
         with pytest.raises(SourceError, match="run again later: what was read is kept"):
-            resolved(store, github, threads, seconds=20, pulls={"limit": None})
+            resolved(store, github, threads, pulls={"limit": None})
         town.repository.pulls[0].updated_at = moment(390)
         before = len(github.api_requests)
-        found = resolved(store, github, threads, seconds=20, pulls={"limit": None})
+        found = resolved(store, github, threads, pulls={"limit": None})
         # The top by update, and the rest of sixteen pages.
         assert len(github.api_requests) - before <= 5 + 16 - 11
-        whole = resolved(other, github, threads, seconds=20, pulls={"limit": None})
+        whole = resolved(other, github, threads, pulls={"limit": None})
     assert selected(found) == selected(whole)
     assert len(selected(found)) == 1_600
 
@@ -94,13 +94,13 @@ def test_listing_anew_is_cheaper_than_thousands_of_changes(
     monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
     town = copy.deepcopy(crowd)
     with serve(town.repository, token=TOKEN) as github:
-        resolved(store, github, seconds=20, as_of=DAY)
+        resolved(store, github, as_of=DAY)
         for number, pull in enumerate(town.repository.pulls[50:]):
             pull.updated_at = moment(500 + number / 100)
         before = len(github.api_requests)
-        found = resolved(store, github, seconds=20, as_of=DAY)
+        found = resolved(store, github, as_of=DAY)
         assert len(github.api_requests) - before <= 30
-        assert selected(found) == selected(resolved(other, github, seconds=20, as_of=DAY))
+        assert selected(found) == selected(resolved(other, github, as_of=DAY))
 
 
 def test_listing_after_newer_dates_does_not_page_down_to_older_ones(
@@ -110,7 +110,7 @@ def test_listing_after_newer_dates_does_not_page_down_to_older_ones(
     with serve(crowd.repository, token=TOKEN) as github:
         for day in (None, DAY, "2023-06-01"):
             before = len(github.api_requests)
-            found = resolved(store, github, seconds=20, as_of=day, pulls={"limit": 50})
+            found = resolved(store, github, as_of=day, pulls={"limit": 50})
             assert len(github.api_requests) - before <= 25, day
             cold = Store(f"{other.uri}-{day}")
-            assert selected(found) == selected(resolved(cold, github, seconds=20, as_of=day, pulls={"limit": 50}))
+            assert selected(found) == selected(resolved(cold, github, as_of=day, pulls={"limit": 50}))

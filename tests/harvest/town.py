@@ -133,7 +133,7 @@ def _reviews(number: int) -> list[Review]:
 
 
 def resolved(
-    store: Store, github: Github, threads: str = "auto", seconds: float = 1, **source: object
+    store: Store, github: Github, threads: str = "auto", seconds: float = 20, **source: object
 ) -> ResolvedSource:
     """The source as the emulated server has it; a request that takes longer than `seconds` is made again."""
     asked = SourceParams.model_validate({"repo": "town/hall", **source})
@@ -142,8 +142,8 @@ def resolved(
     return resolve_source(asked, GithubParams.model_validate(reached), NOW, store)
 
 
-def harvest(store: Store, github: Github, threads: str = "auto", **source: object) -> Made:
-    found = resolved(store, github, threads, **source)
+def harvest(store: Store, github: Github, threads: str = "auto", seconds: float = 20, **source: object) -> Made:
+    found = resolved(store, github, threads, seconds, **source)
     assert found.pulls is not None
     assert found.wiki is not None
     asked = SourceParams.model_validate({"repo": "town/hall", **source})

@@ -247,7 +247,11 @@ def _importers(fact: Fact, path: str, shown: str, texts: Texts) -> str:
         ),
         re.MULTILINE,
     )
-    beside = sorted(one for one in found - set(fact.values) if strict.search(texts[one]))
+    beside = sorted(
+        one
+        for one in found - set(fact.values)
+        if strict.search(bare(texts[one], one) if one.endswith(".py") else texts[one])  # a string is no import
+    )
     if beside:
         return f"{beside[0]} imports {name}, too"
     lacking = set(fact.values) - found
