@@ -5,6 +5,7 @@ Each section is declared by its room; here they are composed, in reading order, 
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated, Any, Final
 
 from pydantic import Field, model_validator
@@ -27,6 +28,8 @@ from tasks.release.params import GateParams, ReleaseParams
 from tasks.release.shortfalls import shortfalls
 from tasks.synthesis.params import SynthesisParams
 from tasks.training.params import KlRows, SearchParams, TrainingParams
+
+logger = logging.getLogger(__name__)
 
 MOVED: Final = {
     **{name: f"filter.{name}" for name in FilterParams.model_fields},
@@ -76,12 +79,20 @@ class DatasetParams(RunnerParams):
 
     @model_validator(mode="before")
     @classmethod
-    def _moved_keys_are_named(cls, document: Any) -> Any:
-        moved = sorted(MOVED.keys() & document.keys()) if isinstance(document, dict) else []
-        if moved:
-            told = "; ".join(f"`{name}` is now `dataset.{MOVED[name]}`" for name in moved)
-            raise PydanticCustomError("moved", "{told}", {"told": told})
-        return document
+    def _moved_keys_go_where_they_are_now(cls, document: Any) -> Any:
+        """A preset that ran last month runs this month; only a key in both places leaves open what is meant."""
+        if not isinstance(document, dict):
+            return document
+        settled = {name: value for name, value in document.items() if name not in MOVED}
+        for name in sorted(MOVED.keys() & document.keys()):
+            section, key = MOVED[name].split(".")
+            within = settled.get(section, {})
+            if not isinstance(within, dict) or key in within:
+                told = f"`{name}` is now `dataset.{MOVED[name]}`; keep one of them"
+                raise PydanticCustomError("moved", "{told}", {"told": told})
+            settled[section] = {**within, key: document[name]}
+            logger.warning("`dataset.%s` is now `dataset.%s`: taken as that", name, MOVED[name])
+        return settled
 
 
 class ComputeParams(Params):

@@ -31,12 +31,29 @@ def test_change_reaches_lists_sections_and_types():
     assert params.gate.max_leaks == 2
 
 
-def test_key_that_moved_into_a_section_is_refused_with_where_it_went():
-    for key in ("split_by=document", "mixture_seed=1", "leak_policy=fail", "stale_pages=drop", "max_file_tokens=9"):
-        name = key.partition("=")[0]
-        refusal = rf"^\S+: dataset: `{name}` is now `dataset\.{MOVED[name].replace('.', '[.]')}`$"
+def test_key_that_moved_into_a_section_is_taken_with_a_line_that_says_where_it_went(caplog: pytest.LogCaptureFixture):
+    given = [
+        "dataset.stale_pages=drop",
+        "dataset.mixture_seed=1",
+        "dataset.max_data_bytes=9",
+        "dataset.leak_policy=fail",
+    ]
+    dataset = load_preset("article", given).dataset
+    assert (dataset.stale.pages, dataset.mixture.seed) == ("drop", 1)
+    assert (dataset.filter.max_data_bytes, dataset.leaks.policy) == (9, "fail")
+    said = [line for line in caplog.messages if " is now " in line]
+    assert said[-1] == "`dataset.stale_pages` is now `dataset.stale.pages`: taken as that"
+    assert len(said) == len(given)
+
+
+def test_key_that_moved_and_stands_in_both_places_is_refused():
+    for other in ("dataset.stale.pages=report", "dataset.stale=null"):
+        refusal = r"^\S+: dataset: `stale_pages` is now `dataset\.stale\.pages`; keep one of them$"
         with pytest.raises(InputError, match=refusal):
-            load_preset("dry-run", [f"dataset.{key}"])
+            load_preset("article", ["dataset.stale_pages=drop", other])
+
+
+def test_keys_that_moved_have_a_place():
     sections = DatasetParams()
     assert MOVED.keys().isdisjoint(DatasetParams.model_fields)
     for place in MOVED.values():
