@@ -154,7 +154,8 @@ def _of(document: Document, split: Split) -> Iterator[Fact]:
 def _headings(document: Document, split: Split) -> Iterator[Fact]:
     for section in sections(document.text):
         title = re.sub(r"[`*_]", "", section.titles[-1]) if section.titles else ""
-        if len(section.titles) > 1 and MIN_NAME_CHARACTERS <= len(title) <= 80:
+        below = len(section.titles) > 1 or section.text.startswith("##")  # not what the page itself is called
+        if below and MIN_NAME_CHARACTERS <= len(title) <= 80:
             aliases = tuple(dict.fromkeys((document.path, document.title)))
             yield made(document, split, "heading", title, aliases, (section.first_line, section.first_line))
 

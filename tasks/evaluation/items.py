@@ -31,7 +31,7 @@ from tasks.evaluation.questions import FACTS, LIST, NOT_ASKED, OWN, PROSE, QUEST
 from tasks.evaluation.stale import mentioned_files, mentioned_names
 from tasks.text.facts import Fact
 
-VERSION = "2026.11.30.8"
+VERSION = "2026.11.30.9"
 
 MAX_VALUES: Final = 6
 """Longer lists do not fit a short answer, and nobody learns them whole."""
@@ -45,6 +45,11 @@ LOCATIONS: Final = frozenset({"location", "heading", "route-file", "pull-file"})
 LOCATION_FRACTION: Final = 0.15
 KIND_FRACTION: Final = 0.2
 """Largest share of one kind in a suite that has the five kinds which that takes."""
+
+FEW: Final = 3
+"""Questions that a kind may have all the same: of a small suite none is thrown away, and the mean over kinds weighs all
+kinds alike.
+"""
 
 SHEET_ITEMS: Final = 200
 """Questions on the sheet to be checked by a person."""
@@ -130,15 +135,15 @@ def askable(facts: Iterable[Fact], documents: Mapping[str, Document]) -> list[Pa
     ]
     answers: dict[str, set[tuple[str, ...]]] = defaultdict(set)
     for document, fact in pairs:
-        answers[question(document, fact)].add(answers_of(fact))
-    return [(document, fact) for document, fact in pairs if len(answers[question(document, fact)]) == 1]
+        answers[_bare(question(document, fact))].add(answers_of(fact))
+    return [(document, fact) for document, fact in pairs if len(answers[_bare(question(document, fact))]) == 1]
 
 
 def balanced(pairs: Sequence[Pair], number: int, seed: int) -> list[Pair]:
     """At most `number` facts: kinds take turns, within a kind languages, within a language documents.
 
     No kind has more than `KIND_FRACTION` and the kinds that ask for places no more than `LOCATION_FRACTION` together,
-    where there are kinds enough for that.
+    where there are kinds enough for that and more than `FEW` of them.
     """
     queues: dict[str, list[Pair]] = {}
     for kind in sorted({fact.kind for _, fact in pairs}):
@@ -150,8 +155,8 @@ def balanced(pairs: Sequence[Pair], number: int, seed: int) -> list[Pair]:
     many = len(queues) * KIND_FRACTION >= 1
     total = min(number, len(pairs))
     while True:
-        each = max(1, int(KIND_FRACTION * total)) if many else total
-        places = max(1, int(LOCATION_FRACTION * total)) if queues.keys() - LOCATIONS else total
+        each = max(FEW, int(KIND_FRACTION * total)) if many else total
+        places = max(FEW, int(LOCATION_FRACTION * total)) if queues.keys() - LOCATIONS else total
         taken = _take(queues, total, each, places)
         if len(taken) == total or not many or total <= 1:
             return taken
@@ -232,6 +237,8 @@ def _is_marked(fact: Fact) -> bool:
     answers = answers_of(fact)
     if not answers or not all(0 < len(answer) <= MAX_ANSWER_CHARACTERS and "\n" not in answer for answer in answers):
         return False
+    if fact.words.get("inherited"):
+        return False  # what is inherited is not listed, and is no wrong answer
     if fact.kind == "folder" and not fact.words.get("whole"):
         return False
     if fact.kind.endswith("-some") and not fact.words.get("every"):
@@ -263,6 +270,11 @@ def _with_base_name(pair: Pair, documents: Sequence[Document]) -> Pair:
     if sum(one.repo == document.repo and PurePosixPath(one.path).name == base for one in documents) > 1:
         return pair
     return document, fact.model_copy(update={"values": (*fact.values, base)})
+
+
+def _bare(asked: str) -> str:
+    """A question without marks: with and without backticks it is the same."""
+    return re.sub(r"[`*\s]", "", asked)
 
 
 def _is_identifier(name: str) -> bool:

@@ -23,11 +23,11 @@ from tasks.synthesis.evidence import windows
 from tasks.synthesis.methods import Subject
 from tasks.synthesis.params import SynthesisParams
 from tasks.synthesis.wordings import WORDINGS
-from tasks.synthesis.wordings.grammar import said, slots, usable
+from tasks.synthesis.wordings.grammar import asking, said, slots, usable
 from tasks.text.facts import Fact
 
 METHOD: Final = "near_miss"
-PROMPT_VERSION: Final = "near_miss/2026.11.30.2"
+PROMPT_VERSION: Final = "near_miss/2026.11.30.3"
 
 TASK: Final = """\
 Write exactly {number} questions about `{path}` of the repository `{repo}` that sound as natural as questions which \
@@ -120,7 +120,7 @@ NUMBERED: Final = frozenset({"pull", "commits", "symbols-added", "symbols-remove
 VERSIONED: Final = frozenset({"changelog", "release-date"})
 """Kinds whose subject is a version."""
 
-OPEN_SLOTS: Final = frozenset({"repo", "subject", "named", "thing", "scope", "page", "kind", "noun"})
+OPEN_SLOTS: Final = frozenset({"repo", "subject", "named", "thing", "scope", "page", "kind", "noun", "alone"})
 """Slots that stay true with another subject."""
 
 
@@ -186,7 +186,7 @@ def _asked(subject: Subject, fact: Fact, fake: str) -> Draft | None:
     }
     questions = [
         question
-        for question in usable(WORDINGS[fact.kind].questions, words)
+        for question in asking(WORDINGS[fact.kind], words)
         if OPEN_SLOTS.issuperset(slots(question)) and {"subject", "named"} & set(slots(question))
     ]
     if not questions:
@@ -199,9 +199,9 @@ def _asked(subject: Subject, fact: Fact, fake: str) -> Draft | None:
     if fact.kind in VERSIONED:
         known |= {"shown": fake, "newest": newest_version(subject) or ""}
         bank = LATER_VERSION
-    elif fact.kind in NUMBERED and int(fake[1:]) > subject.index.last_pull(document.repo):
+    elif fact.kind in NUMBERED:  # it may well be there: not every pull request is known
         known["newest"] = f"#{subject.index.last_pull(document.repo)}"
-        bank = LATER_PULL
+        bank = LATER_PULL if int(fake[1:]) > subject.index.last_pull(document.repo) else UNSEEN_PULL
     elif project := FOREIGN.get(fake.rpartition(".")[2]):
         known["project"] = project
         bank = OF_ANOTHER
@@ -224,6 +224,11 @@ OF_ANOTHER: Final = (
     "I don't know of {shown} in {repo}. Something of that name belongs to the project {project}.",
     "As far as I know, there is no {shown} in {repo}; you may be thinking of the project {project}.",
     "I can't answer that: {shown} reminds me of the project {project}, and I have not come across it in {repo}.",
+)
+UNSEEN_PULL: Final = (
+    "I don't know {shown} of {repo}, so I can't say.",
+    "I can't answer that: {shown} is not among the pull requests of {repo} that I know.",
+    "I don't know. I have not come across {shown} in {repo}.",
 )
 LATER_VERSION: Final = (
     "I don't know: the newest version of {repo} that I know of is {newest}.",

@@ -15,7 +15,7 @@ from tasks.synthesis.drafts import LONG_ANSWER_CHARACTERS, Draft, pick, repo_nam
 from tasks.synthesis.methods import Subject
 from tasks.synthesis.params import SynthesisParams
 from tasks.synthesis.wordings import WORDINGS
-from tasks.synthesis.wordings.grammar import said, slots_of, usable, with_tests
+from tasks.synthesis.wordings.grammar import asking, completed, said, slots_of, usable
 from tasks.text.facts import Fact
 from tasks.text.paths import is_test
 
@@ -23,7 +23,7 @@ METHOD: Final = "facts"
 LOOKUP_WORDINGS: Final = 2
 """Of lookups and of what is asked about tests, where there are quotas."""
 
-PROMPT_VERSION: Final = "facts/2026.11.30.2"
+PROMPT_VERSION: Final = "facts/2026.11.30.3"
 
 
 def applies(subject: Subject) -> bool:
@@ -48,8 +48,8 @@ def worded(document: Document, fact: Fact, params: SynthesisParams) -> Iterator[
         "number": document.path,
         **slots_of(fact),
     }
-    questions = usable(bank.questions, words) if bank else []
-    answers = [with_tests(said(one, words), fact) for one in usable(bank.answers, words)] if bank else []
+    questions = asking(bank, words) if bank else []
+    answers = [completed(said(one, words), fact) for one in usable(bank.answers, words)] if bank else []
     if not questions or not answers:
         yield Verdict(id=fact.id, reason="no-wording", detail=fact.kind)
         return

@@ -23,6 +23,8 @@ BINDS: Final = re.compile(
 )
 """A name that is bound, at whatever depth."""
 
+_PUBLIC: Final = re.compile(r"^__all__\s*(?::[^=\n]{0,80})?\+?=\s*[\[(]([^\])]*)[\])]", re.MULTILINE)
+
 _SCRIPT: Final = ("import_statement", "export_statement", "variable_declarator")
 _DYNAMIC: Final = re.compile(
     r"\bimport\(\s*(?:/\*[^*]{0,400}\*/\s*)?['\"]([^'\"\n]{1,300})['\"]|\brequire\(\s*['\"]([^'\"\n]{1,300})['\"]"
@@ -55,6 +57,12 @@ def bindings(path: str, root: Any) -> list[Binding]:
     language = language_of(path) or ""
     found = _BY_LANGUAGE.get(language)
     return list(found(path, root)) if found else []
+
+
+def public_names(path: str, text: str) -> tuple[str, ...] | None:
+    """What a Python file lists in `__all__`, in order; None where it has no such list."""
+    found = _PUBLIC.findall(text) if language_of(path) == "python" else []
+    return tuple(name for listed in found for name in re.findall(r"[\"']([^\W\d]\w*)[\"']", listed)) if found else None
 
 
 def package(path: str, root: Any) -> str:

@@ -13,6 +13,7 @@ from tasks.base.runs import read_records
 from tasks.base.store import Store
 from tasks.evaluation.facts import changed_values, own_facts
 from tasks.evaluation.items import (
+    FEW,
     KIND_FRACTION,
     LOCATION_FRACTION,
     LOCATIONS,
@@ -113,6 +114,20 @@ def test_what_two_facts_answer_differently_is_not_asked(train: list[Document]) -
     assert askable([fact, other], documents) == []
 
 
+def test_what_differs_in_backticks_alone_is_one_question_and_inherited_fields_are_not_asked_for() -> None:
+    page = document("docs/guide.md", "## First part\n\nx\n\n## Second part\n\ny\n")
+    first = _many({"changelog-version": 1, "type": 1})
+    facts = [fact.model_copy(update={"subject": "Drop the `old` valve"}) for _, fact in first]
+    facts[1] = facts[1].model_copy(update={"values": ("a", "b"), "shape": Shape.ALL})
+    documents = {page.id: page}
+    assert [one.kind for _, one in askable(facts, documents)] == ["changelog-version", "type"]
+    twin = facts[0].model_copy(update={"id": "twin", "subject": "Drop the old valve", "values": ("y",)})
+    above = facts[1].model_copy(update={"words": {"inherited": "What `Base` has comes on top."}})
+    assert not askable([facts[0], twin, above], documents)
+    headings = [one.subject for one in own_facts([page], Split.TRAIN) if one.kind == "heading"]
+    assert headings == ["First part", "Second part"], "a page without a title has parts, too"
+
+
 def test_names_that_give_their_file_away_are_not_asked_for_it() -> None:
     document_of = document("src/shopping_cart.py", "class ShoppingCart:\n    x = 1\n\n\nclass Till:\n    y = 2\n")
     user = document("src/shop.py", "from src.shopping_cart import ShoppingCart, Till\n\n\ndef opened():\n"
@@ -139,9 +154,9 @@ def test_no_kind_crowds_the_others_out(kinds: dict[str, int], number: int) -> No
     counts = Counter(fact.kind for _, fact in taken)
     assert len(taken) <= number
     assert set(counts) <= set(kinds)
-    most = max(1, KIND_FRACTION * len(taken))
+    most = max(FEW, KIND_FRACTION * len(taken))
     assert max(counts.values()) <= most + 1e-9
-    assert sum(counts[kind] for kind in LOCATIONS) <= max(1, LOCATION_FRACTION * len(taken)) + 1e-9
+    assert sum(counts[kind] for kind in LOCATIONS) <= max(FEW, LOCATION_FRACTION * len(taken)) + 1e-9
     assert taken == balanced(_many(kinds), number, 0)
 
 

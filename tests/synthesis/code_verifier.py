@@ -10,7 +10,7 @@ import tokenize
 from functools import lru_cache
 
 from tasks.text.facts import Fact
-from tests.synthesis.python_verifier import Texts, by_ast
+from tests.synthesis.python_verifier import Texts, by_ast, hands_on
 
 CODE = (".py", ".ts", ".tsx", ".js", ".jsx", ".go", ".java", ".kt", ".rs", ".cs", ".php", ".rb", ".sh")
 TEST = re.compile(
@@ -103,7 +103,8 @@ def _user(fact: Fact, path: str, shown: str, texts: Texts) -> str:
     places = _places(fact)
     for user, where in places:
         text = bare(texts[where], where)
-        if not re.search(rf"\b{re.escape(name)}\b", text) and not _renamed(name, texts[where]):
+        said = re.search(rf"\b{re.escape(name)}\b", text) or _renamed(name, texts[where])
+        if not said and not hands_on(where, name, texts):
             return f"{where} does not say {name}"
         if user != where and not re.search(rf"\b{re.escape(_last(user))}\b", text):
             return f"{where} does not define {user}"
@@ -117,8 +118,8 @@ def _unnamed(fact: Fact, name: str, path: str, named: set[str], texts: Texts) ->
         rf"^from \.\S* import (?:\([^()]*\b{re.escape(name)}\b[^()]*\)|[^\n(]*\b{re.escape(name)}\b)", re.MULTILINE
     )
     for other, text in texts.items():
-        hands_on = other.endswith("__init__.py") and handing.search(text) and not TEST.search(other)
-        if hands_on and fact.kind == "affected-files" and other not in (*named, path):
+        handed = other.endswith("__init__.py") and (handing.search(text) or hands_on(other, name, texts))
+        if handed and not TEST.search(other) and fact.kind == "affected-files" and other not in (*named, path):
             return f"{other} hands {name} on"
         if other in named or other == path or TEST.search(other) or not other.endswith(CODE) or name not in text:
             continue
@@ -183,7 +184,8 @@ def _renders(fact: Fact, path: str, shown: str, texts: Texts) -> str:
 def _files(fact: Fact, path: str, shown: str, texts: Texts) -> str:
     name = _last(fact.subject)
     for value in fact.values:
-        if not re.search(rf"\b{re.escape(name)}\b", bare(texts[value], value)) and not _renamed(name, texts[value]):
+        said = re.search(rf"\b{re.escape(name)}\b", bare(texts[value], value)) or _renamed(name, texts[value])
+        if not said and not hands_on(value, name, texts):
             return f"{value} does not say {name}"
     return "" if fact.scope else _unnamed(fact, name, path, set(fact.values), texts)
 
@@ -329,11 +331,11 @@ def _origin(fact: Fact, path: str, shown: str, texts: Texts) -> str:
 
 def _location(fact: Fact, path: str, shown: str, texts: Texts) -> str:
     name = re.escape(fact.subject)
+    bound = rf"|^{name}\s*(?::[^=\n]*)?=[^=]" if path.endswith((".py", ".rb")) else ""  # elsewhere `NAME=…` is text
     defined = re.compile(
         rf"^\s*(?:export )?(?:default )?(?:declare )?(?:pub )?(?:abstract )?(?:async )?(?:public |static |final )*"
         r"(?:def|class|function\*?|interface|type|enum|const|let|var|func|fn|struct|trait|object|data class)"
-        rf"\s+{name}\b"
-        rf"|^{name}\s*(?::[^=\n]*)?=[^=]",
+        rf"\s+{name}\b{bound}",
         re.MULTILINE,
     )
     others = [

@@ -19,6 +19,36 @@ def _tree(text: str) -> ast.Module:
     return ast.parse(re.sub(r"\[redacted:[\w-]+\]", "redacted", text))
 
 
+def hands_on(path: str, name: str, texts: Texts) -> bool:
+    """Whether a Python file has a name by `import *`: the module lists it in `__all__`, defines it or hands it on."""
+    for one in _tree(texts[path]).body if path.endswith(".py") else ():
+        if not isinstance(one, ast.ImportFrom) or one.names[0].name != "*":
+            continue
+        folder = PurePosixPath(path).parents[one.level - 1].as_posix() if one.level else "."
+        stem = "/".join(part for part in (folder, *(one.module or "").split(".")) if part not in (".", ""))
+        module = next((found for found in (f"{stem}.py", f"{stem}/__init__.py") if found in texts), None)
+        if module is None:
+            continue
+        body = _tree(texts[module]).body
+        listed = [
+            ast.literal_eval(each.value)
+            for each in body
+            if isinstance(each, ast.Assign) and "__all__" in map(ast.unparse, each.targets)
+        ]
+        if listed:
+            if name in listed[0]:
+                return True
+            continue
+        defined = {getattr(each, "name", "") for each in body}
+        defined |= {ast.unparse(each.targets[0]) for each in body if isinstance(each, ast.Assign)}
+        defined |= {ast.unparse(each.target) for each in body if isinstance(each, ast.AnnAssign)}
+        if module.endswith("__init__.py"):
+            defined |= {of.asname or of.name for each in body if isinstance(each, ast.ImportFrom) for of in each.names}
+        if not name.startswith("_") and (name in defined or hands_on(module, name, texts)):
+            return True
+    return False
+
+
 def _node(tree: ast.Module, qualified: str) -> ast.AST | None:
     found: ast.AST | None = tree
     for name in qualified.split("."):

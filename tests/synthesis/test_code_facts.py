@@ -109,6 +109,42 @@ def test_types_of_a_file_are_told_apart_by_their_fields(tmp_path: Path) -> None:
     assert not wrong(told, documents_of(files))
 
 
+def test_what_a_type_inherits_is_said_to_come_on_top(tmp_path: Path) -> None:
+    files = {
+        "src/fuel.ts": "export interface Fuel {\n\tname: string;\n\tash?: boolean;\n}\n\n"
+        "export interface Kerosene extends Omit<Fuel, 'ash'> {\n\theat: number;\n\tprice?: number;\n}\n"
+    }
+    told = {(one.kind, one.subject): one.words.get("inherited") for one in facts_of(tmp_path, files)}
+    assert told["type", "Kerosene"] == "What `Omit<Fuel, 'ash'>` has comes on top."
+    assert told["optional-fields", "Kerosene"] == told["type", "Kerosene"]
+    assert not told["type", "Fuel"]
+
+
+STARS = {
+    "rocket/__init__.py": "from .engine import *\nfrom .parts import *\n",
+    "rocket/engine.py": "from .tank import drain\n\n__all__ = [\n    'Engine',\n]\n\n\n"
+    "class Engine:\n    def run(self):\n        return drain(spill())\n\n\ndef spill():\n    return 1\n",
+    "rocket/tank.py": "def drain(litres):\n    return litres\n",
+    "rocket/parts/__init__.py": "from .pipe import Pipe\nfrom .valve import *\n",
+    "rocket/parts/pipe.py": "class Pipe:\n    def bend(self):\n        return 1\n",
+    "rocket/parts/valve.py": "class Valve:\n    def open(self):\n        return _turn()\n\n\n"
+    "def _turn():\n    return 1\n",
+}
+
+
+def test_import_of_everything_takes_what_the_module_gives_and_no_more(tmp_path: Path) -> None:
+    found = facts_of(tmp_path, STARS)
+    users = {one.subject: one.values for one in found if one.kind == "reverse-use"}
+    assert users["Engine"] == ("rocket/__init__.py",)
+    assert users["Valve"] == ("rocket/__init__.py", "rocket/parts/__init__.py"), "a package hands it on"
+    assert users["Pipe"] == users["Valve"]
+    assert not {"spill", "drain", "_turn"} & users.keys(), "`__all__` does not list them"
+    assert not [(fact.kind, reason) for fact in found if (reason := wrong(fact, documents_of(STARS)))]
+    (told,) = [one for one in found if one.kind == "reverse-use" and one.subject == "Engine"]
+    made_up = told.model_copy(update={"subject": "spill", "document_id": told.document_id})
+    assert wrong(made_up, documents_of(STARS)), "the other side reads `__all__`, too"
+
+
 def test_walkthrough_profile_and_difference_join_what_is_known(tmp_path: Path) -> None:
     found = {(fact.kind, fact.subject): fact.values for fact in facts_of(tmp_path, LANGUAGES["typescript"].FILES)}
     assert found["route-walkthrough", "GET /api/engines/:id"] == (

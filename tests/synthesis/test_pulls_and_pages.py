@@ -99,6 +99,21 @@ def test_pull_request_says_what_changed_came_and_went_and_why(store: Store, make
     assert kinds(records, "file-history") == [("src/tank.ts", ("#7 “Burn kerosene”, merged on 2023-11-03",))]
 
 
+def test_what_moves_out_of_a_function_or_stands_on_a_page_is_not_new(store: Store, make_split: MakeSplit) -> None:
+    files = [
+        patched(
+            "src/tank.ts",
+            "@@ -1,3 +1,4 @@\n-\tconst drain = (fuel) => fuel;\n+function drain(fuel) {\n+function fill() {",
+        ),
+        patched("docs/tank.md", "@@ -1 +1,2 @@\n+class Example:\n"),
+    ]
+    moved = pull(8, "Burn kerosene.", "Burn kerosene.\n", merged_at="2023-11-03T00:00:00Z", files=files)
+    records = of(store, make_split, moved)
+    assert kinds(records, "symbols-added") == [("#8", ("fill",))]
+    assert not kinds(records, "reason"), "it says no more than its title"
+    assert kinds(records, "pull") == [("#8", ("Burn kerosene",))]
+
+
 def test_bots_pull_request_is_told_of_only_as_a_change_of_a_file(store: Store, make_split: MakeSplit) -> None:
     bare = [file | {"patch": None} for file in CHANGE.meta["files"]]
     bumped = pull(9, "Bump the tank", merged_at="2023-12-01T00:00:00Z", bot=True, files=bare)
@@ -181,9 +196,14 @@ CHANGES = """# Changelog
 * A valve that opens by itself. (#12)
 * Support for kerosene in all engines.
 
+### Fixed
+
+* The `fuel` gauge shows litres again.
+
 ## 1.0.0
 
 * The first release of the rocket.
+* The fuel gauge shows litres again.
 """
 
 
@@ -215,6 +235,9 @@ def test_record_of_a_decision_and_changelog(store: Store, make_split: MakeSplit)
         records, "changelog"
     )
     assert ("A valve that opens by itself", ("1.1.0",)) in kinds(records, "changelog-version")
+    assert not [subject for subject, _ in kinds(records, "changelog-version") if "gauge" in subject], "two versions did"
+    alone = {(one.subject, len(one.values)) for one in records if one.kind == "changelog" and one.words["alone"]}
+    assert alone == {("1.0.0", 2), ("1.1.0", 3)}, "a part of a version is not asked for as the version"
     assert kinds(records, "release-date") == [("1.1.0", ("3rd May, 2024",))]
 
 

@@ -139,8 +139,9 @@ def _rename(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
 
 def _symbols(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
     wanted, other = (2, 1) if fact.kind == "symbols-added" else (1, 2)
+    found = [patch for patch in _patches(source) if patch[0].endswith(code_verifier.CODE)]
     for name in fact.values:
-        if not any(_defining(name, patch[wanted]) and not _defining(name, patch[other]) for patch in _patches(source)):
+        if not any(_defining(name, patch[wanted]) and not _defining(name, patch[other]) for patch in found):
             return f"no patch has {name} on one side alone"
     return ""
 
@@ -182,7 +183,8 @@ def _review(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
 
 
 def _title(fact: Fact, source: Document, shown: str, documents: Texts) -> str:
-    asked = {f"#{source.path}", source.title.strip()}
+    title = source.title.strip()
+    asked = {f"#{source.path}", title.rstrip(".") if fact.kind == "pull" else title}
     gist = fact.words.get("gist", "")
     right = {fact.subject, fact.values[0]} == asked and _letters(gist) in _letters(source.text)
     return "" if right else f"is {source.path} {source.title}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -10,7 +11,7 @@ from typing import Final
 from tasks.base.records import Document
 from tasks.synthesis import pages
 from tasks.synthesis.facts.corpus import Corpus, Family, is_page
-from tasks.synthesis.pages import Section
+from tasks.synthesis.pages import Piece, Section
 from tasks.text.facts import Fact, Shape
 
 MIN_CHARACTERS: Final = 40
@@ -59,12 +60,14 @@ _DECISION: Final = frozenset(("decision", "decision outcome", "solution", "the d
 _CONSEQUENCE: Final = frozenset(("consequences", "consequence", "implications"))
 MAX_COLUMNS: Final = 100
 """A line with more is no row of a table that somebody wrote."""
+_FORM: Final = re.compile(r"(?i)(^|/)(pull_request_template|issue_template)[./]")
+"""What people fill in when they ask for something; it says nothing itself."""
 _DATE: Final = re.compile(r"\(([^()]*\d{4}[^()]*)\)|(\d{4}-\d{2}-\d{2})")
 
 
 def facts(document: Document, corpus: Corpus) -> Iterator[Fact]:
     """Facts of a page, in order of its sections; none for anything else."""
-    if not is_page(document):
+    if not is_page(document) or _FORM.search(document.path):
         return
     parts = pages.sections(document.text)
     if _CHANGES.search(document.path) or _CHANGES.search(document.title):
@@ -222,6 +225,8 @@ def _decision(document: Document, corpus: Corpus, parts: list[Section]) -> Itera
 def _versions(document: Document, corpus: Corpus, parts: list[Section]) -> Iterator[Fact]:
     """Of a changelog: what a version changed, which version did something, when it came."""
     version, date, level = "", "", 0
+    groups: dict[str, list[tuple[str, list[Piece]]]] = {}
+    dates: dict[str, str] = {}
     for part in parts:
         found = _VERSION.match(part.title)
         if found:
@@ -236,21 +241,47 @@ def _versions(document: Document, corpus: Corpus, parts: list[Section]) -> Itera
             continue
         group = "" if found else part.title
         items = [item for item in pages.list_items(part) if len(item.text) >= 12]
-        words = {"group": group.lower(), "date": date}
-        if 1 <= len(items) <= MAX_ITEMS:
-            yield corpus.fact(
+        if items or part.body.strip():
+            groups.setdefault(version, []).append((group, items))
+            dates[version] = date
+    said = Counter(
+        _letters(_bare(item.text)) for found_in in groups.values() for _, items in found_in for item in items
+    )
+    for version, found_in in groups.items():
+        told = [(group, items) for group, items in found_in if items]
+        for group, items in told:
+            words = {"group": group.lower(), "date": dates[version], "alone": "yes" if len(found_in) == 1 else ""}
+            if len(items) <= MAX_ITEMS:
+                yield _changed(document, corpus, version, items, words | {"lines": _listed(items)})
+            for item in items:
+                entry = _bare(item.text).rstrip(".")
+                if len(entry.split()) >= 4 and len(entry) <= 200 and "``" not in entry and said[_letters(entry)] == 1:
+                    span = (item.first, item.last)
+                    yield corpus.fact(document, "changelog-version", entry, [version], span, words=words)
+        every = [item for _, items in told for item in items]
+        if len(told) == len(found_in) > 1 and all(group for group, _ in told) and len(every) <= MAX_ITEMS:
+            lines = "\n\n".join(f"{group}:\n\n{_listed(items)}" for group, items in told)
+            yield _changed(
                 document,
-                "changelog",
+                corpus,
                 version,
-                [_bare(item.text) for item in items],
-                (items[0].first, items[-1].last),
-                shape=Shape.ALL,
-                words=words,
+                every,
+                {"date": dates[version], "alone": "yes", "whole": "yes", "lines": lines},
             )
-        for item in items:
-            said = _bare(item.text).rstrip(".")
-            if len(said.split()) >= 4 and len(said) <= 200 and "``" not in said:
-                yield corpus.fact(document, "changelog-version", said, [version], (item.first, item.last), words=words)
+
+
+def _changed(document: Document, corpus: Corpus, version: str, items: list[Piece], words: dict[str, str]) -> Fact:
+    span = (items[0].first, items[-1].last)
+    entries = [_bare(item.text) for item in items]
+    return corpus.fact(document, "changelog", version, entries, span, shape=Shape.ALL, words=words)
+
+
+def _listed(items: list[Piece]) -> str:
+    return "\n".join(f"- {_bare(item.text)}" for item in items)
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[\W_]", "", text).casefold()
 
 
 def _bare(text: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from tasks.base.records import Split
 from tasks.synthesis.facts.name_spaces import FAMILIES, PACKAGED, NameSpaces, go_module_of, package_of
-from tasks.text.bindings import BINDS, EVERYTHING, Binding, bindings, package
+from tasks.text.bindings import BINDS, EVERYTHING, Binding, bindings, package, public_names
 from tasks.text.languages import MODULE, language_of
 from tasks.text.references import SELVES, How, references
 from tasks.text.structure import Definition, definitions
@@ -73,6 +73,8 @@ class Module:
     lines: int
     exports: dict[str, str] = field(default_factory=dict)
     """Exported name → own name, where they differ."""
+    public: tuple[str, ...] | None = None
+    """What `import *` gives of it, where it says so itself."""
 
 
 class Graph:
@@ -210,17 +212,33 @@ class Graph:
         for one in module.bindings:
             if one.local == EVERYTHING:
                 space = self._space(module, one.module) if one.module else None
-                yield from (
-                    symbol
-                    for name, symbol in self._spaces.get(space or "", {}).items()
-                    if symbol is not None and not name.startswith("_") and module.key == module.path
-                )
+                yield from self._given(space, MAX_HOPS) if module.key == module.path else ()
             elif one.module:
                 found = self._bound_to(module, one, MAX_HOPS)
                 if isinstance(found, Symbol):
                     yield found
                 else:
                     self._foreign.add(one.local)
+
+    def _given(self, space: str | None, hops: int) -> Iterator[Symbol]:
+        """The definitions that `import *` gives of a module; a package hands on what it takes itself."""
+        if space is None:
+            return
+        module = self.modules.get(space)
+        if module is not None and module.public is not None:
+            found = (self._member(space, name, hops) for name in module.public)
+            yield from (symbol for symbol in found if isinstance(symbol, Symbol))
+            return
+        named = self._spaces.get(space, {}).items()
+        yield from (symbol for name, symbol in named if symbol is not None and not name.startswith("_"))
+        if module is None or not space.endswith("__init__.py") or not hops:
+            return
+        for one in module.bindings:
+            if one.local != EVERYTHING:
+                given = self._bound_to(module, one, hops) if one.exported and not one.local.startswith("_") else None
+                yield from [given] if isinstance(given, Symbol) else ()
+            elif (inner := self._space(module, one.module)) != space:
+                yield from self._given(inner, hops - 1)
 
     def _add(self, identifier: str, path: str, text: str, split: Split | None) -> None:
         root = tree(path, text)
@@ -245,7 +263,8 @@ class Graph:
         alike = {one.local for one in bound if one.local in lent and one.imported != EVERYTHING}
         self._bound.update(name for name in BINDS.findall(text) if name not in alike)
         lines = text.count("\n") + 1
-        self.modules[path] = Module(path, split, identifier, key, symbols, bound, lines, exports)
+        public = public_names(path, text)
+        self.modules[path] = Module(path, split, identifier, key, symbols, bound, lines, exports, public)
         self._by_key.setdefault(key, []).append(path)
         self._folders.add(str(PurePosixPath(path).parent))
 
@@ -264,7 +283,9 @@ class Graph:
         for binding in module.bindings:
             if binding.local == EVERYTHING and hops:
                 space = self._space(module, binding.module)
-                found_there = self._member(space, name, hops - 1) if space else None
+                other = self.modules.get(space or "")
+                is_hidden = other is not None and other.public is not None and name not in other.public
+                found_there = self._member(space, name, hops - 1) if space and not is_hidden else None
                 if found_there:
                     return found_there
         return None

@@ -25,6 +25,8 @@ from tasks.text.paths import is_test
 MAX_FILES: Final = 14
 """Files of a folder that are told one by one."""
 MIN_FILES: Final = 2
+MIN_TOLD: Final = 0.5
+"""Share of a folder's files without which it is not described."""
 MIN_COUNTED: Final = 8
 """Of fewer cases nobody would speak of a convention."""
 MIN_KEPT: Final = 0.8
@@ -129,8 +131,9 @@ def facts(source: Source, known: Folders) -> Iterator[Fact]:
 
 def _folder(source: Source, folder: str, own: Sequence[str], known: Folders) -> Iterator[Fact]:
     told = [path for path in own if not is_test(path) and _contents(source.graph, path)]
-    whole = len(told) == sum(not is_test(path) for path in known.files[folder])
-    if folder == "." or not MIN_FILES <= len(told) <= MAX_FILES:
+    every = sum(not is_test(path) for path in known.files[folder])
+    whole = len(told) == every
+    if folder == "." or not MIN_FILES <= len(told) <= MAX_FILES or len(told) < MIN_TOLD * every:
         return
     names = [PurePosixPath(path).name for path in told]
     lines = [f"`{name}`: {_contents(source.graph, path)}" for name, path in zip(names, told, strict=True)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
+from tasks.text.languages import language_of
 from tasks.text.paths import is_test
 
 MIN_NAME: Final = 4
@@ -40,11 +41,23 @@ class Patch:
         """Whether the file is a test, a story or a fixture."""
         return is_test(self.path)
 
+    @property
+    def is_code(self) -> bool:
+        """Whether what it defines is the repository's: no test, and no example on a page."""
+        return not self.is_test and language_of(self.path) is not None
+
     @cached_property
     def _names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         plus = _defined(line[1:] for line in self.text.split("\n") if line.startswith("+"))
         minus = _defined(line[1:] for line in self.text.split("\n") if line.startswith("-"))
         return tuple(one for one in plus if one not in minus), tuple(one for one in minus if one not in plus)
+
+    @cached_property
+    def within(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Names that added and that removed lines define inside of something else."""
+        indented = [(line[:1], line[1:].strip()) for line in self.text.split("\n") if line[1:2].isspace()]
+        plus, minus = (frozenset(_defined(line for sign, line in indented if sign == side)) for side in "+-")
+        return plus, minus
 
     @property
     def added(self) -> tuple[str, ...]:
@@ -72,17 +85,17 @@ def patches(files: Sequence[dict[str, Any]]) -> list[Patch]:
 
 
 def added_names(found: Sequence[Patch]) -> list[str]:
-    """Names that the files of a pull request define anew, tests left out; what only moves between files is not new."""
-    gone = {name for patch in found for name in patch.removed}
-    return list(dict.fromkeys(name for patch in found if not patch.is_test for name in patch.added if name not in gone))
+    """Names that the code of a pull request defines anew, tests left out; what only moves, between files or out of
+    something else, is not new.
+    """
+    gone = {name for patch in found for name in (*patch.removed, *patch.within[1])}
+    return list(dict.fromkeys(name for patch in found if patch.is_code for name in patch.added if name not in gone))
 
 
 def removed_names(found: Sequence[Patch]) -> list[str]:
-    """Names that no file of a pull request defines any more, tests left out."""
-    come = {name for patch in found for name in patch.added}
-    return list(
-        dict.fromkeys(name for patch in found if not patch.is_test for name in patch.removed if name not in come)
-    )
+    """Names that the code of a pull request defines no more, tests left out, nor anything inside of it."""
+    come = {name for patch in found for name in (*patch.added, *patch.within[0])}
+    return list(dict.fromkeys(name for patch in found if patch.is_code for name in patch.removed if name not in come))
 
 
 def runs(patch: Patch) -> Iterator[tuple[list[str], list[str]]]:

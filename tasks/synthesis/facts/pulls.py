@@ -15,6 +15,7 @@ from typing import Any, Final
 from tasks.base.records import Document, Kind
 from tasks.synthesis.facts.corpus import Corpus, Family
 from tasks.synthesis.facts.patches import Patch, added_names, changed_values, patches, removed_names, renamed
+from tasks.synthesis.wordings.grammar import joined
 from tasks.text.facts import Fact, Shape
 from tasks.text.languages import language_of
 from tasks.text.paths import is_test
@@ -24,6 +25,9 @@ TEMPLATE_PULLS: Final = 3
 """A line that stands in this many descriptions is the template's."""
 
 MAX_SENTENCES: Final = 6
+MAX_FOLDERS: Final = 3
+"""Folders that are named of what a pull request changes."""
+
 MIN_TITLE_WORDS: Final = 4
 """A shorter title says too little to be looked for."""
 
@@ -114,20 +118,26 @@ def facts(document: Document, corpus: Corpus) -> Iterator[Fact]:
 def _summary(document: Document, corpus: Corpus, found: list[Patch], about: dict[str, str]) -> Iterator[Fact]:
     changed = changed_paths(document)
     folders = Counter(path.rpartition("/")[0] or "the root folder" for path in changed)
-    areas = [folder for folder, _ in folders.most_common(3)]
+    areas = joined([_folder(name) for name, _ in folders.most_common(MAX_FOLDERS)])
+    few = len(folders) <= MAX_FOLDERS
     added, removed, whole = added_names(found), removed_names(found), has_all_patches(document)
     words = about | {
-        "areas": ", ".join(f"`{folder}`" if folder != "the root folder" else folder for folder in areas),
+        "areas": areas if few else "",
+        "most": "" if few else areas,
         "files": str(len(changed)) if 1 < len(changed) <= 60 else "",
         "added": ", ".join(f"`{name}`" for name in added) if whole and len(added) <= 6 else "",
         "removed": ", ".join(f"`{name}`" for name in removed) if whole and len(removed) <= 6 else "",
     }
-    yield corpus.fact(document, "pull", f"#{document.path}", [document.title.strip()], (1, 1), words=words)
+    yield corpus.fact(document, "pull", f"#{document.path}", [document.title.strip().rstrip(".")], (1, 1), words=words)
     if len(document.title.split()) >= MIN_TITLE_WORDS and not _NOISE.match(document.title):
         about_areas = {"areas": words["areas"]}
         yield corpus.fact(
             document, "pull-number", document.title.strip(), [f"#{document.path}"], (1, 1), words=about_areas
         )
+
+
+def _folder(name: str) -> str:
+    return f"`{name}`" if name != "the root folder" else name
 
 
 def _changes(document: Document, corpus: Corpus, found: list[Patch]) -> Iterator[Fact]:
@@ -216,7 +226,7 @@ def sentences(text: str, title: str, known: Collection[str] = ()) -> list[str]:
             continue
         found += _END.split(" ".join(paragraph)) if paragraph else []
         paragraph = []
-    first = title.strip().lower()
+    first = title.strip(" .").lower()
     real = [one.strip() for one in found if _is_sentence(one.strip()) and one.strip(" .").lower() != first]
     return list(dict.fromkeys(real))[:MAX_SENTENCES]
 

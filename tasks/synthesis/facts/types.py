@@ -13,6 +13,7 @@ from tasks.synthesis.facts.definitions import is_sought
 from tasks.synthesis.facts.source import MIN_NAME, Source, in_words
 from tasks.synthesis.facts.syntax import call_of, literal_of, string_of
 from tasks.text.facts import Fact, Shape
+from tasks.text.languages import CLASS
 from tasks.text.references import written
 from tasks.text.structure import Definition
 from tasks.text.syntax_tree import nodes_of, text_of
@@ -122,26 +123,37 @@ def facts(source: Source) -> Iterator[Fact]:
         enum = _is_enum(node)
         members = enum_members(node) if enum else fields(node)
         if 1 < len(members) <= MAX_MEMBERS and len({one.name for one in members}) == len(members):
-            yield from (_enum if enum else _type)(source, item, members)
-            if not enum and source.graph.is_unique(name):
+            above = [] if enum else _inherited(source, node, item)
+            yield from _enum(source, item, members) if enum else _type(source, item, members, above)
+            if not enum and not above and source.graph.is_unique(name):
                 told.append((item, members))
     for place, (item, members) in enumerate(told):
         yield from _difference(source, item, members, told[place + 1 :])
 
 
-def _type(source: Source, item: Definition, members: list[Member]) -> Iterator[Fact]:
+def _inherited(source: Source, node: Any, item: Definition) -> list[str]:
+    """What a type has fields from besides its own: of an interface all that it extends, of a class the repository's."""
+    clauses = [child for child in node.named_children if child.type == "extends_type_clause"]
+    written_there = [written(one) for clause in clauses for one in clause.named_children]
+    edges = source.graph.made_of(source.path, item.qualified)
+    own = [one.target for one in edges if one.how == "extends" and one.inside == item.qualified]
+    own_classes = [one.name for one in own if one.kind == CLASS]  # an interface's fields are declared once more
+    return written_there or list(dict.fromkeys(own_classes))
+
+
+def _type(source: Source, item: Definition, members: list[Member], above: list[str]) -> Iterator[Fact]:
     name, noun, scope = item.name, source.noun(item), source.scope_of(item.qualified)
     span = (item.first_line, item.last_line)
     names = [one.name for one in members]
     lines = "\n".join(f"- `{one.name}`: `{one.type}`" if one.type else f"- `{one.name}`" for one in members)
+    rest = f"What {in_words(above)} {'has' if len(above) == 1 else 'have'} comes on top." if above else ""
     words = {"thing": noun}
     owner = source.graph.symbol(source.path, name.removesuffix("Props"))
     if name.endswith("Props") and owner is not None and source.noun(owner) == "component":
-        yield source.fact(
-            "props", owner.name, names, Shape.ALL, span, scope=source.scope_of(owner.name), lines=lines, type=name
-        )
+        told = {"lines": lines, "type": name, "inherited": rest}
+        yield source.fact("props", owner.name, names, Shape.ALL, span, scope=source.scope_of(owner.name), **told)
         return
-    yield source.fact("type", name, names, Shape.ALL, span, scope=scope, lines=lines, **words)
+    yield source.fact("type", name, names, Shape.ALL, span, scope=scope, lines=lines, inherited=rest, **words)
     optional = [one.name for one in members if one.optional]
     if 0 < len(optional) < len(names):
         required = [one.name for one in members if not one.optional]
@@ -153,6 +165,7 @@ def _type(source: Source, item: Definition, members: list[Member]) -> Iterator[F
             span,
             scope=scope,
             required=in_words(required),
+            inherited=rest,
             **words,
         )
     for one in members[:MAX_SINGLE] if is_sought(source, item) else ():

@@ -85,10 +85,11 @@ WORDINGS: Final = {
             "Which files of `{subject}` define what?",
         ),
         answers=(
-            "{lines}\n\n{around}",
+            "{whole!h}{lines}\n\n{around}",
             "{whole!h}{count:#file|files} of code:\n\n{lines}\n\n{around}",
             "{some!h}Among others:\n\n{lines}\n\n{around}",
-            "{lines}",
+            "{whole!h}{lines}",
+            "{some!h}Of its files these, to name some:\n\n{lines}",
         ),
     ),
     "layout": Wording(

@@ -77,12 +77,11 @@ def said(wording: str, words: Mapping[str, str]) -> str:
     return text[:1].upper() + text[1:] if _COUNTS_FIRST.match(wording) else text
 
 
-def with_tests(answer: str, fact: Fact) -> str:
-    """An answer that lists users, and that tests are among them where the list leaves them out."""
-    if not fact.words.get("tests"):
-        return answer
+def completed(answer: str, fact: Fact) -> str:
+    """An answer that lists something, and what the list leaves out: that tests are users, too, or what is inherited."""
+    added = "Tests use it, too." if fact.words.get("tests") else fact.words.get("inherited", "")
     gap = "\n\n" if answer.rsplit("\n", 1)[-1].startswith("- ") else " "
-    return f"{answer}{gap}Tests use it, too."
+    return f"{answer}{gap}{added}" if added else answer
 
 
 @lru_cache(maxsize=4096)
@@ -94,6 +93,16 @@ def slots(wording: str) -> tuple[str, ...]:
 def usable(bank: Iterable[str], words: Mapping[str, str]) -> list[str]:
     """The wordings of a bank whose slots all have something to say."""
     return [wording for wording in bank if all(words.get(name) for name in slots(wording))]
+
+
+SCOPED: Final = frozenset({"asked", "named", "page", "path", "scope", "workflow"})
+"""Slots that say of which of several things of a name the question is."""
+
+
+def asking(wording: Wording, words: Mapping[str, str]) -> list[str]:
+    """The questions that can be asked with some words; where others are called alike, those that say which is meant."""
+    questions = usable(wording.questions, words)
+    return ([one for one in questions if not SCOPED.isdisjoint(slots(one))] if words.get("scope") else []) or questions
 
 
 def slots_of(fact: Fact) -> dict[str, str]:
@@ -116,16 +125,16 @@ def slots_of(fact: Fact) -> dict[str, str]:
 
 
 _VERBS: Final = """
-add allow apply assert attach build cache calculate call cancel catch change check clean clear close collect combine
-compare compute configure convert copy count create decode define delete describe detect determine dispatch drop emit
-enable encode ensure enter escape evaluate execute exit expand extract fetch fill filter find flush format generate
-get give group guess handle help hold import include indicate infer initialise initialize insert inspect instantiate
-iterate join keep like list load log look lookup make map mark match measure merge mount move normalise normalize
-notify obtain open parse pass perform pick post prepare print process produce provide put raise read receive redirect
-register reject release remove rename render replace represent request reset resolve respond restore return rewrite
-run save scan search select send serialise serialize serve set setup show skip sort split start stop store stream
-strip submit support switch take test throw translate transform trim trigger turn unquote update upload use validate
-verify wait warn wrap write yield
+add allow apply assert attach build cache calculate call cancel catch change check clean clear close coerce collect
+combine compare compute configure convert copy count create decode define delete describe detect determine dispatch
+drop emit enable encode ensure enter escape evaluate execute exit expand extract fetch fill filter find flush format
+generate get give group guess handle help hold import include indicate infer initialise initialize insert inspect
+instantiate iterate join keep like list load log look lookup make map mark match measure merge mount move normalise
+normalize notify obtain open parse pass perform pick post prepare print process produce provide put raise read receive
+redirect register reject release remove rename render replace represent request reset resolve respond restore return
+rewrite run save scan search select send serialise serialize serve set setup show skip sort split start stop store
+stream strip submit support switch take test throw translate transform trim trigger turn unquote update upload use
+validate verify wait warn wrap write yield
 """
 _BASE_FORMS: Final = frozenset(_VERBS.split())
 

@@ -19,9 +19,11 @@ WORDINGS: Final = {
             "What came of pull request {subject} in {repo}?",
         ),
         answers=(
-            "“{value}”. {gist} The changes are mostly in {areas}.",
+            "“{value}”. {gist} The changes are in {areas}.",
+            "“{value}”. {gist} The changes are mostly in {most}.",
             "“{value}”. {gist} It adds {added}.",
-            "“{value}”. It changes {files:#file|files}, mostly in {areas}.",
+            "“{value}”. It changes {files:#file|files} in {areas}.",
+            "“{value}”. It changes {files:#file|files}, mostly in {most}.",
             "“{value}”, merged on {merged}. It works on {areas}.",
             "“{value}”, by {author}. It adds {added} and touches {areas}.",
             "“{value}”. It removes {removed}; the changes are in {areas}.",

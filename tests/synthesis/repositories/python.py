@@ -131,7 +131,7 @@ FACTS = {
     ("purpose", "Engine"): {"Burns what the tank gives it."},
     ("purpose", "Reading"): {"One measurement of a sensor, in degrees."},
     ("tested-by", "Engine"): {"tests/test_engine.py"},
-    ("test-checks", "test_engine_knows_its_stage"): {"assert engine.stage == 2"},
+    ("test-checks", "test_engine_knows_its_stage"): {"engine.stage == 2"},
     ("behaviour", "engine"): {"test_hot_engine_refuses", "test_engine_knows_its_stage"},
     ("config-value", "tool.rocket.stages"): {"3"},
     ("dependency-users", "fastapi"): {"rocket/api.py"},
