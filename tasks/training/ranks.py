@@ -134,11 +134,12 @@ def together(request: Request, size: int) -> Iterator[None]:
         size: processes in all; 1 = this one alone.
     """
     if world() > 1:  # started by another rank or by torchrun
-        _join()
         try:
+            _join()
             yield
-        finally:
             _leave()
+        finally:
+            _give_up()
         return
     if size == 1:
         yield
@@ -164,6 +165,7 @@ def together(request: Request, size: int) -> Iterator[None]:
         try:
             _join()
             yield
+            _leave()  # before the others are waited for: with NCCL none leaves until all do
             for other in others:
                 other.wait()
         except RuntimeError as error:
@@ -172,9 +174,9 @@ def together(request: Request, size: int) -> Iterator[None]:
             raise
         finally:
             ended.set()
-            _leave()
             for other in others:
                 other.kill()
+            _give_up()
             os.environ.clear()
             os.environ.update(before)
 
@@ -213,7 +215,18 @@ def _join() -> None:
 def _leave() -> None:
     import torch
 
-    if torch.distributed.is_initialized():
+    torch.distributed.destroy_process_group()
+
+
+def _give_up() -> None:
+    """Leaves a group that is still there because of an error, without the others: they wait in a sum, or are dead."""
+    import torch
+
+    if not torch.distributed.is_initialized():
+        return
+    if torch.distributed.get_backend() == "nccl":
+        torch.distributed.distributed_c10d._abort_process_group()
+    else:
         torch.distributed.destroy_process_group()
 
 

@@ -14,12 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.gpu_checks import check
-from tests.benchmarks.gpu_workload import MOST_FLOPS, PEAK_BF16_FLOPS, TARGETS, Workload, make_model, write_table
+from tests.benchmarks.gpu_workload import (
+    MOST_FLOPS,
+    PEAK_BF16_FLOPS,
+    TARGETS,
+    Workload,
+    batch_of,
+    make_model,
+    write_table,
+)
 
 Measured = dict[str, Any]
 
 
-def run(variant: str, rank: int, works: list[str], work: Workload, folder: Path) -> None:
+def run(variant: str, rank: int, works: list[str], shape: str, work: Workload, folder: Path) -> None:
     """Imports, waits, measures; a line `RESULT {…}` per work."""
     if variant.startswith("unsloth"):
         import unsloth  # noqa: F401  (first, before trl and transformers)
@@ -44,7 +52,7 @@ def run(variant: str, rank: int, works: list[str], work: Workload, folder: Path)
         if torch.cuda.is_available() and rate * flops > MOST_FLOPS:
             raise ValueError(f"{rate:,.0f} tokens/s are more than the card can do: the clock is wrong")
         result = {
-            "variant": variant, "rank": rank, "work": made["work"], "tokens_per_second": round(rate, 1),
+            "shape": shape, "variant": variant, "rank": rank, "work": made["work"], "tokens_per_second": round(rate, 1),
             "step_seconds": round(made["seconds"], 4), "peak_gib": round(made["peak"] / 2**30, 2),
             "mfu": round(rate * flops / PEAK_BF16_FLOPS, 4), "losses": [round(loss, 4) for loss in made["losses"]],
             "resolved": made.get("resolved", {}), "process_seconds": round(time.monotonic() - started, 1),
@@ -74,10 +82,13 @@ def _ours(variant: str, rank: int, works: list[str], work: Workload, folder: Pat
     table_shape = (config.vocab_size, config.hidden_size)
     known = shapes(config) | {"embed_tokens": table_shape, "lm_head": table_shape}
 
+    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+
     def read(weight: str) -> torch.Tensor:
         shape = next((shape for part, shape in known.items() if part in weight), None)
         if shape is None:
-            return torch.ones(config.hidden_size, dtype=torch.bfloat16, device=device)
+            width = head if weight.endswith(("q_norm.weight", "k_norm.weight")) else config.hidden_size
+            return torch.ones(width, dtype=torch.bfloat16, device=device)
         return torch.empty(shape, dtype=torch.bfloat16, device=device).normal_(0, 0.02, generator=generator)
 
     adapters = Adapters(shapes(config), config.num_hidden_layers, params, torch.bfloat16, device)
@@ -86,7 +97,7 @@ def _ours(variant: str, rank: int, works: list[str], work: Workload, folder: Pat
         decoder.quantise(range(len(decoder.layers)))
     for what in works:
         warm, timed = work.steps[what]
-        batch = int(what) if what.isdigit() else 1
+        batch = batch_of(what)
         place = Path(tempfile.mkdtemp())
         attended = write_table(work, what, batch * (warm + timed), place)
         chosen = params.model_copy(update={"batch_size": batch})
@@ -136,7 +147,7 @@ def _trainer(variant: str, rank: int, works: list[str], work: Workload, folder: 
         peft_config = LoraConfig(r=rank, lora_alpha=rank, target_modules=TARGETS, task_type="CAUSAL_LM")
     for what in works:
         warm, timed = work.steps[what]
-        batch, packed = (1, True) if what == "packed" else (int(what), False)
+        batch, packed = batch_of(what), what.startswith("packed")
         count = batch * (warm + timed)
         rows = work.documents(count * 12) if packed else [work.row(number) for number in range(count)]
         clock = _clock()

@@ -1,5 +1,5 @@
-"""What `train_gpu.py` trains: the shape of Mistral-7B with random weights, rows of random tokens, and rows packed from
-documents as long as those of a real repository.
+"""What the benchmarks on GPUs train: shapes of real models with random weights, rows of random tokens, and rows packed
+from documents as long as those of a real repository.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Workload:
     tokens: int
     """Of a full row."""
     steps: dict[str, tuple[int, int]]
-    """Warm-up and timed optimizer steps by work: `1` and `8` rows a step, or `packed`, one row a step."""
+    """Warm-up and timed optimizer steps by work: full rows a step, or `packed` ones, one a step, or `packed-16`."""
 
     @property
     def layers(self) -> int:
@@ -40,9 +40,9 @@ class Workload:
 
     def made_config(self) -> Any:
         """The model's configuration."""
-        from transformers import MistralConfig
+        from transformers import AutoConfig
 
-        return MistralConfig(**self.config)
+        return AutoConfig.for_model(**self.config)
 
     def row(self, number: int) -> list[int]:
         """A row of random tokens, the same for every variant."""
@@ -62,7 +62,9 @@ class Workload:
         """
         c = self.config
         hidden, inner = c["hidden_size"], c["intermediate_size"]
-        keys = hidden // c["num_attention_heads"] * c["num_key_value_heads"]
+        head = c.get("head_dim", hidden // c["num_attention_heads"])
+        keys = head * c["num_key_value_heads"]
+        assert head * c["num_attention_heads"] == hidden
         into, out = 3 * hidden + hidden + 2 * hidden + inner, hidden + 2 * keys + hidden + 2 * inner + hidden
         layer = 2 * (2 * hidden * hidden + 2 * hidden * keys + 3 * hidden * inner)
         frozen = 2 * (layer * self.layers + 2 * hidden * c["vocab_size"])
@@ -73,30 +75,67 @@ class Workload:
         return [int(token) for token in made]
 
 
+STEPS = {"1": (3, 7), "packed": (2, 5), "8": (1, 1)}
 MISTRAL_7B = Workload(
     {
-        "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
-        "intermediate_size": 14336, "vocab_size": 32000, "max_position_embeddings": 32768, "rope_theta": 1000000.0,
-        "sliding_window": None, "tie_word_embeddings": False,
+        "model_type": "mistral", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
+        "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 32000, "max_position_embeddings": 32768,
+        "rope_theta": 1000000.0, "sliding_window": None, "tie_word_embeddings": False,
     },
     8192,
-    {"1": (3, 10), "packed": (2, 6), "8": (1, 1)},
+    STEPS,
 )  # fmt: skip
-SMOKE = Workload(
+QWEN3_8B = Workload(
     {
-        "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-        "intermediate_size": 128, "vocab_size": 512, "max_position_embeddings": 4096, "rope_theta": 10000.0,
-        "sliding_window": None, "tie_word_embeddings": False,
+        "model_type": "qwen3", "hidden_size": 4096, "num_hidden_layers": 36, "num_attention_heads": 32,
+        "num_key_value_heads": 8, "head_dim": 128, "intermediate_size": 12288, "vocab_size": 151936,
+        "max_position_embeddings": 40960, "rope_theta": 1000000.0, "tie_word_embeddings": False,
     },
-    256,
-    {"1": (3, 10), "packed": (1, 2), "8": (1, 1)},
+    8192,
+    STEPS,
 )  # fmt: skip
-"""The same code on a CPU, in seconds."""
+LLAMA_31_8B = Workload(
+    {
+        "model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
+        "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 128256, "max_position_embeddings": 131072,
+        "rope_parameters": {
+            "rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0, "original_max_position_embeddings": 8192,
+        },
+        "tie_word_embeddings": False,
+    },
+    8192,
+    STEPS,
+)  # fmt: skip
+SMOLLM2_135M = Workload(
+    {
+        "model_type": "llama", "hidden_size": 576, "num_hidden_layers": 30, "num_attention_heads": 9,
+        "num_key_value_heads": 3, "intermediate_size": 1536, "vocab_size": 49152, "max_position_embeddings": 8192,
+        "rope_theta": 100000.0, "tie_word_embeddings": True,
+    },
+    2048,
+    {"16": (3, 10), "packed-16": (3, 10)},
+)  # fmt: skip
+WORKLOADS = {
+    "mistral-7b": MISTRAL_7B, "qwen3-8b": QWEN3_8B, "llama-3.1-8b": LLAMA_31_8B, "smollm2-135m": SMOLLM2_135M,
+}  # fmt: skip
+
+
+def smoke(work: Workload) -> Workload:
+    """The same architecture and the same code on a CPU, in seconds."""
+    small = {
+        "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "intermediate_size": 128, "vocab_size": 512, "max_position_embeddings": 4096,
+    }  # fmt: skip
+    small |= {"head_dim": 16} if "head_dim" in work.config else {}
+    return Workload(work.config | small, 256, dict.fromkeys(work.steps, (1, 2)))
+
 
 CHECK = Workload(
     {
-        "hidden_size": 512, "num_hidden_layers": 4, "num_attention_heads": 8, "num_key_value_heads": 4,
-        "intermediate_size": 1024, "vocab_size": 2048, "max_position_embeddings": 4096, "rope_theta": 10000.0,
+        "model_type": "mistral", "hidden_size": 512, "num_hidden_layers": 4, "num_attention_heads": 8,
+        "num_key_value_heads": 4, "intermediate_size": 1024, "vocab_size": 2048, "max_position_embeddings": 4096,
+        "rope_theta": 10000.0,
         "sliding_window": None, "tie_word_embeddings": False,
     },
     1024,
@@ -105,16 +144,21 @@ CHECK = Workload(
 """Small enough to train with every backend in seconds, large enough for every kernel."""
 
 
+def batch_of(what: str) -> int:
+    """Rows a step of a work."""
+    return int(what.removeprefix("packed").removeprefix("-") or 1)
+
+
 def make_model(work: Workload, folder: Path) -> None:
     """The random model on disk, for the variants that can only load one; with any tokenizer that has enough tokens."""
     import torch
     from tokenizers import Tokenizer, models
-    from transformers import MistralForCausalLM, PreTrainedTokenizerFast
+    from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
     torch.manual_seed(0)
     torch.set_default_dtype(torch.bfloat16)
     with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
-        model = MistralForCausalLM(work.made_config())
+        model = AutoModelForCausalLM.from_config(work.made_config())
     model.save_pretrained(folder, max_shard_size="5GB")
     words = {"<unk>": 0, "<s>": 1, "</s>": 2} | {f"w{number}": number for number in range(3, work.config["vocab_size"])}
     tokenizer = PreTrainedTokenizerFast(
@@ -130,7 +174,7 @@ def write_table(work: Workload, what: str, rows: int, folder: Path) -> float:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if what == "packed":
+    if what.startswith("packed"):
         documents = work.documents(rows * 12)
         from tasks.mixture.table.packing import best_fit
 

@@ -4,6 +4,7 @@ to know of training itself.
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -331,22 +332,6 @@ def precision_looks(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     labels = torch.where(torch.arange(64) == 0, -100, ids)
     read = weight_reader(folder, torch.bfloat16, cpu)
 
-    def planted(layers: tuple[int, ...]) -> Any:
-        """A norm hands some channels on 2^18 times as large, the MLP reads them as much more weakly: in 16 bits nothing
-        changes. A float8 has 15 binary orders, so that a thousandfold would not do.
-        """
-
-        def changed(name: str) -> torch.Tensor:
-            weight = read(name)
-            if name.startswith(tuple(f"model.layers.{layer}." for layer in layers)):
-                if name.endswith("post_attention_layernorm.weight"):
-                    weight[:4] *= 2**18
-                elif "gate_proj" in name or "up_proj" in name:
-                    weight[:, :4] /= 2**18
-            return weight
-
-        return changed
-
     def look(reader: Any) -> dict[str, Any]:
         adapters = Adapters(shapes(config), config.num_hidden_layers, params, torch.bfloat16, cpu)
         decoder = Decoder(config, reader, adapters, params.scale)
@@ -355,7 +340,24 @@ def precision_looks(request: dict[str, Any], folder: Path) -> dict[str, Any]:
         )
         return found | {"told": precision.told(found), "left": float(adapters.gradient.abs().max())}
 
-    return {name: look(planted(layers)) for name, layers in {"plain": (), "one": (1,), "all": (0, 1, 2)}.items()}
+    return {name: look(planted(read, layers)) for name, layers in {"plain": (), "one": (1,), "all": (0, 1, 2)}.items()}
+
+
+def planted(read: Callable[[str], Any], layers: tuple[int, ...]) -> Callable[[str], Any]:
+    """A norm of some layers hands some channels on 2^18 times as large, the MLP reads them as much more weakly: in 16
+    bits nothing changes. A float8 has 15 binary orders, so that a thousandfold would not do.
+    """
+
+    def changed(name: str) -> Any:
+        weight = read(name)
+        if name.startswith(tuple(f"model.layers.{layer}." for layer in layers)):
+            if name.endswith("post_attention_layernorm.weight"):
+                weight[:4] *= 2**18
+            elif "gate_proj" in name or "up_proj" in name:
+                weight[:, :4] /= 2**18
+        return weight
+
+    return changed
 
 
 def parity(model_folder: Path, layers: str = "all", wide: bool = False) -> dict[str, float]:

@@ -204,7 +204,8 @@ class Refresher:
             self._renew()
         else:
             self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph):
+            # NCCL's threads ask the device meanwhile
+            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
                 self._renew()
             self._graph.replay()
 
