@@ -53,6 +53,11 @@ _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,30}:|#|//", re.IGNORECASE)
 _ABOVE: Final = re.compile(r"^/?(?:\.{1,2}/)*")
 _IN_BRANCH: Final = re.compile(r"^(?:blob|tree|raw|edit)/[^/]+/")
 """`../blob/main/` leads from a wiki into the repository."""
+_FORGE: Final = re.compile(
+    r"(?:\.\./)+(?:actions|branches|commits?|compare|discussions|graphs|issues|labels|milestones?|network|packages|projects"
+    r"|pulls?|pulse|releases|security|settings|stargazers|tags)(?:/|$)"
+)
+"""`../../actions/workflows/ci.yml` leads out of the repository to a page that the forge makes."""
 _ENDING: Final = re.compile(r"[^/]\.([A-Za-z][A-Za-z0-9]{0,9})$")
 """The ending of a file's name; `.eslintrc` has none."""
 _BARE_ENDING: Final = re.compile(r"(?:^|/)\.(?:[a-z]{1,4}|json|yaml|html|scss|toml)$")
@@ -144,7 +149,7 @@ def _from_address(address: str, repo: str) -> Iterator[Reference]:
 
 def _from_link(target: str) -> Iterator[Reference]:
     """What a link to within the repository or the wiki names; a picture or a download may lie anywhere."""
-    if _SCHEME.match(target):
+    if _SCHEME.match(target) or _FORGE.match(target.partition("#")[0].partition("?")[0]):
         return
     path = _ABOVE.sub("", unquote(target.partition("#")[0].partition("?")[0])).rstrip("/")
     path = _IN_BRANCH.sub("", path)

@@ -29,7 +29,7 @@ from tasks.corpus.params import StaleParams
 from tasks.corpus.references import Reference, ReferenceKind, all_tails, find_references, page_name, path_exists
 from tasks.text.languages import is_markdown
 
-VERSION: Final = "2026.11.30.5"
+VERSION: Final = "2026.11.30.6"
 PAGES: Final = "pages.jsonl"
 WEIGHTS: Final = "weights.jsonl"
 _MIXED_CASE: Final = re.compile(r"[a-z0-9][A-Z]")

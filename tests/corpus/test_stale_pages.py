@@ -43,6 +43,11 @@ def snapshot(store: Store) -> Artifact:
         ("go to https://cart.example.org/help-centre.", []),
         ("[a](.github/workflows/ci.yml) [b](./.eslintrc.js)", ["path .eslintrc.js", "path .github/workflows/ci.yml"]),
         ("[a](../blob/main/src/a.ts) [b](../../wiki-page)", ["page wiki-page", "path src/a.ts"]),
+        ("[a](../../actions/workflows/ci.yml) [b](../issues) [c](../../releases#v2) [d](../../issues/new?t=b.yml)", []),
+        (
+            "[a](../issues.md) [b](actions/run.ts) [c](../src/actions/go.ts)",
+            ["page issues", "path actions/run.ts", "path src/actions/go.ts"],
+        ),
         ("`getCart()` is\n```ts\nfunction getCart() {}\n```\na `.yaml` file, `.env`, `r.json()`, [x](api.html)", []),
         ("[a](LICENSE) [b](Makefile) ![c](logo.png) [d](report.pdf)", ["page license", "page makefile"]),
         (
