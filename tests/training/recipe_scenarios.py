@@ -1,5 +1,5 @@
-"""Runs in the child of `scenarios.py`: trainings whose embeddings are trained or that are held near the base, and what
-their files say when others read them.
+"""Trainings that are held near the base, in the child of `scenarios.py`, and trainings whose embeddings are trained, in
+one of their own: what their files say when others read them.
 """
 
 import json
@@ -11,16 +11,14 @@ from tasks.model.child_main import Report
 from tests.training.scenarios import attempt
 
 RATE, EMBEDDING_RATE = 1e-3, 1e-4
+MODELS = ("model", "untied")
 PLAIN = {"schedule": "constant", "warmup_fraction": 0.0, "learning_rate": RATE}
 
 
 def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
-    """The request has `folder`, `table`, `model` and `untied` (a model whose output layer is its own)."""
+    """The request has `folder`, `table`, `with_replay` (the same with a row of replay) and `model`."""
     folder = Path(request["folder"])
     found: dict[str, Any] = {"divergences": formulas()}
-    held_out = {"held_out": request.pop("held_out"), "looks": 1}
-    for name in ("model", "untied"):
-        found[name] = embeddings(request | held_out | {"model": request[name]}, folder / name)
     quick = {"epochs": 4, "learning_rate": 1e-2}
     for name, changes in {"free": quick, "near": quick | {"kl_weight": 30.0, "kl_rows": "all"}}.items():
         through = attempt(request, folder / name, "trl", **changes)
@@ -32,6 +30,12 @@ def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
     found["both"] = attempt(request, folder / "both", "trl", **both)
     found["resumed"] = attempt(request, folder / "resumed", "trl", **both)
     return found
+
+
+def run_embeddings(request: dict[str, Any], report: Report) -> dict[str, Any]:
+    """The request has `folder`, `table`, `held_out`, `model` and `untied` (a model whose output layer is its own)."""
+    folder = Path(request["folder"])
+    return {name: embeddings(request | {"model": request[name], "looks": 1}, folder / name) for name in MODELS}
 
 
 def embeddings(request: dict[str, Any], folder: Path) -> dict[str, Any]:

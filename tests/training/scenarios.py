@@ -244,7 +244,7 @@ def knowing(request: dict[str, Any], folder: Path) -> Path:
     rows = map(json.loads, Path(request["recipe"]["general_text"]).read_text("utf-8").splitlines())
     ids = [torch.tensor([row["input_ids"]]) for row in rows if row["stream"].startswith("general_loss")]
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    for _ in range(20):
+    for _ in range(10):
         for row in ids:
             model(input_ids=row, labels=row, use_cache=False).loss.backward()
         optimizer.step()

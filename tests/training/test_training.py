@@ -13,7 +13,6 @@ from tasks.text.loss_rows import general_rows
 from tasks.text.tokenizer import TextTokenizer
 from tasks.training.params import TrainingParams
 from tests.training.conftest import ROWS, write_table
-from tests.training.recipe_scenarios import EMBEDDING_RATE, RATE
 from tests.training.scenarios import ARCHITECTURES
 
 BACKENDS = ("trl", "fast")
@@ -26,16 +25,13 @@ TARGETS = 2 * (39 + (19 + 7) + 18 + (24 + 6) + (7 + 7 + 9))
 
 
 @pytest.fixture(scope="module")
-def scenarios(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, untied_model: Path) -> dict[str, Any]:
+def scenarios(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[str, Any]:
     """What trainings in one process have made; see `scenarios.py`."""
     folder = tmp_path_factory.mktemp("training")
     for name, rows in {"table": ROWS, "with_replay": [*ROWS, [("replay-chat", 21, 4)]]}.items():
         (folder / name).mkdir()
         write_table(folder / name, rows)
-    row = {"stream": "raw", "input_ids": list(range(100, 140)), "labels": list(range(100, 140))}
-    (folder / "held_out.jsonl").write_text(json.dumps(row) + "\n", "utf-8")
-    recipe = {"held_out": str(folder / "held_out.jsonl"), "untied": str(untied_model)}
-    recipe["with_replay"] = str(folder / "with_replay")
+    recipe = {"with_replay": str(folder / "with_replay")}
     general = general_rows(TextTokenizer.load(tiny_model), 32)
     sample = {"id": "s", "stream": "samples:raw", "input_ids": list(range(200, 230)), "labels": list(range(200, 230))}
     rows = [*map(vars, general), sample]
@@ -227,38 +223,6 @@ def test_training_on_a_base_that_an_earlier_job_has_trained_on_makes_the_same_by
 def made(scenarios: dict[str, Any]) -> dict[str, Any]:
     """See `recipe_scenarios.py`."""
     return scenarios["recipe"]
-
-
-@pytest.mark.parametrize("model", ["model", "untied"])
-def test_embeddings_move_at_a_rate_of_their_own(made: dict[str, Any], model: str) -> None:
-    """AdamW's first step moves every weight with a gradient by its group's rate."""
-    assert list(made[model]["moved"].values()) == pytest.approx([EMBEDDING_RATE] * 2, rel=0.01)
-    assert made[model]["moved_b"] == pytest.approx(RATE, rel=0.01)
-    assert made[model]["tied"] is (model == "model")
-
-
-@pytest.mark.parametrize("model", ["model", "untied"])
-def test_embeddings_of_the_saved_adapter_are_what_was_trained(made: dict[str, Any], model: str) -> None:
-    through = made[model]["through"]
-
-    assert through["lines"][-1]["held_out"]["raw"] == pytest.approx(made[model]["reloaded"], abs=1e-5)
-    assert sorted(through["files"]) == ["adapter_config.json", "adapter_model.safetensors", "loss.jsonl"]
-    assert made[model]["dtypes"] == ["torch.float32"]
-
-
-@pytest.mark.parametrize("model", ["model", "untied"])
-def test_embeddings_are_in_the_merged_model(made: dict[str, Any], model: str) -> None:
-    merged = made[model]["merged"]
-
-    assert merged["divergence"] < 1e-5
-    assert merged["agreement"] == 1.0
-    assert merged["tied"] is (model == "model")
-
-
-def test_embeddings_are_trained_behind_a_base_of_16_bits(made: dict[str, Any]) -> None:
-    whole, half = made["model"]["through"]["lines"], made["model"]["bfloat16"]["lines"]
-
-    assert [line["loss"] for line in half] == pytest.approx([line["loss"] for line in whole], rel=0.01)
 
 
 def test_divergence_and_its_gradient_are_those_of_torch(made: dict[str, Any]) -> None:
