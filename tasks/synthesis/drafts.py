@@ -63,9 +63,14 @@ def to_dialogue(document: Document, draft: Draft, method: str, version: str, mod
     )
 
 
+def place_of(key: str) -> int:
+    """A number that the key alone decides, spread evenly over keys."""
+    return int.from_bytes(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:8], "big")
+
+
 def pick(bank: Sequence[T], key: str, number: int) -> list[T]:
     """`number` different entries of a bank, from a place that the key decides: over a corpus all are used alike."""
-    start = int.from_bytes(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:8], "big")
+    start = place_of(key)
     return [bank[(start + offset) % len(bank)] for offset in range(min(number, len(bank)))]
 
 

@@ -61,8 +61,10 @@ class SynthesisParams(Params):
     `train_tokens` can teach what is asked. Null = all.
     """
 
-    wordings: int = Field(4, ge=1, le=8)
-    """Differently worded questions per short fact; four taught a small model what one did not."""
+    wordings: int = Field(4, ge=1, le=32)
+    """Differently worded questions per short fact; four taught a small model what one did not. Lookups get half as
+    many, answers of a page an eighth.
+    """
 
     pairs_per_1000_characters: float = Field(4.0, gt=0.0, le=50.0)
     """Questions that a model is asked for per thousand characters of a document."""

@@ -11,10 +11,11 @@ from typing import Final
 
 from tasks.base.records import Document, Verdict
 from tasks.synthesis import pages
-from tasks.synthesis.drafts import LONG_ANSWER_CHARACTERS, Draft, pick, repo_name
+from tasks.synthesis.drafts import LONG_ANSWER_CHARACTERS, Draft, pick, place_of, repo_name
 from tasks.synthesis.methods import Subject
 from tasks.synthesis.params import SynthesisParams
 from tasks.synthesis.wordings import WORDINGS
+from tasks.synthesis.wordings.frames import bare, framed
 from tasks.synthesis.wordings.grammar import asking, completed, said, slots_of, usable
 from tasks.text.facts import Fact
 from tasks.text.paths import is_test
@@ -23,7 +24,7 @@ METHOD: Final = "facts"
 LOOKUP_WORDINGS: Final = 2
 """Of lookups and of what is asked about tests, where there are quotas."""
 
-PROMPT_VERSION: Final = "facts/2026.11.30.3"
+PROMPT_VERSION: Final = "facts/2026.11.30.4"
 
 
 def applies(subject: Subject) -> bool:
@@ -32,7 +33,7 @@ def applies(subject: Subject) -> bool:
 
 
 def template(subject: Subject, params: SynthesisParams) -> Iterator[Draft | Verdict]:
-    """Every fact under up to `params.wordings` wordings; lookups and tests under fewer, long answers once."""
+    """Every fact under up to `params.wordings` wordings; lookups and tests under fewer, long answers under few."""
     for fact in subject.facts:
         yield from worded(subject.document, fact, params)
 
@@ -58,9 +59,16 @@ def worded(document: Document, fact: Fact, params: SynthesisParams) -> Iterator[
         yield Verdict(id=fact.id, reason="answer-too-long", detail=f"{METHOD}: {min(map(len, answers))} characters")
         return
     plain = bank is not None and (not bank.explains or is_test(document.path))
-    number = min(LOOKUP_WORDINGS, params.wordings) if plain and params.quotas is not None else params.wordings
+    number = params.wordings
+    if plain and params.quotas is not None:
+        number = max(min(LOOKUP_WORDINGS, number), number // 2)
     if min(map(len, fitting)) > LONG_ANSWER_CHARACTERS:
-        number = 1
+        number = max(1, params.wordings // 8)
     order = pick(fitting, fact.id, len(fitting))
-    for place, question in enumerate(pick(questions, fact.id, number)):
-        yield Draft(said(question, words), order[place % len(order)], fact.span, (), kind=fact.kind, rank=place)
+    short = bare(bank.answers, words) if bank and not completed("", fact).strip() else ""
+    asked = framed(pick(questions, fact.id, len(questions)), words, number, place_of(fact.id))
+    for place, (question, ending) in enumerate(asked):
+        if ending and short:
+            yield Draft(question + ending, short, fact.span, (), kind=fact.kind, rank=place)
+        else:
+            yield Draft(question, order[place % len(order)], fact.span, (), kind=fact.kind, rank=place)

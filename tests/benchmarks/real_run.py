@@ -39,6 +39,7 @@ EVALUATION: Final[dict[str, Any]] = {"arms": ["base", "base-retrieval", "tuned"]
 RECIPES: Final[dict[str, dict[str, Any]]] = {
     "researched": {"synthesis": {"wordings": 4}, "dataset": {}},
     "researched-8": {"synthesis": {"wordings": 8}, "dataset": {}},
+    "researched-16": {"synthesis": {"wordings": 16}, "dataset": {}},
     "article": {
         "synthesis": {"methods": ["page_qa", "page_instruction", "file_question"], "wordings": 1, "quotas": None},
         "dataset": {"mixture": {"train_held_out": "raw"}},
