@@ -4,8 +4,9 @@ the adapter in 16 bits and in FP8, and what the look before FP8 finds in a model
     python tests/benchmarks/gpu_parity.py --seconds 100 --out parity.jsonl        (--smoke: tiny, on a CPU)
 
 Each model is small and random, with heads, groups and windows of the real one. The truth is transformers' model in 32
-bits; beside our distance from it stands that of transformers' own 16 bits on the same rows, the yardstick: ours may be
-`ALLOWED` times as far. One process a shape, all at once, since most of the time goes into compiling kernels; each line
+bits. The yardstick of our 16 bits is transformers' own distance from it on the same rows, that of our FP8 is our own
+in 16 bits: either may be `ALLOWED` times as far. What a rounding comes to depends on the random weights, its ratio
+hardly does. One process a shape, all at once, since most of the time goes into compiling kernels; each line
 is in `--out` as soon as it is there. The exit code is 1 where a shape is too far off or did not finish.
 """
 
@@ -24,13 +25,18 @@ from typing import Any, Final
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-ALLOWED: Final = {"losses": 1.5, "gradient": 1.5, "worst_gradient": 2.0}
-"""Times transformers' own error in 16 bits; a single matrix is noisier than all."""
-FP8_LOSS, FP8_DIRECTION = 0.01, 0.9
-"""What `precision.RUN` allows."""
+ALLOWED: Final = {
+    "bfloat16": {"losses": 1.5, "gradient": 1.5, "worst_gradient": 2.0},
+    "fp8": dict.fromkeys(("losses", "gradient", "worst_gradient"), 1.5 * 2 ** (7 - 3)),
+}
+"""Times the yardstick, by precision. A single matrix is noisier than all. FP8 rounds coarser by what bfloat16's
+mantissa has more bits, 16 times; an H200 showed 9 to 12 (2026-11-30, 11 shapes), tiny models on a CPU 7 to 16.
+"""
+FP8_LOSS: Final = 0.01
+"""Share of the mean loss; what `precision.RUN` allows."""
 WIDE = {
     "vocab_size": 4096, "hidden_size": 1024, "intermediate_size": 2816, "num_hidden_layers": 3,
-    "num_attention_heads": 8, "num_key_value_heads": 2, "max_position_embeddings": 4096, "initializer_range": 0.05,
+    "num_attention_heads": 8, "num_key_value_heads": 2, "max_position_embeddings": 4096, "initializer_range": 0.02,
     "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
 }  # fmt: skip
 LLAMA_3 = {
@@ -65,6 +71,7 @@ SHAPES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
 """By the model that it stands for, those first that had never seen a GPU: model type and configuration."""
 SMALLER = {
     "vocab_size": 256, "hidden_size": 64, "intermediate_size": 96, "head_dim": 16, "sliding_window": 16,
+    "initializer_range": 0.08,  # as loud as the wide ones
     "num_attention_heads": 4, "num_key_value_heads": 2,
 }  # fmt: skip
 DOCUMENTS = {"packed": [389, 260, 119], "one": [512]}
@@ -89,7 +96,8 @@ def compared(name: str, tiny: bool) -> Iterator[dict[str, Any]]:
     config = _random_model(name, tiny, folder)
     for rank in (16,) if tiny else (16, 144):  # thin adapters take another way than wide ones
         params = TrainingParams(rank=rank, alpha=rank)
-        made: dict[str, Any] = {}
+        made: dict[tuple[str, Any], Any] = {}
+        narrow: dict[tuple[str, int], dict[str, float]] = {}
         adapters = Adapters(shapes(config), config.num_hidden_layers, params, torch.bfloat16, device)
         generator = torch.Generator(device).manual_seed(1)
         for sites in adapters.sites:
@@ -130,25 +138,28 @@ def compared(name: str, tiny: bool) -> Iterator[dict[str, Any]]:
                 decoder.quantise(range(len(decoder.layers)))
             for kind in DOCUMENTS:
                 ids, positions, labels = _row(kind, config.vocab_size, tiny)
+                truth = made[kind, torch.float32]
                 for recompute in (0, len(decoder.layers)):
                     decoder.recompute = recompute
                     adapters.gradient.zero_()
                     losses = decoder.forward_backward(ids, positions, labels, 1 / int((labels != -100).sum()))
-                    ours = losses.double(), _gradients(adapters)
-                    truth, yardstick = made[kind, torch.float32], made[kind, torch.bfloat16]
-                    found = _distance(ours, truth)
-                    theirs = _distance(yardstick, truth)
-                    fact = {
+                    found = _distance((losses.double(), _gradients(adapters)), truth)
+                    if precision == "bfloat16":
+                        narrow[kind, recompute] = found
+                        yardstick = _distance(made[kind, torch.bfloat16], truth)
+                    else:
+                        yardstick = narrow[kind, recompute]
+                    yield {
                         "shape": name, "row": kind, "rank": rank, "precision": precision, "recomputed": recompute,
-                        "right": _is_right(precision, found, theirs), "ours": found,
-                        "transformers_bfloat16": theirs,
+                        "right": _is_right(precision, found, yardstick), "ours": found, "yardstick": yardstick,
                     }  # fmt: skip
-                    yield fact
             del decoder
 
 
 def looked(tiny: bool) -> Iterator[dict[str, Any]]:
-    """Which layers the look keeps in 16 bits: of a plain model, with channels planted in one layer, and in all."""
+    """Which layers the look keeps in 16 bits: of a plain model, with channels planted in one layer, and in all. Where
+    they are planted, those stay in 16 bits and no others than before.
+    """
     import torch
 
     from tasks.training.backends.fast import precision
@@ -164,6 +175,7 @@ def looked(tiny: bool) -> Iterator[dict[str, Any]]:
     params = TrainingParams(rank=16, alpha=16)
     ids, positions, labels = _row("packed", config.vocab_size, tiny)
     read = weight_reader(folder, torch.bfloat16, device)
+    plain: set[int] = set()
     for layers in ((), (1,), (0, 1, 2)):
         adapters = Adapters(shapes(config), config.num_hidden_layers, params, torch.bfloat16, device)
         decoder = Decoder(config, planted(read, layers), adapters, params.scale)
@@ -171,16 +183,18 @@ def looked(tiny: bool) -> Iterator[dict[str, Any]]:
         found = precision.look(
             decoder, lambda one: float(one.forward_backward(ids, positions, labels, 1 / len(ids)).mean())
         )
+        staying = set(found["layers_in_16_bits"])
+        plain = plain if layers else staying
+        right = staying == plain | set(layers) and len(plain) < len(decoder.layers)
         yield {
-            "shape": LOOK, "planted_in": layers, "right": found["layers_in_16_bits"] == list(layers),
+            "shape": LOOK, "planted_in": layers, "right": right,
             "seconds": round(time.monotonic() - started, 2), "told": precision.told(found), "found": found,
         }  # fmt: skip
 
 
-def _is_right(precision: str, found: dict[str, float], theirs: dict[str, float]) -> bool:
-    if precision == "fp8":
-        return abs(found["mean_loss"]) <= FP8_LOSS and found["direction"] >= FP8_DIRECTION
-    return all(found[what] <= times * theirs[what] for what, times in ALLOWED.items())
+def _is_right(precision: str, found: dict[str, float], yardstick: dict[str, float]) -> bool:
+    near = all(found[what] <= times * yardstick[what] for what, times in ALLOWED[precision].items())
+    return near and (precision == "bfloat16" or abs(found["mean_loss"]) <= FP8_LOSS)
 
 
 def _random_model(name: str, tiny: bool, folder: Path) -> Any:
@@ -204,7 +218,7 @@ def _random_model(name: str, tiny: bool, folder: Path) -> Any:
 def _row(kind: str, vocabulary: int, tiny: bool) -> tuple[Any, Any, Any]:
     import torch
 
-    lengths = [length // 16 if tiny else length for length in DOCUMENTS[kind]]
+    lengths = [length // 4 if tiny else length for length in DOCUMENTS[kind]]
     generator = torch.Generator().manual_seed(5)
     ids = torch.randint(20, vocabulary, (sum(lengths),), generator=generator)
     positions = torch.cat([torch.arange(length) for length in lengths])
@@ -302,15 +316,17 @@ def main() -> None:
 
 
 def _summary(name: str, facts: list[dict[str, Any]]) -> str:
-    """The worst of a shape: in 16 bits over transformers' own error, in FP8 as the look measures it."""
+    """The worst of a shape, times the yardstick; of FP8 also the mean loss and the gradient's direction."""
     line = f"{name}: {sum(fact['right'] for fact in facts)} of {len(facts)} right"
-    wide = [fact for fact in facts if fact["precision"] == "bfloat16"]
-    if wide:
-        worst = [max(one["ours"][what] / one["transformers_bfloat16"][what] for one in wide) for what in ALLOWED]
-        line += "; 16 bits: " + ", ".join(f"{what} x{times:.2f}" for what, times in zip(ALLOWED, worst, strict=True))
-    if narrow := [fact["ours"] for fact in facts if fact["precision"] == "fp8"]:
-        loss = max((one["mean_loss"] for one in narrow), key=abs)
-        line += f"; FP8: mean loss {loss:+.2%}, direction {min(one['direction'] for one in narrow):.4f}"
+    for precision, allowed in ALLOWED.items():
+        if some := [fact for fact in facts if fact["precision"] == precision]:
+            worst = [max(one["ours"][what] / one["yardstick"][what] for one in some) for what in allowed]
+            line += f"; {precision}: " + ", ".join(
+                f"{what} x{times:.2f}" for what, times in zip(allowed, worst, strict=True)
+            )
+            if precision == "fp8":
+                loss = max((one["ours"]["mean_loss"] for one in some), key=abs)
+                line += f", mean loss {loss:+.2%}, direction {min(one['ours']['direction'] for one in some):.4f}"
     return line
 
 
@@ -319,10 +335,10 @@ def _show(fact: dict[str, Any]) -> None:
     if fact["shape"] == LOOK:
         print(f"{mark} {LOOK}, planted in {fact['planted_in']}, {fact['seconds']} s: {fact['told']}", flush=True)
         return
-    ours, theirs = fact["ours"], fact["transformers_bfloat16"]
+    ours, yardstick = fact["ours"], fact["yardstick"]
     print(
         f"{mark} {fact['shape']:24} {fact['row']:6} r{fact['rank']:<3} {fact['precision']:8} re{fact['recomputed']} "
-        + " ".join(f"{what} {ours[what]:.2e}/{theirs[what]:.2e}" for what in ALLOWED)
+        + " ".join(f"{what} {ours[what]:.2e}/{yardstick[what]:.2e}" for what in ALLOWED[fact["precision"]])
         + f" mean {ours['mean_loss']:+.2e} cos {ours['direction']:.4f}",
         flush=True,
     )

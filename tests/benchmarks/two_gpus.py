@@ -4,8 +4,9 @@ runs taken up by another number of processes, a base split over both, and a proc
     python tests/benchmarks/two_gpus.py --seconds 220 --out two.jsonl        (--smoke: tiny, on a CPU with gloo)
 
 Speed: Mistral-7B's shape with random weights in FP8, rows of 8,192 tokens packed as a repository's documents, from the
-end of the third step to that of the last. Both runs with one process go at the same time, on a GPU each. The rest has
-four layers of the same width. Each part is a process with a limit of its own, so that a hang costs no more than that;
+end of the third step to that of the last. Both runs with one process go at the same time, on a GPU each. Four layers of
+that width are measured first, then the rest is done with them; all 32 come last, since loading them alone can take
+minutes. Each part is a process with a limit of its own, so that a hang costs no more than that;
 every finished part is one line in `--out`.
 """
 
@@ -89,22 +90,24 @@ def train(
     return made
 
 
-def speed(where: Path, tiny: bool, rank: int, devices: int, batch: int, steps: int) -> dict[str, Any]:
-    """Tokens/s of `devices` processes."""
+def speed(where: Path, tiny: bool, layers: int, rank: int, devices: int, batch: int, steps: int) -> dict[str, Any]:
+    """Tokens/s of `devices` processes; `layers`: 4, or 0 for all."""
     from tasks.training.table import Table, row_order
 
-    folder = where / f"speed-{rank}-{devices}-{batch}"
+    name = SMALL if layers else LARGE
+    folder = where / f"speed-{name}-{rank}-{devices}-{batch}"
     table = folder / "table"
-    write_table(workload(LARGE, tiny), "packed", batch * steps, table)
+    write_table(workload(name, tiny), "packed", batch * steps, table)
     recipe = {"rank": rank, "batch_size": batch, "seed": 42, "precision": "auto" if tiny else "fp8"}
     began = time.perf_counter()
     # the last step is broken off: a checkpoint of rank 768 is 20 GB
-    made = train(folder / "run", where / LARGE, devices, stop_at=steps, **recipe)
+    made = train(folder / "run", where / name, devices, stop_at=steps, **recipe)
     lengths, order = Table(table).lengths(), row_order(batch * steps, 1, 42)
     tokens = sum(lengths[row] for row in order[WARM * batch :])
     seconds = made["clock"][steps] - made["clock"][WARM]
     return {
-        "rank": rank, "processes": devices, "rows_a_step": batch, "steps": steps, "tokens_per_second": tokens / seconds,
+        "layers": layers, "rank": rank, "processes": devices, "rows_a_step": batch, "steps": steps,
+        "tokens_per_second": tokens / seconds,
         "seconds_to_first_step": made["clock"][1] - began, "losses": list(made["losses"].values()),
         "notes": made["notes"], "peak_gib": _peak(),
     }  # fmt: skip
@@ -249,17 +252,23 @@ def main() -> None:
             print(json.dumps(results[-1])[:1500], flush=True)
 
     ranks = (4, 16) if arguments.smoke else (64, 768)
-    # the small model is made beside the large one, and trained while that is written
-    large, small = Part("make", arguments, 0, layers=0), Part("make", arguments, 1, layers=4)
-    finish(small, most=60)
+
+    def measure(layers: int, steps: int) -> None:
+        options = {"layers": layers, "batch": 2, "steps": steps}
+        alone = [Part("speed", arguments, gpu, rank=rank, devices=1, **options) for gpu, rank in enumerate(ranks)]
+        finish(*alone, most=60)
+        for rank in ranks:
+            finish(Part("speed", arguments, rank=rank, devices=2, **options), most=50)
+
+    finish(Part("make", arguments, 0, layers=4), most=60)
+    measure(4, 43)
+    # the large model is made beside what is not timed
+    large = Part("make", arguments, 0, layers=0)
     finish(*(Part(name, arguments) for name in ("lose", "resume", "split")), most=85)
     finish(large, most=60)
-    alone = [Part("speed", arguments, gpu, rank=rank, devices=1, batch=2, steps=11) for gpu, rank in enumerate(ranks)]
-    finish(*alone, most=60)
-    for rank in ranks:
-        finish(Part("speed", arguments, rank=rank, devices=2, batch=2, steps=11), most=50)
+    measure(0, 11)
     if until - time.monotonic() > 45:  # as the presets have it: 16 rows a step
-        finish(Part("speed", arguments, rank=ranks[0], devices=2, batch=16, steps=5), most=60)
+        finish(Part("speed", arguments, layers=0, rank=ranks[0], devices=2, batch=16, steps=5), most=60)
     print(summary(results))
     logs = sorted(arguments.where.glob("log-*.txt"))
     arguments.out.with_suffix(".log").write_text("".join(f"== {log.name}\n{log.read_text('utf-8')}" for log in logs))
@@ -267,12 +276,14 @@ def main() -> None:
 
 
 def summary(results: list[dict[str, Any]]) -> str:
-    """One line a rank: one process, two, how many times, and how far the loss curves are apart."""
+    """One line a model and rank: one process, two, how many times, and how far the loss curves are apart."""
     lines = []
     speeds = [one for one in results if "tokens_per_second" in one]
     for pair in (one for one in speeds if one["processes"] == 2):
-        for one in (one for one in speeds if one["processes"] == 1 and one["rank"] == pair["rank"]):
-            line = f"rank {pair['rank']}, {pair['rows_a_step']} rows a step: {one['tokens_per_second']:,.0f} tokens/s"
+        same = [one for one in speeds if all(one[key] == pair[key] for key in ("layers", "rank"))]
+        for one in (one for one in same if one["processes"] == 1):
+            line = f"{pair['layers'] or 32} layers, rank {pair['rank']}, {pair['rows_a_step']} rows a step: "
+            line += f"{one['tokens_per_second']:,.0f} tokens/s"
             line += f" alone (2 rows a step), {pair['tokens_per_second']:,.0f} in two: "
             line += f"{pair['tokens_per_second'] / one['tokens_per_second']:.3f} times"
             if pair["rows_a_step"] == one["rows_a_step"]:

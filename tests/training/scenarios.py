@@ -74,6 +74,7 @@ def run(request: dict[str, Any], report: Report) -> dict[str, Any]:
     made["precision"] = precision_looks(request, folder / "qwen3")
     made["scarce"] = scarce(request, folder / "scarce")
     made["widened"] = widened()
+    made["arguments"] = arguments(folder)
     made["recipe"] = recipe_scenarios.run(request | request["recipe"], report)
     stay()  # from here on a base is held
     for backend in ("trl", "fast"):
@@ -96,6 +97,15 @@ def widened() -> dict[str, float]:
     difference = target_losses(wide, weight, targets) - target_losses(hidden, weight, targets)
     difference.sum().backward()
     return {"difference": float(difference.abs().max()), "gradient": float(wide.grad.abs().max())}
+
+
+def arguments(folder: Path) -> dict[str, int]:
+    """Of a single process, after transformers has counted two GPUs on its machine."""
+    from tasks.training.backends.sft import training_arguments
+
+    made = training_arguments(TrainingParams(batch_size=8), folder / "arguments", recompute=False)
+    made._n_gpu = 2
+    return {"gpus": made.n_gpu, "rows": made.train_batch_size, "parts": made.gradient_accumulation_steps}
 
 
 def soft_parity(

@@ -1,5 +1,6 @@
 """What needs no torch: order of rows, schedule, divergence, journal lines, checkpoints on disk, the table."""
 
+import ast
 import json
 import shutil
 from pathlib import Path
@@ -18,6 +19,24 @@ from tasks.training.schedule import factor
 from tasks.training.table import Table, optimizer_steps, row_order
 from tasks.training.validation import GeneralLoss
 from tests.training.conftest import write_table
+
+KERNELS = Path(__file__).resolve().parents[2] / "tasks/training/backends/fast/kernels"
+
+
+def test_kernels_return_at_their_end_alone() -> None:
+    """Triton compiles what follows a return inside an `if` as well; Gemma's gates were lost by it on a GPU."""
+    kernels = [
+        function
+        for path in KERNELS.glob("*.py")
+        for function in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(function, ast.FunctionDef) and "triton.jit" in map(ast.unparse, function.decorator_list)
+    ]
+
+    assert len(kernels) > 10
+    for kernel in kernels:
+        assert [node for node in ast.walk(kernel) if isinstance(node, ast.Return)] in ([], [kernel.body[-1]]), (
+            kernel.name
+        )
 
 
 @given(rows=st.integers(1, 60), epochs=st.integers(1, 4), seed=st.integers(0, 5))

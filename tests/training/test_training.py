@@ -208,6 +208,10 @@ def test_training_losses_of_hidden_states_that_were_widened_are_the_same(scenari
     assert scenarios["widened"]["gradient"] > 0
 
 
+def test_training_in_one_process_takes_one_gpu_of_a_machine_that_has_several(scenarios: dict[str, Any]) -> None:
+    assert scenarios["arguments"] == {"gpus": 1, "rows": 1, "parts": 8}  # trl refuses what transformers would spread
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_training_on_a_base_that_an_earlier_job_has_trained_on_makes_the_same_bytes(
     scenarios: dict[str, Any], backend: str

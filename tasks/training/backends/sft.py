@@ -65,42 +65,12 @@ def fit(
     """
     import torch
     from datasets import Dataset
-    from trl import SFTConfig
 
     on_cpu, dtype = not torch.cuda.is_available(), dtype_of(params.precision)
     order = row_order(len(table), params.epochs, params.seed)
-    # as the planner counts; a split base and a CPU have no 8-bit moments
-    eight_bit = not (on_cpu or params.shard_base) and importlib.util.find_spec("bitsandbytes") is not None
-    config = SFTConfig(
-        output_dir=str(checkpoints.root),
-        per_device_train_batch_size=1,
-        gradient_accumulation_steps=params.batch_size // world(),
-        ddp_backend="gloo" if on_cpu and world() > 1 else None,
-        ddp_find_unused_parameters=False if world() > 1 else None,
-        learning_rate=params.learning_rate,
-        weight_decay=params.weight_decay,
-        max_grad_norm=params.max_grad_norm,
-        num_train_epochs=1,
-        seed=params.seed,
-        # the adapter is kept in float32; on a GPU its products run in the base's precision
-        bf16=not on_cpu and dtype == torch.bfloat16,
-        fp16=not on_cpu and dtype == torch.float16,
-        use_cpu=on_cpu,
-        gradient_checkpointing=start.recompute,
-        optim="adamw_8bit" if eight_bit else "adamw_torch_fused",
-        logging_steps=1,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_num_workers=0,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        max_length=None,
-        packing=False,
-    )
     trainer = trainer_class()(
         model=start.model,
-        args=config,
+        args=training_arguments(params, checkpoints.root, start.recompute),
         train_dataset=Dataset.from_dict({"row": order + [NO_ROW] * (-len(order) % world())}),
         data_collator=lambda items: collate(table, [item["row"] for item in items]),
         processing_class=_tokenizer(model_folder),
@@ -128,6 +98,46 @@ def fit(
         "measured_peak_bytes": None if on_cpu else torch.cuda.max_memory_allocated(),
         "resumed_at": found[1]["step"] if found else 0,
     }
+
+
+def training_arguments(params: TrainingParams, folder: Path, recompute: bool) -> Any:
+    """TRL's configuration for one process of the group."""
+    import torch
+    from trl import SFTConfig
+
+    class Arguments(SFTConfig):  # type: ignore[misc]  # trl is untyped here
+        n_gpu = 1  # a process has one, however many it sees; transformers would spread a batch over all of them
+
+    on_cpu, dtype = not torch.cuda.is_available(), dtype_of(params.precision)
+    # as the planner counts; a split base and a CPU have no 8-bit moments
+    eight_bit = not (on_cpu or params.shard_base) and importlib.util.find_spec("bitsandbytes") is not None
+    return Arguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=params.batch_size // world(),
+        ddp_backend="gloo" if on_cpu and world() > 1 else None,
+        ddp_find_unused_parameters=False if world() > 1 else None,
+        learning_rate=params.learning_rate,
+        weight_decay=params.weight_decay,
+        max_grad_norm=params.max_grad_norm,
+        num_train_epochs=1,
+        seed=params.seed,
+        # the adapter is kept in float32; on a GPU its products run in the base's precision
+        bf16=not on_cpu and dtype == torch.bfloat16,
+        fp16=not on_cpu and dtype == torch.float16,
+        use_cpu=on_cpu,
+        gradient_checkpointing=recompute,
+        optim="adamw_8bit" if eight_bit else "adamw_torch_fused",
+        logging_steps=1,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_num_workers=0,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        max_length=None,
+        packing=False,
+    )
 
 
 @functools.cache

@@ -21,9 +21,13 @@ def _activated(g, GELU: tl.constexpr):
     """(sigmoid, slope of its argument): both activations are g * sigmoid(z), z = g or twice the argument of gelu's
     tanh.
     """
-    if GELU:
-        return tl.sigmoid((g + g * g * g * CUBE) * FACTOR), (g * g * 3 * CUBE + 1) * FACTOR
-    return tl.sigmoid(g), 1.0
+    if GELU:  # one return for both: what follows a return inside an `if` is compiled too
+        sigmoid = tl.sigmoid((g + g * g * g * CUBE) * FACTOR)
+        slope = (g * g * 3 * CUBE + 1) * FACTOR
+    else:
+        sigmoid = tl.sigmoid(g)
+        slope = 1.0
+    return sigmoid, slope
 
 
 @triton.jit
