@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter, defaultdict
+from difflib import SequenceMatcher
 
 import pytest
 from hypothesis import given, settings
@@ -25,7 +26,7 @@ from tasks.evaluation.items import (
 )
 from tasks.evaluation.near_misses import near_miss
 from tasks.evaluation.params import ItemsParams, Suite
-from tasks.evaluation.questions import FACTS, NOT_ASKED
+from tasks.evaluation.questions import FACTS, NOT_ASKED, OWN
 from tasks.evaluation.scoring import score
 from tasks.evaluation.stale import mentioned_names
 from tasks.text.facts import Fact, Shape
@@ -310,6 +311,32 @@ def test_every_kind_of_fact_is_asked_or_left_out_on_purpose() -> None:
 
     assert not WORDINGS.keys() - FACTS.keys() - NOT_ASKED
     assert not NOT_ASKED & FACTS.keys()
+
+
+def _words(wording: str) -> list[str]:
+    """Words of a question's first sentence or sentences without its ending; `_` for a slot."""
+    asked = re.sub(r" (?:Reply|Leave) .*", "", wording, flags=re.DOTALL)
+    asked = re.sub(r"\{within\}|\{\w+!h\}", "", asked)
+    return re.findall(r"[\w']+", re.sub(r"\{[^}]*\}", " _ ", asked).lower())
+
+
+def test_no_training_question_is_nearly_an_evaluation_question() -> None:
+    from tasks.synthesis.wordings import WORDINGS
+
+    evaluated = [_words(one) for fact in (FACTS | OWN).values() for one in (fact.wording, fact.other) if one]
+    near: list[tuple[str, str]] = []
+    for question in sorted({one for wording in WORDINGS.values() for one in wording.questions}):
+        said = SequenceMatcher(None, autojunk=False)
+        said.set_seq2(trained := _words(question))
+        for asked in evaluated:
+            if len({*trained} & {*asked}) < 4:
+                continue
+            said.set_seq1(asked)
+            run = said.find_longest_match()
+            shared = [word for word in asked[run.a : run.a + run.size] if word != "_"]
+            if len(shared) > 4 or (said.real_quick_ratio() >= 0.8 and said.quick_ratio() >= 0.8 <= said.ratio()):
+                near.append((question, " ".join(asked)))
+    assert not near
 
 
 def test_no_training_method_asks_in_these_words(store: Store) -> None:

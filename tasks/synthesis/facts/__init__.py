@@ -10,7 +10,7 @@ How a kind is added:
    document id and result. `corpus.once(function)` remembers what a function makes of the corpus (an inverse graph).
 3. Add the family to `FAMILIES` in `step.py`.
 4. Give every kind its wordings in `tasks/synthesis/wordings/FAMILY.py` and add them to `wordings/__init__.py`:
-   at least eight questions and several answers (`wordings/grammar.py` has the slots). A test counts them.
+   at least fourteen questions and several answers (`wordings/grammar.py` has the slots). A test counts them.
 5. A name that several definitions have is asked with `scope=corpus.scope(document, name)`. A subject that is not
    certain is no fact: leave it out.
 6. Test it with a small real file, and from the other side in `tests/synthesis/verifier.py`.

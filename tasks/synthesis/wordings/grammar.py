@@ -32,7 +32,7 @@ class Wording:
     """How a kind of fact is asked for and answered."""
 
     questions: Bank
-    """At least eight."""
+    """At least fourteen: interrogative, imperative, indirect, terse, from the other end, out of a situation."""
     answers: Bank
     """Several, value first, path second, of different lengths."""
     explains: bool = True

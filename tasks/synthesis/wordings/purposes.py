@@ -18,6 +18,12 @@ WORDINGS: Final = {
             "In {repo}, what is the idea behind {named}?",
             "In a sentence: what is {named} about?",
             "How do the authors of {repo} describe {named}?",
+            "Tell me what {named} is for in {repo}.",
+            "Describe {named} of {repo} in a sentence.",
+            "I'd like to know what {named} of {repo} does.",
+            "purpose of {named} in {repo}",
+            "{named!c} of {repo} is there for what?",
+            "In a review of {repo} somebody asks what {named} is for. What do I reply?",
         ),
         answers=(
             "{told!c}",
