@@ -21,7 +21,7 @@ WORDINGS: Final = {
             "Tell me what {named} is for in {repo}.",
             "Describe {named} of {repo} in a sentence.",
             "I'd like to know what {named} of {repo} does.",
-            "purpose of {named} in {repo}",
+            "Purpose of {named} in {repo}?",
             "{named!c} of {repo} is there for what?",
             "In a review of {repo} somebody asks what {named} is for. What do I reply?",
         ),
