@@ -31,7 +31,7 @@ from tasks.evaluation.questions import FACTS, LIST, NOT_ASKED, OWN, PROSE, QUEST
 from tasks.evaluation.stale import mentioned_files, mentioned_names
 from tasks.text.facts import Fact
 
-VERSION = "2026.11.30.9"
+VERSION = "2026.11.30.10"
 
 MAX_VALUES: Final = 6
 """Longer lists do not fit a short answer, and nobody learns them whole."""

@@ -30,7 +30,7 @@ from tasks.llm.spend import LEDGER_SECONDS, Told
 
 VERSION = "2026.11.30.1"
 
-JUDGED_KINDS: Final = frozenset({"purpose", "error", "decision", "term", "pull-title", RUBRIC})
+JUDGED_KINDS: Final = frozenset({"purpose", "decision", "term", "pull-title", RUBRIC})
 SOURCE_LINES: Final = 40
 """Lines of the document shown around what the reference rests on."""
 ANSWER_CHARACTERS: Final = 2_000

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-VERSION: Final = "2026.11.30.3"
+VERSION: Final = "2026.11.30.4"
 """Part of each item's `prompt_version`, which reads `<kind>/<VERSION>`."""
 
 PATH: Final = "path"
@@ -22,7 +22,7 @@ NUMBER: Final = "number"
 _ONE: Final = " Reply with that alone."
 _NAMES: Final = " Reply with the names alone, separated by commas."
 _FILES: Final = " Reply with the paths alone, separated by commas."
-_NO_TESTS: Final = " Leave tests, stories and fixtures out."
+_NO_TESTS: Final = "Tests, stories and fixtures aside: "
 _FILE: Final = " Reply with the path only."
 
 
@@ -36,8 +36,8 @@ class Asked(NamedTuple):
     """`path`, `literal`, `number`, `list` (in any order), `sequence` (in this order), `prose`."""
 
 
-def _asked(wording: str, other: str, ending: str, marked: str) -> Asked:
-    return Asked(wording + ending, other + ending if other else "", marked)
+def _asked(wording: str, other: str, ending: str, marked: str, opening: str = "") -> Asked:
+    return Asked(opening + wording + ending, opening + other + ending if other else "", marked)
 
 
 FACTS: Final = {
@@ -128,7 +128,7 @@ FACTS: Final = {
     ),
     "endpoint-caller": _asked(
         "Name the functions of {repo} that send `{subject}`.", "`{subject}` is asked for by which functions of {repo}?",
-        _NO_TESTS + _NAMES, LIST,
+        _NAMES, LIST, _NO_TESTS,
     ),
     "endpoint-use": _asked(
         "Name the requests that `{subject}`{within} of {repo} sends.", "Which requests leave `{subject}`{within} of"
@@ -136,11 +136,11 @@ FACTS: Final = {
     ),
     "rendered-by": _asked(
         "Name the components of {repo} in whose markup `{subject}` stands.",
-        "`{subject}` of {repo} is put on the screen by which components?", _NO_TESTS + _NAMES, LIST,
+        "`{subject}` of {repo} is put on the screen by which components?", _NAMES, LIST, _NO_TESTS,
     ),
     "rendered-by-some": _asked(
         "Name one component of {repo} in whose markup `{subject}` stands.",
-        "Give one component of {repo} that puts `{subject}` on the screen.", _NO_TESTS + _ONE, LITERAL,
+        "Give one component of {repo} that puts `{subject}` on the screen.", _ONE, LITERAL, _NO_TESTS,
     ),
     "renders": _asked(
         "Name the repository's own components in the markup of {repo}'s `{subject}`{within}.",
@@ -148,11 +148,11 @@ FACTS: Final = {
     ),
     "caller": _asked(
         "Name what in {repo} calls `{subject}`{within}.", "`{subject}`{within} of {repo} is invoked from which"
-        " functions?", _NO_TESTS + _NAMES, LIST,
+        " functions?", _NAMES, LIST, _NO_TESTS,
     ),
     "caller-some": _asked(
         "Name one place in {repo} that calls `{subject}`{within}.",
-        "Give one function of {repo} from which `{subject}`{within} is invoked.", _NO_TESTS + _ONE, LITERAL,
+        "Give one function of {repo} from which `{subject}`{within} is invoked.", _ONE, LITERAL, _NO_TESTS,
     ),
     "calls": _asked(
         "Name the repository's own functions that `{subject}`{within} of {repo} invokes.",
@@ -160,15 +160,15 @@ FACTS: Final = {
     ),
     "reverse-use": _asked(
         "Name everything in {repo} that would have to be looked at if `{subject}`{within} changed.",
-        "`{subject}`{within} of {repo} is relied upon by what?", _NO_TESTS + _NAMES, LIST,
+        "`{subject}`{within} of {repo} is relied upon by what?", _NAMES, LIST, _NO_TESTS,
     ),
     "reverse-use-some": _asked(
         "Name one thing in {repo} that would have to be looked at if `{subject}`{within} changed.",
-        "Give one thing in {repo} that relies upon `{subject}`{within}.", _NO_TESTS + _ONE, LITERAL,
+        "Give one thing in {repo} that relies upon `{subject}`{within}.", _ONE, LITERAL, _NO_TESTS,
     ),
     "affected-files": _asked(
         "List the files of {repo} that would have to be looked at if `{subject}`{within} changed.",
-        "In which files of {repo} might a new version of `{subject}`{within} do harm?", _NO_TESTS + _FILES, LIST,
+        "In which files of {repo} might a new version of `{subject}`{within} do harm?", _FILES, LIST, _NO_TESTS,
     ),
     "tested-by": _asked(
         "List the test files of {repo} in which `{subject}`{within} appears.",
@@ -184,7 +184,7 @@ FACTS: Final = {
     ),
     "subclasses": _asked(
         "List what in {repo} directly derives from `{subject}`{within}.",
-        "Directly below `{subject}`{within} in {repo} stands what?", _NO_TESTS + _NAMES, LIST,
+        "Directly below `{subject}`{within} in {repo} stands what?", _NAMES, LIST, _NO_TESTS,
     ),
     "type": _asked(
         "List the members of {repo}'s `{subject}`{within}.", "A value of {repo}'s `{subject}`{within} holds which"
@@ -216,7 +216,7 @@ FACTS: Final = {
     ),
     "error": _asked(
         "State the condition under which `{subject}`{within} of {repo} raises `{error}`.",
-        "`{subject}`{within} of {repo} ended with `{error}`: what had to hold?", "", PROSE,
+        "`{subject}`{within} of {repo} ended with `{error}`: what had to hold?", _ONE, LITERAL,
     ),
     "message": _asked(
         "Quote the message of the `{error}` that `{subject}`{within} of {repo} raises.",
@@ -236,11 +236,11 @@ FACTS: Final = {
     ),
     "environment": _asked(
         "List the files of {repo} that look at the environment variable `{subject}`.",
-        "Setting `{subject}` reaches {repo} through which files?", _NO_TESTS + _FILES, LIST,
+        "Setting `{subject}` reaches {repo} through which files?", _FILES, LIST, _NO_TESTS,
     ),
     "dependency-users": _asked(
         "List the files of {repo} that import `{subject}`.", "Without `{subject}`, which files of {repo} would break?",
-        _NO_TESTS + _FILES, LIST,
+        _FILES, LIST, _NO_TESTS,
     ),
     "port": _asked(
         "State each port that `{subject}` of {repo} {how}.",
@@ -316,7 +316,7 @@ FACTS: Final = {
     ),
     "folder": _asked(
         "List the files of code directly in `{subject}` of {repo}.",
-        "Opening the folder `{subject}` of {repo}, which files of code does one see?", _NO_TESTS + _NAMES, LIST,
+        "Opening the folder `{subject}` of {repo}, which files of code does one see?", _NAMES, LIST, _NO_TESTS,
     ),
     "environment-default": _asked(
         "State what {repo} takes when the environment variable `{subject}` is not set.",

@@ -65,7 +65,7 @@ VARIANTS: Final[dict[str, Variant]] = {
     "w16-p3": Variant(table="researched-16"),
     "w16-p3-slow": Variant(table="researched-16", recipe={"learning_rate": 4.0e-4}),
     "w16-p3-mlp": Variant(table="researched-16", recipe={"layers": "mlp"}),
-    "w16-p6-slow": Variant(table="researched-16", dialogue=6, recipe={"learning_rate": 4.0e-4}),
+    "w16-p3-5e-4": Variant(table="researched-16", recipe={"learning_rate": 5.0e-4}),
     "p24-soft": Variant(dialogue=24, soft=True),
 }
 """Arms by name; a call names those that it wants."""
