@@ -159,6 +159,7 @@ PAGE = """# Fuel
 ## Kinds of fuel
 
 The kerosene is a fuel that comes from oil and burns well.
+More specifically, if a tank is the last of a row then it holds less.
 
 | Fuel | Heat | Price |
 | --- | --- | --- |

@@ -21,7 +21,7 @@ from tasks.synthesis.index import FILES
 from tasks.synthesis.quotas import EXPLAINING
 from tasks.text.facts import Fact, Shape
 
-VERSION = "2026.11.30.8"
+VERSION = "2026.11.30.9"
 
 _HIDDEN: Final = re.compile(r"\[redacted:[\w-]+\]")
 """What the step `corpus/redact` puts in place of a secret."""
