@@ -19,6 +19,9 @@ LARGE: Final = "mistralai/Mistral-7B-Instruct-v0.2"
 SUGGESTED: Final = {CPU: "stub", "t4": SMALL, "l4": SMALL}
 """Base model by this machine's card; any larger card takes `LARGE`."""
 
+RATES: Final = {SMALL: "2.3e-4"}
+"""Learning rate by base model, as `presets/researched.yaml` derives it; any other is taken for one of 7 billion."""
+
 RENTED: Final = "rented"
 
 
@@ -71,11 +74,21 @@ def _text(project: str, repo: str, model: str, gpu: str) -> str:
         ("    wiki: auto", ""),
         ("synthesis:", ""),
         ("  provider: template", "dialogues without model and network; openai asks one, up to budget_usd"),
+        *([] if stub else [("  wordings: 16", "of each fact: few wordings are learnt by heart and no more")]),
         ("dataset:", ""),
         (f"  max_tokens: {512 if stub else 8192}", "of a training row"),
         *([("  train_tokens: 16000", "what two cores learn in some minutes; null = everything")] if stub else []),
         ("training:", ""),
         (f"  base_model: {_quoted(model)}", ""),
+        *(
+            []
+            if stub
+            else [
+                ("  rank: 64", ""),
+                ("  alpha: 64", ""),
+                (f"  learning_rate: {RATES.get(model, '1.1e-4')}", "a smaller model wants more"),
+            ]
+        ),
         ("  max_hours: 4", "ends with a checkpoint, from which the next run goes on"),
         ("  max_usd: 15", ""),
         ("release:", ""),

@@ -11,6 +11,7 @@ import yaml
 from prefect.settings import PREFECT_API_URL
 
 from deployments.cli.doctor import DISK_GIB
+from deployments.cli.init import LARGE, RENTED, write_preset
 from deployments.presets import load_preset
 from tasks.base.errors import InputError
 from tests.flows.sample_repository import git, make_repository
@@ -163,6 +164,14 @@ def test_init_writes_a_preset_of_at_most_25_lines_that_loads(tmp_path: Path):
     assert "rawtune plan post.yaml" in done.stdout
     again = rawtune("init", str(tmp_path / "post"), cwd=tmp_path)
     assert (again.returncode, "post.yaml is there already" in again.stderr) == (2, True)
+
+
+def test_init_for_a_rented_gpu_carries_the_recipe_that_was_proven(tmp_path: Path) -> None:
+    params = load_preset(str(write_preset("town/hall", LARGE, RENTED, tmp_path / "hall.yaml")))
+    proven = load_preset("researched")
+    assert params.synthesis.wordings == proven.synthesis.wordings == 16
+    assert params.training.learning_rate == proven.training.learning_rate
+    assert (params.training.rank, params.training.alpha) == (proven.training.rank, proven.training.alpha)
 
 
 def test_doctor_says_what_is_missing_and_exits_1(tmp_path: Path):

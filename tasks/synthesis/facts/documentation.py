@@ -24,7 +24,8 @@ MIN_WORDS: Final = 4
 MAX_SUBJECT_WORDS: Final = 8
 
 _SUBJECT: Final = re.compile(
-    r"^(?P<subject>(?:The |An? )?[`A-Z][^,.!?:;()]{1,70}?) (?:is|are) (?=an? |the |used |responsible |how |where |what )"
+    r"^(?P<subject>(?:The |An? )?[`A-Z][^,.!?:;()]{1,70}?) (?:is|are)"
+    r" (?=an? |the |used |responsible |how |where |what )"
 )
 _DEFINED_ITEM: Final = re.compile(
     r"^(?:\*\*(?P<bold>[^*]{2,60})\*\*|`(?P<code>[^`]{2,60})`)\s*(?::|[-\N{EN DASH}\N{EM DASH}])\s+(?P<text>.{15,})$",
