@@ -1,7 +1,7 @@
-"""The article's recipe, the researched one and that without replay on real repositories: SmolLM2-135M on one GPU.
+"""The article's recipe, the researched one and its variants on real repositories: SmolLM2-135M on one GPU.
 
     python tests/benchmarks/real_run.py prepare --repo NAME=PATH@DATE …    here, minutes of CPU; writes .gpu
-    python tests/benchmarks/real_run_gpu.py --repositories NAME … --out DIR     on the GPU machine, no network
+    python tests/benchmarks/real_run_gpu.py --repositories NAME … --arms base researched … --out DIR   on the GPU
     python tests/benchmarks/real_run.py report --results results.tar --repo …   here; prints tables, writes figures.json
 
 `prepare` runs the workflow's own steps up to the mixture and packs what the torch jobs read into `.gpu/jobs` (tables
@@ -37,9 +37,8 @@ from tests.benchmarks.real_run_gpu import ROW_TOKENS  # noqa: E402
 
 EVALUATION: Final[dict[str, Any]] = {"arms": ["base", "base-retrieval", "tuned"], "max_new_tokens": 48}
 RECIPES: Final[dict[str, dict[str, Any]]] = {
-    "researched": {"synthesis": {"wordings": 4}, "dataset": {}},
-    "researched-8": {"synthesis": {"wordings": 8}, "dataset": {}},
-    "researched-16": {"synthesis": {"wordings": 16}, "dataset": {}},
+    "researched": {"synthesis": {"wordings": 16}, "dataset": {}},
+    "few-wordings": {"synthesis": {"wordings": 4}, "dataset": {}},
     "article": {
         "synthesis": {"methods": ["page_qa", "page_instruction", "file_question"], "wordings": 1, "quotas": None},
         "dataset": {"mixture": {"train_held_out": "raw"}},

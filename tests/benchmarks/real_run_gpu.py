@@ -43,30 +43,22 @@ class Variant(NamedTuple):
 
 
 RESEARCHED: Final[dict[str, Any]] = {
-    "rank": 256, "alpha": 256, "batch_size": 16, "learning_rate": 7.0e-4, "warmup_fraction": 0.03, "epochs": 1,
+    "rank": 256, "alpha": 256, "batch_size": 16, "learning_rate": 5.0e-4, "warmup_fraction": 0.03, "epochs": 1,
     "max_general_loss": None,
 }  # fmt: skip
 ARTICLE: Final[dict[str, Any]] = {
     "rank": 768, "alpha": 768, "batch_size": 1, "learning_rate": 2.0e-5, "warmup_fraction": 0.0, "epochs": 3,
 }  # fmt: skip
 VARIANTS: Final[dict[str, Variant]] = {
-    "three-passes": Variant(),
+    "researched": Variant(),
     "no-replay": Variant(replay=0.0),
     "article": Variant(table="article", raw=1, dialogue=1, replay=0.0, recipe=ARTICLE),
-    "p12": Variant(dialogue=12),
-    "p12-soft": Variant(dialogue=12, soft=True),
-    "p12-soft-6%": Variant(dialogue=12, replay=0.06, soft=True),
-    "p12-mlp": Variant(dialogue=12, recipe={"layers": "mlp"}),
-    "p12-b8": Variant(dialogue=12, recipe={"batch_size": 8, "learning_rate": 5.0e-4}),
-    "p12-fast": Variant(dialogue=12, recipe={"learning_rate": 1.2e-3}),
-    "p12-slow": Variant(dialogue=12, recipe={"learning_rate": 4.0e-4}),
-    "p12-soft-slow": Variant(dialogue=12, soft=True, recipe={"learning_rate": 4.0e-4}),
-    "w8-p6": Variant(table="researched-8", dialogue=6),
-    "w16-p3": Variant(table="researched-16"),
-    "w16-p3-slow": Variant(table="researched-16", recipe={"learning_rate": 4.0e-4}),
-    "w16-p3-mlp": Variant(table="researched-16", recipe={"layers": "mlp"}),
-    "w16-p3-5e-4": Variant(table="researched-16", recipe={"learning_rate": 5.0e-4}),
-    "p24-soft": Variant(dialogue=24, soft=True),
+    "mlp": Variant(recipe={"layers": "mlp"}),
+    "soft": Variant(soft=True),
+    "fast": Variant(recipe={"learning_rate": 7.0e-4}),
+    "slow": Variant(recipe={"learning_rate": 4.0e-4}),
+    "few-wordings": Variant(table="few-wordings", dialogue=12, recipe={"learning_rate": 7.0e-4}),
+    "few-wordings-soft": Variant(table="few-wordings", dialogue=12, soft=True, recipe={"learning_rate": 7.0e-4}),
 }
 """Arms by name; a call names those that it wants."""
 SOFT: Final = 20
