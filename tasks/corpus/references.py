@@ -58,11 +58,19 @@ _FORGE: Final = re.compile(
     r"|pulls?|pulse|releases|security|settings|stargazers|tags)(?:/|$)"
 )
 """`../../actions/workflows/ci.yml` leads out of the repository to a page that the forge makes."""
+_WIKI_FORGE: Final = re.compile(r"(?:^|/)_(?:access|compare|edit|history|new|pages|preview)(?:/|$)")
+"""`wiki/_pages` is made by the forge too; `_Sidebar` is a page."""
 _ENDING: Final = re.compile(r"[^/]\.([A-Za-z][A-Za-z0-9]{0,9})$")
 """The ending of a file's name; `.eslintrc` has none."""
+_SITE_ADDRESS: Final = re.compile(r"[^/]\.[A-Za-z][A-Za-z0-9]{0,9}/$")
+"""`setup.sh/` is where a site's generator puts `setup.sh.md`."""
 _BARE_ENDING: Final = re.compile(r"(?:^|/)\.(?:[a-z]{1,4}|json|yaml|html|scss|toml)$")
 """`.yaml` names all files of that ending, and `.env` one that is never kept."""
 _CODE: Final = re.compile(r"`([^`\n]{2,200})`")
+_FORMER: Final = re.compile(
+    r"\b(?:formerly|previously|(?:moved|renamed) from|replaces)\b[^`.\n]{0,40}`[^`\n]{2,200}`", re.IGNORECASE
+)
+"""What a page itself says is gone."""
 _LINK: Final = re.compile(
     r"\]\([ \t]{0,8}<?([^)\]>\s]{1,2000})|^[ \t]{0,8}\[[^\[\]\n]{1,300}\]:[ \t]{0,8}(\S{1,2000})"
     r"|href=\"([^\"<>]{1,2000})\"",
@@ -84,16 +92,23 @@ _FIXED: Final = re.compile(r"[0-9a-f]{7,64}$|.*\d")
 """A commit or a version: what lies there does not change."""
 
 
-def find_references(text: str, repo: str) -> list[Reference]:
-    """What a Markdown page of a repository names, each thing once, sorted."""
+def find_references(text: str, repo: str, in_wiki: bool = True) -> list[Reference]:
+    """What a Markdown page of a repository names, each thing once, sorted.
+
+    Args:
+        text: of the page.
+        repo: OWNER/NAME.
+        in_wiki: whether the page lies in the wiki. `[[X]]` and `[x](X)` lead to pages only there; in a file they are
+            an example's or are read by the generator of a site.
+    """
     found: set[Reference] = set()
     fenced, prose = split_code(text)
-    spans = {match.group(1).strip() for match in _CODE.finditer(prose)}
+    spans = {match.group(1).strip() for match in _CODE.finditer(_FORMER.sub(" ", prose))}
     for address in {written.rstrip(".,;:!?*_") for written in _ADDRESS.findall(text)}:
         found.update(_from_address(address, repo))
     for link in {next(filter(None, groups)) for groups in _LINK.findall(prose)}:
-        found.update(_from_link(link))
-    for first, second in _WIKI_LINK.findall(prose):
+        found.update(_from_link(link, in_wiki))
+    for first, second in _WIKI_LINK.findall(prose) if in_wiki else ():
         found.add(Reference(ReferenceKind.PAGE, page_name(second or first), True))
     examples = "\n".join(fenced)
     for code in spans:
@@ -143,20 +158,22 @@ def _from_address(address: str, repo: str) -> Iterator[Reference]:
         if file and file.group(1).casefold() == repo.casefold():
             if not _FIXED.match(file.group(2)):
                 yield Reference(ReferenceKind.PATH, unquote(file.group(3)).rstrip("/"), True)
-        elif split.path.casefold().startswith(f"/{repo.casefold()}/wiki/"):
+        elif split.path.casefold().startswith(f"/{repo.casefold()}/wiki/") and not _WIKI_FORGE.search(split.path):
             yield Reference(ReferenceKind.PAGE, page_name(split.path), True)
 
 
-def _from_link(target: str) -> Iterator[Reference]:
+def _from_link(target: str, in_wiki: bool) -> Iterator[Reference]:
     """What a link to within the repository or the wiki names; a picture or a download may lie anywhere."""
     if _SCHEME.match(target) or _FORGE.match(target.partition("#")[0].partition("?")[0]):
         return
-    path = _ABOVE.sub("", unquote(target.partition("#")[0].partition("?")[0])).rstrip("/")
-    path = _IN_BRANCH.sub("", path)
+    path = _IN_BRANCH.sub("", _ABOVE.sub("", unquote(target.partition("#")[0].partition("?")[0])))
+    if _WIKI_FORGE.match(path) or _SITE_ADDRESS.search(path):
+        return
+    path = path.rstrip("/")
     ending = _ENDING.search(path)
     if ending and ending[1].lower() in EXTENSIONS - PAGES - BUILT:
         yield Reference(ReferenceKind.PATH, path, True)
-    elif path and "/" not in path and (ending is None or ending[1].lower() in PAGES):
+    elif path and "/" not in path and (in_wiki if ending is None else ending[1].lower() in PAGES):
         yield Reference(ReferenceKind.PAGE, page_name(path), True)
 
 

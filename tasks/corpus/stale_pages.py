@@ -27,11 +27,13 @@ from tasks.base.runs import StepRun, read_verdicts
 from tasks.base.steps import step
 from tasks.corpus.params import StaleParams
 from tasks.corpus.references import Reference, ReferenceKind, all_tails, find_references, page_name, path_exists
-from tasks.text.languages import is_markdown
+from tasks.text.languages import is_markdown, language_of
+from tasks.text.patches import patches, removed_names
 
-VERSION: Final = "2026.11.30.6"
+VERSION: Final = "2026.11.30.8"
 PAGES: Final = "pages.jsonl"
 WEIGHTS: Final = "weights.jsonl"
+SCRIPTS: Final = frozenset({"javascript", "tsx", "typescript"})
 _MIXED_CASE: Final = re.compile(r"[a-z0-9][A-Z]")
 _HISTORY: Final = re.compile(
     r"(?:^|/)(?:[^/]*change-?s?-?log[^/]*|[^/]*changes|history|news|[^/]*release-?s?(?:[-_ ]?notes?)?"
@@ -84,7 +86,7 @@ class Surroundings:
         """Without a wiki a link to one of its pages says nothing."""
         self.words: set[str] = set()
         self.removed_words: set[str] = set()
-        """Symbols that harvested pull requests took away, and stems of removed files."""
+        """Symbols that code no longer defines since a harvested pull request, and stems of removed files."""
         self.changed: dict[str, str] = {}
         """Last merge that touched a path, RFC 3339."""
         wanted = list(wanted)
@@ -112,9 +114,8 @@ class Surroundings:
             merged = document.meta.get("merged_at") or ""
             for file in document.meta.get("files") or ():
                 self.changed[file["path"]] = max(merged, self.changed.get(file["path"], ""))
-                if merged and file.get("patch"):
-                    taken = "\n".join(line for line in file["patch"].split("\n") if line.startswith("-"))
-                    self.removed_words.update(_named(self._symbols - self.removed_words, taken))
+            if merged:
+                self.removed_words.update(self._symbols & _undefined(document))
             return
         if document.kind is Kind.WIKI:
             self.pages.add(page_name(document.path))
@@ -154,6 +155,22 @@ class Surroundings:
         return reference.name in self.words
 
 
+def _undefined(pull: Document) -> set[str]:
+    """Names that the code of a pull request defines no more, tests left out; pages and settings name others' things.
+
+    A constant of a script that exports it not is its own, and pages that have the name mean another.
+    """
+    found = patches(pull.meta.get("files") or ())
+    own = {
+        name
+        for patch in found
+        if language_of(patch.path) in SCRIPTS
+        for name in patch.removed
+        if re.search(rf"^-const {re.escape(name)}\b", patch.text, re.MULTILINE)
+    }
+    return {*removed_names(found)} - own
+
+
 def _named(symbols: Iterable[str], text: str) -> set[str]:
     """Those of the symbols that a text has as whole words."""
     candidates = [name for name in symbols if name in text]
@@ -165,9 +182,14 @@ def is_page(document: Document) -> bool:
     return document.kind is Kind.WIKI or (document.kind is Kind.FILE and is_markdown(document.path))
 
 
+def references_of(page: Document) -> list[Reference]:
+    """What a page names; a wiki's links are read as a wiki's."""
+    return find_references(page.text, page.repo, in_wiki=page.kind is Kind.WIKI)
+
+
 def judge_page(page: Document, around: Surroundings, params: StaleParams) -> PageReport:
     """Looks up what a page names."""
-    references = [] if _HISTORY.search(page.path) else find_references(page.text, page.repo)
+    references = [] if _HISTORY.search(page.path) else references_of(page)
     present = [reference for reference in references if around.has(reference)]
     gone = [item for item in references if item not in present and around.is_gone(item, page)]
     changed = 0
@@ -205,7 +227,7 @@ def stale_pages(run: StepRun, documents: Artifact, snapshots: list[Artifact], pa
     around: dict[str, Surroundings] = {}
     for repo in sorted({page.repo for page in pages}):
         around[repo] = Surroundings(
-            reference for page in pages if page.repo == repo for reference in find_references(page.text, repo)
+            reference for page in pages if page.repo == repo for reference in references_of(page)
         )
     for snapshot in snapshots:
         verdicts = (verdict.id for verdict in read_verdicts(run.store, snapshot))

@@ -49,6 +49,11 @@ def snapshot(store: Store) -> Artifact:
             ["page issues", "path actions/run.ts", "path src/actions/go.ts"],
         ),
         ("`getCart()` is\n```ts\nfunction getCart() {}\n```\na `.yaml` file, `.env`, `r.json()`, [x](api.html)", []),
+        (
+            "https://github.com/octocat/cart/wiki/_pages [a](_history) [b](../wiki/Set-up/_edit) [c](_Sidebar)",
+            ["page -sidebar"],
+        ),
+        ("`src/new.ts` (formerly `src/old.ts`), renamed from file `c.ts`", ["path src/new.ts"]),
         ("[a](LICENSE) [b](Makefile) ![c](logo.png) [d](report.pdf)", ["page license", "page makefile"]),
         (
             "run `./scripts/run.sh`, then `cat /etc/nginx/cart.conf`\n```sh\nvim config/own.yml\n```",
@@ -119,9 +124,18 @@ def test_one_wrong_name_makes_no_stale_page(store: Store, stored: Stored, snapsh
 
 
 def test_link_to_a_wiki_that_was_not_harvested_says_nothing(store: Store, stored: Stored, snapshot: Artifact) -> None:
-    documents = stored([file("README.md", "[[Setup]] [[Deploy]] [[Test]]")])
+    documents = stored([file("README.md", "see https://github.com/octocat/cart/wiki/Setup and [x](Deploy.md)")])
     made = stale_pages.direct(store, documents=documents, snapshots=[snapshot], params=StaleParams())
     assert [report.gone for report in read_records(store, made, PageReport, PAGES)] == [()]
+
+
+def test_files_are_not_read_as_a_wiki(store: Store, stored: Stored, snapshot: Artifact) -> None:
+    """`[[X]]` in a file is an example's, a bare name and `setup.sh/` are a site's addresses."""
+    readme = file("docs/index.md", "[[Old]] [a](Deploying) [b](./setup.sh/) https://github.com/octocat/cart/wiki/Gone")
+    documents = stored([readme, file("docs/setup.sh.md", "so\n"), page("Home.md", "so\n")])
+    made = stale_pages.direct(store, documents=documents, snapshots=[snapshot], params=StaleParams())
+    reports = {report.id: report for report in read_records(store, made, PageReport, PAGES)}
+    assert reports[readme.id].gone == ("page gone",)
 
 
 def test_files_without_an_ending_vouch_for_links_to_them(store: Store, stored: Stored, snapshot: Artifact) -> None:
@@ -134,8 +148,20 @@ def test_files_without_an_ending_vouch_for_links_to_them(store: Store, stored: S
 
 def test_only_what_there_was_is_gone(store: Store, stored: Stored, snapshot: Artifact) -> None:
     """What readers shall write and what others have is not counted, and a changelog is not judged."""
-    text = "Write `config/own.yml` and `docker-compose.yml` for `WordPress`; `conf/routes.conf` is read by `oldTotal`."
-    talk = pull(2, patches=[("src/cart.ts", "@@ -1,2 +1 @@\n-const oldTotal = 1;\n a")])
+    text = """Write `config/own.yml` and `docker-compose.yml` for `WordPress`; `conf/routes.conf` is read by `oldTotal`.
+Set `own_key` in a `ConfigMap`, then call `addTodo`."""
+    talk = pull(
+        2,
+        patches=[
+            (
+                "src/cart.ts",
+                "@@ -1,4 +1 @@\n-export const oldTotal = 1;\n-const addTodo = 1;\n-use(ConfigMap, own_key);\n a",
+            ),
+            ("docs/Guide.md", "@@ -1,2 +1 @@\n-Others have class WordPress.\n-class ConfigMap\n a"),
+            ("deploy.yml", "@@ -1,2 +1 @@\n-  own_key: 1\n a"),
+            ("tests/cart.test.ts", "@@ -1,2 +1 @@\n-export const addTodo = 1;\n a"),
+        ],
+    )
     documents = stored([page("Guide.md", text), file("CHANGELOG.md", OLD.text), CART, talk])
     made = stale_pages.direct(store, documents=documents, snapshots=[snapshot], params=StaleParams())
     changelog, guide = read_records(store, made, PageReport, PAGES)

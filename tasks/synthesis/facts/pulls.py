@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from tasks.base.records import Document, Kind
 from tasks.synthesis.facts.corpus import Corpus, Family
-from tasks.synthesis.facts.patches import Patch, added_names, changed_values, patches, removed_names, renamed
 from tasks.synthesis.wordings.grammar import joined
 from tasks.text.facts import Fact, Shape
 from tasks.text.languages import language_of
+from tasks.text.patches import Patch, added_names, changed_values, patches, removed_names, renamed
 from tasks.text.paths import is_test
 
 MAX_LISTED: Final = 12
