@@ -71,6 +71,7 @@ _FORMER: Final = re.compile(
     r"\b(?:formerly|previously|(?:moved|renamed) from|replaces)\b[^`.\n]{0,40}`[^`\n]{2,200}`", re.IGNORECASE
 )
 """What a page itself says is gone."""
+_STRUCK: Final = re.compile(r"(?<!~)~~(?!~)[^~]{1,300}~~(?!~)")
 _LINK: Final = re.compile(
     r"\]\([ \t]{0,8}<?([^)\]>\s]{1,2000})|^[ \t]{0,8}\[[^\[\]\n]{1,300}\]:[ \t]{0,8}(\S{1,2000})"
     r"|href=\"([^\"<>]{1,2000})\"",
@@ -88,8 +89,8 @@ _SYSTEM: Final = re.compile(
 _SYMBOL: Final = re.compile(r"[A-Za-z_$][\w$]{3,80}")
 _MIXED: Final = re.compile(r"[a-z0-9][A-Z]|[a-z0-9A-Z]_[a-zA-Z0-9]")
 _REPOSITORY_FILE: Final = re.compile(r"^/([^/]+/[^/]+)/(?:blob|tree|raw|edit)/([^/]+)/(.+)$")
-_FIXED: Final = re.compile(r"[0-9a-f]{7,64}$|.*\d")
-"""A commit or a version: what lies there does not change."""
+_TRUNK: Final = re.compile(r"(?:main|master|trunk|devel|develop|development|HEAD)$")
+"""Where files come and go; a commit or a version stays, and another branch, perhaps with slashes, has its own."""
 
 
 def find_references(text: str, repo: str, in_wiki: bool = True) -> list[Reference]:
@@ -102,6 +103,7 @@ def find_references(text: str, repo: str, in_wiki: bool = True) -> list[Referenc
             an example's or are read by the generator of a site.
     """
     found: set[Reference] = set()
+    text = _STRUCK.sub(" ", text)
     fenced, prose = split_code(text)
     spans = {match.group(1).strip() for match in _CODE.finditer(_FORMER.sub(" ", prose))}
     for address in {written.rstrip(".,;:!?*_") for written in _ADDRESS.findall(text)}:
@@ -156,7 +158,7 @@ def _from_address(address: str, repo: str) -> Iterator[Reference]:
     file = _REPOSITORY_FILE.match(split.path)
     if split.hostname == "github.com":
         if file and file.group(1).casefold() == repo.casefold():
-            if not _FIXED.match(file.group(2)):
+            if _TRUNK.match(file.group(2)):
                 yield Reference(ReferenceKind.PATH, unquote(file.group(3)).rstrip("/"), True)
         elif split.path.casefold().startswith(f"/{repo.casefold()}/wiki/") and not _WIKI_FORGE.search(split.path):
             yield Reference(ReferenceKind.PAGE, page_name(split.path), True)

@@ -30,7 +30,7 @@ from tasks.corpus.references import Reference, ReferenceKind, all_tails, find_re
 from tasks.text.languages import is_markdown, language_of
 from tasks.text.patches import patches, removed_names
 
-VERSION: Final = "2026.11.30.8"
+VERSION: Final = "2026.11.30.9"
 PAGES: Final = "pages.jsonl"
 WEIGHTS: Final = "weights.jsonl"
 SCRIPTS: Final = frozenset({"javascript", "tsx", "typescript"})
@@ -39,7 +39,7 @@ _HISTORY: Final = re.compile(
     r"(?:^|/)(?:[^/]*change-?s?-?log[^/]*|[^/]*changes|history|news|[^/]*release-?s?(?:[-_ ]?notes?)?"
     r"|whats?[-_ ]?new[^/]*|[^/]*upgrad(?:e|ing)[^/]*|[^/]*migrat(?:e|ing|ion)s?[^/]*|[^/]*deprecat[^/]*"
     r"|cran-comments|authors|contributors)\.\w{1,10}$"
-    r"|(?:^|/)(?:change-?logs?|releases?|revdep|migrations?|news|_posts|blog)/"
+    r"|(?:^|/)(?:change-?logs?|releases?|revdep|migrations?|news|_posts|blog|adrs?|decisions)/"
     r"|(?:^|/)(?:\d{4}-\d{2}-\d{2}-|v?\d+\.[\dx.]+)[^/]*$",
     re.IGNORECASE,
 )

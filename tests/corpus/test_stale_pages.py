@@ -54,6 +54,7 @@ def snapshot(store: Store) -> Artifact:
             ["page -sidebar"],
         ),
         ("`src/new.ts` (formerly `src/old.ts`), renamed from file `c.ts`", ["path src/new.ts"]),
+        ("~~in\n`src/a.ts`~~ https://github.com/octocat/cart/blob/feature/X-1/docs/a.xml", []),
         ("[a](LICENSE) [b](Makefile) ![c](logo.png) [d](report.pdf)", ["page license", "page makefile"]),
         (
             "run `./scripts/run.sh`, then `cat /etc/nginx/cart.conf`\n```sh\nvim config/own.yml\n```",
