@@ -331,8 +331,7 @@ def test_sixty_paths_to_one_large_blob_have_no_patches(repository: Path, store: 
     found = resolved(store, repository)
     assert found.pulls
     made, peak_bytes = peak_of(read_pulls, store.uri, found.pulls)
-    _, before_bytes = peak_of(abs, 0)  # a child's peak begins at what its parent holds
-    assert peak_bytes - before_bytes < 200e6
+    assert peak_bytes < 400e6  # 257 MB were measured, the imports among them
     records = {item.meta["number"]: item for item in read_records(store, made, Document)}
     files = {number: records[number].meta["files"] for number in (7, 8, 9)}
     assert [len([file for file in files[number] if file["patch"]]) for number in (7, 8, 9)] == [1, 5, 0]
