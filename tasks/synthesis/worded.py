@@ -22,7 +22,7 @@ from tasks.text.paths import is_test
 
 METHOD: Final = "facts"
 LOOKUP_WORDINGS: Final = 2
-"""Of lookups and of what is asked about tests, where there are quotas."""
+"""With quotas, lookups and what is asked about tests have half of the wordings, but at least so many."""
 
 PROMPT_VERSION: Final = "facts/2026.11.30.4"
 
