@@ -7,7 +7,7 @@ from typing import Final
 from flows.params import RetrainParams
 from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
-from tasks.base.modes import explanations
+from tasks.base.steps import explanations
 from tasks.base.store import Store
 from tasks.training.plan.cards import CPU, this_machines
 from tasks.training.plan.forecast import forecast, refuse_hopeless

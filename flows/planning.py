@@ -17,9 +17,8 @@ from flows.params import RetrainParams
 from flows.resolve import Resolved
 from flows.retrain import build_corpus, harvest, known_facts, weights
 from tasks.base.artifacts import Artifact
-from tasks.base.modes import without_prefect
 from tasks.base.records import Split
-from tasks.base.steps import Step
+from tasks.base.steps import Step, without_prefect
 from tasks.base.store import Store
 from tasks.corpus.chunk import chunk
 from tasks.corpus.measure import CorpusFigures, measure

@@ -13,10 +13,9 @@ from flows.train_adapter import answers, on_this_machine
 from flows.watching import recorded
 from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
-from tasks.base.modes import explaining
 from tasks.base.params import Params
 from tasks.base.runs import read_json
-from tasks.base.steps import Step
+from tasks.base.steps import Step, explaining
 from tasks.base.store import Store
 from tasks.evaluation.params import EvaluationParams, Suite
 from tasks.evaluation.report import report

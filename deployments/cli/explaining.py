@@ -24,7 +24,7 @@ def explain_preset(params: RetrainParams, as_json: bool) -> None:
     """
     from flows.resolve import resolve, scheduled_start
     from flows.retrain import workflow
-    from tasks.base.modes import explaining
+    from tasks.base.steps import explaining
 
     store = open_store(params.store)
     resolved = resolve(store, params, scheduled_start())

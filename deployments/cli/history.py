@@ -22,7 +22,7 @@ from tasks.base.runs import read_json
 from tasks.base.store import Store
 from tasks.evaluation.params import Arm, Suite
 from tasks.figures.charts import lines
-from tasks.figures.display import shown
+from tasks.figures.page import shown
 from tasks.text.loss_rows import GENERAL
 
 TEMPLATE: Final = Path(__file__).with_name("history.html.jinja")

@@ -40,7 +40,7 @@ VERSION = "2026.11.30.2"
 
 JOB: Final = "tasks.evaluation.answer_job:answer"
 VLLM_JOB: Final = "tasks.model.vllm_job:write"
-MERGE_JOB: Final = "tasks.model.merge:merge"
+MERGE_JOB: Final = "tasks.model.convert:merge"
 
 VLLM_VARIABLE: Final = "RAWTUNE_VLLM_PYTHON"
 """Environment variable: the interpreter of an environment that has vLLM, whose pins differ from rawtune's."""

@@ -25,8 +25,7 @@ from tasks.evaluation.own import KIND as RUBRIC
 from tasks.evaluation.params import JudgeParams
 from tasks.evaluation.scoring import Score, kind_of
 from tasks.llm.calls import Call
-from tasks.llm.client import checked_prices, opened
-from tasks.llm.spend import LEDGER_SECONDS, Told
+from tasks.llm.client import LEDGER_SECONDS, Told, checked_prices, opened
 
 VERSION = "2026.11.30.1"
 

@@ -12,8 +12,7 @@ from typing import Any
 from tasks.base.ledger import Ledger, read_entries
 from tasks.evaluation.over_time import in_words
 from tasks.evaluation.params import Suite
-from tasks.figures.display import shown_markdown
-from tasks.figures.formats import interval, percent, points
+from tasks.figures.page import interval, percent, points, shown_markdown
 
 
 def markdown(summary: Mapping[str, Any], costs: Mapping[str, float]) -> str:

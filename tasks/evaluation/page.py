@@ -18,9 +18,7 @@ from tasks.evaluation.params import FORGETTING, Arm
 from tasks.evaluation.scoring import Score, kind_of
 from tasks.evaluation.statistics import GUESS
 from tasks.figures.charts import Interval, curve, forest
-from tasks.figures.display import shown
-from tasks.figures.formats import percent
-from tasks.figures.page import render
+from tasks.figures.page import percent, render, shown
 from tasks.figures.statistics import MIN_CLUSTERS, MIN_ITEMS
 
 TEMPLATE: Final = Path(__file__).with_name("report.html.jinja")

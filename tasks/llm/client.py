@@ -1,19 +1,28 @@
-"""Asks calls and returns validated answers: from the cache, else from the transport, with a bounded number of repair
-turns; and how such a client is made for a server.
+"""Asks calls and returns validated answers: from the cache, else from the transport, with repair turns.
+
+Also here: how a client is made for a server, and how the run's ledger learns what was spent while it is being spent, so
+that a killed run's dollars are in it too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
 from typing import Final
 
 from pydantic import BaseModel, ValidationError
 
 from tasks.base.errors import BudgetError, InputError
+from tasks.base.files import write_text
+from tasks.base.ledger import current_ledger
+from tasks.base.runs import StepRun
 from tasks.base.store import Store
 from tasks.llm.batches import Batches
 from tasks.llm.budget import Budget
@@ -21,7 +30,29 @@ from tasks.llm.calls import Call, Transport
 from tasks.llm.online import Online
 from tasks.llm.params import OPENAI, Server
 from tasks.llm.prices import Prices, prices_of
-from tasks.llm.responses import Responses
+
+
+class Responses:
+    """A folder of answers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def get(self, call: Call) -> BaseModel | None:
+        """The answer to an equal call, or None; a file that is not such an answer counts as none."""
+        try:
+            return call.schema.model_validate(json.loads(self._path(call).read_text("utf-8"))["answer"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def put(self, call: Call, answer: BaseModel) -> None:
+        """Keeps an answer; it appears whole or not at all."""
+        document = {"call": call.id, "model": call.model, "answer": answer.model_dump(mode="json")}
+        write_text(self._path(call), json.dumps(document, ensure_ascii=False))
+
+    def _path(self, call: Call) -> Path:
+        return self.folder / call.digest[:2] / f"{call.digest}.json"
+
 
 NO_KEY: Final = "none"
 """Sent to a server of one's own, which asks for no key; the library refuses to start without one."""
@@ -177,3 +208,48 @@ async def opened(store: Store, server: Server, cache: str, key: str) -> AsyncIte
             transport.forget()
     finally:
         await transport.close()
+
+
+LEDGER_SECONDS: Final = 1.0
+"""Least seconds between two entries of one step."""
+
+
+class Told:
+    """What the ledgers of all runs under a step key know of its budget.
+
+    The amount that was told lies beside the budget's reservations. So a resumed run also tells what the run before it
+    had spent, or might have spent, when it was killed.
+    """
+
+    def __init__(self, run: StepRun, model: str, client: Client, budget: Budget) -> None:
+        self.run = run
+        self.model = model
+        self.client = client
+        self.budget = budget
+        self._file = budget.folder / "told"
+        self._usd = Decimal(self._file.read_text("utf-8")) if self._file.exists() else Decimal(0)
+        self._counts = {"calls": 0, "cached": 0, "requests": 0}
+        self._last = float("-inf")
+
+    def tell(self, seconds: float = 0.0) -> None:
+        """Adds an entry with what came since the last one, unless that was less than `seconds` ago."""
+        now = time.monotonic()
+        if now - self._last < seconds or current_ledger() is None:
+            return
+        self._last = now
+        counts = {
+            "calls": self.client.asked,
+            "cached": self.client.cached,
+            "requests": self.client.transport.requests,
+        }
+        spent = self.budget.spent_usd
+        self.run.ledger(
+            "spend",
+            usd=float(spent - self._usd),
+            usd_under_this_key=float(spent),
+            budget_usd=float(self.budget.cap_usd),
+            model=self.model,
+            **{name: number - self._counts[name] for name, number in counts.items()},
+        )
+        self._counts, self._usd = counts, spent
+        write_text(self._file, str(spent))

@@ -21,7 +21,7 @@ class Request(BaseModel):
 
 
 class WritingRequest(Request):
-    """Texts that a model is to write: `tasks.model.writing_job:write`."""
+    """Texts that a model is to write: `tasks.model.generate:write`."""
 
     model: Path
     adapter: Path | None = None
@@ -65,7 +65,7 @@ class VllmRequest(Request):
 
 
 class MergeRequest(Request):
-    """An adapter to be added to its base: `tasks.model.merge:merge`."""
+    """An adapter to be added to its base: `tasks.model.convert:merge`."""
 
     model: Path
     adapter: Path

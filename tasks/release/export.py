@@ -46,7 +46,7 @@ def merge(run: StepRun, adapter: Artifact, model: Artifact) -> None:
     """Writes the merged model."""
     base = run.checkout(model)
     answer = run_child(
-        "tasks.model.merge:merge",
+        "tasks.model.convert:merge",
         MergeRequest(model=base, adapter=run.checkout(adapter), target=run.folder),
         lambda facts: run.progress(facts["done"], facts["total"], facts["unit"]),
     )

@@ -14,8 +14,7 @@ from tasks.base.artifacts import Artifact
 from tasks.base.records import Dialogue, Document, Split, Verdict
 from tasks.base.runs import RECORDS, StepRun, read_records
 from tasks.base.steps import step
-from tasks.llm.client import opened
-from tasks.llm.spend import LEDGER_SECONDS, Told
+from tasks.llm.client import LEDGER_SECONDS, Told, opened
 from tasks.synthesis import (
     atomic_facts,
     file_question,

@@ -14,8 +14,8 @@ from tasks.base.records import Dialogue, Document, Split
 from tasks.base.runs import RECORDS, read_records
 from tasks.base.store import Store
 from tasks.llm.calls import Call, Usage
+from tasks.llm.client import Responses
 from tasks.llm.prices import Prices, count_tokens, prices_of
-from tasks.llm.responses import Responses
 from tasks.synthesis.curation import Curated
 from tasks.synthesis.dialogues import METHODS
 from tasks.synthesis.facts.shelf import Shelf

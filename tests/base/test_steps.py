@@ -9,11 +9,10 @@ from pydantic import Field
 from tasks.base.artifacts import Artifact
 from tasks.base.errors import Pruned
 from tasks.base.ledger import ledger
-from tasks.base.modes import Explanation, explaining, without_prefect
 from tasks.base.params import EXECUTION, Params
 from tasks.base.records import Verdict
 from tasks.base.runs import StepRun
-from tasks.base.steps import Step, step
+from tasks.base.steps import Explanation, Step, explaining, step, without_prefect
 from tasks.base.store import Store
 
 RAN: list[str] = []

@@ -358,7 +358,7 @@ def draw_samples(arguments: argparse.Namespace, wanted: int) -> Iterator[dict[st
             sampled=True,
             seed=params.seed,
         )
-        made = run_child("tasks.model.writing_job:write", request)
+        made = run_child("tasks.model.generate:write", request)
         print(f"drawn: {made}", flush=True)
         found: list[dict[str, Any]] = pq.read_table(request.target, columns=["ids", "stop"]).to_pylist()
         return found

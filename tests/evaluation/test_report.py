@@ -25,7 +25,7 @@ from tasks.evaluation.params import ItemsParams
 from tasks.evaluation.report import report
 from tasks.evaluation.scoring import Score, score_arm
 from tasks.figures.charts import Interval, forest
-from tasks.figures.display import shown, shown_line, shown_markdown
+from tasks.figures.page import shown, shown_line, shown_markdown
 from tasks.text.loss_rows import GENERAL
 from tests.evaluation.conftest import (
     FAST,

@@ -19,10 +19,9 @@ from pydantic import ValidationError
 from flows.params import RetrainParams
 from flows.resolve import Resolved, release_facts
 from flows.retrain import RECIPE
-from tasks.base.modes import explaining
 from tasks.base.params import Params, identity_of
 from tasks.base.runs import StepRun
-from tasks.base.steps import step
+from tasks.base.steps import explaining, step
 from tasks.base.store import Store
 from tasks.harvest.params import ResolvedSnapshot, ResolvedSource
 

@@ -18,9 +18,9 @@ from flows.retrain import workflow
 from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
 from tasks.base.ledger import RunReport
-from tasks.base.modes import explaining
 from tasks.base.records import Document, Verdict
 from tasks.base.runs import read_json, read_records
+from tasks.base.steps import explaining
 from tasks.base.store import Store
 from tests.emulators.openai_api import OpenAIEmulator
 from tests.flows.conftest import Finished, tiny_params

@@ -15,7 +15,7 @@ from upath import UPath
 
 from tasks.base.errors import BudgetError
 from tasks.llm.budget import Budget
-from tasks.llm.throttle import FIRST_LIMIT, Throttle
+from tasks.llm.online import FIRST_LIMIT, Throttle
 from tasks.llm.wire import MAX_PAUSE, retry_after
 
 

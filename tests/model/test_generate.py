@@ -65,7 +65,7 @@ def test_writing_job_keeps_texts_and_goes_on_where_it_was(tiny_model: Path, tmp_
         sampled=True,
         precision="float32",
     )
-    answer = run_child("tasks.model.writing_job:write", request)
+    answer = run_child("tasks.model.generate:write", request)
 
     rows = pq.read_table(tmp_path / "texts.parquet").to_pylist()
     assert (answer["texts"], answer["engine"], answer["dtype"]) == (2, "places", "float32")
@@ -75,5 +75,5 @@ def test_writing_job_keeps_texts_and_goes_on_where_it_was(tiny_model: Path, tmp_
     changed = json.loads(line)
     changed["made"][0]["ids"] = [77]
     (tmp_path / "finished").write_text(json.dumps(changed) + "\n" + line[:40])
-    run_child("tasks.model.writing_job:write", request)
+    run_child("tasks.model.generate:write", request)
     assert [77] in [row["ids"] for row in pq.read_table(tmp_path / "texts.parquet").to_pylist()]

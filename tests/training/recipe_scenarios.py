@@ -80,7 +80,7 @@ def reloaded(request: dict[str, Any], adapter: Path) -> float:
 
 def merged(request: dict[str, Any], adapter: Path, target: Path) -> dict[str, Any]:
     """The export's own measure of how far the merged model is from the adapter."""
-    from tasks.model.merge import merge
+    from tasks.model.convert import merge
     from tasks.model.request import MergeRequest
     from tasks.release.compare_job import compare
     from tasks.release.requests import CompareRequest

@@ -29,7 +29,7 @@ from tasks.text.tokenizer import stored_tokenizer
 
 VERSION = "2026.11.30.2"
 
-WRITING_JOB: Final = "tasks.model.writing_job:write"
+WRITING_JOB: Final = "tasks.model.generate:write"
 SOFTEN_JOB: Final = "tasks.mixture.replay.job:soften"
 
 

@@ -9,8 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from tasks.base.errors import printable
-from tasks.figures.formats import count, percent
-from tasks.figures.page import render
+from tasks.figures.page import count, percent, render
 from tasks.mixture.leaks.passages import Hit
 from tasks.mixture.report.charts import bar, histogram
 from tasks.mixture.report.samples import Shown

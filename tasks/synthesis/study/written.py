@@ -39,7 +39,7 @@ from tasks.text.tokenizer import TextTokenizer, stored_tokenizer
 
 VERSION = "2026.11.30"
 
-WRITING_JOB: Final = "tasks.model.writing_job:write"
+WRITING_JOB: Final = "tasks.model.generate:write"
 
 PORTION: Final = 512
 """Lists that are made, and their questions answered, before the store has the portion."""
