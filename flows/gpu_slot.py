@@ -15,7 +15,7 @@ from prefect.concurrency.sync import concurrency
 
 from tasks.base.errors import InputError
 
-LIMIT: Final = "gpu"
+GPU_LIMIT: Final = "gpu"
 
 
 @contextmanager
@@ -29,10 +29,10 @@ def gpu_slot() -> Iterator[None]:
         InputError: the server has no such limit, and nothing would keep two machines from running.
     """
     try:
-        with concurrency(LIMIT, strict=True, raise_on_lease_renewal_failure=False):
+        with concurrency(GPU_LIMIT, strict=True, raise_on_lease_renewal_failure=False):
             yield
     except ConcurrencySlotAcquisitionError:
         raise InputError(
-            f"compute.pool: the Prefect server has no global concurrency limit `{LIMIT}`; "
+            f"compute.pool: the Prefect server has no global concurrency limit `{GPU_LIMIT}`; "
             "make it with `python -m deployments.prefect.pools`"
         ) from None

@@ -37,9 +37,8 @@ from tasks.synthesis.study.calls import calls
 from tasks.synthesis.study.forecast import Study, study_of
 from tasks.synthesis.study.written import written
 from tasks.training.plan.cards import Card
-from tasks.training.plan.forecast import Forecast, forecast
+from tasks.training.plan.forecast import Forecast, forecast, writing_hours
 from tasks.training.plan.shape import Shape, shape_of
-from tasks.training.plan.writing import writing_hours
 
 
 class RunPlan(BaseModel):

@@ -20,8 +20,7 @@ from tasks.base.store import Store
 from tasks.evaluation.params import EvaluationParams, Suite
 from tasks.evaluation.report import report
 from tasks.training.params import Objective, SearchParams, TrainingParams
-from tasks.training.search.study import Measured, Tried, recipe, study_name
-from tasks.training.search.study_file import study, tried_in_full
+from tasks.training.search.study import Measured, Tried, recipe, study, study_name, tried_in_full
 from tasks.training.search.trial import general_loss, looked, loss_lines, trial
 
 

@@ -21,7 +21,7 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, WorkPoo
 from prefect.exceptions import ObjectNotFound
 from prefect.workers.base import BaseWorker
 
-from flows.gpu_slot import LIMIT
+from flows.gpu_slot import GPU_LIMIT
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ def ensure_pool(client: SyncPrefectClient, pool: Pool) -> None:
 def ensure_gpu_limit(client: SyncPrefectClient, limit: int = 1) -> None:
     """Makes the global concurrency limit `gpu`; one that is there keeps the number that a person may have given it."""
     try:
-        client.read_global_concurrency_limit_by_name(LIMIT)
+        client.read_global_concurrency_limit_by_name(GPU_LIMIT)
     except ObjectNotFound:
-        client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=LIMIT, limit=limit))
+        client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=GPU_LIMIT, limit=limit))
 
 
 def ensure_pools(wheel: str | None) -> list[str]:

@@ -12,9 +12,6 @@ from typing import Any
 
 from tasks.evaluation.requests import AnswerRequest
 from tasks.model.child_main import Report
-from tasks.model.generate import Generator, Manner, read_prompts
-from tasks.model.loading import device_name, load, name_of
-from tasks.model.scoring import divergence, losses
 
 
 def answer(request: AnswerRequest, report: Report) -> dict[str, Any]:
@@ -24,6 +21,10 @@ def answer(request: AnswerRequest, report: Report) -> dict[str, Any]:
         `answers`: per prompt, in order, `{ids, tokens, finished}`; `rows`: per row, in order, `{nats, tokens}`; `kl`:
         mean divergence in nats per token, or null without an adapter; `seconds` per phase, `device`, `dtype`.
     """
+    from tasks.model.generate import Generator, Manner, read_prompts
+    from tasks.model.loading import device_name, load, name_of
+    from tasks.model.scoring import divergence, losses
+
     began = time.monotonic()
     prompts = read_prompts(request.prompts)
     rows = [json.loads(line) for line in request.rows.read_text("utf-8").splitlines()]

@@ -12,16 +12,13 @@ from tasks.base.errors import TrainingError
 from tasks.model.child_main import Report, die_with_parent
 from tasks.training.adapter import tidy
 from tasks.training.checkpoints import Checkpoints, made_by, whole
-from tasks.training.events import with_event_files
-from tasks.training.journal import Journal, last_good, write_lines
-from tasks.training.params import Backend, TrainingParams
+from tasks.training.journal import Journal, last_good, with_event_files, write_lines
+from tasks.training.params import Backend, Chosen, TrainingParams, TrainingRequest
 from tasks.training.plan.cards import device_count, device_facts, start_clean, this_card
 from tasks.training.plan.forecast import forecast, refuse_hopeless
 from tasks.training.plan.planner import choose
-from tasks.training.plan.shape import Shape
-from tasks.training.plan.utilisation import flops_per_token, peak_flops, table_facts
+from tasks.training.plan.shape import Shape, flops_per_token, peak_flops, table_facts
 from tasks.training.ranks import rank, shares, together, world
-from tasks.training.request import Chosen, TrainingRequest
 from tasks.training.table import Table, optimizer_steps, row_order
 from tasks.training.validation import GeneralLoss, Validation
 

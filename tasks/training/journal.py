@@ -1,21 +1,28 @@
 """What a run writes down about itself: a line per optimizer step, and whether it should go on.
 
-`loss.jsonl` holds facts that a repeated run has again bit for bit (on a CPU): `step`, `loss` (nats per target
-token), `losses` and `targets_by_source` (per source), `learning_rate`, `grad_norm`, `targets`, `tokens`. Some steps
-have more: the first one `base` (the base's loss by general stream), looks `general` (see `GeneralLoss.rise`) and in a
-search's trials `held_out` (nats per token by stream), the one whose weights are the adapter `kept`. Times and rates go
-to the progress events.
+`loss.jsonl` holds facts that a repeated run has again bit for bit (on a CPU): `step`, `loss` (nats per target token),
+`losses` and `targets_by_source` (per source), `learning_rate`, `grad_norm`, `targets`, `tokens`. Some steps have more:
+the first one `base` (the base's loss by general stream), looks `general` (see `GeneralLoss.rise`) and in a search's
+trials `held_out` (nats per token by stream), the one whose weights are the adapter `kept`. Times and rates go to the
+progress events.
+
+TensorBoard's event files, which the child writes while it trains, hold what `step` and `look` events hold. They lie in
+the ledger (`ledger/tensorboard/<run>/<first 8 of the step's key>/`), never in an artifact, because they hold
+wall-clock. `tensorboard --logdir STORE/ledger/tensorboard` shows all runs.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import shutil
 import time
 from pathlib import Path
 from typing import Any, Final
 
 from tasks.base.errors import BudgetError, TrainingError
+from tasks.base.ledger import current_ledger
+from tasks.base.runs import StepRun
 from tasks.model.child_main import Report
 from tasks.training.checkpoints import Checkpoints
 from tasks.training.params import TrainingParams
@@ -310,3 +317,61 @@ def _not_finite(what: str, value: float, step: int) -> str | None:
     if math.isfinite(value):
         return None
     return f"the {what} is not finite at step {step}; lower training.learning_rate or look at the rows of that step"
+
+
+class EventFolder:
+    """Where the parent has the files written: the ledger of a local store, else a folder of this machine whose files
+    `keep` copies to the ledger.
+    """
+
+    def __init__(self, run: StepRun) -> None:
+        book = current_ledger()
+        self.path: Path | None = None
+        """None outside a run, which has no ledger."""
+        if book is not None:
+            place = ("ledger", "tensorboard", book.report.run, run.key[:8])
+            self.path = run.store.local(*place)
+            self._remote = None if run.store.is_local else run.store.root.joinpath(*place)
+
+    def keep(self) -> None:
+        """Copies what there is to the ledger of an object store; does nothing for a local one."""
+        if self.path is None or self._remote is None:
+            return
+        for file in sorted(self.path.iterdir()):
+            with file.open("rb") as reader, (self._remote / file.name).open("wb") as writer:
+                shutil.copyfileobj(reader, writer)
+
+
+def with_event_files(report: Report, folder: Path | None) -> Report:
+    """The same report that also writes the numbers of steps and looks to `folder`; None = the same report."""
+    if folder is None:
+        return report
+    try:
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.proto.summary_pb2 import Summary
+    except ImportError:  # Unsloth's environment is its own
+        report({"kind": "note", "text": "no event files: this environment has no tensorboardX"})
+        return report
+    folder.mkdir(parents=True, exist_ok=True)
+    writer = EventsWriter(str(folder / "events"))  # not SummaryWriter, whose thread would die with the child, unflushed
+
+    def write(event: dict[str, Any]) -> None:
+        if event["kind"] in ("step", "look"):
+            values = [
+                Summary.Value(tag=tag(name), simple_value=value)
+                for name, value in event["facts"].items()
+                if isinstance(value, int | float)
+            ]
+            writer.write_event(Event(wall_time=time.time(), step=event["done"], summary=Summary(value=values)))
+            writer.flush()
+        report(event)
+
+    return write
+
+
+def tag(fact: str) -> str:
+    """A fact's name in TensorBoard: losses share a group, one chart per source."""
+    if fact == "loss":
+        return "loss/all"
+    return f"loss/{fact.removeprefix('loss ')}" if fact.startswith("loss ") else f"training/{fact}"

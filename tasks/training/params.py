@@ -1,16 +1,21 @@
-"""The recipe of a training run, and how it is executed."""
+"""The recipe of a training run, how it is executed, and the request that brings both to the child.
+
+Imports no torch, so that whoever asks need not either.
+"""
 
 from __future__ import annotations
 
 import math
 import re
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import Field, model_validator
 
 from tasks.base.params import EXECUTION, Params
 from tasks.model.params import BaseModelParams
+from tasks.model.request import Request
 
 MLP_LINEARS: Final = ("gate_proj", "up_proj", "down_proj")
 LINEARS: Final = ("q_proj", "k_proj", "v_proj", "o_proj", *MLP_LINEARS)
@@ -62,6 +67,27 @@ class Schedule(StrEnum):
     COSINE = "cosine"
     LINEAR = "linear"
     CONSTANT = "constant"
+
+    def factor(self, step: int, steps: int, warmup_fraction: float) -> float:
+        """What the peak learning rate is multiplied by in a step.
+
+        Linear rise over the first `ceil(steps * warmup_fraction)` steps, then 1, or a line or half a cosine from 1 to 0
+        (as transformers' schedulers of these names do, but that they begin the rise at 0: a step that changes nothing).
+
+        Args:
+            step: 0 for the first.
+            steps: of the whole run.
+            warmup_fraction: share of the steps with a rising rate.
+        """
+        warmup = math.ceil(steps * warmup_fraction)
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        done = (step - warmup) / max(1, steps - warmup)
+        if self is Schedule.COSINE:
+            return max(0.0, 0.5 * (1.0 + math.cos(math.pi * done)))
+        if self is Schedule.LINEAR:
+            return max(0.0, 1.0 - done)
+        return 1.0
 
 
 class KlRows(StrEnum):
@@ -284,3 +310,38 @@ class SearchParams(Params):
     def grid_size(self) -> int:
         """Combinations of the values given."""
         return math.prod(len(set(values)) for values in self.lists.values())
+
+
+class Chosen(Request):
+    """A choice of backend that has been made."""
+
+    backend: Backend
+    precision: Precision
+    because: str
+
+
+class TrainingRequest(Request):
+    """An adapter to be trained: `tasks.training.job:run`."""
+
+    table: Path
+    model: Path
+    params: TrainingParams
+    base_name: str
+    """What the adapter says its base is."""
+    checkpoints: Path
+    out: Path
+    """Gets adapter_model.safetensors, adapter_config.json and loss.jsonl."""
+    events: Path | None = None
+    """Folder for TensorBoard's files; null = none are written."""
+    has_unsloth: bool = False
+    """Whether it could take over."""
+    choice: Chosen | None = None
+    """Null = the job chooses."""
+    held_out: Path | None = None
+    """Rows as JSON lines whose loss a trial measures on the way; null = none."""
+    looks: int = 0
+    """How often."""
+    general: Path | None = None
+    """Rows of general text, and of samples of the base, as JSON lines; null = none are looked at."""
+    general_looks: int = 0
+    """How often."""

@@ -1,33 +1,36 @@
 """Trains an adapter on the table, in a child process, and goes on where an interrupted attempt left off.
 
-Writes adapter_model.safetensors and adapter_config.json (PEFT's format) and loss.jsonl (a line per optimizer step;
-see `journal.py`).
+Writes adapter_model.safetensors and adapter_config.json (PEFT's format) and loss.jsonl (a line per optimizer step; see
+`journal.py`).
+
+Unsloth caps the versions of most libraries beside it, so on a machine without a GPU it has an environment of its own
+(`make setup-unsloth`), whose Python then runs the child. On a GPU machine the extra `gpu` puts it into this one.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from tasks.base.artifacts import Artifact
-from tasks.base.errors import ChildError, StoreError
+from tasks.base.errors import ChildError, InputError, StoreError
 from tasks.base.progress import notice
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.base.store import Store
-from tasks.model.child import run_child
+from tasks.model.child import ROOT, run_child
 from tasks.text.general_text import general_texts
 from tasks.text.loss_rows import LossRow, general_rows, within
 from tasks.text.tokenizer import stored_tokenizer
-from tasks.training.backends.environments import has_unsloth, unsloth_python
 from tasks.training.checkpoints import download, upload
-from tasks.training.events import EventFolder
-from tasks.training.params import Backend, TrainingParams
-from tasks.training.request import Chosen, TrainingRequest
+from tasks.training.journal import EventFolder
+from tasks.training.params import Backend, Chosen, TrainingParams, TrainingRequest
 from tasks.training.table import HELD_SAMPLES
 
 VERSION = "2026.11.30.1"
@@ -157,3 +160,40 @@ def _store_stays(store: Store) -> Iterator[None]:
 
 def _is_gone(store: Store) -> bool:
     return store.is_local and not (store.root / "cas").exists()
+
+
+VARIABLE: Final = "RAWTUNE_UNSLOTH_PYTHON"
+"""Environment variable: the interpreter of an environment that has Unsloth."""
+
+
+def unsloth_python(checkout: Path = ROOT) -> Path | None:
+    """The interpreter that can import Unsloth: null = this one.
+
+    The first that there is of `RAWTUNE_UNSLOTH_PYTHON`, this environment, `.venv-unsloth` in the checkout.
+
+    Raises:
+        InputError: there is none.
+    """
+    named = os.environ.get(VARIABLE)
+    if named:
+        if not Path(named).exists():
+            raise InputError(f"{VARIABLE}: {named} does not exist; name the python of an environment that has unsloth")
+        return Path(named)
+    if importlib.util.find_spec("unsloth") is not None:
+        return None
+    beside = checkout / ".venv-unsloth" / "bin" / "python"
+    if beside.exists():
+        return beside
+    raise InputError(
+        "training.backend: unsloth is not installed; run make setup-unsloth in a checkout, or name an interpreter "
+        f"that has it in {VARIABLE}"
+    )
+
+
+def has_unsloth() -> bool:
+    """Whether `unsloth_python` finds one."""
+    try:
+        unsloth_python()
+    except InputError:
+        return False
+    return True

@@ -74,8 +74,7 @@ def packed(precision: str, folder: Path) -> dict[str, float]:
 
 def _trained(backend: str, precision: str, folder: Path) -> dict[str, Any]:
     from tasks.training import job
-    from tasks.training.params import TrainingParams
-    from tasks.training.request import TrainingRequest
+    from tasks.training.params import TrainingParams, TrainingRequest
 
     params = TrainingParams(rank=16, alpha=16, backend=backend, precision=precision, epochs=2, learning_rate=1e-3)
     out = Path(tempfile.mkdtemp())

@@ -176,7 +176,7 @@ def write_table(work: Workload, what: str, rows: int, folder: Path) -> float:
 
     if what.startswith("packed"):
         documents = work.documents(rows * 12)
-        from tasks.mixture.table.packing import best_fit
+        from tasks.mixture.table.rows import best_fit
 
         bins = best_fit([len(one) for one in documents], work.tokens)
         packed = sorted(([documents[at] for at in one] for one in bins), key=lambda row: -sum(map(len, row)))[:rows]

@@ -23,8 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tasks.base.records import Chunk
-from tasks.mixture.table.packing import best_fit
-from tasks.mixture.table.rows import Part, Row, TableWriter
+from tasks.mixture.table.rows import Part, Row, TableWriter, best_fit
 
 SEED = 0
 

@@ -140,8 +140,7 @@ def one_job(arguments: argparse.Namespace, repo: str, arm: str, seed: int, sampl
 def train(arguments: argparse.Namespace, repo: str, arm: str, seed: int, samples: list[Any]) -> dict[str, Any]:
     """Figures of a training; what it made lies in the scratch folder."""
     from tasks.model.child import run_child
-    from tasks.training.params import TrainingParams
-    from tasks.training.request import TrainingRequest
+    from tasks.training.params import TrainingParams, TrainingRequest
 
     place = arguments.scratch / repo / f"{arm}-{seed}"
     adapter = place / "adapter"
@@ -169,8 +168,7 @@ def train(arguments: argparse.Namespace, repo: str, arm: str, seed: int, samples
 def make_table(arguments: argparse.Namespace, repo: str, arm: str, samples: list[Any]) -> Path:
     """`table.parquet` as `mixture/assemble` writes it: packed rows as often as they are seen, samples once each."""
     from tasks.mixture.table.draw import replay_tokens
-    from tasks.mixture.table.packing import best_fit
-    from tasks.mixture.table.rows import ROWS, TABLE, Part, Row, SoftTargets, TableWriter
+    from tasks.mixture.table.rows import ROWS, TABLE, Part, Row, SoftTargets, TableWriter, best_fit
 
     variant = VARIANTS[arm]
     target = arguments.scratch / repo / f"table-{arm}"
@@ -238,7 +236,7 @@ def make_table(arguments: argparse.Namespace, repo: str, arm: str, samples: list
 
 def soften(arguments: argparse.Namespace, samples: list[dict[str, Any]]) -> Path:
     """A folder with the base's likeliest tokens beside those of every sample that a table may have, in their order."""
-    from tasks.mixture.replay.request import SoftenRequest
+    from tasks.mixture.replay.job import SoftenRequest
     from tasks.mixture.table.rows import SOFT_IDS, SOFT_LOGPROBS
     from tasks.model.child import run_child
 

@@ -57,8 +57,7 @@ def train(
     """
     from tasks.training import job
     from tasks.training.journal import read_lines
-    from tasks.training.params import TrainingParams
-    from tasks.training.request import TrainingRequest
+    from tasks.training.params import TrainingParams, TrainingRequest
 
     out = folder / "out"
     out.mkdir(exist_ok=True, parents=True)

@@ -8,9 +8,8 @@ from tasks.base.records import Kind
 from tasks.mixture.leaks.guard import leak_guard
 from tasks.mixture.params import LeakParams, MixtureParams
 from tasks.mixture.report.data_facts import BINS, bin_of
-from tasks.mixture.report.data_page import sentence
+from tasks.mixture.report.data_page import pieces, sentence
 from tasks.mixture.report.data_report import data_report
-from tasks.mixture.report.samples import pieces
 from tasks.mixture.table.assemble import assemble
 from tasks.text.tokenizer import TextTokenizer
 from tests.mixture.conftest import chunk, dialogue, item

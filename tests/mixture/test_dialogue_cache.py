@@ -3,7 +3,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.base.records import IGNORED, Message
-from tasks.mixture.table.dialogue_cache import DialogueCache, group_digest
+from tasks.mixture.table.encode import DialogueCache, group_digest
 from tasks.text.chat import render_dialogue
 from tasks.text.tokenizer import TextTokenizer
 

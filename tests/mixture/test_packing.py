@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.mixture.table.packing import best_fit
+from tasks.mixture.table.rows import best_fit
 
 CAPACITY = 64
 lengths = st.lists(st.integers(1, CAPACITY), max_size=200)

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.base.records import IGNORED
-from tasks.mixture.table.packing import best_fit
-from tasks.mixture.table.rows import GROUP_TOKENS, Part, Row, TableWriter
-from tasks.mixture.table.spill import TokenSpill
+from tasks.mixture.table.assemble import TokenSpill
+from tasks.mixture.table.rows import GROUP_TOKENS, Part, Row, TableWriter, best_fit
 
 CAPACITY = 16
 tokens = st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=CAPACITY)

@@ -9,8 +9,7 @@ from typing import Any
 from tasks.model.child_main import Report
 from tasks.training import job
 from tasks.training.journal import read_lines
-from tasks.training.params import TrainingParams
-from tasks.training.request import TrainingRequest
+from tasks.training.params import TrainingParams, TrainingRequest
 
 RECIPE = {"rank": 4, "alpha": 8, "learning_rate": 1e-3, "epochs": 3, "batch_size": 4, "precision": "float32"}
 

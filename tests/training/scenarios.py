@@ -15,8 +15,7 @@ from tasks.model.child_main import Report
 from tasks.model.holding import stay
 from tasks.training import job
 from tasks.training.journal import read_lines
-from tasks.training.params import TrainingParams
-from tasks.training.request import TrainingRequest
+from tasks.training.params import TrainingParams, TrainingRequest
 
 RECIPE = {
     "rank": 4, "alpha": 8, "learning_rate": 1e-3, "epochs": 2, "batch_size": 2, "precision": "float32",

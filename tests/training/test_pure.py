@@ -15,7 +15,6 @@ from tasks.base.records import IGNORED
 from tasks.training.checkpoints import Checkpoints, download, upload, whole
 from tasks.training.journal import Journal, last_good, trouble
 from tasks.training.params import Schedule, TrainingParams
-from tasks.training.schedule import factor
 from tasks.training.table import Table, optimizer_steps, row_order
 from tasks.training.validation import GeneralLoss
 from tests.training.conftest import write_table
@@ -53,7 +52,7 @@ def test_optimizer_steps_last_batch_may_be_smaller() -> None:
 
 
 def test_factor_cosine_without_warmup_starts_at_the_peak_and_ends_near_zero() -> None:
-    values = [factor(step, 100, 0.0, Schedule.COSINE) for step in range(100)]
+    values = [Schedule.COSINE.factor(step, 100, 0.0) for step in range(100)]
 
     assert values[0] == 1.0
     assert values == sorted(values, reverse=True)
@@ -61,8 +60,8 @@ def test_factor_cosine_without_warmup_starts_at_the_peak_and_ends_near_zero() ->
 
 
 def test_factor_warmup_rises_over_its_share_of_the_steps() -> None:
-    assert [factor(step, 10, 0.3, Schedule.CONSTANT) for step in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
-    assert factor(0, 1, 0.03, Schedule.COSINE) == 0.5  # a run of one step learns something
+    assert [Schedule.CONSTANT.factor(step, 10, 0.3) for step in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert Schedule.COSINE.factor(0, 1, 0.03) == 0.5  # a run of one step learns something
 
 
 def looked(folder: Path, rises: list[float], bound: float | None) -> Journal:

@@ -20,8 +20,7 @@ from tasks.base.progress import Event, emit
 from tasks.base.store import Store
 from tasks.model.child import OutOfMemory
 from tasks.training.params import Objective, Pruning, Sampler, SearchParams, TrainingParams
-from tasks.training.search.study import Measured, Study, grid, recipe, study_name
-from tasks.training.search.study_file import study
+from tasks.training.search.study import Measured, Study, grid, recipe, study, study_name
 from tasks.training.validation import look_steps
 
 BASE = TrainingParams(rank=8, alpha=16)

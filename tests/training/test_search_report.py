@@ -7,9 +7,7 @@ import pytest
 
 from tasks.base.store import Store
 from tasks.training.params import Objective, SearchParams
-from tasks.training.search.front import front, front_picture
-from tasks.training.search.parallel import parallel_coordinates
-from tasks.training.search.report import search_report
+from tasks.training.search.report import front, front_picture, parallel_coordinates, search_report
 from tasks.training.search.study import Tried
 
 

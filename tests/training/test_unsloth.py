@@ -10,9 +10,8 @@ from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError
 from tasks.base.store import Store
 from tasks.model.child import run_child
-from tasks.training.backends.environments import VARIABLE, unsloth_python
 from tasks.training.params import TrainingParams
-from tasks.training.train import train
+from tasks.training.train import VARIABLE, train, unsloth_python
 from tests.training.conftest import ROWS, write_table
 from tests.training.test_training import TARGETS
 
@@ -92,7 +91,6 @@ def test_unsloth_python_that_is_named_must_exist(monkeypatch: pytest.MonkeyPatch
 
 def test_unsloth_missing_names_what_installs_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
-    monkeypatch.setattr("tasks.training.backends.environments.ROOT", tmp_path)
 
     with pytest.raises(InputError, match=r"training\.backend: unsloth is not installed; run make setup-unsloth"):
-        unsloth_python()
+        unsloth_python(tmp_path)

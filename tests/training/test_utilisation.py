@@ -4,11 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.training.events import tag, with_event_files
-from tasks.training.journal import Journal
+from tasks.training.journal import Journal, tag, with_event_files
 from tasks.training.params import TrainingParams
-from tasks.training.plan.shape import Shape
-from tasks.training.plan.utilisation import flops_per_token, peak_flops, table_facts
+from tasks.training.plan.shape import Shape, flops_per_token, peak_flops, table_facts
 from tasks.training.table import Table
 from tests.training.conftest import write_table
 

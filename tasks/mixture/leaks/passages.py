@@ -1,9 +1,14 @@
-"""The training table's texts held against the evaluation's questions, shard by shard, here or on a cluster."""
+"""The training table's texts held against the evaluation's questions, shard by shard, here or on a cluster.
+
+The words of texts are kept on this machine as numbers, because finding them takes longer than searching them. What is
+kept together are the texts of one document; the key is their SHA-256.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
@@ -11,15 +16,16 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic_core import from_json
 
 from tasks.base.artifacts import Artifact
 from tasks.base.batching import by_size
+from tasks.base.kept import Kept
 from tasks.base.records import Chunk, Item, Record, Split
 from tasks.base.runs import RECORDS
 from tasks.base.shards import Shard
-from tasks.mixture.leaks.matching import WORD, Match, QuestionIndex, Texts, fold
-from tasks.mixture.leaks.word_cache import WordCache
+from tasks.mixture.leaks.matching import WORD, Match, QuestionIndex, Texts, WordNumbers, fold
 from tasks.mixture.params import LeakParams
 from tasks.mixture.table.rows import ROWS
 
@@ -194,3 +200,51 @@ def _hit(item: Item, part_id: str, text: str, match: Match) -> Hit:
         answer=item.answers[0] if item.answers else "",
         passage=shown[max(0, start - CONTEXT_CHARACTERS) : end + CONTEXT_CHARACTERS],
     )
+
+
+CACHE_VERSION: Final = 2
+"""Of what counts as a word and of the stored bytes."""
+
+
+class Numbered(NamedTuple):
+    """Texts one after the other."""
+
+    words: NDArray[np.uint32]
+    lengths: NDArray[np.int64]
+    """Words of each."""
+
+
+class WordCache(Kept):
+    """`WordNumbers` that remembers. Use as a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, f"words-{CACHE_VERSION}")
+
+    def number(self, groups: Sequence[Sequence[str]]) -> list[Numbered]:
+        """The words of the texts of each group, in order."""
+        digests = [_digest(group) for group in groups]
+        known = {digest: _unpacked(value) for digest, value in self.get(digests).items()}
+        numbers = WordNumbers()
+        fresh: dict[bytes, Numbered] = {}
+        for digest, group in zip(digests, groups, strict=True):
+            if digest not in known:
+                found = [numbers.of(text) for text in group]
+                lengths = np.asarray([len(words) for words in found], np.int64)
+                fresh[digest] = known[digest] = Numbered(np.concatenate(found), lengths)
+        self.put(
+            (digest, np.concatenate([[len(made.lengths)], made.lengths, made.words]).astype(np.uint32).tobytes())
+            for digest, made in fresh.items()
+        )
+        return [known[digest] for digest in digests]
+
+
+def _unpacked(value: bytes) -> Numbered:
+    stored = np.frombuffer(value, np.uint32)
+    first = 1 + int(stored[0])
+    return Numbered(stored[first:], stored[1:first].astype(np.int64))
+
+
+def _digest(group: Sequence[str]) -> bytes:
+    """Lengths stand before what they measure, so no two groups give the same bytes."""
+    document = "".join(f"{len(text)}\0{text}" for text in group)
+    return hashlib.sha256(document.encode("utf-8", "surrogatepass")).digest()

@@ -1,17 +1,40 @@
-"""The child job of `mixture/replay`: the model's likeliest tokens beside every token of its samples."""
+"""The child job of `mixture/replay`: the model's likeliest tokens beside every token of its samples.
+
+Whoever asks imports only the request: torch is imported when the job runs.
+"""
 
 from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from tasks.mixture.replay.request import SoftenRequest
 from tasks.model.child_main import Report
-from tasks.model.loading import load
-from tasks.model.scoring import top_logprobs
+from tasks.model.request import Request
+
+
+class SoftenRequest(Request):
+    """The likeliest tokens at every position of rows: `tasks.mixture.replay.job:soften`."""
+
+    model: Path
+    rows: Path
+    """JSON lines, a list of ids each."""
+    pad_id: int
+    most: int
+    """Tokens per position."""
+    ids: Path
+    """An .npy file, made: int32 `[tokens of all rows, most]`, the likeliest first; -1 at a row's first token, which
+    nothing predicts.
+    """
+    logprobs: Path
+    """The same for their log-probabilities in nats, float16; 0 at a row's first token.
+    """
+    precision: str = "auto"
+    """See `tasks.model.loading.dtype_of`."""
+
 
 ROWS: Final = 1_024
 """Scored between two reports."""
@@ -23,6 +46,9 @@ def soften(request: SoftenRequest, report: Report) -> dict[str, Any]:
     Returns:
         `tokens` and `seconds`.
     """
+    from tasks.model.loading import load
+    from tasks.model.scoring import top_logprobs
+
     began = time.monotonic()
     rows = [json.loads(line) for line in request.rows.read_text("utf-8").splitlines()]
     model = load(request.model, precision=request.precision)

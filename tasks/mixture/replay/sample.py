@@ -18,9 +18,8 @@ from tasks.base.records import Split
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.mixture.params import SamplingParams
-from tasks.mixture.replay.openings import opening
-from tasks.mixture.replay.request import SoftenRequest
-from tasks.mixture.replay.texts import Sample, draw_texts
+from tasks.mixture.replay.job import SoftenRequest
+from tasks.mixture.replay.texts import Sample, draw_texts, opening
 from tasks.mixture.table.rows import SOFT_IDS, SOFT_LOGPROBS
 from tasks.model.child import run_child, staying
 from tasks.model.request import WritingRequest

@@ -16,8 +16,7 @@ from tasks.base.steps import step
 from tasks.mixture.leaks.guard import HITS
 from tasks.mixture.leaks.passages import Hit
 from tasks.mixture.report.data_facts import SHOWN, TableFacts, chunk_shard, summarise, summed, table_shard
-from tasks.mixture.report.data_page import render_markdown, render_page
-from tasks.mixture.report.samples import read_samples
+from tasks.mixture.report.data_page import read_samples, render_markdown, render_page
 from tasks.mixture.table.draw import rank
 from tasks.mixture.table.rows import ROWS
 from tasks.text.tokenizer import stored_tokenizer

@@ -29,7 +29,6 @@ from tasks.training.params import LINEARS, Precision, TrainingParams
 from tasks.training.plan.planner import FP8_HIDDEN, USABLE, fast_bytes
 from tasks.training.plan.shape import Shape
 from tasks.training.ranks import Summing, add_up, first_says, rank, world
-from tasks.training.schedule import factor
 from tasks.training.table import Rows, Table, row_order
 
 PADDED_TO: Final = 128
@@ -272,7 +271,7 @@ class Loop:
             torch.cuda.empty_cache()
             self.journal.report({"kind": "note", "text": f"out of memory: {self.decoder.recompute} layers recomputed"})
         params = self.params
-        rate = params.learning_rate * factor(step, self.journal.steps, params.warmup_fraction, params.schedule)
+        rate = params.learning_rate * params.schedule.factor(step, self.journal.steps, params.warmup_fraction)
         norm = self.adapters.step(rate, params.max_grad_norm, params.weight_decay)
         self.decoder.refresh()
         return sums, norm
@@ -311,7 +310,7 @@ class Loop:
         self.journal.add(sums, np.asarray(counts).tolist(), sum(len(row.input_ids) for row in facts.rows))
         params = self.params
         step = len(self.journal.lines)
-        rate = params.learning_rate * factor(step, self.journal.steps, params.warmup_fraction, params.schedule)
+        rate = params.learning_rate * params.schedule.factor(step, self.journal.steps, params.warmup_fraction)
         peak = torch.cuda.max_memory_allocated() if self.device.type == "cuda" else 0
         self.journal.close_step(rate, norm, peak)
 

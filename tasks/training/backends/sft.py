@@ -26,7 +26,6 @@ from tasks.training.checkpoints import Checkpoints
 from tasks.training.journal import Journal, read_lines, write_lines
 from tasks.training.params import KlRows, Precision, TrainingParams
 from tasks.training.ranks import add_up, world
-from tasks.training.schedule import factor
 from tasks.training.table import Rows, Table, row_order
 
 NO_ROW: Final = -1
@@ -289,7 +288,7 @@ def trainer_class() -> type[Any]:
         def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
             self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
                 optimizer or self.optimizer,
-                lambda step: factor(step, num_training_steps, self.params.warmup_fraction, self.params.schedule),
+                lambda step: self.params.schedule.factor(step, num_training_steps, self.params.warmup_fraction),
             )
             return self.lr_scheduler
 
@@ -356,11 +355,9 @@ def trainer_class() -> type[Any]:
 
         def close_step(self, grad_norm: float) -> None:
             done = len(self.journal.lines)
-            rate = self.params.learning_rate * factor(
-                done, self.state.max_steps, self.params.warmup_fraction, self.params.schedule
-            )
+            share = self.params.schedule.factor(done, self.state.max_steps, self.params.warmup_fraction)
             peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
-            self.journal.close_step(rate, grad_norm, peak)
+            self.journal.close_step(self.params.learning_rate * share, grad_norm, peak)
             if self.journal.look_due(done + 1):
                 self.journal.look(self.row_loss)
 

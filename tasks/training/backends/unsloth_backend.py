@@ -1,5 +1,5 @@
 """Training by Unsloth: its model and kernels under the trainer of `sft.py`. Runs in the child only, in an
-environment that has Unsloth (see `environments.py`).
+environment that has Unsloth (see `train.py`).
 
 This module is imported before trl, transformers and peft, since Unsloth patches them when it is imported itself.
 Unsloth is a dependency that is asked for, never part of this program: its CPU backend is AGPL-3.0, its kernels

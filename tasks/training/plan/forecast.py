@@ -1,4 +1,8 @@
-"""Hours, memory and dollars of a training before it begins: the planner's choice times the table's tokens."""
+"""Hours, memory and dollars of a training before it begins, and hours of a model's writing.
+
+Training is the planner's choice times the table's tokens. In writing, prompts are bound by arithmetic and new tokens by
+reading the weights once for each step.
+"""
 
 from __future__ import annotations
 
@@ -152,3 +156,30 @@ def _on(name: str, card: Card, shape: Shape, params: TrainingParams, tokens: int
     except InputError:  # it does not fit this card
         return None
     return f"{name} {hours:.1f} h" if params.max_hours is None or hours <= params.max_hours else None
+
+
+PROMPT_SHARE: Final = 0.4
+"""Of the peak rate that reading prompts reaches; a guess of ours."""
+ROWS: Final = 256
+"""Texts that are written together; a guess of ours, memory decides."""
+STEP_SHARE: Final = 0.1
+"""Of the memory's bandwidth that a step reaches; a guess of ours."""
+CPU_SHARE: Final = 3.0
+"""A forward pass alone is a third of the training that `CPU_RATE` was measured with."""
+
+
+def writing_hours(shape: Shape, prompt_tokens: int, new_tokens: int, card: Card | None) -> float:
+    """Hours for prompts and new tokens, nobody else on the machine; unmeasured on a GPU.
+
+    Args:
+        shape: the model that writes.
+        prompt_tokens: that are read.
+        new_tokens: that are written.
+        card: the GPU; None = the CPU.
+    """
+    parameters = shape.frozen + shape.vocabulary_parameters
+    if card is None:
+        return (prompt_tokens + new_tokens) * parameters / (CPU_RATE * CPU_SHARE) / 3600
+    reading = 2 * parameters * prompt_tokens / (card.bf16_flops * PROMPT_SHARE)
+    writing = 2 * parameters * new_tokens / ROWS / (card.bandwidth * STEP_SHARE)
+    return (reading + writing) / 3600

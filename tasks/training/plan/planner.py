@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from tasks.base.errors import InputError
-from tasks.training.params import Backend, KlRows, Precision, TrainingParams
+from tasks.training.params import Backend, Chosen, KlRows, Precision, TrainingParams
 from tasks.training.plan.cards import GIB, Card
 from tasks.training.plan.shape import Shape
-from tasks.training.request import Chosen
 
 USABLE: Final = 0.97
 """Share of the free memory that a plan may fill; the rest is for fragments and for what libraries take."""
