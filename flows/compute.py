@@ -2,6 +2,11 @@
 
 References go there, artifacts come back through the store. The child run's idempotency key bears the training key, so
 that a parent that is retried, or a second one of the same recipe, finds the child instead of paying for another.
+
+Before a model is downloaded, a training that this machine could never finish is refused. The global concurrency limit
+`gpu` says how many trainings the pools of a server may have at work at once: a pool's own limit is of one pool, this
+one is of all of them. The run that starts a child holds the slot, not the child, because waiting for it on a rented
+machine would be paid for. `python -m deployments.prefect.pools` makes the limit.
 """
 
 from __future__ import annotations
@@ -9,31 +14,34 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
+from prefect.concurrency.sync import concurrency
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
 from prefect.states import Cancelling
 from upath import UPath
 
-from flows.dataset import Dataset
-from flows.gpu_slot import gpu_slot
-from flows.mixing import Unmixed, Writing
-from flows.params import RetrainParams
-from flows.phases import Phase
+from flows.mixing import Dataset, Unmixed, Writing
+from flows.params import Phase, RetrainParams
 from flows.trials import Trials, is_tried, run_trials
+from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError, StoreError, TrainingError
-from tasks.base.steps import Step
+from tasks.base.steps import Step, explanations
 from tasks.base.store import Store
 from tasks.evaluation.answer import answer
 from tasks.training.params import SearchParams, TrainingParams
 from tasks.training.plan.cards import CPU, this_machines
+from tasks.training.plan.forecast import forecast, refuse_hopeless
+from tasks.training.plan.shape import shape_of
 from tasks.training.search.study import Tried
 from tasks.training.search.trial import trial
 from tasks.training.train import train
@@ -182,7 +190,7 @@ def run_deployed(
     """Starts the child run of a deployment, or finds the one that is under way, and waits for its end.
 
     A child that crashed (its machine was lost) is started again; one that failed or was cancelled is not. Waits for a
-    GPU to be free before, for as long as that takes (see `gpu_slot.py`).
+    GPU to be free before, for as long as that takes (see `gpu_slot`).
 
     Args:
         name: of the deployment, `flow/pool`.
@@ -277,3 +285,50 @@ def _is_cancelled(client: SyncPrefectClient) -> bool:
         return False
     state = client.read_flow_run(flow_run.id).state
     return state is not None and state.type in (StateType.CANCELLING, StateType.CANCELLED)
+
+
+GPU_LIMIT: Final = "gpu"
+
+
+@contextmanager
+def gpu_slot() -> Iterator[None]:
+    """Waits for a free slot and holds it for the duration of the block.
+
+    The slot is a lease that this process renews: it falls free five minutes after the process died. A renewal that
+    does not get through, say while the server restarts, must not end a paid training, so it is only logged.
+
+    Raises:
+        InputError: the server has no such limit, and nothing would keep two machines from running.
+    """
+    try:
+        with concurrency(GPU_LIMIT, strict=True, raise_on_lease_renewal_failure=False):
+            yield
+    except ConcurrencySlotAcquisitionError:
+        raise InputError(
+            f"compute.pool: the Prefect server has no global concurrency limit `{GPU_LIMIT}`; "
+            "make it with `python -m deployments.prefect.pools`"
+        ) from None
+
+
+BYTES_A_TOKEN: Final = 6
+"""On the high side, so that fewer tokens are expected than there will be: source code has 3.6 characters a token."""
+
+
+def check_before_download(store: Store, params: RetrainParams, documents: Artifact) -> None:
+    """Refuses a training that a machine without a GPU could not finish; says nothing where that is not certain.
+
+    Raises:
+        InputError: the raw text alone would take far longer than `training.max_hours`.
+    """
+    hub = "/" in params.training.base_model and params.training.folder is None
+    if explanations() is not None or not hub or params.compute.pool != "inline" or this_machines() != CPU:
+        return
+    try:
+        shape = shape_of(params.training.base_model, params.training.revision)
+    except InputError:  # not shaped like Llama, or no answer: whoever fetches the model says what is wrong
+        return
+    size = (store.blob(documents.sha256) / "train.jsonl").stat().st_size
+    limit = params.dataset.train_tokens
+    tokens = min(size // BYTES_A_TOKEN, limit) if limit else size // BYTES_A_TOKEN
+    rows = max(1, tokens // params.dataset.max_tokens)
+    refuse_hopeless(forecast(shape, params.training, tokens, rows, params.dataset.max_tokens, None, None))

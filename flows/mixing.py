@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from flows.dataset import Dataset
 from flows.params import DatasetParams
 from tasks.base.artifacts import Artifact
 from tasks.base.params import Params
@@ -25,6 +24,25 @@ from tasks.synthesis.dialogues import dialogues
 from tasks.synthesis.feedback import FeedbackParams, feedback
 from tasks.synthesis.params import SynthesisParams
 from tasks.synthesis.study.written import written
+
+
+class Dataset(Params):
+    """The finished artifacts that come before training."""
+
+    documents: Artifact
+    """The split."""
+    model: Artifact
+    """The base model."""
+    chunks: Artifact
+    """Raw text of both splits."""
+    dialogues: Artifact
+    """Dialogues of both splits."""
+    table: Artifact
+    """The training table."""
+    items: Artifact
+    """Guarded questions."""
+    report: Artifact
+    """Of the data."""
 
 
 class Unwritten(Params):

@@ -6,6 +6,7 @@ Each section is declared by its room; here they are composed, in reading order, 
 from __future__ import annotations
 
 import logging
+from enum import StrEnum
 from typing import Annotated, Any, Final
 
 from pydantic import Field, model_validator
@@ -24,10 +25,26 @@ from tasks.corpus.params import (
 from tasks.evaluation.params import EvaluationParams, expected_questions
 from tasks.harvest.params import GithubParams, SourceParams
 from tasks.mixture.params import LeakParams, MixtureParams, Replay
+from tasks.release.measures import shortfalls
 from tasks.release.params import GateParams, ReleaseParams
-from tasks.release.shortfalls import shortfalls
 from tasks.synthesis.params import SynthesisParams
 from tasks.training.params import KlRows, SearchParams, TrainingParams
+
+
+class Phase(StrEnum):
+    """The last phase that a run goes through."""
+
+    HARVEST = "harvest"
+    """Files, pull requests and wiki are read."""
+    DATASET = "dataset"
+    """The training table and the questions are made."""
+    TRAIN = "train"
+    """The adapter is trained."""
+    EVALUATE = "evaluate"
+    """The arms have answered and the report is written."""
+    PUBLISH = "publish"
+    """The gate has decided, and what it allowed is released."""
+
 
 logger = logging.getLogger(__name__)
 

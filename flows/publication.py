@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flows.dataset import Dataset
+from flows.mixing import Dataset
 from flows.params import RetrainParams
 from flows.resolve import Resolved, release_facts
 from flows.watching import show_decision

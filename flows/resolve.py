@@ -17,7 +17,7 @@ from tasks.evaluation.judge import check_judge
 from tasks.harvest.params import ResolvedSource
 from tasks.harvest.resolve import check_names, resolve_source
 from tasks.release.gguf_job import check_tools
-from tasks.release.hub_access import HubAccess
+from tasks.release.hub import HubAccess
 from tasks.release.params import ReleaseFacts, SourceFacts
 from tasks.release.releases import resolve_release
 from tasks.synthesis.feedback import FeedbackParams, find_feedback

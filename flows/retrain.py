@@ -13,12 +13,9 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from flows.compute import gpu_steps, is_written, writing_steps
-from flows.dataset import Dataset
-from flows.feasibility import check_before_download
-from flows.mixing import Unmixed, Unwritten, mixed
-from flows.params import RetrainParams
-from flows.phases import Phase
+from flows.compute import check_before_download, gpu_steps, is_written, writing_steps
+from flows.mixing import Dataset, Unmixed, Unwritten, mixed
+from flows.params import Phase, RetrainParams
 from flows.publication import Outcome, conclude, release_folder
 from flows.resolve import Resolved, headline, release_facts, resolve, scheduled_start
 from flows.train_adapter import answers

@@ -8,15 +8,14 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.compute import trials_on
-from flows.params import RetrainParams
-from flows.phases import Phase
+from flows.params import Phase, RetrainParams
 from flows.resolve import Resolved, headline
 from flows.retrain import build_dataset, harvest, run
 from flows.trials import Trials
 from flows.watching import show_search
 from tasks.base.ledger import RunReport
 from tasks.base.store import Store
-from tasks.evaluation.held_out import held_out_rows
+from tasks.evaluation.losses import held_out_rows
 from tasks.mixture.params import HeldOut
 from tasks.training.params import Objective
 from tasks.training.search.report import search_report

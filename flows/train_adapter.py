@@ -15,8 +15,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.dataset import Dataset
-from flows.mixing import Unmixed, mixed
+from flows.mixing import Dataset, Unmixed, mixed
 from flows.watching import recorded
 from tasks.base.artifacts import Artifact
 from tasks.base.steps import Step

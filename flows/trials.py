@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.dataset import Dataset
+from flows.mixing import Dataset
 from flows.train_adapter import answers, on_this_machine
 from flows.watching import recorded
 from tasks.base.artifacts import Artifact

@@ -31,7 +31,7 @@ from tasks.base.progress import Event, listening
 from tasks.base.runs import read_json
 from tasks.base.steps import PENDING
 from tasks.base.store import Store
-from tasks.evaluation.notice import markdown, run_costs
+from tasks.evaluation.page import markdown, run_costs
 from tasks.model.child import staying
 from tasks.release.gate import Decision
 from tasks.training.search.report import table_rows

@@ -20,7 +20,7 @@ from deployments.cli.gpu import gpu_app
 from deployments.cli.releasing import release_app
 from deployments.cli.running import RunFailed
 from deployments.console import DIALOGUES, HISTORY, LEDGER, Json, StoreOption, open_store
-from flows.phases import Phase
+from flows.params import Phase
 from tasks.base.errors import InputError, RawtuneError
 
 if TYPE_CHECKING:

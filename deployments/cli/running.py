@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
     from prefect.flows import Flow
 
-    from flows.params import RetrainParams
-    from flows.phases import Phase
+    from flows.params import Phase, RetrainParams
 
 
 SERVER = "Prefect server"

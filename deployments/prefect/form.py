@@ -17,8 +17,7 @@ from prefect.variables import Variable
 from pydantic import Field
 
 from deployments.presets import FOLDER, checked, merged, parse, project_of, read_document
-from flows.params import RetrainParams
-from flows.phases import Phase
+from flows.params import Phase, RetrainParams
 from flows.retrain import run
 from flows.search_hyperparameters import search
 from tasks.base.errors import InputError

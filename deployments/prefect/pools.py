@@ -4,7 +4,7 @@
 
 A pool's limit of one run at a time keeps two machines of one pool from running at once: it is counted by the server
 before a run is handed to a worker, so a run that waits costs nothing. The global concurrency limit `gpu` does the same
-over all pools: it is held by the run that hands training over (see flows/gpu_slot.py), so waiting costs nothing there
+over all pools: it is held by the run that hands training over (see flows/compute.py), so waiting costs nothing there
 either.
 """
 
@@ -21,7 +21,7 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, WorkPoo
 from prefect.exceptions import ObjectNotFound
 from prefect.workers.base import BaseWorker
 
-from flows.gpu_slot import GPU_LIMIT
+from flows.compute import GPU_LIMIT
 
 
 @dataclass(frozen=True)

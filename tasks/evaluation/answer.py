@@ -21,11 +21,11 @@ from tasks.base.errors import InputError
 from tasks.base.records import Answer, Chunk, Dialogue, Document, Item, Message
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
+from tasks.evaluation.answer_job import AnswerRequest
 from tasks.evaluation.citations import SHOWN, holds, shown
 from tasks.evaluation.general import PREFIX, choices, new_tokens
 from tasks.evaluation.losses import loss_rows, stream_losses
 from tasks.evaluation.params import AnswerParams, Arm, Engine
-from tasks.evaluation.requests import AnswerRequest
 from tasks.model.child import run_child
 from tasks.model.request import MergeRequest, VllmRequest
 from tasks.model.served import is_served

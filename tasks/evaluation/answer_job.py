@@ -1,6 +1,6 @@
 """The child job of `answer`: greedy answers and losses of one model, with or without an adapter.
 
-The only place of this room that imports torch.
+Whoever asks imports only the request: torch is imported when the job runs.
 """
 
 from __future__ import annotations
@@ -8,10 +8,32 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from tasks.evaluation.requests import AnswerRequest
 from tasks.model.child_main import Report
+from tasks.model.request import Request
+
+
+class AnswerRequest(Request):
+    """What one arm is asked: `tasks.evaluation.answer_job:answer`."""
+
+    model: Path
+    adapter: Path | None
+    prompts: Path
+    """JSON lines with `ids` and `limit`, the most new tokens."""
+    rows: Path
+    """JSON lines with `stream`, `input_ids`, `labels`."""
+    finished: Path
+    """Log of finished batches, made if missing."""
+    batch_tokens: int
+    """Prompt and answer tokens of a batch on a CPU."""
+    stop_ids: tuple[int, ...]
+    pad_id: int
+    precision: str = "auto"
+    """See `tasks.model.loading.dtype_of`."""
+    kl_stream: str | None
+    """Beginning of the streams on which the divergence from the base is measured too; null = none."""
 
 
 def answer(request: AnswerRequest, report: Report) -> dict[str, Any]:

@@ -3,15 +3,22 @@
 Either side may be several runs of one recipe with other seeds. Their scores of a question are averaged, and the
 variance between the seeds' means, by their number, is added to that between documents: seeds and questions are two
 reasons why a difference may be chance. Of a single run nothing is known about its seed, and the page says so.
+
+A report compares itself with an earlier one in the same way: the tuned models of both, over the questions that both
+were asked.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tasks.base.artifacts import Artifact
+from tasks.base.runs import read_json, read_records
+from tasks.base.store import Store
 from tasks.evaluation.params import Arm, ReportParams, Suite
 from tasks.evaluation.scoring import Score
 from tasks.evaluation.statistics import GUESS, change, differences, of_suite, paired, share, suite_names
@@ -135,3 +142,55 @@ def _means(
         SECOND: share([pair[1] for pair in pairs], params)["estimate"],
         "guess": share(known, params)["estimate"] if known else None,
     }
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """Scores of an earlier report, or of a release, which keeps a copy of its report's."""
+
+    name: str
+    """Revision of the release, or what made the artifact and the beginning of its hash."""
+    scores: Sequence[Score]
+
+
+def read_earlier(store: Store, artifact: Artifact) -> Earlier:
+    """Scores of an artifact of evaluation/report or of a release folder."""
+    return Earlier(_name(store, artifact), list(read_records(store, artifact, Score, "scores.jsonl")))
+
+
+def against(scores: Iterable[Score], earlier: Earlier, params: ReportParams) -> dict[str, Any]:
+    """The tuned model of this report minus that of the earlier one.
+
+    An item is the same if its id is: document, kind and wording. Its reference may have changed with the source since;
+    each report scored by its own.
+
+    Returns:
+        `name` of the earlier report, numbers of questions `shared`, asked `only_now` and `only_then`, and `differences`
+            by suite with the means `then`, `now` and `guess`, as in `comparison.compared`.
+    """
+    found = compared([earlier.scores], [list(scores)], params)
+    rows = found["differences"]
+    for row in rows.values():
+        row["then"], row["now"] = row.pop("first"), row.pop("second")
+    numbers = {"only_now": found["only_second"], "only_then": found["only_first"]}
+    return {"name": earlier.name, "shared": found["shared"], **numbers, "differences": rows}
+
+
+def in_words(previous: dict[str, Any]) -> str:
+    """What was compared, in one sentence; said plainly where there is nothing to compare."""
+    name, shared = previous["name"], previous["shared"]
+    if shared:
+        return (
+            f"{shared:,} questions were asked of this model and of {name}; "
+            f"{previous['only_now']:,} are new and {previous['only_then']:,} are no longer asked."
+        )
+    return (
+        f"Nothing can be compared with {name}: none of its {previous['only_then']:,} questions was asked of this "
+        f"model, which answered {previous['only_now']:,} others."
+    )
+
+
+def _name(store: Store, artifact: Artifact) -> str:
+    if (store.blob(artifact.sha256) / "manifest.json").exists():
+        return str(read_json(store, artifact, "manifest.json")["revision"])
+    return f"{artifact.step} {artifact.sha256[:12]}"

@@ -1,16 +1,25 @@
 """Which rows an arm's loss is measured on, and the mean per stream.
 
-The article notes that its evaluation loss changes with the evaluation batch size: a mean of batch means weighs a
-token by the length of its batch. Here the loss of every row is summed over its tokens and divided once, over all
-tokens of a stream.
+The article notes that its evaluation loss changes with the evaluation batch size: a mean of batch means weighs a token
+by the length of its batch. Here the loss of every row is summed over its tokens and divided once, over all tokens of a
+stream.
+
+Rows of held-out documents, whose loss a search measures during training, are the same sample as an arm's, so the
+figures can be compared: `rows.jsonl` with `id`, `stream` (`answers_held_out`, `raw_held_out`), `input_ids`, `labels`.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from tasks.base.records import IGNORED, Chunk, Dialogue
+from tasks.base.artifacts import Artifact
+from tasks.base.errors import InputError
+from tasks.base.records import IGNORED, Chunk, Dialogue, Split
+from tasks.base.runs import StepRun
+from tasks.base.steps import step
+from tasks.evaluation.params import LossParams
 from tasks.text.chat import render_dialogue
 from tasks.text.loss_rows import GENERAL, LOSS_ROW_TOKENS, LossRow, general_rows, hash_order, within
 from tasks.text.tokenizer import TextTokenizer
@@ -85,3 +94,37 @@ def _row(tokenizer: TextTokenizer, stream: str, record: Chunk | Dialogue) -> Los
 def _raw_row(tokenizer: TextTokenizer, name: str, stream: str, text: str) -> LossRow:
     ids = tokenizer.encode(text)[:LOSS_ROW_TOKENS]
     return LossRow(name, stream, ids, list(ids))
+
+
+VERSION = "2026.11.24"
+
+
+@step("evaluation/held-out", VERSION)
+def held_out_rows(run: StepRun, chunks: Artifact, dialogues: Artifact, model: Artifact, params: LossParams) -> None:
+    """Writes the rows; counts rows and tokens by stream.
+
+    Raises:
+        InputError: nothing is held out, or nothing is to be measured.
+    """
+    tokenizer = TextTokenizer.load(run.checkout(model))
+    rows = [
+        row
+        for row in loss_rows(
+            tokenizer,
+            (chunk for chunk in run.read(chunks, Chunk) if chunk.split is Split.HELD_OUT),
+            (dialogue for dialogue in run.read(dialogues, Dialogue) if dialogue.split is Split.HELD_OUT),
+            params.loss_tokens,
+        )
+        if not row.stream.startswith(GENERAL) and row.stream != FIRST
+    ]
+    if not rows or not params.loss_tokens:
+        raise InputError(
+            "dataset.validation_fraction: no document is held out, so settings cannot be compared; raise it above 0"
+            if params.loss_tokens
+            else "evaluation.loss_tokens: 0 measures nothing, so settings cannot be compared; raise it"
+        )
+    with run.path("rows.jsonl").open("w", encoding="utf-8") as writer:
+        for row in rows:
+            writer.write(json.dumps(vars(row)) + "\n")
+            run.count(f"rows:{row.stream}")
+            run.count(f"tokens:{row.stream}", len(row.input_ids))

@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.base.records import Answer, Item
-from tasks.evaluation.abstention import abstains
-from tasks.evaluation.scorers import code_of
+from tasks.evaluation.scorers import abstains, code_of
 from tasks.text.ngrams import window_hashes, words
 
 RECITED_WORDS: Final = 13

@@ -24,13 +24,17 @@ summary.json:
     cost        tokens: trained (in the table), answered (by arm), trained_per_recall_point (null without a gain)
 Shares are between 0 and 1. `low` and `high` are null where a single document gives no interval. `forgetting` is the sum
 of the general suites.
+
+What the figures rest on (commits, versions, parameters, content hashes) names no machine.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from typing import Any
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
 
 from tasks.base.artifacts import Artifact
 from tasks.base.records import Answer, Chunk, Dialogue, Item, Split
@@ -38,10 +42,9 @@ from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
 from tasks.evaluation import statistics
 from tasks.evaluation.citations import citation_figures, shown_by
+from tasks.evaluation.comparison import Earlier, against, read_earlier
 from tasks.evaluation.judge import Judgement, judged, regraded
-from tasks.evaluation.lineage import hashes, parameters, revisions, versions
 from tasks.evaluation.manners import manner, trained_windows
-from tasks.evaluation.over_time import Earlier, against, read_earlier
 from tasks.evaluation.page import Facts, render_page
 from tasks.evaluation.params import Arm, ReportParams, Suite
 from tasks.evaluation.scoring import Score, metric_of, score_arm
@@ -235,3 +238,56 @@ def _named(
 ) -> list[tuple[str, Artifact | None]]:
     arms = [(artifact.step.split("/")[1], artifact) for artifact in answers]
     return [("questions", items), *arms, ("adapter", adapter), ("training table", table)]
+
+
+LIBRARIES: Final = ("rawtune", "torch", "transformers", "peft", "trl", "tokenizers", "bm25s", "rapidfuzz")
+"""Packages that decide figures."""
+
+
+def revisions(items: Sequence[Item]) -> list[tuple[str, str]]:
+    """Repository and commit of the files and pages that were asked about."""
+    found = {
+        (item.document_id.partition("/file/")[0].partition("/wiki/")[0], item.provenance.revision)
+        for item in items
+        if "/file/" in item.document_id or "/wiki/" in item.document_id
+    }
+    return [("source", f"{repo} @ {revision}") for repo, revision in sorted(found)]
+
+
+def versions() -> list[tuple[str, str]]:
+    """Versions of the environment that wrote the report; training may have run in another."""
+    found = [f"Python {platform.python_version()}"]
+    for name in LIBRARIES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return [("versions", " · ".join(found))]
+
+
+def hashes(artifacts: Sequence[tuple[str, Artifact | None]]) -> list[tuple[str, str]]:
+    """Step, version and content hash of each artifact that there is."""
+    return [
+        (name, f"{artifact.step} {artifact.version} · sha256 {artifact.sha256}")
+        for name, artifact in artifacts
+        if artifact
+    ]
+
+
+def parameters(recipe: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Section → (path, value) of every parameter, in declared order; values that stand alone are under `run`."""
+    plain = [(name, _text(value)) for name, value in recipe.items() if not isinstance(value, dict)]
+    sections = [(name, list(_leaves(value))) for name, value in recipe.items() if isinstance(value, dict)]
+    return [*([("run", plain)] if plain else []), *sections]
+
+
+def _leaves(section: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in section.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", _text(value)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

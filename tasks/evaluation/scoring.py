@@ -9,7 +9,6 @@ from typing import Final
 
 from tasks.base.records import Answer, Item, Record
 from tasks.evaluation import manners, scorers
-from tasks.evaluation.abstention import abstains
 from tasks.evaluation.general import OPTIONS, human_eval_problem, ifeval_prompt, reasoning_gym_score
 from tasks.evaluation.ifeval import follows
 from tasks.evaluation.own import KIND as RUBRIC
@@ -17,7 +16,7 @@ from tasks.evaluation.own import coverage
 from tasks.evaluation.params import Suite
 from tasks.evaluation.questions import FACTS, OWN
 from tasks.evaluation.sandbox import Outcome, run_program
-from tasks.evaluation.scorers import MARKED, Scorer, code_of, identifier_f1
+from tasks.evaluation.scorers import MARKED, Scorer, abstains, code_of, identifier_f1
 from tasks.evaluation.stale import yes_or_no
 from tasks.text.languages import language_of
 

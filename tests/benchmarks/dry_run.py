@@ -133,7 +133,7 @@ def _seeded(source: Path, target: Path) -> Path:
 def _until_dataset(repo: str, store: Path, directly: bool) -> float:
     from deployments.cli.running import run_retrain
     from deployments.presets import load_preset
-    from flows.phases import Phase
+    from flows.params import Phase
     from flows.resolve import resolve, scheduled_start
     from flows.retrain import workflow
     from tasks.base.store import Store

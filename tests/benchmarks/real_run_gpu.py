@@ -100,7 +100,7 @@ def gpu(arguments: argparse.Namespace) -> None:
 
 def one_job(arguments: argparse.Namespace, repo: str, arm: str, seed: int, samples: list[Any]) -> dict[str, Any]:
     """Trains if the arm is a trained one, then answers; the adapter stays on the machine."""
-    from tasks.evaluation.requests import AnswerRequest
+    from tasks.evaluation.answer_job import AnswerRequest
     from tasks.model.child import run_child
     from tasks.text.chat import stop_ids
 

@@ -19,7 +19,7 @@ from prefect.states import Cancelling
 from deployments.prefect.deploying import deployment
 from deployments.prefect.pools import Pool, ensure_gpu_limit, ensure_pool
 from flows.compute import GpuSteps, gpu_steps
-from flows.dataset import Dataset
+from flows.mixing import Dataset
 from flows.params import RetrainParams
 from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError

@@ -14,7 +14,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from deployments.prefect.deploying import deployment
 from deployments.prefect.pools import Pool, ensure_gpu_limit, ensure_pool
 from flows.compute import trials_on
-from flows.dataset import Dataset
+from flows.mixing import Dataset
 from flows.trials import Trials, is_tried
 from tasks.base.artifacts import Artifact
 from tasks.base.runs import StepRun

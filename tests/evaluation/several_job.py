@@ -6,8 +6,7 @@ from typing import Any
 
 import torch
 
-from tasks.evaluation.answer_job import answer
-from tasks.evaluation.requests import AnswerRequest
+from tasks.evaluation.answer_job import AnswerRequest, answer
 from tasks.model.child_main import Report
 from tasks.model.scoring import losses
 

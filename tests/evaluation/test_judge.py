@@ -14,8 +14,7 @@ from tasks.base.errors import BudgetError, InputError, RecordError, SourceError
 from tasks.base.records import Dialogue, Document, Item
 from tasks.base.runs import read_json, read_records
 from tasks.base.store import Store
-from tasks.evaluation.judge import Graded, Judgement, check_judge, judge
-from tasks.evaluation.labels import Grade, Label
+from tasks.evaluation.judge import Grade, Graded, Judgement, Label, check_judge, judge
 from tasks.evaluation.params import ItemsParams, JudgeParams, ReportParams, Suite
 from tasks.evaluation.report import report
 from tasks.evaluation.scoring import kind_of

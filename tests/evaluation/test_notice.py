@@ -10,7 +10,7 @@ from tasks.base.ledger import Ledger
 from tasks.base.records import Item
 from tasks.base.runs import read_json
 from tasks.base.store import Store
-from tasks.evaluation.notice import markdown, run_costs
+from tasks.evaluation.page import markdown, run_costs
 from tests.evaluation.conftest import HOSTILE, answers_of, report_of, right_answers
 
 

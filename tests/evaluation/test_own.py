@@ -9,8 +9,7 @@ from tasks.base.records import Answer, Document
 from tasks.base.store import Store
 from tasks.evaluation.general import OWN_TOKENS, new_tokens
 from tasks.evaluation.items import items
-from tasks.evaluation.judge import Judgement, judged, regraded
-from tasks.evaluation.labels import Grade
+from tasks.evaluation.judge import Grade, Judgement, judged, regraded
 from tasks.evaluation.own import coverage, own_items, read_own
 from tasks.evaluation.params import ItemsParams, Suite
 from tasks.evaluation.scoring import score_arm

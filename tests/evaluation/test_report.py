@@ -18,9 +18,8 @@ from tasks.base.runs import StepRun, read_json, read_records
 from tasks.base.steps import step
 from tasks.base.store import Store
 from tasks.evaluation import statistics
-from tasks.evaluation.notice import markdown
-from tasks.evaluation.over_time import against, read_earlier
-from tasks.evaluation.page import examples
+from tasks.evaluation.comparison import against, read_earlier
+from tasks.evaluation.page import examples, markdown
 from tasks.evaluation.params import ItemsParams
 from tasks.evaluation.report import report
 from tasks.evaluation.scoring import Score, score_arm

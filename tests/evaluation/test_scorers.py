@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from tasks.evaluation import scorers
-from tasks.evaluation.abstention import abstains
 from tasks.evaluation.params import ItemsParams
+from tasks.evaluation.scorers import abstains
 from tasks.evaluation.scoring import kind_of, parses
 from tests.evaluation.conftest import CART, asked_of, document
 

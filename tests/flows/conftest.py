@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from deployments.cli.running import run_retrain
-from flows.params import RetrainParams
-from flows.phases import Phase
+from flows.params import Phase, RetrainParams
 from tasks.base.ledger import RunReport
 from tasks.base.store import Store
 from tests.flows.sample_repository import git, make_repository

@@ -10,10 +10,8 @@ from typing import Any
 import pytest
 
 from flows.compute import gpu_steps, is_written, writing_steps
-from flows.dataset import Dataset
-from flows.mixing import Unmixed, Unwritten
-from flows.params import RetrainParams
-from flows.phases import Phase
+from flows.mixing import Dataset, Unmixed, Unwritten
+from flows.params import Phase, RetrainParams
 from flows.train_adapter import on_this_machine
 from tasks.base.artifacts import Artifact
 from tasks.base.errors import InputError, StoreError

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from deployments.cli.running import run_retrain
-from flows.params import RetrainParams
-from flows.phases import Phase
+from flows.params import Phase, RetrainParams
 from tasks.base.artifacts import Artifact
 from tasks.base.ledger import RunReport
 from tasks.base.records import Chunk

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from deployments.cli.running import run_retrain
-from flows.params import RetrainParams
-from flows.phases import Phase
+from flows.params import Phase, RetrainParams
 from flows.planning import RunPlan, plan_run
 from flows.resolve import resolve, scheduled_start
 from tasks.base.errors import InputError

@@ -11,8 +11,7 @@ from rich.console import Console
 from deployments import console
 from deployments.cli.running import RunFailed, run_retrain
 from deployments.cli.summary import print_refusal
-from flows.params import RetrainParams
-from flows.phases import Phase
+from flows.params import Phase, RetrainParams
 from flows.resolve import resolve, scheduled_start
 from flows.retrain import workflow
 from tasks.base.artifacts import Artifact

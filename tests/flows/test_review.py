@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deployments.cli.running import run_retrain
-from flows.phases import Phase
+from flows.params import Phase
 from tasks.base.artifacts import Artifact
 from tasks.base.ledger import RunReport
 from tasks.base.records import Dialogue

@@ -12,8 +12,7 @@ import pytest
 import yaml
 
 from deployments.cli.running import run_search
-from flows.params import RetrainParams
-from flows.phases import Phase
+from flows.params import Phase, RetrainParams
 from tasks.base.ledger import RunReport
 from tasks.base.records import Message
 from tasks.base.store import Store

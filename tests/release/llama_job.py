@@ -57,9 +57,8 @@ def shapes(request: dict[str, Any], report: Report) -> dict[str, Any]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from tasks.release.compare_job import told_divergence
+    from tasks.release.compare_job import GgufModel, told_divergence
     from tasks.release.gguf_job import write
-    from tasks.release.gguf_reading import GgufModel
     from tasks.release.requests import GgufRequest
     from tests.training.scenarios import random_model
 

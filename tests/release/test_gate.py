@@ -14,11 +14,9 @@ from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
 from tasks.base.store import Store
 from tasks.evaluation.params import ItemsParams, expected_questions
-from tasks.release.decision_page import with_decision
-from tasks.release.gate import decide, gate
-from tasks.release.measures import Figure, read_measures
+from tasks.release.gate import decide, gate, with_decision
+from tasks.release.measures import Figure, read_measures, shortfalls
 from tasks.release.params import GateParams
-from tasks.release.shortfalls import shortfalls
 from tests.pages import parsed, rows
 from tests.release.conftest import FAKE_TOKEN, SUMMARY, report_of
 

@@ -6,7 +6,7 @@ import pytest
 
 from tasks.base.errors import InputError, ReleaseError
 from tasks.release import hub
-from tasks.release.hub_access import check_access
+from tasks.release.hub import check_access
 from tasks.release.params import ReleaseParams
 from tests.emulators.hub_api import Fault, HubEmulator
 from tests.release.conftest import REPO, contents, make_release, on_hub

@@ -11,8 +11,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter
 
 from deployments.cli.running import RunFailed, run_retrain
-from flows.params import RetrainParams
-from flows.phases import Phase
+from flows.params import Phase, RetrainParams
 from tasks.base.errors import InputError
 from tasks.base.ledger import RunReport
 from tasks.base.store import Store
