@@ -46,16 +46,15 @@ from tasks.training.search.study import Tried
 from tasks.training.search.trial import trial
 from tasks.training.train import train
 
+GPU_LIMIT: Final = "gpu"
+BYTES_A_TOKEN: Final = 6
+"""On the high side, so that fewer tokens are expected than there will be: source code has 3.6 characters a token."""
 INLINE: Final = "inline"
-
 LOCAL: Final = ("", "file", "local")
 """Protocols of folders of this machine."""
-
 MAX_ATTEMPTS: Final = 3
 """A child whose machine was lost is started again so often in all; it goes on from its last checkpoint."""
-
 POLL_SECONDS: Final = 5.0
-
 SERVER_GONE_SECONDS: Final = 600.0
 """How long the Prefect server may not answer before waiting for the child is given up."""
 
@@ -287,9 +286,6 @@ def _is_cancelled(client: SyncPrefectClient) -> bool:
     return state is not None and state.type in (StateType.CANCELLING, StateType.CANCELLED)
 
 
-GPU_LIMIT: Final = "gpu"
-
-
 @contextmanager
 def gpu_slot() -> Iterator[None]:
     """Waits for a free slot and holds it for the duration of the block.
@@ -308,10 +304,6 @@ def gpu_slot() -> Iterator[None]:
             f"compute.pool: the Prefect server has no global concurrency limit `{GPU_LIMIT}`; "
             "make it with `python -m deployments.prefect.pools`"
         ) from None
-
-
-BYTES_A_TOKEN: Final = 6
-"""On the high side, so that fewer tokens are expected than there will be: source code has 3.6 characters a token."""
 
 
 def check_before_download(store: Store, params: RetrainParams, documents: Artifact) -> None:

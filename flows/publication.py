@@ -16,11 +16,10 @@ from tasks.base.artifacts import Artifact
 from tasks.base.ledger import RunReport
 from tasks.base.runs import read_json
 from tasks.base.store import Store
-from tasks.release.approval import ask_approval, refusal_of
 from tasks.release.costs import Ledgers, data_counts
 from tasks.release.dataset import dataset, ensure_dataset_published
 from tasks.release.export import gguf, merge, verify_export, wants_merged
-from tasks.release.gate import Decision, gate
+from tasks.release.gate import Decision, ask_approval, gate, refusal_of
 from tasks.release.lineage import ancestors
 from tasks.release.publish import ensure_published, publish
 from tasks.release.releases import is_released

@@ -15,12 +15,11 @@ from typing import Any, Final
 
 from tasks.base.errors import RawtuneError
 from tasks.base.store import Store
-from tasks.release.changes import Changes, what_changed
 from tasks.release.lineage import chosen_release
 from tasks.release.registry import Revision
 from tasks.release.requests import RETRIEVAL
 from tasks.release.serving import Endpoint, messages_of, serving, whole_answer
-from tasks.release.sources import index_of
+from tasks.release.sources import Changes, index_of, what_changed
 from tasks.retrieval.index import Index
 from tasks.retrieval.symbols import Found, Symbol, explain, found
 

@@ -33,6 +33,12 @@ from tasks.figures.statistics import cohens_kappa
 from tasks.llm.calls import Call
 from tasks.llm.client import LEDGER_SECONDS, Told, checked_prices, opened
 
+VERSION = "2026.11.30.1"
+
+JUDGED_KINDS: Final = frozenset({"purpose", "decision", "term", "pull-title", RUBRIC})
+SOURCE_LINES: Final = 40
+"""Lines of the document shown around what the reference rests on."""
+ANSWER_CHARACTERS: Final = 2_000
 SHEET_LINES: Final = 100
 """Answers of an arm that are offered for labelling; 50 to 100 labels are enough for a kappa within about 0.1."""
 
@@ -113,14 +119,6 @@ def label_sheet(asked: Iterable[tuple[Item, Answer]]) -> str:
         + "\n"
         for item, answer in ordered
     )
-
-
-VERSION = "2026.11.30.1"
-
-JUDGED_KINDS: Final = frozenset({"purpose", "decision", "term", "pull-title", RUBRIC})
-SOURCE_LINES: Final = 40
-"""Lines of the document shown around what the reference rests on."""
-ANSWER_CHARACTERS: Final = 2_000
 
 
 VALUE: Final = {Grade.CORRECT: 1.0, Grade.PARTIAL: 0.5, Grade.WRONG: 0.0, Grade.ABSTAIN: 0.0}

@@ -24,6 +24,8 @@ from tasks.text.chat import render_dialogue
 from tasks.text.loss_rows import GENERAL, LOSS_ROW_TOKENS, LossRow, general_rows, hash_order, within
 from tasks.text.tokenizer import TextTokenizer
 
+VERSION = "2026.11.24"
+
 FIRST: Final = "general_first_64"
 """The first tokens of that text, after the start token: what a model that has lost its footing gets wrong first."""
 FIRST_TOKENS: Final = 64
@@ -94,9 +96,6 @@ def _row(tokenizer: TextTokenizer, stream: str, record: Chunk | Dialogue) -> Los
 def _raw_row(tokenizer: TextTokenizer, name: str, stream: str, text: str) -> LossRow:
     ids = tokenizer.encode(text)[:LOSS_ROW_TOKENS]
     return LossRow(name, stream, ids, list(ids))
-
-
-VERSION = "2026.11.24"
 
 
 @step("evaluation/held-out", VERSION)

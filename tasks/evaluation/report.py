@@ -51,6 +51,9 @@ from tasks.evaluation.scoring import Score, metric_of, score_arm
 
 VERSION = "2026.11.30.6"
 
+LIBRARIES: Final = ("rawtune", "torch", "transformers", "peft", "trl", "tokenizers", "bm25s", "rapidfuzz")
+"""Packages that decide figures."""
+
 
 def summarise(
     items: Sequence[Item],
@@ -238,10 +241,6 @@ def _named(
 ) -> list[tuple[str, Artifact | None]]:
     arms = [(artifact.step.split("/")[1], artifact) for artifact in answers]
     return [("questions", items), *arms, ("adapter", adapter), ("training table", table)]
-
-
-LIBRARIES: Final = ("rawtune", "torch", "transformers", "peft", "trl", "tokenizers", "bm25s", "rapidfuzz")
-"""Packages that decide figures."""
 
 
 def revisions(items: Sequence[Item]) -> list[tuple[str, str]]:

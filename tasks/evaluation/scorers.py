@@ -22,14 +22,13 @@ from rapidfuzz.distance import Levenshtein
 
 from tasks.text.signatures import parameters
 
-Scorer = Callable[[str, Sequence[str]], float]
-
 MAX_SCORED_CHARACTERS: Final = 20_000
 """Longer answers are cut here before scoring: a runaway answer must not cost quadratic time."""
-
 MAX_LITERAL_WORDS: Final = 60
 """Words of an answer beyond which it is no short answer; a value itself may be a command of many words."""
-
+LEADING_CHARACTERS: Final = 200
+"""An answer that declines says so at its beginning."""
+Scorer = Callable[[str, Sequence[str]], float]
 _ARTICLES = frozenset({"a", "an", "the"})
 _WORD = re.compile(r"[\w./\-$@#]+")
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
@@ -260,9 +259,6 @@ _SUBJECT: Final = re.compile(
 _CLAUSE: Final = re.compile(
     r"\b(?:if|that|when|whether|which|unless|where|because|raises?|checks?|returns?)\b", re.IGNORECASE
 )
-
-LEADING_CHARACTERS: Final = 200
-"""An answer that declines says so at its beginning."""
 
 
 def abstains(answer: str) -> bool:

@@ -44,7 +44,6 @@ class Forest:
     """Rows around a common zero, with the ticks of the axis as (percent of the width, percentage points)."""
 
     rows: tuple[ForestRow, ...]
-    zero: float
     ticks: tuple[tuple[float, float], ...]
 
 
@@ -69,7 +68,7 @@ def forest(rows: Sequence[Interval]) -> Forest:
         note = f"{100 * row.estimate:+.1f}"
         drawn.append(ForestRow(row.label, note, tone, place(row.estimate), start, length))
     ticks = tuple((place(tick / 100), tick) for tick in _ticks(low, high))
-    return Forest(tuple(drawn), place(0), ticks)
+    return Forest(tuple(drawn), ticks)
 
 
 def curve(points: Sequence[tuple[float, float]], caption: str) -> Markup:

@@ -17,9 +17,12 @@ import jinja2
 
 FOLDER: Final = Path(__file__).parent
 """Holds `page.html.jinja`, which a page's own template extends."""
-
 DECISION_SLOT: Final = '<section id="decision"></section>'
 """Where the evaluation's page has room for the gate's decision, which comes after it."""
+SHOWN_CHARACTERS: Final = 1_200
+"""Longer texts are cut; the full answers are in the answers artifact."""
+_MARKUP: Final = frozenset("\\`*_{}[]<>|&~")
+"""What begins or ends markup within a line; hyphens, plus and number signs do only where a line begins."""
 
 
 def render(template: Path, finalize: Callable[[Any], Any] | None = None, headline: str = "", **values: Any) -> str:
@@ -75,13 +78,6 @@ def count(value: float | None) -> str:
 def nats(value: float | None) -> str:
     """Three decimals; a dash for nothing."""
     return f"{value:.3f}" if isinstance(value, int | float) else "–"
-
-
-SHOWN_CHARACTERS: Final = 1_200
-"""Longer texts are cut; the full answers are in the answers artifact."""
-
-_MARKUP: Final = frozenset("\\`*_{}[]<>|&~")
-"""What begins or ends markup within a line; hyphens, plus and number signs do only where a line begins."""
 
 
 def shown(text: str, limit: int = SHOWN_CHARACTERS) -> str:

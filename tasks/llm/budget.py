@@ -39,8 +39,6 @@ class Budget:
         self._settled = asyncio.Condition()
         for entry in sorted(folder.glob("*.txt")) if folder.exists() else ():
             self._read(entry)
-        self.before_usd = self.spent_usd
-        """What earlier runs under this key had spent."""
 
     async def reserve(self, usd: Decimal) -> str:
         """Sets `usd` aside and returns the reservation's name. Waits while calls in flight may still turn out cheaper.

@@ -31,6 +31,13 @@ from tasks.llm.online import Online
 from tasks.llm.params import OPENAI, Server
 from tasks.llm.prices import Prices, prices_of
 
+NO_KEY: Final = "none"
+"""Sent to a server of one's own, which asks for no key; the library refuses to start without one."""
+REPAIRS: Final = 1
+"""Further turns after an answer that is not JSON of the schema."""
+LEDGER_SECONDS: Final = 1.0
+"""Least seconds between two entries of one step."""
+
 
 class Responses:
     """A folder of answers."""
@@ -52,13 +59,6 @@ class Responses:
 
     def _path(self, call: Call) -> Path:
         return self.folder / call.digest[:2] / f"{call.digest}.json"
-
-
-NO_KEY: Final = "none"
-"""Sent to a server of one's own, which asks for no key; the library refuses to start without one."""
-
-REPAIRS: Final = 1
-"""Further turns after an answer that is not JSON of the schema."""
 
 
 @dataclass(frozen=True)
@@ -208,10 +208,6 @@ async def opened(store: Store, server: Server, cache: str, key: str) -> AsyncIte
             transport.forget()
     finally:
         await transport.close()
-
-
-LEDGER_SECONDS: Final = 1.0
-"""Least seconds between two entries of one step."""
 
 
 class Told:

@@ -24,9 +24,15 @@ from tasks.llm.wire import MODERATION_CODES, Dialect, reply_of, request_body, re
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
 
-
 FIRST_LIMIT: Final = 4
 """Requests at once before anything is known about the server."""
+MAX_ATTEMPTS: Final = 8
+"""With the waits below that is about two minutes of a server that does not answer."""
+FIRST_WAIT: Final = 0.5
+"""Seconds before the second attempt, doubled for each further one, up to `LONGEST_WAIT`; a random half is taken off."""
+LONGEST_WAIT: Final = 60.0
+GIVE_UPS: Final = 5
+"""After this many calls in a row without an answer the server is considered dead."""
 
 
 class Throttle:
@@ -74,18 +80,6 @@ class Throttle:
             self.limit = max(1.0, self.limit / 2)
             self._last_cut = now
         self._paused_until = max(self._paused_until, now + pause)
-
-
-MAX_ATTEMPTS: Final = 8
-"""With the waits below that is about two minutes of a server that does not answer."""
-
-FIRST_WAIT: Final = 0.5
-"""Seconds before the second attempt, doubled for each further one, up to `LONGEST_WAIT`; a random half is taken off."""
-
-LONGEST_WAIT: Final = 60.0
-
-GIVE_UPS: Final = 5
-"""After this many calls in a row without an answer the server is considered dead."""
 
 
 class Online:

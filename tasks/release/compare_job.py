@@ -22,9 +22,10 @@ from tasks.release.requests import CompareRequest, Text
 
 WIDE_PARAMETERS: Final = 2_000_000_000
 """Models up to this size are compared in 32 bits, where only the export's own rounding differs; larger ones in 16."""
-
 COMPARED: Final = 20
 """Likeliest tokens at each place by which a file in llama.cpp is compared."""
+LIKELIEST: Final = 256
+"""How many of the likeliest next tokens llama.cpp gives with their probabilities."""
 Row = tuple[list[int], int]
 """Ids of prompt and answer, and where the answer begins."""
 
@@ -113,15 +114,11 @@ def _parameters(model: Path) -> int:
     return sum(file.stat().st_size for file in model.glob("*.safetensors")) // 2
 
 
-LIKELIEST: Final = 256
-"""So many of the next tokens have their probability told."""
-
-
 class GgufModel:
     """The model of a file; one at a time is loaded."""
 
     def __init__(self, file: Path, tokens: int) -> None:
-        """Loads it for texts of up to so many tokens."""
+        """Loads the file for texts of up to `tokens` tokens."""
         from xllamacpp import CommonParams, Server
 
         params: Any = CommonParams()

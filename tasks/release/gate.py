@@ -5,6 +5,11 @@ decision.json, with one reason per check, `counts["allowed"]` 0 or 1, and report
 A check whose figure is missing is a failed check: what was not measured is not published. Bounds hold for the cautious
 end of the 95% interval (`judge: interval`), so few questions make a release harder, not easier; `measures.shortfalls`
 says before a run which bound its questions are too few for.
+
+With `gate.approval: manual` a person has the last word. A run that belongs to a deployment is then suspended: its
+process ends, the Prefect UI shows the form, and an answer makes the run start again, with everything before this point
+from the cache. A run without a deployment (a laptop's) waits in place. If nobody answers in time the run fails, and
+nothing is published.
 """
 
 from __future__ import annotations
@@ -15,6 +20,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from prefect.exceptions import FlowPauseTimeout
+from prefect.flow_runs import pause_flow_run, suspend_flow_run
+from prefect.input import RunInput
+from prefect.runtime import deployment
 from pydantic import BaseModel, ConfigDict
 
 from tasks.base.artifacts import Artifact
@@ -32,10 +41,11 @@ from tasks.text.secrets import find_secrets
 VERSION = "2026.11.30.1"
 
 HELD_OUT = "answers_held_out"
-
 PAGE: Final = "report.html"
-
+TEMPLATE: Final = Path(__file__).with_name("decision.html.jinja")
 BATCH_CHARACTERS: Final = 1_000_000
+APPROVAL_KEY = "release-approval"
+"""Names the question, so that a run that starts again finds its answer instead of asking again."""
 
 
 class Check(BaseModel):
@@ -251,9 +261,6 @@ def _document(decision: Decision) -> dict[str, Any]:
     return decision.model_dump(mode="json")
 
 
-TEMPLATE: Final = Path(__file__).with_name("decision.html.jinja")
-
-
 def with_decision(page: str, decision: dict[str, Any]) -> str:
     """The page with the decision in the slot that it left for it.
 
@@ -267,3 +274,43 @@ def with_decision(page: str, decision: dict[str, Any]) -> str:
     if page.count(DECISION_SLOT) != 1:
         raise ReleaseError("the evaluation's page has no place for the gate's decision; make the report again")
     return page.replace(DECISION_SLOT, render(TEMPLATE, **decision).strip())
+
+
+class Approval(RunInput):
+    """Shall this model be published? The gate allowed it; its reasons are in the form's description."""
+
+    verdict: Literal["approve", "reject"]
+    """Publish it, or end the run without publishing."""
+    comment: str = ""
+    """Why; kept with the run."""
+
+
+def ask_approval(decision: Decision, params: GateParams) -> Approval:
+    """Asks the person and returns the answer; to be called inside a flow, outside tasks.
+
+    Args:
+        decision: the gate's, whose reasons the form shows.
+        params: how long to wait.
+
+    Raises:
+        ReleaseError: nobody answered within `approval_hours` where the run waited in place; a suspended one is then
+            ended by the server.
+    """
+    question = Approval.with_initial_data(description="\n".join(f"- {reason}" for reason in decision.reasons))
+    seconds = round(params.approval_hours * 3600)
+    if deployment.id:
+        return suspend_flow_run(wait_for_input=question, timeout=seconds, key=APPROVAL_KEY)
+    try:
+        return pause_flow_run(wait_for_input=question, timeout=seconds, poll_interval=2, key=APPROVAL_KEY)
+    except FlowPauseTimeout as error:
+        raise ReleaseError(
+            f"gate.approval: nobody answered within {params.approval_hours:g} hours; nothing was published; run "
+            "again to be asked again"
+        ) from error
+
+
+def refusal_of(answer: Approval) -> tuple[str, ...]:
+    """The gate's reasons after a person's answer: none if approved."""
+    if answer.verdict == "approve":
+        return ()
+    return (f"a person rejected the release{': ' + answer.comment if answer.comment else ''}",)

@@ -28,12 +28,23 @@ from tasks.base.errors import InputError, RawtuneError, ReleaseError
 from tasks.release.folder import check_publishable, git_blob_sha1
 from tasks.release.params import ReleaseParams
 
+MAIN: Final = "main"
 PUBLIC_HUB: Final = "https://huggingface.co"
 WRITE_PERMISSION: Final = "repo.write"
 """What a fine-grained token needs on the repository or its owner, as /api/whoami-v2 names it."""
-
 WRITING_ROLES: Final = ("admin", "write", "contributor")
 """Roles in an organisation that may make repositories (https://huggingface.co/docs/hub/organizations-security)."""
+RETRY_SECONDS: Final = (0.5, 2.0, 8.0)
+"""Pauses before a commit is tried again. The client itself retries uploads, and not commits, because the answer to one
+that took effect may be lost; here the branch is looked at first."""
+KEPT: Final = frozenset({".gitattributes"})
+"""Files of a repository that belong to the Hub, not to a release."""
+TITLE: Final = re.compile(r"(Publish|Promote|Roll back to) (snapshot/\S+)")
+"""Titles of the commits on `main` that change the latest release; their sequence is its history."""
+Kind = Literal["model", "dataset"]
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 
 class HubAccess(BaseModel):
@@ -168,23 +179,6 @@ def _saved_token() -> str | None:
 
 def _reason(error: Any) -> str:
     return str(error.server_message or error).splitlines()[0]
-
-
-MAIN: Final = "main"
-
-Kind = Literal["model", "dataset"]
-T = TypeVar("T")
-RETRY_SECONDS: Final = (0.5, 2.0, 8.0)
-"""Pauses before a commit is tried again. The client itself retries uploads, and not commits, because the answer to one
-that took effect may be lost; here the branch is looked at first."""
-
-KEPT: Final = frozenset({".gitattributes"})
-"""Files of a repository that belong to the Hub, not to a release."""
-
-TITLE: Final = re.compile(r"(Publish|Promote|Roll back to) (snapshot/\S+)")
-"""Titles of the commits on `main` that change the latest release; their sequence is its history."""
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

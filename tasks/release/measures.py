@@ -16,9 +16,10 @@ from tasks.release.params import GateParams
 
 RECALL: Final = "recall"
 """The suite of facts that were trained."""
-
 FORGETTING: Final = "forgetting"
 """The suite that sums up the general ones."""
+FLIPS: Final = 0.05
+"""Share of general answers taken to turn from right to wrong or back in a model that forgot nothing."""
 
 
 class Figure(BaseModel):
@@ -103,10 +104,6 @@ def _figure(value: Any) -> Figure | None:
 def _losses(streams: Mapping[str, Any]) -> dict[str, float]:
     values = {stream: value["loss"] if isinstance(value, Mapping) else value for stream, value in streams.items()}
     return {stream: float(value) for stream, value in values.items() if value is not None}
-
-
-FLIPS: Final = 0.05
-"""Share of general answers taken to turn from right to wrong or back in a model that forgot nothing."""
 
 
 def shortfalls(params: GateParams, questions: Mapping[str, int]) -> list[str]:

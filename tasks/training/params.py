@@ -156,7 +156,7 @@ class TrainingParams(BaseModelParams):
     it; costs about 3% of the time. 0 = never.
     """
     epochs: int = Field(1, ge=1, le=1000)
-    """How often every row of the table is seen; rows are shuffled anew in each. More than one only without a replay of
+    """How often every row of the table is seen; rows are shuffled again in each. More than one only without a replay of
     samples; `dataset.mixture.passes` says how often a text stands in the table.
     """
     seed: int = Field(42, ge=0)

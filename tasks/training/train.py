@@ -36,8 +36,9 @@ from tasks.training.table import HELD_SAMPLES
 VERSION = "2026.11.30.1"
 
 logger = logging.getLogger(__name__)
-
 JOB: Final = "tasks.training.job:run"
+VARIABLE: Final = "RAWTUNE_UNSLOTH_PYTHON"
+"""Environment variable: the interpreter of an environment that has Unsloth."""
 GONE: Final = "has vanished during training; bring it back and run again"
 GENERAL_ROWS: Final = "general.jsonl"
 LOOKS_SHARE: Final = 0.03
@@ -160,10 +161,6 @@ def _store_stays(store: Store) -> Iterator[None]:
 
 def _is_gone(store: Store) -> bool:
     return store.is_local and not (store.root / "cas").exists()
-
-
-VARIABLE: Final = "RAWTUNE_UNSLOTH_PYTHON"
-"""Environment variable: the interpreter of an environment that has Unsloth."""
 
 
 def unsloth_python(checkout: Path = ROOT) -> Path | None:

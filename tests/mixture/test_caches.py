@@ -5,9 +5,8 @@ import shutil
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.mixture.leaks.guard import leak_guard
+from tasks.mixture.leaks.guard import WordCache, leak_guard
 from tasks.mixture.leaks.matching import WordNumbers
-from tasks.mixture.leaks.passages import WordCache
 from tasks.mixture.params import LeakParams, MixtureParams
 from tasks.mixture.table.assemble import assemble
 from tests.mixture.conftest import chunk, dialogue, item

@@ -6,8 +6,7 @@ from prefect import flow
 from tasks.base.records import Chunk, Split
 from tasks.base.runs import read_records
 from tasks.base.shards import RunnerParams
-from tasks.mixture.leaks.guard import leak_guard
-from tasks.mixture.leaks.passages import HITS_PER_ITEM
+from tasks.mixture.leaks.guard import HITS_PER_ITEM, leak_guard
 from tasks.mixture.params import LeakParams, MixtureParams
 from tasks.mixture.report.data_report import data_report
 from tasks.mixture.table.assemble import assemble

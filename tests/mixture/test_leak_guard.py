@@ -3,8 +3,7 @@ import pytest
 from tasks.base.errors import LeakError
 from tasks.base.records import Item, Kind, Split
 from tasks.base.runs import read_records, read_verdicts
-from tasks.mixture.leaks.guard import HITS, leak_guard
-from tasks.mixture.leaks.passages import Hit
+from tasks.mixture.leaks.guard import HITS, Hit, leak_guard
 from tasks.mixture.params import HeldOut, LeakParams, LeakPolicy, MixtureParams
 from tasks.mixture.table.assemble import assemble
 from tests.mixture.conftest import chunk, dialogue, item

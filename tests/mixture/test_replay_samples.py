@@ -13,8 +13,7 @@ from tasks.base.errors import InputError
 from tasks.base.records import IGNORED, Split
 from tasks.base.runs import read_records, read_verdicts
 from tasks.mixture.params import MixtureParams, Packing, SamplingParams, Stream
-from tasks.mixture.replay.sample import replay
-from tasks.mixture.replay.texts import CODE, Sample, draw_texts, opening
+from tasks.mixture.replay.sample import CODE, Sample, draw_texts, opening, replay
 from tasks.mixture.table.assemble import assemble
 from tasks.mixture.table.expected import rounded_up
 from tasks.mixture.table.rows import SOFT_IDS, SOFT_LOGPROBS

@@ -10,8 +10,7 @@ from prefect.client.schemas.filters import FlowRunFilter
 from prefect.flow_runs import resume_flow_run
 
 from tasks.base.errors import ReleaseError
-from tasks.release.approval import Approval, ask_approval, refusal_of
-from tasks.release.gate import decide
+from tasks.release.gate import Approval, ask_approval, decide, refusal_of
 from tasks.release.measures import read_measures
 from tasks.release.params import GateParams
 from tests.release.conftest import SUMMARY

@@ -21,13 +21,12 @@ from tasks.base.records import Document
 from tasks.base.runs import StepRun, read_json
 from tasks.base.steps import step
 from tasks.base.store import Store
-from tasks.release.changes import what_changed
 from tasks.release.chat_api import ChatRequest
 from tasks.release.gate import gate
 from tasks.release.lineage import chosen_release
 from tasks.release.params import GateParams, ReleaseParams
 from tasks.release.publish import ensure_published, publish
-from tasks.release.sources import has_index, index, index_of
+from tasks.release.sources import has_index, index, index_of, what_changed
 from tasks.retrieval.index import Index
 from tasks.retrieval.params import RetrievalParams
 from tasks.retrieval.passages import Passage, passages

@@ -15,6 +15,9 @@ import numpy as np
 from tasks.model.child_main import Report
 from tasks.model.request import Request
 
+ROWS: Final = 1_024
+"""Scored between two reports."""
+
 
 class SoftenRequest(Request):
     """The likeliest tokens at every position of rows: `tasks.mixture.replay.job:soften`."""
@@ -34,10 +37,6 @@ class SoftenRequest(Request):
     """
     precision: str = "auto"
     """See `tasks.model.loading.dtype_of`."""
-
-
-ROWS: Final = 1_024
-"""Scored between two reports."""
 
 
 def soften(request: SoftenRequest, report: Report) -> dict[str, Any]:

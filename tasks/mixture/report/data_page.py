@@ -18,10 +18,14 @@ from markupsafe import Markup, escape
 from tasks.base.errors import printable
 from tasks.base.records import IGNORED
 from tasks.figures.page import count, percent, render
-from tasks.mixture.leaks.passages import Hit
+from tasks.mixture.leaks.guard import Hit
 from tasks.mixture.report.data_facts import Sample
 from tasks.text.tokenizer import TextTokenizer
 
+TEMPLATE = Path(__file__).with_name("data_report.html.jinja")
+WIDTH: Final = 640
+HEIGHT: Final = 190
+"""View box of a histogram; the page scales it to its column."""
 HEAD_TOKENS: Final = 420
 TAIL_TOKENS: Final = 120
 """Shown of a long part: its beginning and its end, where the end token is."""
@@ -104,11 +108,6 @@ def _shown(sample: Sample, ids: Any, labels: Any, tokenizer: TextTokenizer) -> S
     return Shown(part.id, part.source, part.tokens, part.trained_tokens, tuple(drawn))
 
 
-WIDTH: Final = 640
-HEIGHT: Final = 190
-"""View box of a histogram; the page scales it to its column."""
-
-
 def bar(parts: Sequence[tuple[str, float, str]], largest: float) -> Markup:
     """A horizontal bar of stacked parts, to stand in a table's cell.
 
@@ -159,9 +158,6 @@ def histogram(series: Mapping[str, Sequence[int]], longest: int, caption: str) -
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(caption)}">'
         f"{''.join(drawn)}</svg>"
     )
-
-
-TEMPLATE = Path(__file__).with_name("data_report.html.jinja")
 
 
 def render_page(

@@ -13,8 +13,7 @@ from tasks.base.records import Item
 from tasks.base.runs import StepRun, read_verdicts
 from tasks.base.shards import LOCAL, RunnerParams, mapped, shards_of
 from tasks.base.steps import step
-from tasks.mixture.leaks.guard import HITS
-from tasks.mixture.leaks.passages import Hit
+from tasks.mixture.leaks.guard import HITS, Hit
 from tasks.mixture.report.data_facts import SHOWN, TableFacts, chunk_shard, summarise, summed, table_shard
 from tasks.mixture.report.data_page import read_samples, render_markdown, render_page
 from tasks.mixture.table.draw import rank

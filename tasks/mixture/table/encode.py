@@ -34,9 +34,12 @@ BATCH_CHARACTERS: Final = 1_000_000
 """Texts are encoded in batches of this size: enough for all cores, little enough for memory."""
 GROUP_DIALOGUES: Final = 256
 """Dialogues of one document that are kept together in the cache at most."""
-
+CACHE_VERSION: Final = 3
+"""Of the stored bytes."""
 Raw = dict[str, Any]
 """A chunk or dialogue as JSON values."""
+Turns = Sequence[tuple[str, str]]
+"""Role and content of each message of a dialogue."""
 
 
 @dataclass(frozen=True)
@@ -169,13 +172,6 @@ def _groups(dialogues: Iterable[Raw], system: tuple[tuple[str, str], ...]) -> It
         group.append(turns if turns[0][0] == "system" else (*system, *turns))
     if group:
         yield group
-
-
-CACHE_VERSION: Final = 3
-"""Of the stored bytes."""
-
-Turns = Sequence[tuple[str, str]]
-"""Role and content of each message of a dialogue."""
 
 
 class Rendered(NamedTuple):

@@ -204,7 +204,7 @@ class Loop:
             self.budget = _micro_batch(self.budget, params, decoder)
 
     def look(self) -> dict[str, Any]:
-        """What `precision.look` finds on the run's first rows; the decoder must be built anew after it."""
+        """What `precision.look` finds on the run's first rows; the decoder must be built again after it."""
         indices: list[int] = []
         for index in self.order:
             indices.append(index)

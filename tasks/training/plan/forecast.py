@@ -25,9 +25,16 @@ KL_SHARE: Final = 2 / 3
 """Of that rate is left where every row goes through the base as well: a third forward pass beside forward and
 backward, which cost as much as each other where weights get no gradient.
 """
-
 CPU_DOUBT: Final = 3.0
 """CPUs differ by about this factor from the one that was measured: only what exceeds a limit by more is refused."""
+PROMPT_SHARE: Final = 0.4
+"""Of the peak rate that reading prompts reaches; a guess of ours."""
+ROWS: Final = 256
+"""Texts that are written together; a guess of ours, memory decides."""
+STEP_SHARE: Final = 0.1
+"""Of the memory's bandwidth that a step reaches; a guess of ours."""
+CPU_SHARE: Final = 3.0
+"""A forward pass alone is a third of the training that `CPU_RATE` was measured with."""
 
 
 class Forecast(BaseModel):
@@ -156,16 +163,6 @@ def _on(name: str, card: Card, shape: Shape, params: TrainingParams, tokens: int
     except InputError:  # it does not fit this card
         return None
     return f"{name} {hours:.1f} h" if params.max_hours is None or hours <= params.max_hours else None
-
-
-PROMPT_SHARE: Final = 0.4
-"""Of the peak rate that reading prompts reaches; a guess of ours."""
-ROWS: Final = 256
-"""Texts that are written together; a guess of ours, memory decides."""
-STEP_SHARE: Final = 0.1
-"""Of the memory's bandwidth that a step reaches; a guess of ours."""
-CPU_SHARE: Final = 3.0
-"""A forward pass alone is a third of the training that `CPU_RATE` was measured with."""
 
 
 def writing_hours(shape: Shape, prompt_tokens: int, new_tokens: int, card: Card | None) -> float:

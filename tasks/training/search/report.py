@@ -22,7 +22,8 @@ from tasks.training.search.study import Tried
 VERSION = "2026.11.30"
 
 LABELS = {Objective.HELD_OUT_LOSS: "held-out loss, nats/token", Objective.RECALL: "recall"}
-
+OBJECTIVE: Final = "objective"
+"""Name of the last axis."""
 PAGE = Markup("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Hyperparameter search</title><style>
@@ -33,45 +34,6 @@ th:first-child,td:first-child,td:last-child,th:last-child{{text-align:left}}.win
 div{{overflow-x:auto}}svg{{width:100%;height:auto}}</style></head><body>
 <p>{headline}</p><h1>Hyperparameter search</h1><p>{summary}</p>{picture}{front}<div>{table}</div></body></html>
 """)
-
-
-@step("training/search-report", VERSION)
-def search_report(
-    run: StepRun,
-    trials: list[dict[str, Any]],
-    winner: int,
-    params: SearchParams,
-    max_general_loss: float | None = None,
-    headline: str = "",
-) -> None:
-    """Writes table and pictures.
-
-    Args:
-        run: gets the files.
-        trials: every trial, as `Tried`.
-        winner: number of the best.
-        params: what was searched for.
-        max_general_loss: within which the winner had to be; null = no bound.
-        headline: of the page: project, sources, model.
-    """
-    tried = [Tried.model_validate(one) for one in trials]
-    best = next(one for one in tried if one.number == winner)
-    picture = parallel_coordinates(tried, winner, LABELS[params.objective])
-    traded = front_picture(tried, winner, params.objective, LABELS[params.objective], max_general_loss)
-    rows = table_rows(tried)
-    document = {
-        "objective": params.objective.value,
-        "max_general_loss": max_general_loss,
-        "winner": best.model_dump(mode="json"),
-        "front": [one.number for one in front(tried, params.objective)],
-        "trials": trials,
-    }
-    run.path("trials.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
-    run.path("search.svg").write_text(picture + "\n", "utf-8")
-    told = summary(tried, best, params, max_general_loss)
-    run.path("search.html").write_text(page(rows, (picture, traded), told, winner, headline), "utf-8")
-    for one in tried:
-        run.count(f"trials:{one.state}")
 
 
 def summary(tried: Sequence[Tried], best: Tried, params: SearchParams, bound: float | None) -> str:
@@ -139,9 +101,6 @@ text{font:12px system-ui,sans-serif;fill:#444}.name{font-weight:600}.axis{stroke
 .winner{stroke:#c2410c;stroke-width:3;opacity:1}
 @media(prefers-color-scheme:dark){text{fill:#ccc}.trial{stroke:#8ea7d8}.winner{stroke:#fb923c}}
 """
-
-OBJECTIVE: Final = "objective"
-"""Name of the last axis."""
 
 
 def parallel_coordinates(trials: Sequence[Tried], winner: int, objective: str) -> Markup:
@@ -316,3 +275,42 @@ def _line(style: str, x1: float, y1: float, x2: float, y2: float) -> Markup:
 
 def _text(x: float, y: float, anchor: str, text: str) -> Markup:
     return Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(x, y, anchor, text)
+
+
+@step("training/search-report", VERSION)
+def search_report(
+    run: StepRun,
+    trials: list[dict[str, Any]],
+    winner: int,
+    params: SearchParams,
+    max_general_loss: float | None = None,
+    headline: str = "",
+) -> None:
+    """Writes table and pictures.
+
+    Args:
+        run: gets the files.
+        trials: every trial, as `Tried`.
+        winner: number of the best.
+        params: what was searched for.
+        max_general_loss: within which the winner had to be; null = no bound.
+        headline: of the page: project, sources, model.
+    """
+    tried = [Tried.model_validate(one) for one in trials]
+    best = next(one for one in tried if one.number == winner)
+    picture = parallel_coordinates(tried, winner, LABELS[params.objective])
+    traded = front_picture(tried, winner, params.objective, LABELS[params.objective], max_general_loss)
+    rows = table_rows(tried)
+    document = {
+        "objective": params.objective.value,
+        "max_general_loss": max_general_loss,
+        "winner": best.model_dump(mode="json"),
+        "front": [one.number for one in front(tried, params.objective)],
+        "trials": trials,
+    }
+    run.path("trials.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+    run.path("search.svg").write_text(picture + "\n", "utf-8")
+    told = summary(tried, best, params, max_general_loss)
+    run.path("search.html").write_text(page(rows, (picture, traded), told, winner, headline), "utf-8")
+    for one in tried:
+        run.count(f"trials:{one.state}")

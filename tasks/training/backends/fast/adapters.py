@@ -87,7 +87,6 @@ class Adapters:
                 master_views[site], at = self._views(self.master, self.gradient, site, names, at)
             self.sites.append(views)
             masters.append(master_views)
-        self._masters = masters
         generator = torch.Generator().manual_seed(params.seed)
         for views in masters:
             for adapter in views.values():
