@@ -29,7 +29,11 @@ from tasks.base.progress import notice
 from tasks.base.store import Store
 
 LEASE_SECONDS: Final = 60.0
-"""A lease that does not change for so long belongs to a dead holder."""
+"""A lease that does not change for this long belongs to a dead holder."""
+POLL_SECONDS: Final = 0.2
+"""Between two tries of a lock of this machine."""
+LEASE_POLL_SECONDS: Final = 1.0
+"""Between two tries of a lease."""
 
 PRUNING: Final = "prune"
 """Name of the lock that whoever prunes a store holds, and whoever begins a run holds for a moment."""
@@ -44,18 +48,17 @@ _memory_guard = threading.Lock()
 
 
 @contextmanager
-def hold(store: Store, name: str, poll: float = 0.2, lease_seconds: float = LEASE_SECONDS) -> Iterator[None]:
+def hold(store: Store, name: str, lease_seconds: float = LEASE_SECONDS) -> Iterator[None]:
     """Holds the store's lock of that name, waiting as long as a living process has it.
 
     Args:
         store: decides the mechanism: `flock` (local), lease (object store), thread lock (memory).
         name: slashes allowed; equal names exclude each other.
-        poll: seconds between two tries.
         lease_seconds: after which a lease that does not change is taken over; four heartbeats fit into it.
     """
     flat = name.replace("/", "--")
     if store.is_local:
-        with flock(store.local("locks") / f"{flat}.lock", poll):
+        with flock(store.local("locks") / f"{flat}.lock"):
             yield
     elif store.root.protocol == "memory":
         with _memory_guard:
@@ -63,7 +66,7 @@ def hold(store: Store, name: str, poll: float = 0.2, lease_seconds: float = LEAS
         with lock:
             yield
     else:
-        with _lease(store.root / "locks" / f"{flat}.json", max(poll, 1.0), lease_seconds):
+        with _lease(store.root / "locks" / f"{flat}.json", lease_seconds):
             yield
 
 
@@ -129,7 +132,7 @@ def _beating(folder: UPath, seconds: float) -> list[str]:
 
 
 @contextmanager
-def flock(path: Path, poll: float = 0.2) -> Iterator[None]:
+def flock(path: Path) -> Iterator[None]:
     """Holds an exclusive `flock` on a file, which is left in place: removing it would let two holders in."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
@@ -143,7 +146,7 @@ def flock(path: Path, poll: float = 0.2) -> Iterator[None]:
                     holder = os.pread(descriptor, 1000, 0).decode("utf-8", "replace") or "another process"
                     notice(f"waits for {holder}, which holds {path.stem}")
                     announced = True
-                time.sleep(poll)
+                time.sleep(POLL_SECONDS)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, _who().encode(), 0)
         yield
@@ -152,14 +155,14 @@ def flock(path: Path, poll: float = 0.2) -> Iterator[None]:
 
 
 @contextmanager
-def _lease(path: UPath, poll: float, seconds: float) -> Iterator[None]:
+def _lease(path: UPath, seconds: float) -> Iterator[None]:
     contender = _Contender(path, uuid.uuid4().hex, seconds)
     announced = False
     while (tag := contender.acquire()) is None:
         if not announced:
             notice(f"waits for {_named(path)}, which holds {path.stem}")
             announced = True
-        time.sleep(poll)
+        time.sleep(LEASE_POLL_SECONDS)
     heartbeat = _Heartbeat(path, contender.holder, tag, seconds / 4)
     heartbeat.start()
     try:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar
 
+from pydantic import Field
 from pydantic_core import from_json
 
 from tasks.base.artifacts import Artifact
@@ -42,6 +43,8 @@ class RunnerParams(Params):
     """Address of a running Dask scheduler that can reach the store, such as `tcp://scheduler:8786`; null = two
     processes on this machine.
     """
+    shard_bytes: Annotated[int, EXECUTION] = Field(SHARD_BYTES, ge=1)
+    """Bytes of a file that one worker reads at a time; fewer give a small corpus to more workers."""
 
 
 LOCAL: Final = RunnerParams()

@@ -123,7 +123,7 @@ def chunk(
     with run.scratch() as folder:
         for split in Split:
             with (folder / split.value).open("w", encoding="utf-8", newline="\n") as spool:
-                shards = shards_of(run.store, documents, f"{split.value}.jsonl")
+                shards = shards_of(run.store, documents, f"{split.value}.jsonl", runner.shard_bytes)
                 for cut in mapped(partial(chunk_shard, split, model, params, max_tokens), shards, runner):
                     spool.writelines(f"{made.line()}\n" for made in cut.chunks)
                     found.update(documents=sum(made.last for made in cut.chunks), hits=cut.hits, misses=cut.misses)

@@ -59,7 +59,8 @@ def outlined(
     """
     outlines: list[Outline] = []
     parts: list[Signatures] = []
-    for made, part in mapped(partial(outlined_shard, outline), shards_of(run.store, documents), params):
+    shards = shards_of(run.store, documents, size=params.shard_bytes)
+    for made, part in mapped(partial(outlined_shard, outline), shards, params):
         outlines += made
         parts.append(part)
         run.progress(len(outlines), documents.counts.get("records"), "documents")

@@ -119,7 +119,8 @@ def redact(run: StepRun, documents: Artifact, params: RedactParams, runner: Runn
 
     def cleaned() -> Iterator[Document]:
         done = 0
-        for cleaned_shard in mapped(partial(redact_shard, params), shards_of(run.store, documents), runner):
+        shards = shards_of(run.store, documents, size=runner.shard_bytes)
+        for cleaned_shard in mapped(partial(redact_shard, params), shards, runner):
             for document, found in cleaned_shard:
                 _report(run, document, found, params)
                 yield document

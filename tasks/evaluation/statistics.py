@@ -81,12 +81,12 @@ def _kinds(chosen: Sequence[Score]) -> int:
     return len({one.kind for one in chosen})
 
 
-def kind_figures(scores: Scores, params: ReportParams, suite: str = Suite.RECALL) -> dict[str, dict[str, Any]]:
-    """Kind → arm → figure as in `arm_figures`, of one suite's questions, kinds in alphabetical order."""
-    kinds = sorted({one.kind for arm in scores.values() for one in arm if one.suite == suite})
+def kind_figures(scores: Scores, params: ReportParams) -> dict[str, dict[str, Any]]:
+    """Kind of recall question → arm → figure as in `arm_figures`, kinds in alphabetical order."""
+    recall = {arm: [one for one in found if one.suite == Suite.RECALL] for arm, found in scores.items()}
+    kinds = sorted({one.kind for found in recall.values() for one in found})
     chosen = {
-        kind: {arm: [one for one in found if one.suite == suite and one.kind == kind] for arm, found in scores.items()}
-        for kind in kinds
+        kind: {arm: [one for one in found if one.kind == kind] for arm, found in recall.items()} for kind in kinds
     }
     return {
         kind: {arm: share(found, params) for arm, found in by_arm.items() if found} for kind, by_arm in chosen.items()

@@ -241,7 +241,7 @@ def chance_to_pass(effect: float, bound: float, items: int, flips: float, confid
     )
 
 
-def questions_needed(margin: float, flips: float, confidence: float = 0.95) -> int:
+def questions_needed(margin: float, flips: float) -> int:
     """Smallest number of questions of which an unchanged model passes a bound of -`margin` with probability `POWER`.
 
     About flips * ((z_{1-a/2} + z_{power}) / margin)², the textbook's size for non-inferiority of matched proportions:
@@ -250,10 +250,9 @@ def questions_needed(margin: float, flips: float, confidence: float = 0.95) -> i
     Args:
         margin: how far below zero the interval's lower end may lie; above 0.
         flips: share of the questions whose answer turns from right to wrong or back.
-        confidence: coverage of the interval.
     """
     items = MIN_ITEMS
-    while chance_to_pass(0.0, -margin, items, flips, confidence) < POWER:
+    while chance_to_pass(0.0, -margin, items, flips) < POWER:
         items += max(1, items // 200)
     return items
 

@@ -77,9 +77,7 @@ def test_dask_cluster_of_two_workers_gives_the_same_bytes(
     stored: Stored,
     tokenizer_artifact: Artifact,
     prefect_harness: None,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tasks.base.shards.SHARD_BYTES", 100_000)
     documents = stored(documents_of_many_kinds())
 
     @flow
@@ -87,7 +85,7 @@ def test_dask_cluster_of_two_workers_gives_the_same_bytes(
         here = run_all(store, documents, tokenizer_artifact, RunnerParams())
         for manifest in store.local("steps", "corpus").rglob("manifest.json"):
             manifest.unlink()
-        return [here, run_all(store, documents, tokenizer_artifact, RunnerParams(runner="dask"))]
+        return [here, run_all(store, documents, tokenizer_artifact, RunnerParams(runner="dask", shard_bytes=100_000))]
 
     here, there = both()
     assert json.dumps([artifact.model_dump() for artifact in here]) == json.dumps(

@@ -16,9 +16,8 @@ from tests.mixture.conftest import chunk, dialogue, item
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_two_dask_workers_make_the_same_table_find_the_same_leaks_and_report_the_same(
-    store, put, byte_model, prefect_harness, monkeypatch
+    store, put, byte_model, prefect_harness
 ):
-    monkeypatch.setattr("tasks.base.shards.shards_of.__defaults__", ("records.jsonl", 20_000))
     sides = [Split.HELD_OUT if number % 9 == 0 else Split.TRAIN for number in range(300)]
     chunks = put(
         [chunk(f"o/r/file/{n:04d}", f"value {n}\n" * (n % 50 + 1), split=side) for n, side in enumerate(sides)]
@@ -34,7 +33,8 @@ def test_two_dask_workers_make_the_same_table_find_the_same_leaks_and_report_the
     @flow
     def both():
         made = []
-        for runner in (RunnerParams(runner="local"), RunnerParams(runner="dask")):
+        for where in ("local", "dask"):
+            runner = RunnerParams(runner=where, shard_bytes=20_000)
             sizes = {"max_tokens": 512, "train_tokens": 30_000}
             inputs = {"chunks": chunks, "dialogues": pairs}
             table = assemble(store, **inputs, model=byte_model, params=MixtureParams(), runner=runner, **sizes)

@@ -3,6 +3,7 @@ import pytest
 from tasks.base.errors import LeakError
 from tasks.base.records import Item, Kind, Split
 from tasks.base.runs import read_records, read_verdicts
+from tasks.base.shards import LOCAL, RunnerParams
 from tasks.mixture.leaks.guard import HITS, Hit, leak_guard
 from tasks.mixture.params import HeldOut, LeakParams, LeakPolicy, MixtureParams
 from tasks.mixture.table.assemble import assemble
@@ -18,10 +19,11 @@ def model(byte_model):
     return byte_model
 
 
-def guard(store, put, model, items, chunks=(), dialogues=(), **params):
+def guard(store, put, model, items, chunks=(), dialogues=(), runner=LOCAL, **params):
     inputs = {"chunks": put([chunk("o/r/file/z", "z\n"), *chunks]), "dialogues": put(dialogues)}
     table = assemble.direct(store, **inputs, model=model, params=MixtureParams(), max_tokens=8192)
-    return leak_guard.direct(store, items=put(items), table=table, **inputs, params=LeakParams(**params))
+    asked = {"items": put(items), "table": table, "params": LeakParams(**params), "runner": runner}
+    return leak_guard.direct(store, **asked, **inputs)
 
 
 def reasons(store, made):
@@ -159,12 +161,11 @@ def test_leak_fails_the_run_when_asked(store, put, model):
         guard(store, put, model, [item("o/r/wiki/A", QUESTION, ANSWER)], [page], policy=LeakPolicy.FAIL)
 
 
-def test_cut_between_question_and_answer_hides_nothing_where_a_shard_begins(store, put, model, monkeypatch):
+def test_cut_between_question_and_answer_hides_nothing_where_a_shard_begins(store, put, model):
     pieces = [f"{PAGE * 4000}\nQ: {QUESTION}\n", f"A: {ANSWER}\n"]
     page = [chunk("o/r/wiki/A", text, index, last=index == 1, kind=Kind.WIKI) for index, text in enumerate(pieces)]
     asked = [item("o/r/wiki/A", QUESTION, ANSWER)]
     whole = guard(store, put, model, asked, page)
-    monkeypatch.setattr("tasks.base.shards.shards_of.__defaults__", ("records.jsonl", 100))
-    apart = guard(store, put, model, asked, page, jaccard=0.71)
+    apart = guard(store, put, model, asked, page, runner=RunnerParams(shard_bytes=100), jaccard=0.71)
     assert whole.counts["leaks"] == apart.counts["leaks"] == 1
     assert [hit.part_id for hit in read_records(store, apart, Hit, HITS)] == ["o/r/wiki/A#00001"]

@@ -313,7 +313,8 @@ def leak_guard(
         (dialogues, train_held_out is HeldOut.ALL, look_through_dialogues),
         (replay, train_held_out is HeldOut.ALL, look_through_dialogues),
     ):
-        for looked in mapped(partial(look, against), shards_of(run.store, records) if records else (), runner):
+        shards = shards_of(run.store, records, size=runner.shard_bytes) if records else ()
+        for looked in mapped(partial(look, against), shards, runner):
             for document_id, split, is_trained in looked.documents:
                 sides.note(document_id, split, is_trained, is_allowed)
             for hit in looked.hits:

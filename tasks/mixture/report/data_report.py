@@ -89,10 +89,12 @@ def data_report(
         headline: of the page: project, sources, model.
     """
     facts = TableFacts(max_tokens)
-    for part in mapped(partial(table_shard, max_tokens), shards_of(run.store, table, ROWS), runner):
+    rows = shards_of(run.store, table, ROWS, runner.shard_bytes)
+    for part in mapped(partial(table_shard, max_tokens), rows, runner):
         facts.merge(part)
         run.progress(facts.rows, table.counts["records"], "rows")
-    bins = summed(mapped(partial(chunk_shard, max_tokens), shards_of(run.store, chunks), runner))
+    pieces = shards_of(run.store, chunks, size=runner.shard_bytes)
+    bins = summed(mapped(partial(chunk_shard, max_tokens), pieces, runner))
     steps = [*corpus, chunks, table] + ([guarded] if guarded else [])
     summary = summarise(table, facts, bins, steps, epochs)
     summary["leaks"] = leak_facts(run, items, guarded) if items and guarded else None

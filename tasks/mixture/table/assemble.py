@@ -259,7 +259,8 @@ def _encoded(run: StepRun, records: Artifact | None, encoding: Encoding, runner:
     """An artifact's shards in stored order, encoded here or on a cluster."""
     if records is None:
         return
-    for shard in mapped(partial(encode_shard, encoding), shards_of(run.store, records), runner):
+    shards = shards_of(run.store, records, size=runner.shard_bytes)
+    for shard in mapped(partial(encode_shard, encoding), shards, runner):
         for name, number in (("held_out", shard.held_out), ("held_out_trained", shard.held_out_trained)):
             if number:
                 run.count(name, number)
