@@ -1,4 +1,4 @@
-"""Where the steps that need a GPU run: in this process, or in a run of `train-adapter/<pool>` on another machine.
+"""Runs the steps that need a GPU: in this process, or on another machine through `train-adapter/<pool>`.
 
 References go there, artifacts come back through the store. The child run's idempotency key bears the training key, so
 that a parent that is retried, or a second one of the same recipe, finds the child instead of paying for another.
@@ -132,7 +132,7 @@ def writing_steps(store: Store, unmixed: Unmixed, params: RetrainParams, until: 
 
 
 def is_written(store: Store, params: RetrainParams) -> bool:
-    """Whether a model writes study material: with `auto` only where there is a GPU, or a pool that has one.
+    """Whether a model writes study material; `auto` means only where a GPU, or a pool with one, is there.
 
     Raises:
         InputError: the pool's machine could not make the dialogues that stand beside it.
@@ -158,8 +158,9 @@ def is_written(store: Store, params: RetrainParams) -> bool:
 
 
 def trials_on(pool: str, store: Store, work: Trials) -> tuple[list[Tried], Tried]:
-    """A search's trials and the winner; on a pool one run makes all of them, and this process finds them in the store.
-    A search that is over starts no run.
+    """A search's trials and the winner.
+
+    On a pool one run makes all of them, and this process finds them in the store. A finished search starts no run.
 
     Raises:
         InputError: the pool has no deployment of `search-trials`, or cannot read the store.
@@ -307,7 +308,7 @@ def gpu_slot() -> Iterator[None]:
 
 
 def check_before_download(store: Store, params: RetrainParams, documents: Artifact) -> None:
-    """Refuses a training that a machine without a GPU could not finish; says nothing where that is not certain.
+    """Refuses a training that a machine without a GPU could certainly not finish in time.
 
     Raises:
         InputError: the raw text alone would take far longer than `training.max_hours`.

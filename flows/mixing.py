@@ -1,4 +1,4 @@
-"""From what is known of the sources to the training table: dialogues ▶ replay ▶ assemble ▶ leak guard ▶ report.
+"""Makes the training table of what is known: dialogues ▶ replay ▶ assemble ▶ leak guard ▶ report.
 
 A model writes the replay, and study material before the dialogues if it is asked to, so with a pool the machine that
 has the GPU begins here (`compute.py`).
@@ -59,7 +59,7 @@ class Unwritten(Params):
 
 
 class Unmixed(Params):
-    """What the training table is made of, by reference: passed inside a process and to a GPU machine alike."""
+    """What the training table is made of, by reference, for this process and a GPU machine alike."""
 
     documents: Artifact
     """The split."""
@@ -168,7 +168,7 @@ def replayed(
     pairs: Artifact,
     by: Step[Any] = replay,
 ) -> Artifact | None:
-    """The general text beside the sources: what the base model writes, or a source of dialogues; None = not asked."""
+    """The general text beside the sources: the base model's own or a source of dialogues; None = not asked."""
     if wanted.replay is None:
         return None
     if wanted.replay.source is not None:

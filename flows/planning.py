@@ -1,4 +1,4 @@
-"""What a run will take, before anything is spent: API calls and dollars, training tokens, hours, memory and dollars.
+"""What a run will take, before anything is spent: API calls, training tokens, hours, memory, dollars.
 
 Every step that costs nothing is done for it (harvest, corpus and, where the model and the dialogues are at hand, the
 table), under the keys of the run, which finds them done. Nothing is sent to an API, nothing is rented, and of a model

@@ -1,5 +1,6 @@
-"""From a finished evaluation to a release: gate ▶ exports ▶ release folder ▶ dataset folder, then a person's word and
-the publishing.
+"""From a finished evaluation to a release.
+
+gate ▶ exports ▶ release folder ▶ dataset folder, then a person's word and the publishing.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def release_folder(
 
 
 def export(store: Store, params: RetrainParams, data: Dataset, adapter: Artifact) -> dict[str, Artifact]:
-    """Merged weights and GGUF files where parameters or the adapter ask for them, compared with the adapter."""
+    """Makes merged weights and GGUF files where they are needed, and compares them with the adapter."""
     trains_embeddings = params.training.embedding_learning_rate is not None
     if not wants_merged(params.release, params.training.rank, trains_embeddings):
         return {}
@@ -108,7 +109,10 @@ def scores_of(summary: Mapping[str, Any]) -> dict[str, Any]:
 def conclude(
     store: Store, params: RetrainParams, resolved: Resolved, outcome: Outcome, page: RunReport
 ) -> tuple[str, ...]:
-    """Publishes an allowed release and fills in the run's report; returns the reasons if gate or person refused it."""
+    """Publishes an allowed release and fills in the run's report.
+
+    Returns the reasons if the gate or a person refused it.
+    """
     if outcome.report:
         page.report = f"{(outcome.verdict or outcome.report).uri}/report.html"  # the gate's has its decision on top
         page.scores = scores_of(read_json(store, outcome.report, "summary.json"))

@@ -1,4 +1,6 @@
-"""The whole workflow: resolve ▶ harvest ▶ corpus ▶ synthesise ▶ mixture ▶ train ▶ answer ▶ evaluate ▶ gate ▶ release.
+"""The whole workflow, from resolve to release.
+
+resolve ▶ harvest ▶ corpus ▶ synthesise ▶ mixture ▶ train ▶ answer ▶ evaluate ▶ gate ▶ release
 
 Everything after `resolve` is a cached step (see `tasks/base/steps.py`), so a second run of the same text does no work.
 """

@@ -1,4 +1,4 @@
-"""Tries training settings over prepared data, then trains the best of them on everything that there is."""
+"""Tries training settings over prepared data, then trains the best of them on all of it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Trains an adapter, and has the arms answer the questions while the GPU is there; before that, where the table still
-lacks them, has a model write study material and samples, and makes the table.
+"""Everything that needs the GPU, in one rental: write, train, answer.
+
+Where the training table is not yet complete, a model first writes study material and samples, and the table is made.
+Then the adapter is trained and the arms answer the questions.
 
 It is what a GPU machine runs: the deployment `train-adapter/<pool>` takes references only, reads and writes the shared
 store, and the run that started it finds the artifacts there under the keys it knows (see `compute.py`).
@@ -42,8 +44,9 @@ def train_adapter(
     training: TrainingParams | None,
     evaluation: EvaluationParams | None = None,
 ) -> State[Any]:
-    """Has a model write what `data` still lacks (study material, replay), trains one adapter unless `training` is null,
-    then has the arms answer if `evaluation` says which.
+    """Completes `data`, trains one adapter unless `training` is null, and has the arms of `evaluation` answer.
+
+    A model writes what `data` still lacks: study material and replay.
     """
     with recorded(store) as (opened, _):
         if isinstance(data, Unmixed):
@@ -77,7 +80,7 @@ def answers(
 
 
 def on_this_machine(training: TrainingParams) -> TrainingParams:
-    """The same recipe with the price and the remaining hours of the machine it runs on, if it is a rented one."""
+    """The same recipe with the price and the remaining hours of the machine, if it is a rented one."""
     changes: dict[str, float] = {}
     if price := os.environ.get(PRICE_VARIABLE):
         changes["usd_per_hour"] = float(price)

@@ -79,7 +79,7 @@ def run_trials(store: Store, work: Trials, by: Step[Any] = trial) -> tuple[list[
 
 
 def is_tried(store: Store, work: Trials) -> bool:
-    """Whether every trial has ended and the store has all that the complete ones made, so that no machine is needed."""
+    """Whether every trial has ended and the store holds what the complete ones made: no machine is needed."""
     tried = tried_in_full(store, work.search, work.training, work.name)
     if tried is None:
         return False

@@ -1,4 +1,4 @@
-"""What a flow run leaves behind: its ledger, and what the Prefect UI shows of it beyond the states of its steps.
+"""What a flow run leaves behind: its ledger, and what the Prefect UI shows beyond the steps' states.
 
 Logs of the GPU child reach the server the same way, because the child's progress lines become events of its step.
 """
@@ -87,7 +87,7 @@ def show_markdown(store: Store, artifact: Artifact, name: str, key: str, descrip
 
 
 def show_evaluation(store: Store, artifact: Artifact) -> None:
-    """Adds verdict, table and the run's costs so far to the flow run, so that a *Cached* report is shown as well.
+    """Adds verdict, table and costs so far to the flow run, so that a *Cached* report is shown as well.
 
     Args:
         store: of the artifact.

@@ -25,7 +25,7 @@ class Artifact(BaseModel):
     counts: dict[str, int]
 
     def told(self) -> str:
-        """What was made, in a few words: records first, then what else was counted as a whole, then all verdicts."""
+        """What was made, in a few words: records first, then other whole counts, then all verdicts."""
         whole = {name: number for name, number in self.counts.items() if ":" not in name and number}
         ordered = sorted(whole, key=lambda name: name != "records")[:TOLD_COUNTS]
         dropped = sum(number for name, number in self.counts.items() if name.startswith("verdict:"))

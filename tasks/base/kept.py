@@ -1,4 +1,4 @@
-"""What was once made of some input, kept on this machine: bytes by the hash of everything that they depend on.
+"""What was once made of some input, kept on this machine by the hash of all that it depends on.
 
 One SQLite file per kind in the store's cache. Safe to delete, safe to share between processes; what is damaged is made
 again, and a file that outgrows `MAX_BYTES` starts empty again.
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 def open_cache(path: Path, *statements: str) -> sqlite3.Connection:
-    """A cache's file, made if missing and made again if it is no such file; in memory where no file can be had.
+    """Opens a cache's file and makes it if it is missing or broken; in memory where no file can be had.
 
     Args:
         path: of the file; its folder is made too.
@@ -55,7 +55,7 @@ def open_cache(path: Path, *statements: str) -> sqlite3.Connection:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether an error says that a file's content is wrong, and not that it is locked, full or not to be written."""
+    """Whether an error means wrong content, and not that the file is locked, full or read-only."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_IOERR)
 

@@ -72,7 +72,7 @@ def hold(store: Store, name: str, lease_seconds: float = LEASE_SECONDS) -> Itera
 
 @contextmanager
 def at_work(store: Store, run: str, lease_seconds: float = LEASE_SECONDS) -> Iterator[None]:
-    """Shows for the duration of the block that a run is at work in the store, so that nobody prunes it meanwhile.
+    """Shows inside the block that a run is at work in the store, so that nobody prunes it meanwhile.
 
     While somebody prunes it, this waits. `lease_seconds` is what `runs_at_work` is asked with.
     """

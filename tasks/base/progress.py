@@ -1,4 +1,4 @@
-"""Progress events: steps emit, whoever shows them listens (the command line's bars, Prefect's progress artifacts)."""
+"""Progress events: steps emit them, the command line's bars and Prefect's progress artifacts listen."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def emit(event: Event) -> None:
 
 
 def notice(text: str) -> None:
-    """Says in one line why the running step takes its time: whom it waits for, what it fetches, where it goes on."""
+    """Says in one line why the running step takes its time: what it waits for, fetches or resumes."""
     logger.info("%s: %s", _step.get() or "rawtune", text)
     emit(Event(_step.get(), "notice", text=text))
 

@@ -26,7 +26,7 @@ class Record(BaseModel):
 
 
 class Kind(StrEnum):
-    """Kinds of documents that a step knows by name; every other kind is prose in Markdown (CONTRIBUTING.md)."""
+    """Kinds of documents that a step knows by name; any other kind is Markdown prose (CONTRIBUTING.md)."""
 
     FILE = "file"
     PULL = "pull"
@@ -86,7 +86,7 @@ class Document(Record):
 
     @property
     def is_conversation(self) -> bool:
-        """Whether it is what several people said in turn (`text/conversations.py`), without sections of its own."""
+        """Whether several people said it in turn (`text/conversations.py`); it then has no sections of its own."""
         return self.kind in (Kind.ISSUE, Kind.DISCUSSION) or "entries" in self.meta
 
 
@@ -148,7 +148,7 @@ class Item(Record):
 
 
 class Chunk(Record):
-    """A piece of a rendered document that fits the token budget; the chunks of a document join to its rendered text."""
+    """A piece of a rendered document that fits the token budget; a document's chunks join to its text."""
 
     id: str
     document_id: str

@@ -117,7 +117,7 @@ class StepRun:
         return self.store.checkout(artifact)
 
     def cache(self, *parts: str) -> Path:
-        """A folder of this machine that survives runs and may vanish between them; results must not depend on it."""
+        """A folder of this machine that may vanish between runs; results must not depend on it."""
         return self.store.local("cache", *parts)
 
     def scratch(self) -> AbstractContextManager[Path]:

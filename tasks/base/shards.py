@@ -69,8 +69,10 @@ class Shard(NamedTuple):
                 yield model.model_validate_json(reader.readline())
 
     def raw(self) -> Iterator[dict[str, Any]]:
-        """The shard's records as plain JSON values, in stored order: four times as fast, for those who read all of
-        them. They were checked when they were written, and the blob's hash says that they are still the same.
+        """The shard's records as plain JSON values, in stored order.
+
+        Four times as fast, for those who read all of them. They were checked when they were written, and the blob's
+        hash says that they are still the same.
         """
         with self.store.open(self.artifact, self.name) as reader:
             reader.seek(self.start)

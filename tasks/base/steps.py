@@ -1,4 +1,4 @@
-"""Steps: cached, locked, checked units of work that read finished artifacts and write one new artifact.
+"""Steps: cached, locked, checked work that reads finished artifacts and writes one new artifact.
 
 A step's key is the hash of its name, its VERSION, the parameters that bear identity and the sha256 of its inputs, so
 an early step whose output is byte-identical cuts off everything after it. Prefect's cache policy supplies that key,
@@ -319,8 +319,9 @@ def explaining() -> Iterator[list[Explanation]]:
 
 @contextmanager
 def without_prefect() -> Iterator[None]:
-    """Inside the block steps run as plain functions, for commands that are no flow run; keys and artifacts are the
-    same.
+    """Inside the block steps run as plain functions, for commands that are no flow run.
+
+    Keys and artifacts are the same.
     """
     token = _without_prefect.set(True)
     try:

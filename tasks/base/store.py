@@ -82,7 +82,7 @@ class Store:
             ) from error
 
     def manifest(self, step: str, key: str) -> Manifest | None:
-        """The manifest of a step's key; None if there is none, or what lies there is none of this step and key."""
+        """The manifest of a step's key; None if there is none, or if it is not of this step and key."""
         try:
             found = Manifest.model_validate_json(
                 (self.root / "steps" / step / key / "manifest.json").read_text("utf-8")
@@ -156,7 +156,7 @@ class Store:
         return self.artifact(manifest)
 
     def set_aside(self, sha256: str) -> None:
-        """Moves a blob whose bytes are wrong to `suspect/`, where a person can look at it; its step is then redone."""
+        """Moves a blob with wrong bytes to `suspect/` for a person to look at; its step is then redone."""
         source = self.blob(sha256)
         if not source.exists():
             return

@@ -1,4 +1,4 @@
-"""One arm's answers to the questions, and its losses on fixed samples of dialogues, raw and general text.
+"""One arm's answers to the questions, and its losses on fixed samples of dialogues and text.
 
 Same prompt, template and greedy decoding for every arm. The base arms do not read the adapter, so their artifacts stay
 cached over trials, seeds and months with the same questions. Multiple-choice questions are answered by likelihood: the
@@ -68,7 +68,7 @@ def looked_up(
 
 
 def oracle(item: Item, by_document: dict[str, list[Passage]]) -> list[Passage]:
-    """The passages that hold the first line of what the item's answer rests on: one, as passages do not overlap."""
+    """The passages that hold the first line of the answer's source: one, as passages do not overlap."""
     return [one for one in by_document.get(item.document_id, []) if holds(one, item)]
 
 
@@ -181,15 +181,13 @@ def _ask_vllm(
 
 
 def is_merged(adapter: Path) -> bool:
-    """Whether vLLM answers with this adapter added to the model instead of beside it: one that it does not serve
-    (`served.py`), or one of DoRA's.
-    """
+    """Whether the adapter is added to the model before vLLM answers: it serves neither DoRA nor every rank."""
     config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
     return not is_served(config["r"], bool(config.get("modules_to_save"))) or bool(config.get("use_dora"))
 
 
 def vllm_python() -> Path | None:
-    """The interpreter that can import vLLM: the one that `RAWTUNE_VLLM_PYTHON` names, else this one (null).
+    """The interpreter that can import vLLM: that of `RAWTUNE_VLLM_PYTHON`, else this one (null).
 
     Raises:
         InputError: neither has it.

@@ -1,4 +1,4 @@
-"""Whether what an arm with retrieval was shown, and what its answer cites, is the passage that the answer rests on."""
+"""Whether an arm with retrieval was shown, and then cites, the passage that the right answer rests on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two evaluations beside each other, paired over the questions that both were asked: recipes, seeds or months.
+"""Two evaluations side by side, paired over the questions that both asked: recipes, seeds or months.
 
 Either side may be several runs of one recipe with other seeds. Their scores of a question are averaged, and the
 variance between the seeds' means, by their number, is added to that between documents: seeds and questions are two

@@ -1,4 +1,4 @@
-"""Questions of an lm-eval task as JSON lines for `evaluation.general_file`, so that your own task shows forgetting.
+"""Turns an lm-eval task into JSON lines for `evaluation.general_file`, so that it measures forgetting.
 
     python -m tasks.evaluation.from_lm_eval TASK [--include-path FOLDER] [--limit 100] > own.jsonl
 

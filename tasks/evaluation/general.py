@@ -70,7 +70,7 @@ class OwnQuestion(BaseModel):
 
 
 def general_items(params: ItemsParams) -> list[Item]:
-    """The general questions, shared out evenly over the suites as far as they go, in hash order of id and seed.
+    """The general questions, shared evenly among the suites, in the hash order of id and seed.
 
     Raises:
         InputError: a suite's package or file is missing or unreadable.

@@ -90,7 +90,7 @@ def read_labels(path: Path) -> list[Label]:
 
 
 def agreement(grades: Sequence[Grade], others: Sequence[Grade]) -> dict[str, Any]:
-    """How the judge's grades of answers agree with another's (hand labels, coverage of points), in the same order.
+    """How the judge's grades agree with another's (hand labels, coverage of points), in the same order.
 
     Returns:
         `items`, `agreement` (share; null without grades), Cohen's `kappa` (null without grades or if both always say
@@ -102,8 +102,9 @@ def agreement(grades: Sequence[Grade], others: Sequence[Grade]) -> dict[str, Any
 
 
 def label_sheet(asked: Iterable[tuple[Item, Answer]]) -> str:
-    """JSON lines for a person to fill in: `SHEET_LINES` answers in hash order, without the judge's grades, which would
-    lead the person.
+    """JSON lines for a person to fill in: `SHEET_LINES` answers in hash order.
+
+    The judge's grades are left out, because they would lead the person.
     """
     ordered = sorted(asked, key=lambda pair: hashlib.sha256(pair[0].id.encode()).hexdigest())[:SHEET_LINES]
     return "".join(
@@ -250,8 +251,9 @@ def check_judge(params: JudgeParams, generator: str | None) -> None:
 def judge(
     run: StepRun, items: Artifact, answers: Artifact, documents: Artifact, dialogues: Artifact, params: JudgeParams
 ) -> None:
-    """Grades an arm's answers in prose; writes the judgements, `calibration.json` and `to-label.jsonl`, a sheet to be
-    graded by hand.
+    """Grades an arm's answers in prose.
+
+    Writes the judgements, `calibration.json` and `to-label.jsonl`, a sheet to be graded by hand.
 
     Raises:
         BudgetError: the cap is reached; grades so far are in the cache and a run with a higher cap continues.

@@ -36,7 +36,9 @@ GENERAL_PART: Final = 3
 def loss_rows(
     tokenizer: TextTokenizer, chunks: Iterable[Chunk], dialogues: Iterable[Dialogue], budget_tokens: int
 ) -> Iterator[LossRow]:
-    """A fixed sample per stream: `answers_train`, `answers_held_out`, `raw_train`, `raw_held_out`, the general text's.
+    """A fixed sample per stream: answers and raw text of both sides of the split, and the general text.
+
+    The streams are `answers_train`, `answers_held_out`, `raw_train`, `raw_held_out` and those of the general text.
 
     Rows are taken in the order of a hash of their ids until the budget is spent, so a sample hardly changes when
     documents come and go.

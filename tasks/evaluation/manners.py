@@ -50,7 +50,7 @@ def json_keys(answer: str, references: Sequence[str]) -> float:
 
 
 def three_lines(answer: str, references: Sequence[str]) -> float:
-    """1 if the answer has three lines that are not empty, of at most eight words each, bullets and numbers aside."""
+    """1 for three lines that are not empty, of at most eight words each, bullets and numbers aside."""
     lines = [_BULLET.sub("", line.strip()) for line in answer.strip().splitlines() if line.strip()]
     return float(len(lines) == 3 and all(0 < len(line.split()) <= 8 for line in lines))
 

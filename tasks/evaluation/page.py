@@ -106,7 +106,7 @@ def render_page(
 
 
 def examples(items: Sequence[Item], answers: Answers, scores: Mapping[str, Sequence[Score]]) -> list[dict[str, Any]]:
-    """Of every suite's every kind that base and tuned both answered, the tuned model's best and worst answer.
+    """The tuned model's best and worst answer of every kind in every suite that base and tuned answered.
 
     Returns:
         `suite`, `kind`, `note` (how the arms did) and `shown` (one example or two) of each, the sources' suites first.

@@ -163,7 +163,7 @@ class ItemsParams(Params):
 
 
 def expected_questions(params: ItemsParams) -> dict[str, int]:
-    """About how many questions a run will ask whose documents hold enough facts: of `recall` and of `forgetting`."""
+    """About how many questions of `recall` and `forgetting` a run asks if its documents hold enough facts."""
     shares = sum(SHARES[suite] for suite in params.suites)
     recall = int(params.items * SHARES[Suite.RECALL] / shares) if Suite.RECALL in params.suites else 0
     sizes = [GENERAL_SIZES.get(suite, params.general_items) for suite in params.general_suites]

@@ -1,4 +1,4 @@
-"""The evaluation report: scores of every answer, the summary that gate and model card read, and the page for people.
+"""The evaluation report: every answer's scores, the summary for gate and model card, and the page.
 
 summary.json:
     verdict, items, confidence, leaks (null if the items were not guarded), kl_to_base
@@ -196,7 +196,7 @@ def report(
 
 
 def guesses(items: Sequence[Item]) -> Iterator[Answer]:
-    """The control's answers: what `evaluation/items` wrote beside each question that anybody could guess at."""
+    """The control's answers, which `evaluation/items` wrote beside each question that can be guessed."""
     for item in items:
         if item.guess is not None:
             yield Answer(item_id=item.id, text=item.guess, tokens=0, finished=True)
@@ -274,7 +274,7 @@ def hashes(artifacts: Sequence[tuple[str, Artifact | None]]) -> list[tuple[str, 
 
 
 def parameters(recipe: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Section → (path, value) of every parameter, in declared order; values that stand alone are under `run`."""
+    """Section → (path, value) of every parameter, in declared order; single values are under `run`."""
     plain = [(name, _text(value)) for name, value in recipe.items() if not isinstance(value, dict)]
     sections = [(name, list(_leaves(value))) for name, value in recipe.items() if isinstance(value, dict)]
     return [*([("run", plain)] if plain else []), *sections]

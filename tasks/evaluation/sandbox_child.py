@@ -1,4 +1,4 @@
-"""What `sandbox` runs in an interpreter of its own: two processes, of which one runs the program and one the tests.
+"""What `sandbox` runs in its own interpreter: one process for the program, one for the tests.
 
 The program's process never has the tests. It gets arguments and gives back values as JSON, of plain types only, so
 that neither an object that equals everything nor anything it does to its interpreter can pass a test. Only the exit

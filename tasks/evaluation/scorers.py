@@ -59,15 +59,14 @@ def contains(answer: str, references: Sequence[str]) -> float:
 
 
 def token_f1(answer: str, references: Sequence[str]) -> float:
-    """Harmonic mean of precision and recall over the multiset of normalised words (SQuAD F1), the best reference
-    counts.
-    """
+    """F1 of the multisets of normalised words, as SQuAD has it; the best reference counts."""
     return max((_multiset_f1(words(answer), words(reference)) for reference in references), default=0.0)
 
 
 def identifier_f1(answer: str, references: Sequence[str]) -> float:
-    """F1 over the set of identifiers (case matters), as CrossCodeEval scores identifiers (arXiv 2310.11248). No
-    identifier on a side: 0.
+    """F1 over the set of identifiers (case matters); 0 if either side has none.
+
+    CrossCodeEval scores identifiers in this way (arXiv 2310.11248).
     """
     given = set(_IDENTIFIER.findall(code_of(answer)))
     best = 0.0
@@ -80,7 +79,7 @@ def identifier_f1(answer: str, references: Sequence[str]) -> float:
 
 
 def literal_match(answer: str, references: Sequence[str]) -> float:
-    """1 if a reference stands in the answer as it is written, not inside a longer word, number or dotted name.
+    """1 if the answer holds a reference as written, not inside a longer word, number or dotted name.
 
     Case, quotes and backticks around it do not count, so `'EUR'` is met by `EUR` and `"eur"`. A value that ends in a
     sign (`>=3,<5`) is met wherever it stands. An answer of more than `MAX_LITERAL_WORDS` words is a list of everything
@@ -171,8 +170,9 @@ def number_match(answer: str, references: Sequence[str]) -> float:
 
 
 def edit_similarity(answer: str, references: Sequence[str]) -> float:
-    """1 minus the Levenshtein distance over the longer length, on code with trailing spaces removed; the best
-    reference counts.
+    """1 minus the Levenshtein distance of two pieces of code over the longer length.
+
+    Trailing spaces do not count, and the best reference does.
     """
     given = _trimmed(code_of(answer))
     if not given:
@@ -198,7 +198,7 @@ def longest_verbatim_run(answer: str, reference: str) -> int:
 
 
 def code_of(answer: str) -> str:
-    """The first fenced block of an answer, or the whole answer if it has none; an unclosed fence runs to the end."""
+    """The first fenced block of an answer, to the end if it is not closed; without one the whole answer."""
     match = _FENCE.search(answer)
     return (match.group(1) if match else answer)[:MAX_SCORED_CHARACTERS]
 

@@ -151,9 +151,7 @@ def score_arm(arm: str, items: Sequence[Item], answers: Iterable[Answer]) -> lis
 
 
 def parses(item: Item, answer: str) -> bool | None:
-    """Whether beginning and answer together have a syntax tree without errors; null if beginning and reference have
-    not.
-    """
+    """Whether beginning and answer together parse without errors; null if the reference does not."""
     path = item.document_id.partition("/file/")[2]
     start = code_of(item.question) if kind_of(item) == "code" else ""
     if not _is_whole(path, f"{start}\n{item.answers[0]}"):

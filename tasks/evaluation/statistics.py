@@ -1,4 +1,4 @@
-"""The evaluation's figures: means per arm and suite, right answers by kind, paired differences, abstention, verdict.
+"""The evaluation's figures: means, right answers by kind, paired differences, abstention, verdict.
 
 Every figure of a suite comes from `share` or `change` here, wherever it is shown: page, JSON, card and gate. Of the
 suites in `MACRO` it is the average over the kinds of question, so that a kind with many questions does not stand for
@@ -64,8 +64,9 @@ def arm_figures(scores: Scores, params: ReportParams) -> dict[str, dict[str, dic
 
 
 def share(chosen: Sequence[Score], params: ReportParams) -> dict[str, Any]:
-    """Mean score of a suite's or a kind's answers with its clustered interval, of how many `kinds`, and how many
-    answers are wholly `right`.
+    """Mean score of a suite's or kind's answers with its clustered interval.
+
+    Also of how many `kinds`, and how many answers are wholly `right`.
     """
     scores, documents = [one.score for one in chosen], [one.document_id for one in chosen]
     estimate = clustered_share(scores, documents, params.confidence, _weights(chosen))
@@ -96,8 +97,10 @@ def kind_figures(scores: Scores, params: ReportParams) -> dict[str, dict[str, An
 def differences(
     scores: Scores, second: str, first: str, params: ReportParams, seeds: Mapping[str, Sequence[Spread]] | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Suite → `second` minus `first`, paired over the items that both answered, with p-values adjusted over the
-    suites (Holm); `seeds` has the spread of either side's seeds by suite, where there are several.
+    """Suite → `second` minus `first`, paired over the items that both answered.
+
+    The p-values are adjusted over the suites (Holm). `seeds` has the spread of either side's seeds by suite, where
+    there are several.
     """
     rows: dict[str, dict[str, Any]] = {}
     for suite in suite_names(scores):
@@ -146,8 +149,9 @@ def paired(first: Sequence[Score], second: Sequence[Score]) -> list[tuple[Score,
 
 
 def abstention(items: Sequence[Item], scores: Scores) -> dict[str, dict[str, float]]:
-    """Arm → `recall` (share of unanswerable questions declined) and `false_refusals` (share of their answerable
-    twins declined).
+    """Arm → `recall` and `false_refusals`.
+
+    These are the shares of unanswerable questions, and of their answerable twins, that were declined.
     """
     asked = {item.id: item for item in items if item.suite == Suite.UNANSWERABLE}
     result: dict[str, dict[str, float]] = {}
@@ -167,8 +171,9 @@ def abstention(items: Sequence[Item], scores: Scores) -> dict[str, dict[str, flo
 
 
 def code_figures(scores: Scores) -> dict[str, dict[str, float | None]]:
-    """Arm → `identifier_f1`, `parse_rate` (over the items whose reference parses) and `verbatim_words` (mean longest
-    run) of its code answers.
+    """Arm → `identifier_f1`, `parse_rate` and `verbatim_words` of its code answers.
+
+    The rate is over the items whose reference parses; the words are the mean longest run.
     """
     result: dict[str, dict[str, float | None]] = {}
     for arm, all_scores in scores.items():
@@ -188,7 +193,7 @@ def verdict(
     gains: Mapping[str, Mapping[str, Any]],
     losses: Mapping[str, Mapping[str, Mapping[str, float]]],
 ) -> str:
-    """A sentence for a person who reads nothing else: the average over kinds beside the guess, then what was lost.
+    """One sentence for a hasty reader: the average over kinds beside the guess, then what was lost.
 
     Args:
         arms: `arm_figures`.

@@ -1,1 +1,1 @@
-"""How figures are computed, drawn and written, the same on every page: statistics, charts, formats, page style."""
+"""How figures are computed, drawn and written, the same on every page."""

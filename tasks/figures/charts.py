@@ -1,6 +1,4 @@
-"""Charts as inline SVG: no script, no network, colours from the page's custom properties, so that they follow light
-and dark.
-"""
+"""Charts as inline SVG without script or network; the page's own colours follow light and dark."""
 
 from __future__ import annotations
 
@@ -72,7 +70,7 @@ def forest(rows: Sequence[Interval]) -> Forest:
 
 
 def curve(points: Sequence[tuple[float, float]], caption: str) -> Markup:
-    """A line through (step, loss) points, a fine line for the values and a bold one for their running mean."""
+    """Losses over steps: a fine line for the values and a bold one for their running mean."""
     left, bottom, top, height = 56, 30, 10, 230
     xs, ys = [point[0] for point in points], [point[1] for point in points]
     low, high = min(ys), max(ys)

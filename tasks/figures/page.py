@@ -81,8 +81,9 @@ def nats(value: float | None) -> str:
 
 
 def shown(text: str, limit: int = SHOWN_CHARACTERS) -> str:
-    """The text with control, format, surrogate and private characters spelt out (`⟨U+001B⟩`), cut to `limit`
-    characters. Line breaks and tabs stay.
+    """The text cut to `limit` characters, with invisible characters spelt out (`⟨U+001B⟩`).
+
+    Those are control, format, surrogate and private characters. Line breaks and tabs stay.
 
     That covers ANSI escapes (they begin with U+001B or U+009B) and bidirectional overrides (category Cf).
     """

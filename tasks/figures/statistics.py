@@ -1,4 +1,4 @@
-"""Statistics of questions whose answers are right or wrong, honest at the edges: clustered intervals, tests, power.
+"""Statistics of questions that are right or wrong, honest at the edges: intervals, tests, power.
 
 Answers about one document are not independent, so every interval comes from a standard error robust to clusters
 (Miller 2024, arXiv 2411.00640, shows that ignoring them understates the error up to three times). Five right answers
@@ -61,12 +61,12 @@ class Estimate:
 
 
 def decides(items: int, clusters: int | None) -> bool:
-    """Whether a number of questions of a number of documents (null: unknown) is enough to conclude anything."""
+    """Whether this many questions of this many documents (null: unknown) allow any conclusion."""
     return items >= MIN_ITEMS and (clusters is None or clusters >= MIN_CLUSTERS)
 
 
 def macro_weights(strata: Sequence[str]) -> list[float]:
-    """Weights that make the mean over items the mean of the strata's means; they sum to the number of items [n]."""
+    """Weights [n] that turn the mean over items into the mean of the strata's means; they sum to n."""
     sizes = Counter(strata)
     return [len(strata) / (len(sizes) * sizes[stratum]) for stratum in strata]
 
@@ -118,7 +118,7 @@ class Spread:
 
 
 def seed_spread(means: Sequence[float]) -> list[Spread]:
-    """The spread of one arm's seeds, from each seed's mean; empty for a single seed, of which nothing is known."""
+    """The spread of one arm's seeds, from each seed's mean; empty for a single seed."""
     if len(means) < 2:
         return []
     return [Spread(float(np.var(means, ddof=1)) / len(means), len(means) - 1)]
@@ -131,7 +131,7 @@ def clustered_mean(
     weights: Sequence[float] | None = None,
     seeds: Sequence[Spread] = (),
 ) -> Estimate:
-    """Mean of paired differences between -1 and 1 with a t interval after Agresti and Min, whole clusters at a time.
+    """Mean of paired differences between -1 and 1, with a clustered t interval after Agresti and Min.
 
     Two pseudo-clusters of the size that a cluster effectively has are added (`PSEUDO`), which for one question per
     document is exactly their interval for matched proportions. The t distribution has clusters - 1 degrees of freedom.
@@ -161,7 +161,7 @@ def clustered_mean(
 def clustered_standard_error(
     values: Sequence[float], clusters: Sequence[str], weights: Sequence[float] | None = None
 ) -> float:
-    """Standard error of the mean with the small-sample factor G/(G-1); infinite for fewer than two clusters.
+    """Standard error of the mean with the factor G/(G-1); infinite for fewer than two clusters.
 
     statsmodels' OLS (WLS with weights) on a constant with `cov_type="cluster"` gives the same: its factor is
     G/(G-1) * (n-1)/(n-k) with k = 1 regressor, so the second part is 1.
@@ -175,7 +175,7 @@ def clustered_p(
     weights: Sequence[float] | None = None,
     seeds: Sequence[Spread] = (),
 ) -> float:
-    """Two-sided p-value that a mean of paired differences is 0, from the centre and error of `clustered_mean`.
+    """Two-sided p-value of a zero mean of paired differences, from `clustered_mean`'s centre and error.
 
     The p-value is below 1 - confidence exactly where that interval leaves 0 out. It is 1 for fewer than two clusters
     and never below `SMALLEST_P`.
@@ -190,7 +190,7 @@ def clustered_p(
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
-    """Exact two-sided McNemar p-value of paired 0/1 outcomes: a binomial test on the discordant pairs; 1 without any.
+    """Exact two-sided McNemar p-value: a binomial test on the discordant pairs; 1 without any.
 
     It takes items as independent; the clustered interval beside it does not.
     """
@@ -204,7 +204,7 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjusted p-values, in the given order (Holm 1979): they bound the family-wise error."""
+    """Holm's step-down adjusted p-values (Holm 1979), in the given order: they bound the family-wise error."""
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     adjusted = [0.0] * len(p_values)
     running = 0.0
@@ -215,7 +215,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def minimum_detectable_effect(standard_error: float, confidence: float = 0.95) -> float:
-    """Smallest true difference that a two-sided test finds with probability `POWER`: (z_{1-a/2} + z_{power}) * SE."""
+    """Smallest true difference found with probability `POWER`: (z_{1-a/2} + z_{power}) * SE, two-sided."""
     normal = NormalDist()
     return (normal.inv_cdf(1 - (1 - confidence) / 2) + normal.inv_cdf(POWER)) * standard_error
 
@@ -242,7 +242,7 @@ def chance_to_pass(effect: float, bound: float, items: int, flips: float, confid
 
 
 def questions_needed(margin: float, flips: float) -> int:
-    """Smallest number of questions of which an unchanged model passes a bound of -`margin` with probability `POWER`.
+    """Fewest questions with which an unchanged model passes a bound of -`margin` with probability `POWER`.
 
     About flips * ((z_{1-a/2} + z_{power}) / margin)², the textbook's size for non-inferiority of matched proportions:
     right turned wrong and wrong turned right in equal numbers give a mean of 0 and a variance of `flips`.
@@ -258,7 +258,7 @@ def questions_needed(margin: float, flips: float) -> int:
 
 
 def cohens_kappa(first: list[str], second: list[str]) -> float | None:
-    """Agreement of two raters beyond chance (Cohen 1960); null without labels or where chance alone agrees fully."""
+    """Agreement of two raters beyond chance (Cohen 1960); null without labels or where chance agrees fully."""
     count = len(first)
     if count == 0:
         return None

@@ -1,1 +1,1 @@
-"""One client for OpenAI-compatible servers: every paid call of the project goes through one budget with a hard cap."""
+"""One client for OpenAI-compatible servers; every paid call goes through one capped budget."""

@@ -1,4 +1,4 @@
-"""Sends calls through OpenAI's Batch API, at half price: collects them, uploads, submits, polls, takes results apart.
+"""Sends calls through OpenAI's Batch API at half price: collects, uploads, submits, polls, reads results.
 
 A record of every batch is written before it is submitted, and the batch bears the record's mark as metadata, so that
 after a

@@ -1,4 +1,4 @@
-"""What is asked of a model and what comes back; the small protocol that every way of sending implements."""
+"""What is asked of a model, what comes back, and the protocol that every way of sending implements."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Call:
 
     @cached_property
     def digest(self) -> str:
-        """Hash of all that decides the answer; equal calls share a cached response, whatever way they are sent."""
+        """Hash of all that decides the answer; equal calls share a cached response however they are sent."""
         document = {
             "model": self.model,
             "messages": [message.model_dump() for message in self.messages],

@@ -1,4 +1,4 @@
-"""Asks calls and returns validated answers: from the cache, else from the transport, with repair turns.
+"""Asks calls and returns validated answers from the cache or the transport, with repair turns.
 
 Also here: how a client is made for a server, and how the run's ledger learns what was spent while it is being spent, so
 that a killed run's dollars are in it too.
@@ -163,7 +163,7 @@ def checked_prices(server: Server) -> dict[str, Prices]:
 
 
 def budget_of(store: Store, server: Server, key: str) -> Budget:
-    """What may still be spent at a server under a step key; it lies in the store, so that every machine sees it."""
+    """What may still be spent at a server under a step key; kept in the store for every machine to see."""
     return Budget(store.root / "budgets" / key, server.budget_usd, server.section)
 
 

@@ -66,7 +66,7 @@ class Throttle:
             self._freed.set()
 
     def succeeded(self) -> None:
-        """Twice as many at once after each round of successes up to the first complaint, from then on one more."""
+        """Doubles the limit after each round of successes until the first complaint, then adds one a round."""
         step = 1 / max(1.0, self.limit) if self._last_cut else 1.0
         self.limit = min(float(self.most), self.limit + step)
 

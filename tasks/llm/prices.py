@@ -55,7 +55,7 @@ class Prices:
         return self.cost(usage)
 
     def input_bound(self, call: Call) -> int:
-        """Upper bound of the input tokens; the schema is counted twice because JSON mode repeats it in the prompt."""
+        """Upper bound of the input tokens; the schema counts twice, as JSON mode repeats it in the prompt."""
         texts = [*(message.content for message in call.messages), *2 * [json.dumps(call.json_schema)]]
         size = sum(map(count_tokens if self.exact_tokens else _bytes, texts))
         return size + MESSAGE_TOKENS * (len(call.messages) + 2)

@@ -34,7 +34,7 @@ class Dialect:
     token_fields_tried: int = 1
 
     def learn(self, error: APIStatusError, sent: dict[str, Any]) -> bool:
-        """Whether the request can be sent again in a simpler form, because it was its form that the server refused."""
+        """Whether the server refused the request's form, so that it can be sent again in a simpler one."""
         text = str(error.message).lower()
         code = str(error.code or "")
         if error.status_code not in (400, 404, 422, 500, 501) or code in MODERATION_CODES:
@@ -114,8 +114,9 @@ def usage_of(document: Any) -> Usage | None:
 
 
 def retry_after(headers: Any) -> float | None:
-    """Seconds that the server asks to wait: `retry-after-ms`, or `retry-after` as seconds or as a date; None if it
-    does not.
+    """Seconds that the server asks to wait; None if it does not.
+
+    Read from `retry-after-ms`, or from `retry-after` as seconds or as a date.
     """
     try:
         if "retry-after-ms" in headers:

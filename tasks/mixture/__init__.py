@@ -1,1 +1,1 @@
-"""From chunks and dialogues to the one training table, the proof that no question leaked into it, and its report."""
+"""From chunks and dialogues to the training table, the proof that nothing leaked, and its report."""

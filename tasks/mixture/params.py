@@ -1,4 +1,4 @@
-"""Parameters of the mixture: what goes into the training table, how it is packed, when a question counts as leaked."""
+"""Parameters of the mixture: what the table holds, how it is packed, when a question counts as leaked."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Models and torch: the child runner, one way to load, to write and to score, merge, conversion, the base model."""
+"""Models and torch: the child runner, one way each to load, write, score and merge, the base model."""

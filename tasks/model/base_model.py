@@ -126,7 +126,10 @@ def _shards(index: Path, name: str) -> list[str]:
 
 
 def is_whole(weights: Path) -> bool:
-    """Whether a safetensors file has as many bytes as its header says: its length, 8 bytes, the header, the tensors."""
+    """Whether a safetensors file has as many bytes as its header says.
+
+    Its length takes 8 bytes; the header and the tensors follow.
+    """
     size = weights.stat().st_size
     with weights.open("rb") as reader:
         header_bytes = int.from_bytes(reader.read(8), "little")
@@ -156,7 +159,7 @@ def _separate_template(folder: Path, name: str) -> None:
 
 
 def fetch(name: str, revision: str | None) -> tuple[Path, str]:
-    """Downloads the wanted files of a Hub repository; the folder and the commit that the revision stands for.
+    """Downloads the wanted files of a Hub repository; returns the folder and the revision's commit.
 
     Raises:
         InputError: no such repository or revision, no permission, or the Hub cannot be reached.
@@ -196,7 +199,7 @@ TRIAL: Final = (
 
 
 def check(folder: Path, name: str) -> None:
-    """Whether a model can be trained and asked as everything after needs it: before anything is spent on it.
+    """Checks, before anything is spent on it, that a model can be trained and asked as later steps need.
 
     A trial dialogue goes through its template (a loss mask can be made, a turn has an end), and every token has a row
     in its embedding.

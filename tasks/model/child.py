@@ -115,8 +115,9 @@ def run_child(
 
 @contextmanager
 def staying() -> Iterator[None]:
-    """Inside the block a child stays after its job and does the next one, with what it holds (see `holding.py`), as
-    long as jobs end well and want the same interpreter and environment.
+    """Inside the block a child stays after its job and does the next one, with what it holds.
+
+    It stays as long as jobs end well and want the same interpreter and environment (see `holding.py`).
     """
     if _keeper.get() is not None:
         yield  # the outer block's child

@@ -1,5 +1,6 @@
-"""The child's side of `tasks/model/child.py`: `python -m tasks.model.child_main MODULE:FUNCTION`, job and request
-on stdin (the argument is for whoever lists processes), events and answer on stdout.
+"""The child's side of `tasks/model/child.py`: `python -m tasks.model.child_main MODULE:FUNCTION`.
+
+Job and request come on stdin, events and answer go to stdout. The argument is for those who list processes.
 
 Imports nothing of a library before the machine's torch lock is held, so that a waiting child costs a few megabytes.
 Uses the standard library only: it also runs in environments (Unsloth's) that lack most of rawtune's own dependencies.
@@ -34,8 +35,9 @@ Job = Callable[[Any, Report], dict[str, Any]]
 
 
 def main() -> int:
-    """Runs jobs, one unless the parent says that the process stays; the exit code is 0 also when a job failed in an
-    understood way, which the answer tells. After a failure no job follows.
+    """Runs one job, or several if the parent says that the process stays; returns the exit code.
+
+    It is 0 also when a job failed in an understood way, which the answer tells. After a failure no job follows.
     """
     die_with_parent()
     events = _take_stdout()

@@ -1,5 +1,4 @@
-"""Child jobs that make model folders in Hugging Face's layout: from GGUF, at random, or by adding an adapter to its
-base.
+"""Child jobs that make model folders in Hugging Face's layout: from GGUF, at random, or by a merge.
 
 Only the child imports the libraries.
 """
@@ -15,8 +14,9 @@ from tasks.model.request import GgufSource, MergeRequest, RandomLlama
 
 
 def stub_from_gguf(request: GgufSource, report: Report) -> dict[str, Any]:
-    """Dequantises a GGUF file into a folder: config.json, generation_config.json, model.safetensors (bf16), tokenizer
-    files, chat_template.jinja.
+    """Dequantises a GGUF file into a folder of Hugging Face's layout, with weights in bfloat16.
+
+    It holds config.json, generation_config.json, model.safetensors, the tokenizer's files and chat_template.jinja.
 
     `GgufConfig(dequantize=True)` is needed: without it transformers 5 keeps the weights packed and refuses to save
     them.

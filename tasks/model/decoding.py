@@ -1,4 +1,6 @@
-"""The loop that continues a batch of prompts: fixed places for keys and values, on a GPU one CUDA graph a token.
+"""The loop that continues a batch of prompts, with fixed places for keys and values.
+
+On a GPU a token is one CUDA graph.
 
 `generate` of transformers launches some 400 kernels for each token of a small model and copies every key and value
 whenever one is added: 16,000 to 21,000 tokens/s of SmolLM2-135M on an H200, where the arithmetic would allow hundreds
@@ -46,8 +48,9 @@ def refusal(config: Any) -> str | None:
 
 
 class Places:
-    """Keys and values of every layer, `[rows, key heads, length, size]`, made before the first token; what a model's
-    layers take for a cache.
+    """Keys and values of every layer `[rows, key heads, length, size]`, made before the first token.
+
+    To the model's layers it is a cache.
     """
 
     def __init__(self, rows: int, length: int, dtype: Any, device: Any) -> None:
@@ -70,8 +73,9 @@ class Places:
     def update(
         self, keys: torch.Tensor, values: torch.Tensor, layer: int, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keeps a layer's new keys and values, and gives what queries attend to: while prompts are read what there is
-        of them, then all places.
+        """Keeps a layer's new keys and values, and returns what queries attend to.
+
+        While prompts are read these are the places filled so far, afterwards all places.
         """
         if layer not in self.keys:
             rows, length = self._shape
@@ -119,8 +123,9 @@ AttentionInterface.register(ATTENTION, attend)
 
 
 def choose(logits: torch.Tensor, chance: torch.Tensor | None) -> torch.Tensor:
-    """The next token of each row `[rows]`: the likeliest, or the one at which the summed probabilities, in the order of
-    the vocabulary, pass the row's chance.
+    """The next token of each row `[rows]`: the likeliest, or the one that the row's chance draws.
+
+    That is the one at which the summed probabilities, in the order of the vocabulary, pass the chance.
 
     So a sample depends on the row's own chances alone, not on what else is in the batch.
 

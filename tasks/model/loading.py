@@ -1,4 +1,4 @@
-"""How every job loads a model: one rule for the precision, one for the device, the adapter never merged on the way.
+"""How every job loads a model: one rule for precision and device, and the adapter is never merged.
 
 Imported by children only: it imports torch.
 """

@@ -38,15 +38,14 @@ class BaseModelParams(Params):
 
     @property
     def public_name(self) -> str:
-        """What others may read about the base model: `stub`, the Hub's name, or the folder's own name, never a path of
-        this machine.
+        """What others may read about the base model, never a path of this machine.
+
+        It is `stub`, the Hub's name, or the folder's own name.
         """
         return self.folder.resolve().name if self.folder else self.base_model
 
     def identity(self) -> dict[str, Any]:
-        """As for every parameter model, but a local folder is known by its name and its files' bytes instead of its
-        path.
-        """
+        """As for every `Params`, but a local folder is known by its name and its files' bytes, not its path."""
         document = super().identity()
         if self.folder:
             document |= {"base_model": self.public_name, "revision": _content(self.folder)}

@@ -1,4 +1,4 @@
-"""What the child jobs of this room are asked: one pydantic model per job, sent as JSON, checked on both sides.
+"""What the child jobs of this room are asked: one pydantic model per job, checked on both sides.
 
 Imports no torch, so that whoever asks need not either.
 """

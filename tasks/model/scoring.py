@@ -1,4 +1,4 @@
-"""What a model makes of given text: losses, likeliest tokens, divergence from its base. Imports torch: children only.
+"""What a model makes of given text: losses, likeliest tokens, divergence from its base; children only.
 
 Rows are never packed: right-padded or alone, summed in 64 bits, so no figure depends on how they were batched.
 """
@@ -27,7 +27,7 @@ NO_TOKEN: Final = -1
 def losses(
     model: Any, rows: Sequence[dict[str, Any]], pad_id: int, batch_tokens: int | None = None
 ) -> list[dict[str, float]]:
-    """Sum of the loss in `nats` and number of loss-bearing `tokens` per row (`input_ids`, `labels`), in order."""
+    """Loss in `nats` and number of loss-bearing `tokens` of each row (`input_ids`, `labels`), in order."""
     measured: list[dict[str, float]] = [{}] * len(rows)
     for batch in by_padded_length([len(row["input_ids"]) for row in rows], 0, batch_tokens or _batch_tokens(model)):
         logits = _logits(model, [rows[index]["input_ids"] for index in batch], pad_id)
@@ -71,8 +71,9 @@ def top_logprobs(
 
 
 def divergence(model: Any, rows: Sequence[dict[str, Any]]) -> float:
-    """Mean KL(tuned ‖ base) in nats over the loss-bearing positions of the rows; the base is the same model with its
-    adapter switched off.
+    """Mean KL(tuned ‖ base) in nats over the loss-bearing positions of the rows.
+
+    The base is the same model with its adapter switched off.
 
     Forgetting tracks this figure on general text (arXiv 2509.04259).
     """

@@ -1,4 +1,4 @@
-"""The base model's own text at temperature 1: what is trained on beside the sources so that nothing is forgotten.
+"""The base model's own text at temperature 1, trained on beside the sources so that nothing is forgotten.
 
 Samples are an unbiased estimate of the divergence from the base on what the base itself would say, which neither greedy
 answers nor foreign prose are: measured with 0.9 M raw and 4 M dialogue tokens, 11% of samples, each shown once, took
@@ -153,7 +153,7 @@ def _lines(path: Path, values: Iterable[Any]) -> str:
 
 
 def opening(tokenizer: TextTokenizer, stream: Stream, number: int) -> list[int]:
-    """The given ids that sample `number` of a stream begins with; the first is a start token where the model has one.
+    """The given ids that sample `number` of a stream begins with, after a start token if the model has one.
 
     Raises:
         InputError: the stream is `chat` and the template cannot be sampled from.
@@ -186,8 +186,9 @@ class Sample(Record):
 def draw_texts(
     tokenizer: TextTokenizer, stream: Stream, wanted: int, params: SamplingParams, draw: Drawer
 ) -> Iterator[Sample | tuple[str, str]]:
-    """Samples of a stream in order until the drawn tokens of those that are trained on are enough; for one that is left
-    out id and reason.
+    """Samples of a stream, in order, until those that are trained on hold enough drawn tokens.
+
+    For a sample that is left out it yields id and reason.
 
     Args:
         tokenizer: of the model.
@@ -314,7 +315,7 @@ def _sample(stream: Stream, number: int, ids: list[int], given: int, messages: t
 
 @step("mixture/replay", VERSION)
 def replay(run: StepRun, model: Artifact, params: SamplingParams, tokens: int) -> None:
-    """Writes samples of the base model; a verdict says why one is left out (`empty`, `unfinished-question`).
+    """Writes samples of the base model; verdicts name those left out (`empty`, `unfinished-question`).
 
     Args:
         run: this execution.

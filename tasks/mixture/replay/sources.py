@@ -1,4 +1,4 @@
-"""The replay stream: general dialogues that are trained on beside the sources, so that the model keeps what it can do.
+"""The replay stream: general dialogues beside the sources, so that the model keeps its abilities.
 
 From a file of JSON lines or a dataset on the Hub. Its records are `Dialogue`s of the training side whose document is
 the record itself.
@@ -97,9 +97,7 @@ def _dialogue(
 
 
 def open_file(path: Path) -> tuple[Iterable[Mapping[str, Any]], str]:
-    """The records of a file of JSON lines, streamed, and the file's sha256; a line that is no object is an empty
-    record.
-    """
+    """Streams the records of a file of JSON lines, and gives its sha256; other lines become empty records."""
     return _lines(path), file_sha256(path)
 
 

@@ -1,4 +1,4 @@
-"""What the data report says, as figures: everything is counted from the artifacts themselves, in one pass over each.
+"""What the data report says, as figures: counted from the artifacts, in one pass over each.
 
 summary.json:
     epochs      of the training to come, or null
@@ -44,7 +44,7 @@ class Sample:
 
 @dataclass
 class TableFacts:
-    """What `rows.jsonl` says, gathered row by row; memory does not grow with the rows but for one entry a part."""
+    """What `rows.jsonl` says, gathered row by row; memory grows by one entry a part."""
 
     max_tokens: int
     rows: int = 0

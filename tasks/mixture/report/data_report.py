@@ -1,4 +1,4 @@
-"""The data report, for whoever has to trust the training table: `report.html`, `report.md`, `summary.json`."""
+"""The data report, for those who must trust the table: `report.html`, `report.md`, `summary.json`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def leak_facts(run: StepRun, items: Artifact, guarded: Artifact) -> dict[str, An
 
 
 def study_facts(run: StepRun, corpus: Sequence[Artifact]) -> dict[str, Any]:
-    """What became of the study material that a model wrote, and some of what was rejected; empty where none did."""
+    """What became of the study material that a model wrote, with some rejected texts; empty without any."""
     made = next((one for one in corpus if one.step == DIALOGUES), None)
     kinds = [name.removeprefix(WRITTEN) for name in made.counts if name.startswith(WRITTEN)] if made else []
     if made is None or not kinds:

@@ -60,9 +60,11 @@ class Parts:
 
 
 def fit(part: Encoded, max_tokens: int, overlong: Overlong) -> tuple[Ints, list[tuple[int, str]]]:
-    """How many of each part's tokens, from its first on, can be trained on; and of the parts that lose some, number and
-    reason: `overlong`, `cut` or `no-loss` (nothing would be learned from it). Chunking keeps raw text within a row;
-    should a chunk exceed it all the same, or a sample of the base model, it is cut, never dropped.
+    """How many of each part's first tokens can be trained on, and why some parts lose tokens.
+
+    Of the parts that lose some it gives number and reason: `overlong`, `cut` or `no-loss` (nothing would be learned
+    from it). Chunking keeps raw text within a row; should a chunk or a sample of the base model exceed it all the same,
+    it is cut, never dropped.
     """
     kept = np.minimum(part.lengths, max_tokens)
     reasons = {int(number): "cut" for number in np.flatnonzero(part.lengths > max_tokens)}
@@ -115,8 +117,9 @@ def collect(
 def lay_out(
     parts: Parts, spill: TokenSpill, times: Ints, max_tokens: int, params: MixtureParams
 ) -> Iterator[tuple[Row, list[int]]]:
-    """Rows in the table's order, which is shuffled by a hash so that neighbouring rows come from different documents;
-    with the numbers of their parts.
+    """Rows in the table's order, with the numbers of their parts.
+
+    A hash shuffles them, so that neighbouring rows come from different documents.
     """
     numbers = np.repeat(np.arange(len(times)), times)
     copies = np.arange(len(numbers)) - np.repeat(np.cumsum(times) - times, times)
@@ -157,9 +160,10 @@ def assemble(
     weights: Artifact | None = None,
     runner: RunnerParams = LOCAL,
 ) -> None:
-    """Writes `table.parquet`, `rows.jsonl` and, with samples of the base, `held_samples.jsonl`; tokens add up:
-    tokens_in + tokens_repeated = tokens + the `tokens_out:…` counts. `weights` has documents that count for
-    less (`weights.jsonl`); a budget is not filled up again for them.
+    """Writes `table.parquet`, `rows.jsonl` and, with samples of the base, `held_samples.jsonl`.
+
+    Tokens add up: tokens_in + tokens_repeated = tokens + the `tokens_out:…` counts. `weights` has documents that count
+    for less (`weights.jsonl`); a budget is not filled up again for them.
     """
     with run.scratch() as folder, TokenSpill(folder) as spill:
         encoded = chain(
@@ -302,8 +306,9 @@ class TokenSpill:
         self._starts = np.concatenate([[0], np.cumsum(self.lengths)])
 
     def parts(self, numbers: Sequence[int]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Ids and labels of parts, one after the other. Read, not memory-mapped: pages of a map would count as this
-        process's memory.
+        """Ids and labels of parts, one after the other.
+
+        They are read, not memory-mapped: pages of a map would count as this process's memory.
         """
         lengths = self.lengths[numbers]
         stored = np.empty(int(lengths.sum()), np.int32)

@@ -1,4 +1,4 @@
-"""Which parts go into the table, and how often: shares by tokens, repeated or sampled, the same for the same seed.
+"""Which parts go into the table, and how often: shares by tokens, the same for the same seed.
 
 A sample takes whole documents: parts are ranked by a hash of their document, so raw text and dialogues of the same
 documents are chosen, a fact keeps all its wordings, and one more document in the corpus moves few others.
@@ -82,7 +82,7 @@ def replay_tokens(other_tokens: int, share: float) -> int:
 def tokens_taken(
     available: dict[str, int], total_tokens: int | None, params: MixtureParams, replay_share: float = 0.0
 ) -> dict[str, int]:
-    """Tokens that `repeats` takes of each source or family whose tokens are `available`, but for whole parts.
+    """Tokens that `repeats` takes of each source or family, whole parts aside.
 
     The replay is counted under `replay`, as if there were enough of it.
     """
@@ -117,8 +117,10 @@ def _targets(
 
 
 def weighed(times: Ints, ids: Sequence[str], documents: Sequence[str], weights: Mapping[str, float], seed: int) -> Ints:
-    """How often each part stands in the table if documents count for less: a part of a document with weight w stands
-    there w times as often, rounded up or down by a hash of its id, so that of many parts the share w remains.
+    """How often each part stands in the table if some documents count for less.
+
+    A part of a document with weight w stands there w times as often, rounded up or down by a hash of its id, so that of
+    many parts the share w remains.
 
     Args:
         times: result of `repeats`.
@@ -136,8 +138,9 @@ def weighed(times: Ints, ids: Sequence[str], documents: Sequence[str], weights: 
 
 
 def share_out(total: int, weights: dict[str, float], limits: dict[str, int]) -> dict[str, int]:
-    """Divides `total` by weight; what exceeds a limit is divided among the others, again by weight. The parts never add
-    up to more than `total`.
+    """Divides `total` by weight, and what exceeds a limit among the others, again by weight.
+
+    The parts never add up to more than `total`.
     """
     parts: dict[str, int] = {}
     open_names = sorted(weights)

@@ -56,7 +56,7 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A shard's parts before they are placed into rows, in stored order; one entry a part, but for the tokens."""
+    """A shard's parts before they are placed into rows, in stored order, with one entry a part."""
 
     names: list[str]
     """Ids of the chunks or dialogues."""

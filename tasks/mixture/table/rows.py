@@ -1,4 +1,4 @@
-"""The training table: parts (a chunk, a dialogue), the rows that hold them, and the Parquet file of their tokens.
+"""The training table: parts (a chunk, a dialogue), the rows that hold them, and its Parquet file.
 
 The same rows give the same bytes; `datasets` and pyarrow memory-map the file.
 
@@ -66,8 +66,9 @@ class SoftTargets:
         self._starts = dict(zip(lengths, np.cumsum([0, *lengths.values()]).tolist(), strict=False))
 
     def of(self, row: Row) -> tuple[NDArray[np.int32], NDArray[np.float32]] | None:
-        """Ids (-1 where a token has none) and log-probabilities of a row's tokens, one after the other; None for a row
-        without samples.
+        """Soft targets of a row's tokens: ids (-1 where there are none) and log-probabilities.
+
+        None for a row without samples.
         """
         if not any(part.id in self._starts for part in row.parts):
             return None
