@@ -1,4 +1,4 @@
-"""What was once made of some input, kept on this machine by the hash of all that it depends on.
+"""A cache of this machine: what was made of some input, by the hash of all that it depends on.
 
 One SQLite file per kind in the store's cache. Safe to delete, safe to share between processes; what is damaged is made
 again, and a file that outgrows `MAX_BYTES` starts empty again.

@@ -27,8 +27,8 @@ from tasks.evaluation.general import PREFIX, choices, new_tokens
 from tasks.evaluation.losses import loss_rows, stream_losses
 from tasks.evaluation.params import AnswerParams, Arm, Engine
 from tasks.model.child import run_child
+from tasks.model.convert import is_served
 from tasks.model.request import MergeRequest, VllmRequest
-from tasks.model.served import is_served
 from tasks.retrieval.index import Index
 from tasks.retrieval.passages import Passage, passages
 from tasks.retrieval.prompt import with_passages

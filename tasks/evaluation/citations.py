@@ -1,4 +1,4 @@
-"""Whether an arm with retrieval was shown, and then cites, the passage that the right answer rests on."""
+"""Whether an arm with retrieval was shown and cites the right passage: the one that the answer rests on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scorers: small pure functions from an answer and its references to a number between 0 and 1.
+"""Scorers of an answer by its references: small pure functions with a value between 0 and 1.
 
 `Scorer = (answer, references) -> float`; the best of several references counts. An empty answer scores 0 everywhere; an
 empty reference never matches. Normalisation follows SQuAD's evaluation script (Rajpurkar et al. 2016: lower case, no

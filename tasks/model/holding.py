@@ -1,4 +1,4 @@
-"""What a child process that stays for several jobs keeps from one to the next (see `child.staying`).
+"""What a child that stays keeps from one job to the next (see `child.staying`).
 
 Standard library only, as `child_main.py`.
 """

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from tasks.model.child_main import Report
+from tasks.model.convert import rank_limit
 from tasks.model.generate import Continuation, Manner, Prompt, continuation, read_prompts, write_all
 from tasks.model.request import VllmRequest
-from tasks.model.served import rank_limit
 
 BATCH_TOKENS: Final = 1_000_000
 """Prompt and new tokens that are handed to the engine at once, and lost if the job dies."""

@@ -18,8 +18,8 @@ from tasks.base.records import Item, Message
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.model.child import run_child
+from tasks.model.convert import is_served
 from tasks.model.request import MergeRequest
-from tasks.model.served import is_served
 from tasks.release.folder import TOKENIZER, TOKENIZER_OPTIONAL, generation_config, write_json
 from tasks.release.params import ExportParams
 from tasks.release.requests import CompareRequest, GgufRequest, Text

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.model.served import MAX_RANK, rank_limit
+from tasks.model.convert import MAX_RANK, rank_limit
 from tasks.release.measures import FORGETTING, Figure, Measures
 from tasks.release.params import CostFacts, ReleaseFacts
 

@@ -1,4 +1,4 @@
-"""The data report as a self-contained HTML page and as a few lines of Markdown for the Prefect UI.
+"""The data report as an HTML page, and in a few lines of Markdown for the Prefect UI.
 
 The page's charts are inline SVG in the page's own colours. Its samples are parts of the finished table, decoded, with
 the loss mask visible: what a person checks before trusting a training set.
