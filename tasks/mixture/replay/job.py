@@ -1,4 +1,4 @@
-"""The child job of `mixture/replay` that writes the likeliest tokens beside every token of a sample.
+"""The child job of `mixture/replay`: writes the likeliest tokens beside every token of a sample.
 
 Whoever asks imports only the request: torch is imported when the job runs.
 """
