@@ -1,5 +1,4 @@
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from tasks.mixture.report.data_report import data_report
 from tasks.mixture.table.assemble import assemble
 from tasks.text.tokenizer import TextTokenizer
 from tests.mixture.conftest import chunk, dialogue, item
+from tests.pages import parsed
 
 QUESTION = "Which colour has the button of the shop when it is pressed twice?"
 PARAMS = MixtureParams(shares={"raw": 1, "dialogue": 3}, max_repeats=3)
@@ -66,10 +66,10 @@ def test_page_stands_alone_and_escapes_what_it_shows(report):
     assert "http://" not in page
     assert "https://" not in page
     assert QUESTION in page
-    assert (
-        '<span class="trained">A link &amp; more.</span><span class="trained control">&lt;|im_end|&gt;</span>' in page
-    )
-    assert re.search(r'<span class="masked control">&lt;\|im_start\|&gt;</span>', page)
+    pieces_shown = [(one.get("class"), one.text_content()) for one in parsed(page).xpath("//span")]
+    answer = pieces_shown.index(("trained", "A link & more."))
+    assert pieces_shown[answer + 1] == ("trained control", "<|im_end|>")
+    assert ("masked control", "<|im_start|>") in pieces_shown
     assert "The sum is exact." in page
 
 
