@@ -1,4 +1,4 @@
-"""Runs the steps that need a GPU: in this process, or on another machine through `train-adapter/<pool>`.
+"""Runs the steps that need a GPU: here, or on another machine through `train-adapter/<pool>`.
 
 References go there, artifacts come back through the store. The child run's idempotency key bears the training key, so
 that a parent that is retried, or a second one of the same recipe, finds the child instead of paying for another.
@@ -105,9 +105,10 @@ def gpu_steps(store: Store, data: Dataset, params: RetrainParams, asks: bool, tr
 
 
 def writing_steps(store: Store, unmixed: Unmixed, params: RetrainParams, until: Phase) -> Writing:
-    """The steps in which a model writes. On a pool the run of `train-adapter/<pool>` that writes first goes on with
-    dialogues, replay, table, training and answers, so that one rental does all; this process then finds them in the
-    store.
+    """The steps in which a model writes.
+
+    On a pool the run of `train-adapter/<pool>` that writes first goes on with dialogues, replay, table, training and
+    answers, so that one rental does all; this process then finds them in the store.
 
     Args:
         store: of the run.

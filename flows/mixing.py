@@ -168,7 +168,7 @@ def replayed(
     pairs: Artifact,
     by: Step[Any] = replay,
 ) -> Artifact | None:
-    """The general text beside the sources: the base model's own or a source of dialogues; None = not asked."""
+    """The general text beside the sources: the base model's own or a source's; None = not asked."""
     if wanted.replay is None:
         return None
     if wanted.replay.source is not None:

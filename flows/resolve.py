@@ -85,7 +85,7 @@ def _day_and_commit(source: ResolvedSource) -> str:
 
 
 def release_facts(params: RetrainParams, resolved: Resolved) -> ReleaseFacts:
-    """What the model card says about the run, with public names of the sources and no path of this machine."""
+    """What the model card says about the run, under public names, without a path of this machine."""
     document = params.identity()
     for source, facts in zip(document["sources"], resolved.sources, strict=True):
         source["repo"] = facts.snapshot.repo

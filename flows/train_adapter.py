@@ -44,7 +44,7 @@ def train_adapter(
     training: TrainingParams | None,
     evaluation: EvaluationParams | None = None,
 ) -> State[Any]:
-    """Completes `data`, trains one adapter unless `training` is null, and has the arms of `evaluation` answer.
+    """Completes `data`, trains an adapter unless `training` is null, has the arms of `evaluation` answer.
 
     A model writes what `data` still lacks: study material and replay.
     """

@@ -16,7 +16,7 @@ RawtuneError                exit 1, one line
 
 
 def printable(text: str) -> str:
-    """Makes others' text safe for a terminal or page: no escapes, no bidirectional override, nothing unseen.
+    """Makes others' text safe for a terminal or page: no escapes, no bidirectional override.
 
     What is not printable by Unicode (categories C and Z but the space) becomes U+FFFD, but line breaks and tabs stay.
     """

@@ -86,7 +86,7 @@ class Document(Record):
 
     @property
     def is_conversation(self) -> bool:
-        """Whether several people said it in turn (`text/conversations.py`); it then has no sections of its own."""
+        """Whether several people said it in turn (`text/conversations.py`), without sections of its own."""
         return self.kind in (Kind.ISSUE, Kind.DISCUSSION) or "entries" in self.meta
 
 

@@ -61,8 +61,10 @@ class StepRun:
         yield from read_records(self.store, artifact, model, name)
 
     def read_raw(self, artifact: Artifact, name: str = RECORDS) -> Iterator[dict[str, Any]]:
-        """The same as plain JSON values: four times as fast, for those who look at all records and keep few. They were
-        checked when they were written, and the blob's hash says that they are still the same.
+        """The same as plain JSON values, for those who look at all records and keep few.
+
+        Four times as fast. They were checked when they were written, and the blob's hash says that they are still the
+        same.
         """
         with self.store.open(artifact, name) as reader:
             for line in reader:

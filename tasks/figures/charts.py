@@ -103,8 +103,9 @@ NAMES_A_ROW = 3
 
 
 def lines(series: Mapping[str, Sequence[float | None]], labels: Sequence[str], caption: str) -> Markup:
-    """Named lines over the same places, such as months; None leaves a gap. A line's class is `s0` to `s5` in turn, with
-    `dashed` from the seventh on; one line alone bears no name.
+    """Named lines over the same places, such as months; None leaves a gap.
+
+    A line's class is `s0` to `s5` in turn, with `dashed` from the seventh on. One line alone bears no name.
 
     Args:
         series: name → one value per label.

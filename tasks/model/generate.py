@@ -1,4 +1,4 @@
-"""Generation, for every job that has a model write: greedy or sampled at temperature 1, seeded, on CPU and GPU.
+"""Generation, for every job that has a model write: greedy or sampled, seeded, on CPU and GPU.
 
     engine      what continues a batch of prompts
     places      the loop of `decoding.py`: families shaped like Llama

@@ -92,7 +92,7 @@ def divergence(model: Any, rows: Sequence[dict[str, Any]]) -> float:
 
 
 def distributions(model: Any, ids: list[int], start: int) -> torch.Tensor:
-    """Log-probabilities of what comes before each token from `start` on, 64 bits, on the CPU: `[tokens, words]`."""
+    """Log-probabilities before each token from `start` on: `[tokens, words]`, 64 bits, on the CPU."""
     at = next(model.parameters()).device
     with torch.inference_mode():
         logits = model(input_ids=torch.tensor([ids], device=at), use_cache=False).logits[0, start - 1 : -1]

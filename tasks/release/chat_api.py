@@ -1,4 +1,6 @@
-"""The part of OpenAI's protocol that a served release speaks: models, health, chat completions; and its limits.
+"""The part of OpenAI's protocol that a served release speaks, and its limits.
+
+It has models, health and chat completions.
 
 Generation is transformers' own (`transformers serve`, 5.17). The routes are ours, because its own take a chat template,
 a generation config and a model to load from the request, write the template's control tokens wherever a message spells
@@ -131,7 +133,7 @@ class Engine(Protocol):
     context_tokens: int
 
     def look_up(self, model: str, question: str) -> list[Passage]:
-        """Passages to stand before a question to this model, best first; none for one that is asked closed book."""
+        """Passages to put before a question to this model, best first; none for a closed-book one."""
         ...
 
     def prompt(self, turns: Sequence[tuple[str, str]]) -> list[int]:
@@ -236,7 +238,7 @@ def application(engine: Engine, limits: Limits) -> ASGIApp:
 
 
 class Guard:
-    """Checks every request before a byte of it is parsed: host, key, size, and the time it takes to arrive."""
+    """Checks host, key, size and arrival time of every request before a byte of it is parsed."""
 
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
         self.app, self.limits = app, limits

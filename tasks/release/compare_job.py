@@ -1,4 +1,4 @@
-"""The child job of the export's check: measures that what was exported still says the same as the adapter.
+"""The child job of the export's check: measures that an export still says what the adapter says.
 
 Merged weights answer in transformers, GGUF files in llama.cpp, which tells the likeliest tokens' probabilities only.
 """

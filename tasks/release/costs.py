@@ -1,4 +1,4 @@
-"""What a release cost and what its data came to, from the ledger and the manifests of all that it was made from.
+"""What a release cost and what its data came to, from the ledger and the manifests behind it.
 
 The ledger's entries are found by the keys of the artifacts, so a run that takes its dialogues from the cache still
 states what they cost when they were made; bytes that were made under several keys cost what all of them did. Nothing

@@ -1,4 +1,4 @@
-"""Exports beside the adapter: merged 16-bit weights, GGUF files, and the proof that both still say the same.
+"""Exports beside the adapter: merged weights, GGUF files, and the proof that they say the same.
 
 release/merge           config.json, *.safetensors, tokenizer, template: what vLLM and transformers load directly
 release/gguf            <name>-Q8_0.gguf, <name>-Q4_K_M.gguf, …: what llama.cpp and Ollama load
@@ -33,8 +33,9 @@ MAX_NEW_TOKENS: Final = 32
 
 
 def wants_merged(params: ExportParams, rank: int, embeddings: bool = False) -> bool:
-    """Whether merged weights are made: asked for, needed for GGUF, or the adapter is none that vLLM serves: of too high
-    a rank, or with trained `embeddings`.
+    """Whether merged weights are made: asked for, needed for GGUF, or because vLLM cannot serve the adapter.
+
+    It serves none of too high a rank or with trained `embeddings`.
     """
     return (
         params.merged == "always" or bool(params.gguf) or (params.merged == "auto" and not is_served(rank, embeddings))
@@ -85,7 +86,7 @@ def verify_export(
     gguf: Artifact | None,
     params: ExportParams,
 ) -> None:
-    """Answers a sample of the evaluation's questions and compares every export with the adapter as trained.
+    """Answers a sample of the evaluation's questions and compares every export with the adapter.
 
     Raises:
         ReleaseError: an export is further from the original than its bound.

@@ -1,4 +1,4 @@
-"""What people think of answers, as dialogue records that a later run can train on (`synthesis.feedback`).
+"""What people think of answers, as dialogues that a later run can train on (`synthesis.feedback`).
 
 feedback/<name>/liked.jsonl      conversations whose last answer got a thumb up
 feedback/<name>/disliked.jsonl   … a thumb down

@@ -1,6 +1,4 @@
-"""The release folder: what a release consists of, in the Hub's layout, without pickles and without paths of the
-machine.
-"""
+"""The release folder: what a release consists of, in the Hub's layout, without pickles or local paths."""
 
 from __future__ import annotations
 
@@ -60,13 +58,13 @@ def write_folder(folder: Path, adapter: Path, model: Path, model_id: str) -> dic
 
 
 def released_config(adapter: Path, model_id: str) -> dict[str, Any]:
-    """The adapter's configuration as released: its base model by name, not by a path of the training machine."""
+    """The adapter's configuration as released: its base model by name, not by a local path."""
     config: dict[str, Any] = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
     return config | {"base_model_name_or_path": model_id, "inference_mode": True}
 
 
 def adapter_identity(config: dict[str, Any], weights: str) -> str:
-    """Hash of an adapter's weights and released configuration: two releases with equal adapters are the same."""
+    """Hash of an adapter's weights and released configuration; equal adapters make equal releases."""
     return hashlib.sha256(json.dumps([weights, config], sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

@@ -105,7 +105,7 @@ def _run(what: str, command: list[str]) -> None:
 
 
 def pretokenizer(document: dict[str, Any]) -> str | None:
-    """llama.cpp's name for how a tokenizer.json splits text before merging; null = none of those known here."""
+    """llama.cpp's name for how a tokenizer.json splits text before merging; null = none known here."""
     described = json.dumps(document.get("pre_tokenizer") or {})
     if '"Digits"' in described:
         return "smollm"

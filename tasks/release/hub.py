@@ -64,7 +64,7 @@ def endpoint() -> str:
 
 
 def connect() -> Any:
-    """The Hub's client for that endpoint, with the token from HF_TOKEN or `hf auth login`; it prints nothing."""
+    """The Hub's client for that endpoint, with the token from HF_TOKEN or `hf auth login`; silent."""
     from huggingface_hub import HfApi, constants
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
@@ -247,7 +247,9 @@ def push(folder: Path, repo_id: str, revision: str, private: bool, kind: Kind = 
 
 
 def make_latest(repo_id: str, revision: str, action: str = "Promote") -> str:
-    """Makes an earlier release the latest by one commit on `main`, copying its files on the Hub; returns that commit.
+    """Makes an earlier release the latest by one commit on `main`; returns that commit.
+
+    The files are copied on the Hub.
 
     Raises:
         InputError: there is no such release, or the token may not write there.

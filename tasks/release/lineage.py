@@ -16,7 +16,7 @@ from tasks.release.registry import Revision, projects, read_registry
 
 
 def chosen_release(store: Store, asked: str | None) -> tuple[str, Revision]:
-    """The release that a person means: `NAME`, `NAME@REVISION`, or nothing where the store has one project only.
+    """The release that a person means: `NAME`, `NAME@REVISION`, or nothing if the store has one project.
 
     Returns:
         The project's name and the release; without a revision the latest one.
@@ -51,7 +51,7 @@ def base_of(store: Store, release: Artifact) -> Artifact:
 
 
 def ancestor(store: Store, release: Artifact, step: str) -> Artifact | None:
-    """The nearest artifact of a step that the release was made from and that is still whole; None if there is none.
+    """The nearest whole artifact of a step that the release was made from; None if there is none.
 
     The way back goes by content hash, so it also works for a release that came from the Hub, as far as this store
     knows the way.

@@ -1,4 +1,4 @@
-"""The figures of an evaluation that a release rests on, and which bounds a run's questions are too few to decide.
+"""The figures that a release rests on, and which bounds a run's questions are too few to decide.
 
 The figures are read from the report's summary.json, so gate and model card see the report's numbers and compute none of
 their own. `shortfalls` needs the parameters alone, before anything is spent.
@@ -107,7 +107,7 @@ def _losses(streams: Mapping[str, Any]) -> dict[str, float]:
 
 
 def shortfalls(params: GateParams, questions: Mapping[str, int]) -> list[str]:
-    """Bounds that this number of questions cannot decide, a line each with its parameter and what would fit.
+    """Bounds that this number of questions cannot decide, a line each, with what would fit.
 
     Args:
         params: the bounds.

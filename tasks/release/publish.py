@@ -53,7 +53,7 @@ class Publication(BaseModel):
 
 
 def revision_name(snapshot_date: str, adapter: str) -> str:
-    """`snapshot/<DATE>-<key8>`: the date of the newest source commit and the beginning of the adapter's identity."""
+    """`snapshot/<DATE>-<key8>`: the newest source commit's date and how the adapter's identity begins."""
     return f"snapshot/{snapshot_date}-{adapter[:8]}"
 
 
@@ -114,7 +114,7 @@ def publish(
     agreement: Artifact | None = None,
     sources: Artifact | None = None,
 ) -> None:
-    """Makes the release folder of an adapter that the gate allowed, with its exports and its index where there are any.
+    """Makes the folder of an adapter that the gate allowed, with exports and index where there are any.
 
     Raises:
         GateRefused: the gate did not allow it; the flow skips this step then.

@@ -1,4 +1,4 @@
-"""The store's own release registry: which releases exist, which one is the latest, and how that came about.
+"""The store's own release registry: which releases exist, which one is the latest, and why.
 
     releases/<name>/registry.json   every revision and, in order, every promotion; the last promotion is "latest"
     releases/<name>/latest          local stores only: link to the latest release's folder, for people and
@@ -181,8 +181,9 @@ def before_latest(promotions: list[str]) -> str | None:
 
 
 def prune(store: Store, name: str, keep: int) -> list[Revision]:
-    """Forgets all but the last `keep` releases and the latest one; returns the forgotten. Their blobs go with the
-    store's own prune.
+    """Forgets all but the last `keep` releases and the latest one; returns the forgotten.
+
+    Their blobs go with the store's own prune.
     """
     gone: list[Revision] = []
 
@@ -200,9 +201,10 @@ def prune(store: Store, name: str, keep: int) -> list[Revision]:
 
 
 def needed_blobs(store: Store) -> set[str]:
-    """Hashes of the artifacts that recorded releases need: their folders and what those were made from, by the store's
-    manifests and by the release's own, which a release from the Hub brings along. What those were made from in turn,
-    the store's prune finds in their manifests.
+    """Hashes of the artifacts that recorded releases need: their folders and what those were made from.
+
+    Both the store's manifests say that and the release's own, which a release from the Hub brings along. What those
+    were made from in turn, the store's prune finds in their manifests.
     """
     needed: set[str] = set()
     for name in projects(store):

@@ -1,5 +1,6 @@
-"""What people do with releases: see them, make an earlier one the latest, undo, forget old ones; in the store and,
-where a release is on the Hub, there first.
+"""What people do with releases: see them, promote an earlier one, roll back, forget old ones.
+
+It happens in the store and, where a release is on the Hub, there first.
 
 The store's registry mirrors the Hub: before a run it takes over what the Hub calls the latest, also when another
 machine published it or somebody rolled it back.
@@ -53,7 +54,7 @@ def resolve_release(store: Store, name: str, params: ReleaseParams) -> HubAccess
 
 
 def previous_release(store: Store, adapter: Artifact, facts: ReleaseFacts) -> Artifact | None:
-    """What the gate compares a new adapter with: the last promoted release whose adapter differs; None if none does.
+    """What the gate compares with: the last promoted release with another adapter; None without one.
 
     The same adapter gives the same answer however often it was released in between, so a repeated run stays cached.
     """

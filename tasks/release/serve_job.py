@@ -1,5 +1,7 @@
-"""The child job behind `chat`, `ask` and `serve`: a base model and its tuned twin, with one set of weights, behind the
-server of `chat_api.py`. Generation and its streams are transformers' own (`transformers serve`, transformers 5.17).
+"""The child job behind `chat`, `ask` and `serve`: base and tuned model with one set of weights.
+
+They stand behind the server of `chat_api.py`. Generation and its streams are transformers' own (`transformers serve`,
+transformers 5.17).
 """
 
 from __future__ import annotations
@@ -62,8 +64,9 @@ def serve(request: ServeRequest, report: Report) -> dict[str, Any]:
 
 
 class Models:
-    """`tuned` and `base`, and with an index both with passages before the question; loaded once and never unloaded.
-    Nothing is ever loaded because a request names it.
+    """`tuned` and `base`, and with an index both with passages before the question.
+
+    They are loaded once and never unloaded. Nothing is ever loaded because a request names it.
     """
 
     def __init__(self, request: ServeRequest) -> None:

@@ -1,4 +1,4 @@
-"""The parent's side of serving a release: starts the child that holds the models and says where it answers."""
+"""The parent's side of serving a release: starts the child with the models, says where it answers."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def serve_release(
 
 @contextmanager
 def serving(store: Store, release: Artifact, sources: bool = False) -> Iterator[Endpoint]:
-    """Serves a release on a free port of loopback for the duration of the block; `sources` as in `serve_release`.
+    """Serves a release on a free loopback port inside the block; `sources` as in `serve_release`.
 
     Raises:
         ChildError: the server did not start.
@@ -173,7 +173,7 @@ def stream_answer(
 def whole_answer(
     endpoint: Endpoint, model: str, messages: list[dict[str, Any]], max_tokens: int
 ) -> tuple[str, dict[str, Any]]:
-    """The whole greedy answer, and the fields beside OpenAI's protocol: `sources` of a model with retrieval."""
+    """The whole greedy answer, and `sources` of a model with retrieval beside OpenAI's protocol."""
     from openai import OpenAI
 
     client: Any = OpenAI(base_url=endpoint.url, api_key=endpoint.key or "none", max_retries=0)

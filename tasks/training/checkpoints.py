@@ -104,8 +104,9 @@ class Checkpoints:
         self._last_step, self._last_time = step, time.monotonic()
 
     def latest(self) -> tuple[Path, dict[str, Any]] | None:
-        """The newest checkpoint that holds what was saved, and its `complete.json`; leftovers of interrupted writes are
-        removed.
+        """The newest checkpoint that holds what was saved, and its `complete.json`.
+
+        Leftovers of interrupted writes are removed.
         """
         for partial in self.root.glob("partial-*") if self._writes else ():
             shutil.rmtree(partial, ignore_errors=True)
@@ -158,8 +159,9 @@ def upload(folder: Path, remote: UPath) -> None:
 
 
 def download(remote: UPath, root: Path) -> None:
-    """Brings the newest complete checkpoint of an object store, and the one pinned beside it, to this machine, unless
-    it has one as new.
+    """Brings an object store's newest complete checkpoint to this machine, unless it has one as new.
+
+    The one pinned beside it comes too.
     """
     if not remote.exists():
         return

@@ -1,4 +1,4 @@
-"""The training job: runs in the child process, chooses the backend, checks that what was planned was trained."""
+"""The training job: in the child, chooses the backend and checks that what was planned was trained."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _train(request: TrainingRequest, params: TrainingParams, choice: Chosen, rep
 
 
 def chosen(request: TrainingRequest, params: TrainingParams) -> Chosen:
-    """The choice for this machine (see `planner.choose`); a run goes on with the backend that it began with."""
+    """The choice for this machine (see `planner.choose`); a resumed run keeps its backend."""
     if params.shard_base:
         return Chosen(backend=Backend.TRL, precision=params.precision, because="it splits the base over several GPUs")
     from transformers import AutoConfig
@@ -155,7 +155,7 @@ def backend_function(backend: Backend) -> Any:
 
 
 def main(path: str) -> None:
-    """One process of a group: the job of the request in the file; only rank 0 writes to the request's folders."""
+    """One process of a group, with the request in the file; only rank 0 writes to its folders."""
     die_with_parent()
     request = TrainingRequest.model_validate_json(Path(path).read_text("utf-8"))
     if rank() == 0:

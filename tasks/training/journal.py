@@ -41,7 +41,7 @@ on, since a falling rate takes some of it back.
 
 
 class Journal:
-    """Collects the facts of micro-batches into a line per step; keeps the lines so that a checkpoint can hold them."""
+    """Collects micro-batches' facts into a line per step, and keeps the lines for checkpoints."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Journal:
         self._first: tuple[float, int] | None = None
 
     def add(self, sums: list[float], counts: list[int], tokens: int) -> None:
-        """Notes a micro-batch: per source the sum of its targets' losses and their number, and the tokens computed."""
+        """Notes a micro-batch: per source the sum and number of its targets' losses, and the tokens."""
         self._sums = [old + new for old, new in zip(self._sums, sums, strict=True)]
         self._counts = [old + new for old, new in zip(self._counts, counts, strict=True)]
         self._tokens += tokens
@@ -157,7 +157,7 @@ class Journal:
 
     @property
     def kept_step(self) -> int | None:
-        """The step whose weights are the adapter: the last, or the last look within `max_general_loss`; null = none."""
+        """The step whose weights are the adapter: the last, or the last within `max_general_loss`; null = none."""
         bound = self.params.max_general_loss
         if bound is None or self.general is None:
             return len(self.lines)
@@ -194,7 +194,7 @@ class Journal:
         return checkpoints.at(step)
 
     def outcome(self) -> dict[str, Any]:
-        """At the end: which step's weights are the adapter and what it forgot; nothing where no look was taken."""
+        """At the end: which step's weights are the adapter and what it forgot; empty without a look."""
         looks = [line for line in self.lines if "general" in line and line["step"] <= (self.kept_step or 0)]
         if not looks:
             return {}
@@ -280,7 +280,7 @@ def trouble(losses: list[float]) -> str | None:
 
 
 def last_good(losses: list[float]) -> int:
-    """The last step whose weights are known to be good: the step after it still had a loss as it should be.
+    """The last step whose weights are known to be good: the step after it had a sound loss.
 
     A loss is measured before its step's update, so the weights of step s show in the loss of step s + 1. Bad is what is
     not finite or lies more than `DIVERGED_NATS` above the lowest exponential mean before it.
@@ -320,8 +320,9 @@ def _not_finite(what: str, value: float, step: int) -> str | None:
 
 
 class EventFolder:
-    """Where the parent has the files written: the ledger of a local store, else a folder of this machine whose files
-    `keep` copies to the ledger.
+    """Where the parent has the files written: the ledger, or a folder of this machine.
+
+    The folder is for stores of other machines; `keep` copies its files to the ledger.
     """
 
     def __init__(self, run: StepRun) -> None:

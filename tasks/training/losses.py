@@ -1,4 +1,4 @@
-"""Losses of target tokens, and their divergence from another model, through the output layer, without keeping logits.
+"""Losses of target tokens and their divergence from another model, without keeping logits.
 
 A target is a label, or soft: the base's likeliest tokens with their probabilities, from which the model is to keep its
 distance small. That costs no second forward pass.
@@ -54,8 +54,9 @@ class FrozenHeadLoss(_FrozenHead):
 
 
 class FrozenHeadDivergence(_FrozenHead):
-    """`kl[i] = KL(softmax(base[i] @ weight.T) || softmax(hidden[i] @ weight.T))`; its gradient with respect to the
-    second's logits is the difference of the two distributions.
+    """`kl[i] = KL(softmax(base[i] @ weight.T) || softmax(hidden[i] @ weight.T))`.
+
+    Its gradient with respect to the second's logits is the difference of the two distributions.
     """
 
     @staticmethod
@@ -94,7 +95,7 @@ class FrozenHeadSoft(_FrozenHead):
 
 
 def soft_losses(hidden: torch.Tensor, weight: torch.Tensor, ids: torch.Tensor, logprobs: torch.Tensor) -> torch.Tensor:
-    """KL(base ‖ ours) in nats of tokens with soft targets, float32 `[N]`; differentiable as `target_losses`.
+    """KL(base ‖ ours) in nats, float32 `[N]`, of tokens with soft targets; differentiable.
 
     Args:
         hidden: last hidden states `[N, H]`.
@@ -118,7 +119,7 @@ def soft_losses(hidden: torch.Tensor, weight: torch.Tensor, ids: torch.Tensor, l
 
 
 def soft_divergences(logits: torch.Tensor, ids: torch.Tensor, logprobs: torch.Tensor) -> torch.Tensor:
-    """KL(base ‖ ours) in nats `[N]` of logits `[N, V]` over k + 1 outcomes: the base's likeliest tokens, and the rest.
+    """KL(base ‖ ours) in nats `[N]` over the base's k likeliest tokens and the rest, of logits `[N, V]`.
 
     Merging outcomes can only make a divergence smaller (the log-sum inequality), by what the two differ within the
     rest.
@@ -155,8 +156,7 @@ def soft_divergences_(logits: torch.Tensor, ids: torch.Tensor, logprobs: torch.T
 
 
 def target_losses(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Loss in nats of each target token, float32 `[N]`; differentiable with respect to `hidden`, and to `weight` where
-    it is trained.
+    """Loss in nats of each target token, float32 `[N]`; differentiable in `hidden`, and in a trained `weight`.
 
     The products run in a frozen weight's precision: accelerate hands hidden states of 16 bits on as 32 bits.
     """

@@ -1,4 +1,4 @@
-"""Several processes that train together, one per GPU of the machine (or, for tests, per share of a CPU).
+"""Several processes that train together, one per GPU of the machine (in tests, per share of a CPU).
 
 The child is rank 0. It starts the others beside itself, in its own process group, so that they end when it does, with
 the environment that torchrun would give them; accelerate and torch find each other through it. Every process reads
@@ -29,7 +29,7 @@ WATCH_SECONDS: Final = 0.2
 
 
 def shares(batch_size: int, devices: int) -> int:
-    """Processes that train together: as many as there are devices, but each must have the same number of rows per step.
+    """Processes that train together: one a device, but each with the same number of rows per step.
 
     Args:
         batch_size: rows per optimizer step.
@@ -58,7 +58,7 @@ def add_up(*tensors: Any) -> None:
 
 
 class Summing:
-    """Sums a flat gradient over all processes part by part, while the parts before are still being computed.
+    """Sums a flat gradient over all processes in parts, while later parts are being computed.
 
     Parts are done from the last to the first, as a backward pass does layers; every process sums the same stretches in
     the same order, also one that has nothing to add.
@@ -85,7 +85,7 @@ class Summing:
             self.summed_from = part
 
     def begin_again(self) -> None:
-        """Everything will be computed once more; what is summed already is kept on the host and stays as it is."""
+        """Everything will be computed once more; what is summed already stays as it is, on the host."""
         self._settle()
         if self.summed_from < self.parts:
             self.kept = self.gradient[self.summed_from * self.size :].to("cpu", copy=True)
@@ -127,7 +127,7 @@ def first_says(value: T) -> T:
 
 @contextmanager
 def together(request: Request, size: int) -> Iterator[None]:
-    """Inside the block `size` processes form a group; in rank 0 it starts the others with the same request.
+    """Inside the block `size` processes form a group; rank 0 starts the others with the same request.
 
     Args:
         request: of the job, handed on.

@@ -1,4 +1,4 @@
-"""Reading the training table: which rows in which order, which tokens are targets, where each token comes from."""
+"""Reading the training table: which rows in which order, which tokens are targets, from which source."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HELD_SAMPLES: Final = "held_samples.jsonl"
 
 @dataclass(frozen=True)
 class Soft:
-    """Soft targets: at token t the base's likeliest tokens where token t was chosen, and their log-probabilities.
+    """Soft targets: for each token the base's likeliest tokens in its place, with log-probabilities.
 
     What is missing to a probability of 1 is the rest, one bucket. A first id of -1: the token has none, its loss is
     that of its label.
@@ -151,12 +151,12 @@ class Table:
 
 
 def row_order(rows: int, epochs: int, seed: int) -> list[int]:
-    """Indices of the rows in training order: every epoch is a permutation of its own, decided by seed and epoch."""
+    """Indices of the rows in training order: a permutation per epoch, decided by seed and epoch."""
     return [int(index) for epoch in range(epochs) for index in np.random.default_rng([seed, epoch]).permutation(rows)]
 
 
 def optimizer_steps(rows: int, epochs: int, batch_size: int) -> int:
-    """Steps that all epochs take; a batch may reach over the end of an epoch, and only the last one can be smaller."""
+    """Steps of all epochs; a batch may reach over an epoch's end, and only the last can be smaller."""
     return -(-rows * epochs // batch_size)
 
 

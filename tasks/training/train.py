@@ -1,4 +1,4 @@
-"""Trains an adapter on the table, in a child process, and goes on where an interrupted attempt left off.
+"""Trains an adapter in a child process, and goes on where an interrupted attempt left off.
 
 Writes adapter_model.safetensors and adapter_config.json (PEFT's format) and loss.jsonl (a line per optimizer step; see
 `journal.py`).

@@ -1,4 +1,4 @@
-"""Rows whose loss is measured while training goes on: held-out ones, general text, samples of the base.
+"""Rows whose loss is measured during training: held-out ones, general text, samples of the base.
 
 The rows come as JSON lines with `stream`, `input_ids` and `labels`. Each is computed alone, never packed, and a
 stream's loss is its nats over its tokens, so no figure depends on how rows were batched.
@@ -28,7 +28,7 @@ Losses = Callable[[Rows], float]
 
 
 def look_steps(steps: int, looks: int) -> tuple[int, ...]:
-    """Steps after which the loss is measured: evenly spaced, the last at the end; fewer where steps are fewer."""
+    """Steps after which the loss is measured: evenly spaced, the last at the end; at most all steps."""
     return tuple(sorted({math.ceil(steps * look / looks) for look in range(1, looks + 1)}))
 
 

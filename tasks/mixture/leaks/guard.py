@@ -295,8 +295,10 @@ def leak_guard(
     replay: Artifact | None = None,
     runner: RunnerParams = LOCAL,
 ) -> None:
-    """Writes the items that may be asked, and `hits.jsonl`. A verdict says why an item may not: `leak-<rule>`, the
-    twin of a pair leaked (`pair-leaked`), or the table's sample left its document out (`not-trained`).
+    """Writes the items that may be asked, and `hits.jsonl`.
+
+    A verdict says why an item may not: `leak-<rule>`, the twin of a pair leaked (`pair-leaked`), or the table's sample
+    left its document out (`not-trained`).
 
     Raises:
         LeakError: an item leaked and `policy` is `fail`, or the split is broken.

@@ -81,8 +81,9 @@ def words(text: str) -> list[str]:
 
 
 class WordNumbers(dict[str, int]):
-    """A number below `NUMBERS` for every word, the same on every machine. Words that share one only make the guard
-    compare more passages, word by word.
+    """A number below `NUMBERS` for every word, the same on every machine.
+
+    Words that share one only make the guard compare more passages, word by word.
     """
 
     def __missing__(self, word: str) -> int:

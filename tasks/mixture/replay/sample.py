@@ -1,4 +1,4 @@
-"""The base model's own text at temperature 1, trained on beside the sources so that nothing is forgotten.
+"""The base model's own text at temperature 1, trained on so that nothing is forgotten.
 
 Samples are an unbiased estimate of the divergence from the base on what the base itself would say, which neither greedy
 answers nor foreign prose are: measured with 0.9 M raw and 4 M dialogue tokens, 11% of samples, each shown once, took
@@ -153,7 +153,7 @@ def _lines(path: Path, values: Iterable[Any]) -> str:
 
 
 def opening(tokenizer: TextTokenizer, stream: Stream, number: int) -> list[int]:
-    """The given ids that sample `number` of a stream begins with, after a start token if the model has one.
+    """The ids that sample `number` of a stream begins with, after a start token if the model has one.
 
     Raises:
         InputError: the stream is `chat` and the template cannot be sampled from.

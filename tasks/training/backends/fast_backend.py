@@ -63,9 +63,7 @@ def refusal(config: Any, params: TrainingParams) -> str | None:
 
 
 def uses_fp8(config: Any, params: TrainingParams) -> bool:
-    """Whether the frozen products run in 8 bits: asked for or left open, a card that multiplies them, dimensions
-    that fit.
-    """
+    """Whether the frozen products run in 8 bits: not ruled out, and card and dimensions allow it."""
     if params.precision not in (Precision.AUTO, Precision.FP8) or not torch.cuda.is_available():
         return False
     if params.precision is Precision.AUTO and (config.hidden_size < FP8_HIDDEN or params.mlp_only):
@@ -225,8 +223,9 @@ class Loop:
         return first_says(look(self.decoder, measure))
 
     def steps(self, due: Callable[[int], bool]) -> Iterator[int]:
-        """Makes the optimizer steps that are left, fewer if the journal gives up; yields their number whenever a
-        checkpoint is due, after each look, and at the end.
+        """Makes the optimizer steps that are left, fewer if the journal gives up.
+
+        Yields their number whenever a checkpoint is due, after each look, and at the end.
 
         On a GPU the losses of a step are read while the next one runs, so that the device never waits for the host;
         before a checkpoint all are.

@@ -1,4 +1,4 @@
-"""What the backends `trl` and `unsloth` share: SFTTrainer with rawtune's own rows, losses and checkpoints.
+"""What the backends `trl` and `unsloth` share: SFTTrainer with rawtune's rows, losses, checkpoints.
 
 The table goes in as it is: rows are looked up by number, so TRL neither tokenises, packs nor truncates. Added to the
 trainer are the order of the rows, losses per source, made from hidden states, a rate of their own for trained
@@ -148,7 +148,9 @@ def _tokenizer(model_folder: Path) -> Any:
 
 
 def collate(table: Table, indices: list[int]) -> dict[str, Any]:
-    """Rows side by side as one batch of one: `input_ids`, `labels`, `position_ids`, `sources`, each int64 `[1, T]`.
+    """Rows side by side as a batch of one: four names, each int64 `[1, T]`.
+
+    They are `input_ids`, `labels`, `position_ids` and `sources`.
 
     No attention mask: transformers then keeps the documents apart by their positions, while a mask of ones would let
     them see each other.
@@ -170,13 +172,13 @@ def tensors(rows: Rows) -> dict[str, Any]:
 
 
 def has_plain_head(config: Any) -> bool:
-    """Whether logits are the hidden state times a matrix and nothing more (Gemma caps them, Granite scales them)."""
+    """Whether logits are only the hidden state times a matrix (Gemma caps them, Granite scales them)."""
     names = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier", "output_multiplier")
     return all(getattr(config.get_text_config(), name, None) in (None, 1, 1.0) for name in names)
 
 
 def hidden_states(model: Any, wrapped: Any, inputs: dict[str, Any]) -> Any:
-    """Last hidden states `[1, T, hidden]` of a PEFT model: its output layer is left out of the forward pass.
+    """Last hidden states `[1, T, hidden]` of a PEFT model, without computing its output layer.
 
     Args:
         model: the model.
@@ -205,8 +207,9 @@ def trained_whole(model: Any) -> list[Any]:
 
 
 def keep_precision(model: Any) -> None:
-    """Trained embeddings are kept in 32 bits, or small updates would vanish in 16; what follows them computes in the
-    base's own precision, as it does behind a frozen embedding.
+    """Keeps trained embeddings in 32 bits, as small updates would vanish in 16.
+
+    What follows them computes in the base's own precision, as it does behind a frozen embedding.
     """
     import torch
 
@@ -219,7 +222,7 @@ def keep_precision(model: Any) -> None:
 
 
 def trainer_class() -> type[Any]:
-    """SFTTrainer with our own order, losses and checkpoints; made in a function because trl is imported late."""
+    """SFTTrainer with our order, losses and checkpoints; made in a function as trl is imported late."""
     import torch
     from transformers import TrainerCallback
     from trl import SFTTrainer

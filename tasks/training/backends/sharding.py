@@ -15,7 +15,7 @@ from tasks.training.ranks import world
 
 
 def split(model: Any) -> None:
-    """Splits a PEFT model's decoder layers, in place; on the CPU until then, so that no GPU ever holds all of it."""
+    """Splits a PEFT model's decoder layers in place, on the CPU so that no GPU ever holds all of it."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
@@ -38,7 +38,7 @@ def share_held(model: Any) -> float:
 
 
 class Together(torch.nn.Module):  # type: ignore[misc]  # torch is untyped here
-    """Stands where DistributedDataParallel would: the trainer sees a wrapped model and wraps it no further."""
+    """Stands in for DistributedDataParallel: the trainer sees a wrapped model and wraps it no further."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()

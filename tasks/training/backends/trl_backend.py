@@ -69,7 +69,7 @@ def _split(model: Any, params: TrainingParams) -> Any:
 
 
 def quantisation(dtype: Any) -> Any:
-    """How transformers and bitsandbytes hold a base in 4 bits: NF4, block scales quantised too, products in `dtype`.
+    """How a base is held in 4 bits: NF4, block scales quantised too, products in `dtype`.
 
     Raises:
         InputError: bitsandbytes is not installed.

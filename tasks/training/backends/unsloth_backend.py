@@ -31,7 +31,7 @@ RETURN_STATES: Final = "UNSLOTH_RETURN_HIDDEN_STATES"
 
 
 def load() -> Any:
-    """Imports Unsloth, with its switches set: hidden states instead of logits, nothing written beside the program."""
+    """Imports Unsloth with hidden states instead of logits, and nothing written beside the program."""
     os.environ[RETURN_STATES] = "1"
     os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", str(Path(tempfile.gettempdir()) / "unsloth_compiled_cache"))
     os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")

@@ -1,1 +1,1 @@
-"""How a recipe is computed on a machine, and what that takes: decided from shapes alone, before anything is spent."""
+"""How a recipe is computed on a machine, and what that takes: decided from shapes alone."""

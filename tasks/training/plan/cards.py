@@ -82,8 +82,9 @@ def device_count() -> int:
 
 
 def device_facts() -> dict[str, Any]:
-    """Name of the device, its free and total memory in bytes, its compute capability (null for a CPU). What this
-    process holds from an earlier job counts as free: it is taken over or given up.
+    """Name of the device, its free and total memory in bytes, its compute capability (null for a CPU).
+
+    What this process holds from an earlier job counts as free: it is taken over or given up.
     """
     import os
 

@@ -1,4 +1,6 @@
-"""Decides how a recipe is computed on a machine: precision, recompute, micro-batch, from shapes alone, no torch.
+"""Decides how a recipe is computed on a machine: precision, recompute, micro-batch, from shapes.
+
+No torch is imported.
 
 Memory is counted tensor by tensor. On an H100 (Mistral-7B shape, 8,192 tokens a row) the count gives 47.5 GiB at rank
 64 and 73.8 at rank 768 for rawtune's own loop, where 47.8 and 74.1 were measured; 16.2 and 33.4 for Unsloth (16.5 and
@@ -118,7 +120,7 @@ def peft_bytes(shape: Shape, rank: int, tokens: int, precision: str, offloads: b
 def plan(
     shape: Shape, params: TrainingParams, tokens: int, card: Card, refused: str | None = None, peft: str = "unsloth"
 ) -> Plan:
-    """The fastest way that fits: own loop with the least recompute, then PEFT on a 16-bit base, then on a 4-bit base.
+    """The fastest way that fits: own loop with least recompute, PEFT on a 16-bit base, on a 4-bit base.
 
     Args:
         shape: the model.
@@ -224,7 +226,7 @@ def _rate(shape: Shape, params: TrainingParams, tokens: int, card: Card, fp8: bo
 def choose(
     params: TrainingParams, shape: Shape | None, tokens: int, card: Card | None, refused: str | None, has_unsloth: bool
 ) -> Chosen:
-    """Which backend trains, in which precision: what was asked for, or the fastest that model and machine allow.
+    """Which backend trains, in which precision: what was asked for, or the fastest that is possible.
 
     On a CPU `auto` takes the own loop, else TRL: Unsloth needs longer to start there than it wins (docs/training.md).
 

@@ -1,4 +1,4 @@
-"""What a search came to: the table of trials, the front, the winner's settings, and two pictures of them.
+"""What a search came to: the table of trials, the front, the winner, and two pictures of them.
 
 `trials.json` holds every trial, the front of objective and general loss and the winner's settings. `search.svg` shows
 trials as lines over parallel axes, one per setting and one for the objective. `search.html` adds the table and a
@@ -191,8 +191,9 @@ text{font:12px system-ui,sans-serif;fill:#444}.axis{stroke:#999}.bound{stroke:#b
 
 
 def front(tried: Sequence[Tried], objective: Objective) -> list[Tried]:
-    """The complete trials that no other one surpasses in one respect without falling behind in the other, by rising
-    general loss; of equals the first.
+    """The complete trials that no other one beats in one respect without losing in the other.
+
+    They come by rising general loss; of equals the first.
     """
     sign = -1 if objective is Objective.RECALL else 1
     points = [
@@ -212,7 +213,7 @@ def front(tried: Sequence[Tried], objective: Objective) -> list[Tried]:
 def front_picture(
     tried: Sequence[Tried], winner: int, objective: Objective, label: str, bound: float | None
 ) -> Markup | None:
-    """The trials by general loss and objective, the front as a line, the bound dashed; null where no trial has both.
+    """The trials by general loss and objective, with front and bound; null where no trial has both.
 
     Args:
         tried: all trials.

@@ -1,4 +1,4 @@
-"""The study of a hyperparameter search: which settings are tried next, which trials are ended early, which one wins.
+"""The study of a hyperparameter search: what is tried next, which trials end early, which one wins.
 
 Optuna keeps it. Every draw is decided by the seed, the trial's number and the results before it, so a search that was
 killed goes on as if it had not been: a trial without an end is taken up again under its number, and a study that was
@@ -128,7 +128,7 @@ class Study:
         return min(self.params.trials, grid_size)
 
     def run(self, trial: Trial, usd_per_hour: float, after: Callable[[], None] = lambda: None) -> None:
-        """Makes the trials that are left; finished ones are asked for again, which their step answers from the store.
+        """Makes the trials that are left; finished ones are asked for again and come from the store.
 
         Args:
             trial: trains and measures.
@@ -174,7 +174,7 @@ class Study:
         return len(tried) == self.size and all(one.state != "open" for one in tried)
 
     def winner(self) -> Tried:
-        """The best complete trial whose general loss is within `training.max_general_loss`; of equals the first.
+        """The best complete trial within `training.max_general_loss`; of equals the first.
 
         If none is within it, the one that forgets least.
         """

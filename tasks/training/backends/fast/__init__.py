@@ -1,1 +1,1 @@
-"""rawtune's own training loop for Llama-shaped models: explicit forward and backward, FP8 for the frozen products."""
+"""rawtune's own training loop for Llama-shaped models: explicit passes, FP8 for frozen products."""

@@ -1,5 +1,6 @@
-"""The adapter's matrices as two flat vectors: float32 masters for the optimizer, a copy in compute precision for the
-products.
+"""The adapter's matrices as two flat vectors: float32 masters, and a copy for the products.
+
+The masters are the optimizer's; the copy has the precision of the computation.
 
 A projection `out x in` has `A` `[rank, in]` and `B` transposed, `[rank, out]`. Projections that share an input have
 their `A` side by side, so that one product makes all their inner values. Saved files are in PEFT's format
@@ -155,7 +156,7 @@ class Adapters:
         self.gradient.zero_()
 
     def save(self, folder: Path, params: TrainingParams) -> None:
-        """Writes PEFT's files; weights in compute precision, so that they are exactly what the forward pass used."""
+        """Writes PEFT's files, with the weights exactly as the forward pass used them."""
         from safetensors.torch import save_file
 
         tensors: dict[str, torch.Tensor] = {}

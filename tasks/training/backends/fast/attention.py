@@ -33,8 +33,9 @@ class Documents:
 
     @classmethod
     def of(cls, position_ids: torch.Tensor, device: torch.device, padding: int = 0) -> Documents:
-        """Documents begin where positions are 0; `position_ids` int64 `[T]` on the CPU, the last `padding` of them
-        no document.
+        """Documents begin where positions are 0; the last `padding` positions belong to no document.
+
+        `position_ids` is int64 `[T]` on the CPU.
         """
         starts = (position_ids == 0).nonzero()[:, 0].tolist()
         bounds = [*starts, len(position_ids)]

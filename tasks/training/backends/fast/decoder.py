@@ -1,5 +1,6 @@
-"""A decoder of Llama's kind with explicit forward and backward: residual stream, norms, rotary positions, grouped
-attention, a gated MLP.
+"""A decoder of Llama's kind with explicit forward and backward.
+
+It has a residual stream, norms, rotary positions, grouped attention and a gated MLP.
 
 Only the adapters get gradients. Layers listed for recompute keep their input alone and are computed again on the way
 back.
@@ -129,8 +130,9 @@ class Decoder:
         self.refresher: Refresher | None = None
 
     def quantise(self, numbers: Iterable[int]) -> None:
-        """Has some layers' products computed in 8 bits from now on, one layer after the other, so that memory never
-        holds two copies of more; the refresher knows those that are so far.
+        """Has some layers' products computed in 8 bits from now on.
+
+        It goes layer by layer, so that memory never holds two copies of more; the refresher knows those that are done.
         """
         for number in numbers:
             sites = self.layers[number].sites

@@ -1,5 +1,6 @@
-"""The operations of `kernels/` in plain torch, with the same arguments: for CPUs, and what the kernels are tested
-against.
+"""The operations of `kernels/` in plain torch: for CPUs, and to test the kernels against.
+
+They take the same arguments.
 
 In 64 bits they stay there, but for norms, which transformers computes in 32 too. Where there is a buffer, what is made
 also goes there in 8 bits, its row scales into `scales`.

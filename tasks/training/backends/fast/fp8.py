@@ -1,5 +1,6 @@
-"""A site with 8-bit products: frozen weights and what meets them in float8_e4m3, one scale per row, forward and
-backward.
+"""A site with 8-bit products, forward and backward.
+
+Frozen weights and what meets them are float8_e4m3, with one scale per row.
 
 Base and adapter are one product. A weight's row `W[n, :]` is stored at scale `t[n]`, an input row `x[i, :]` at scale
 `r[i]`. Behind them stand `s B[n, :] g / t[n]` and `(x A^T)[i, :] / (r[i] g)`, so that
@@ -164,7 +165,7 @@ class Fp8Site(Site):
 
 
 class Refresher:
-    """Renews the quantised adapters of all sites after an optimizer step, as one CUDA graph from the second time on.
+    """Renews all sites' quantised adapters after an optimizer step, from the second on as a CUDA graph.
 
     Launching the some 700 small kernels one by one took 40 ms of a 450 ms step on an H100, since nothing else runs
     meanwhile.

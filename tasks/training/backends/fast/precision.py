@@ -1,4 +1,6 @@
-"""Whether 8 bits may stand in for 16 on this model and these rows: measured before the first step, layer by layer.
+"""Whether 8 bits may stand in for 16 on this model and these rows: measured layer by layer.
+
+That is done before the first step.
 
 Real models have channels far larger than the rest, and one scale a row leaves little of what lies beside them. So each
 layer is quantised alone first; one that changes loss or gradient beyond `LAYER` stays in 16 bits. Then all others are

@@ -1,4 +1,4 @@
-"""A site: the projections of one input, base and adapter together, forward and backward, in the base's own precision.
+"""A site: the projections of one input, base and adapter together, in the base's precision.
 
 `y = x W^T + b + s (x A^T) B^T` for a frozen `W`. The backward pass gives the gradient of the input and adds the
 adapter's. `fp8.py` has the same with quantised products.
@@ -28,8 +28,10 @@ def operations(tensor: torch.Tensor) -> Any:
 
 
 class Site:
-    """Unquantised products. What it hands from an operation to the product that follows is the matrix itself; of a site
-    that quantises it is a buffer with its scales.
+    """Unquantised products.
+
+    What it hands from an operation to the product that follows is the matrix itself; of a site that quantises it is a
+    buffer with its scales.
     """
 
     def __init__(

@@ -85,7 +85,7 @@ def norms(config: Any) -> dict[str, str | None]:
 
 
 def norm_weight(config: Any, weight: torch.Tensor) -> torch.Tensor:
-    """What a norm multiplies by: Gemma's checkpoints have its distance from 1, and it multiplies in 32 bits."""
+    """What a norm multiplies by: Gemma stores its distance from 1, and multiplies in 32 bits."""
     return 1 + weight.float() if is_gemma(config) else weight
 
 

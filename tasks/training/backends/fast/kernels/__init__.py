@@ -1,4 +1,4 @@
-"""Triton kernels around the products: each reads its input once and leaves it quantised for the product that follows.
+"""Triton kernels around the products: each reads its input once and leaves it quantised.
 
 Only imported on a GPU (or under Triton's interpreter, in tests). Shapes: T tokens, K columns, all row-major.
 """
