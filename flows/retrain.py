@@ -32,6 +32,7 @@ from tasks.corpus.filters import filter_documents
 from tasks.corpus.redact import redact
 from tasks.corpus.split import split
 from tasks.corpus.stale_pages import stale_pages
+from tasks.evaluation.few_facts import few_facts
 from tasks.evaluation.items import items
 from tasks.evaluation.judge import judge
 from tasks.evaluation.params import EvaluationParams
@@ -188,7 +189,13 @@ def build_dataset(
         )
         if resolved.feedback is not None:
             pairs = feedback(store, dialogues=pairs, params=resolved.feedback)
-    drafts = items(store, documents=documents, facts=known, params=params.evaluation)
+    drafts = items(
+        store,
+        documents=documents,
+        facts=known,
+        params=params.evaluation,
+        taught_only=params.synthesis.facts_per_document is not None,
+    )
     unmixed = Unmixed(
         documents=documents,
         model=model,
@@ -244,9 +251,10 @@ def snapshots_of(harvested: list[Artifact]) -> list[Artifact]:
 
 
 def known_facts(store: Store, params: RetrainParams, harvested: list[Artifact], documents: Artifact) -> Artifact:
-    """What the documents say, found with an eye on the whole snapshot."""
+    """What the documents say, found with an eye on the whole snapshot; a few of each document where that is wanted."""
+    found = facts(store, documents=documents, snapshots=snapshots_of(harvested))
     most = params.synthesis.facts_per_document
-    return facts(store, documents=documents, snapshots=snapshots_of(harvested), per_document=most)
+    return found if most is None else few_facts(store, documents=documents, facts=found, per_document=most)
 
 
 def weights(params: RetrainParams, cleaned: list[Artifact]) -> Artifact | None:

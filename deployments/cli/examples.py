@@ -105,5 +105,5 @@ def _documents(store: Store, split: Artifact, wanted: set[str]) -> dict[str, Doc
 
 
 def _shown(text: str) -> str:
-    one = plain(" ".join(text.split()) if "\n" in text.strip() else text.rstrip())
+    one = plain(" ".join(text.split()) if "\n" in text.strip() else text.rstrip().expandtabs(4))
     return escape(one if len(one) <= CHARACTERS else f"{one[:CHARACTERS]} …")

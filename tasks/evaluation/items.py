@@ -61,12 +61,16 @@ T = TypeVar("T")
 
 
 def make_items(
-    train: Sequence[Document], held_out: Sequence[Document], facts: Iterable[Fact], params: ItemsParams
+    train: Sequence[Document],
+    held_out: Sequence[Document],
+    facts: Iterable[Fact],
+    params: ItemsParams,
+    taught_only: bool = False,
 ) -> list[Item]:
     """The questions, sorted by id. Deterministic in its arguments; another `item_seed` draws others from the same
     facts.
     """
-    groups = _groups(train, held_out, facts, params)
+    groups = _groups(train, held_out, facts, params, taught_only)
     wanted = _shared_out(params, {suite: sum(map(len, found)) for suite, found in groups.items()})
     items: list[Item] = []
     asked: set[str] = set()
@@ -84,14 +88,21 @@ def make_items(
 
 
 @step("evaluation/items", VERSION)
-def items(run: StepRun, documents: Artifact, facts: Artifact, params: ItemsParams) -> None:
+def items(run: StepRun, documents: Artifact, facts: Artifact, params: ItemsParams, taught_only: bool = False) -> None:
     """Writes the questions and the sheet; counts questions by suite and by kind (`kind:<suite>:<kind>`), and facts of
     kinds that have no wording and are not left out on purpose (`not-asked:<kind>`).
+
+    Args:
+        run: this execution.
+        documents: the split.
+        facts: of `synthesis/facts`, or a few of them.
+        params: what to ask.
+        taught_only: ask about these facts alone; else also about what only the evaluation looks for, such as headings.
     """
     train = list(run.read(documents, Document, "train.jsonl"))
     held_out = list(run.read(documents, Document, "held_out.jsonl"))
     found = list(run.read(facts, Fact))
-    asked = make_items(train, held_out, found, params)
+    asked = make_items(train, held_out, found, params, taught_only)
     run.write(asked)
     sources = {document.id: document for document in (*train, *held_out)}
     run.path("to-check.jsonl").write_text("".join(sheet(asked, sources, params.item_seed)), "utf-8")
@@ -164,7 +175,11 @@ def balanced(pairs: Sequence[Pair], number: int, seed: int) -> list[Pair]:
 
 
 def _groups(
-    train: Sequence[Document], held_out: Sequence[Document], facts: Iterable[Fact], params: ItemsParams
+    train: Sequence[Document],
+    held_out: Sequence[Document],
+    facts: Iterable[Fact],
+    params: ItemsParams,
+    taught_only: bool,
 ) -> dict[Suite, list[tuple[Item, ...]]]:
     """Candidate items per suite, in the order of taking; a group (a pair) is taken whole or not at all.
 
@@ -173,7 +188,9 @@ def _groups(
     """
     everything = [*train, *held_out]
     documents = {document.id: document for document in everything}
-    given = [*facts, *own_facts(train, Split.TRAIN), *own_facts(held_out, Split.HELD_OUT)]
+    given = list(facts)
+    if not taught_only:
+        given += [*own_facts(train, Split.TRAIN), *own_facts(held_out, Split.HELD_OUT)]
     pairs = [_with_base_name(pair, everything) for pair in askable(given, documents)]
     guesser = Guesser(fact for _, fact in pairs if fact.split is Split.TRAIN)
 

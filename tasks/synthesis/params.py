@@ -57,8 +57,8 @@ class SynthesisParams(Params):
     """What a model writes by the method `study`."""
 
     facts_per_document: int | None = Field(None, ge=1)
-    """Most facts of one document, kinds taking turns; both training and evaluation then ask no others, so that a small
-    `train_tokens` can teach what is asked. Null = all.
+    """Most facts of one document, of as many kinds as there are, and only such as can be marked; training and
+    evaluation then ask no others, so that a small `train_tokens` can teach what is asked. Null = all.
     """
 
     wordings: int = Field(4, ge=1, le=32)

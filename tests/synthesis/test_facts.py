@@ -102,21 +102,6 @@ def test_hidden_secret_is_no_answer(store: Store, make_split: MakeSplit) -> None
     assert made.counts["redacted"] >= 1
 
 
-def test_cap_takes_few_facts_of_a_document_of_many_kinds_and_counts_the_rest(
-    store: Store, make_split: MakeSplit
-) -> None:
-    split = make_split([document("rocket/tank.py", TANK), document("rocket/fuel.py", FUEL)])
-    every = found_in(store, facts.direct(store, documents=split))
-    made = facts.direct(store, documents=split, per_document=2)
-    kept = found_in(store, made)
-    assert {fact.id for fact in kept} < {fact.id for fact in every}
-    assert made.counts["over-cap"] == len(every) - len(kept)
-    for name in ("tank.py", "fuel.py"):
-        few = [fact.kind for fact in kept if fact.document_id.endswith(name)]
-        assert len(set(few)) == 2
-    assert "calls" in {fact.kind for fact in kept}, "what explains goes first"
-
-
 def test_facts_become_dialogues_of_their_kind_under_several_wordings(store: Store, make_split: MakeSplit) -> None:
     split = make_split([document("rocket/tank.py", TANK), document("rocket/fuel.py", FUEL)])
     made = dialogues_of(store, split, SynthesisParams(methods=("facts",), wordings=3))

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tempfile
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import zip_longest
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -18,8 +15,7 @@ from tasks.base.steps import step
 from tasks.synthesis.facts import code, documentation, imports, manifests, pulls, threads
 from tasks.synthesis.facts.corpus import Corpus, Family, corpora
 from tasks.synthesis.index import FILES
-from tasks.synthesis.quotas import EXPLAINING
-from tasks.text.facts import Fact, Shape
+from tasks.text.facts import Fact
 
 VERSION = "2026.11.30.9"
 
@@ -49,9 +45,7 @@ class Written(NamedTuple):
 
 
 @step("synthesis/facts", VERSION)
-def facts(
-    run: StepRun, documents: Artifact, snapshots: Sequence[Artifact] = (), per_document: int | None = None
-) -> None:
+def facts(run: StepRun, documents: Artifact, snapshots: Sequence[Artifact] = ()) -> None:
     """Finds what the documents of both sides say that can be asked, answered and checked.
 
     Writes `records.jsonl` (Fact); counts `kind:<name>` and `language:<name>`. A fact that two families find alike is
@@ -62,7 +56,6 @@ def facts(
         documents: the split.
         snapshots: all files of the repositories at their commits; what the split lacks of them makes lists known to be
             incomplete. Without them the split is taken for the whole.
-        per_document: most facts of one document, the others are counted as `over-cap`; None = all.
     """
     total = sum(documents.counts.get(name, 0) for name in ("train", "held_out"))
     with tempfile.TemporaryFile() as spool, tempfile.TemporaryDirectory() as scratch:
@@ -80,10 +73,7 @@ def facts(
                         run.verdict(found.id, "same-fact", found.subject[:200])
                     else:
                         kept[found.id] = found
-                for number, found in enumerate(kept.values() if per_document is None else in_turn(kept.values())):
-                    if per_document is not None and number >= per_document:
-                        run.count("over-cap")
-                        continue
+                for found in kept.values():
                     places[found.id] = spool.tell()
                     spool.write(found.line().encode() + b"\n")
                     run.count(f"kind:{found.kind}")
@@ -110,25 +100,6 @@ def _leave_out(run: StepRun, documents: Artifact, snapshots: Sequence[Artifact],
                     writer.write(document.line().encode("utf-8", "surrogatepass") + b"\n")
                     number += 1
     return number
-
-
-def in_turn(found: Iterable[Fact]) -> list[Fact]:
-    """Facts of one document, kinds taking turns in the order of a hash: those that explain first, of them those of few
-    words; within a kind the shortest answer first. So a few facts of many documents are of many kinds, and a small
-    budget can teach them.
-    """
-    kinds: dict[str, list[Fact]] = defaultdict(list)
-    for fact in sorted(found, key=lambda fact: (sum(map(len, fact.values)), _digest(fact.id))):
-        kinds[fact.kind].append(fact)
-    ordered = sorted(
-        kinds.items(),
-        key=lambda entry: (entry[0] not in EXPLAINING, entry[1][0].shape is Shape.PROSE, _digest(entry[1][0].id)),
-    )
-    return [fact for turn in zip_longest(*(held for _, held in ordered)) for fact in turn if fact is not None]
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _of(corpus: Corpus, document: Document) -> Iterator[Fact]:
