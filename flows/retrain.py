@@ -20,10 +20,11 @@ from flows.mixing import Dataset, Unmixed, Unwritten, mixed
 from flows.params import Phase, RetrainParams
 from flows.publication import Outcome, conclude, release_folder
 from flows.resolve import Resolved, headline, release_facts, resolve, scheduled_start
+from flows.trackers import check_trackers, track
 from flows.train_adapter import answers
 from flows.watching import name_run, recorded, show_evaluation, show_markdown
 from tasks.base.artifacts import Artifact
-from tasks.base.ledger import RunReport
+from tasks.base.ledger import RunReport, current_ledger
 from tasks.base.steps import Step
 from tasks.base.store import Store
 from tasks.corpus.chunk import chunk
@@ -78,6 +79,7 @@ def run(params: RetrainParams, until: Phase, trains: bool = True, choose: Choose
         trains: False: the adapter must have been made by an earlier run.
         choose: finds the parameters that the run goes on with, such as a search's winner.
     """
+    check_trackers()
     with recorded(params.store) as (store, page):
         warnings = params.gate_shortfalls() if until is Phase.PUBLISH else []
         for line in warnings:
@@ -90,6 +92,8 @@ def run(params: RetrainParams, until: Phase, trains: bool = True, choose: Choose
             params = choose(store, params, resolved, page)
         outcome = workflow(store, params, resolved, until, trains)
         reasons = conclude(store, params, resolved, outcome, page)
+        if book := current_ledger():
+            track(book, params, resolved)
     if reasons:
         return Failed(name="Refused", message="; ".join(reasons))
     return Completed(message=page.release or f"done until {until}")
