@@ -46,8 +46,13 @@ MAX_BODY_SECONDS: Final = 30.0
 
 FAILED: Final = "the model could not answer; the server's own log says more"
 
-REFUSED: Final = ("chat_template", "chat_template_kwargs", "generation_config", "tools", "functions", "logit_bias")
-"""Fields that would change how a prompt is written or computed. Others that are not understood are ignored."""
+REFUSED: Final = ("chat_template", "chat_template_kwargs", "generation_config", "functions", "logit_bias")
+"""Fields that would change how a prompt is written or computed. Others that are not understood are ignored: so are
+`tools`, which every agent sends, and whose use the protocol leaves to the model.
+"""
+
+WITHOUT_TOOLS: Final = ("auto", "none", None)
+"""Values of `tool_choice` that an answer without a call of a tool does justice to."""
 
 
 ROLES: Final = {"developer": "system"}
@@ -323,6 +328,8 @@ def _prepared(engine: Engine, asked: ChatRequest) -> Prepared:
     refused = [name for name in REFUSED if (asked.model_extra or {}).get(name)]
     if refused:
         raise HTTPException(400, f"{refused[0]}: this server does not take it")
+    if (asked.model_extra or {}).get("tool_choice") not in WITHOUT_TOOLS:
+        raise HTTPException(400, "tool_choice: these models call no tools; leave it out or say none")
     if asked.model not in engine.names:
         names = ", ".join(sorted(engine.names))
         raise HTTPException(404, f"there is no model {asked.model[:100]!r}; this server has {names}")

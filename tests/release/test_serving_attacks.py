@@ -143,7 +143,7 @@ def test_requests_of_strangers_are_refused_before_they_are_read(headers: dict[st
         ASK | {"chat_template_kwargs": {"chat_template": "{% for i in range(99999) %}{% endfor %}"}},
         ASK | {"chat_template": "{{ messages }}"},
         ASK | {"generation_config": '{"max_new_tokens": 1000000000}'},
-        ASK | {"tools": [{"type": "function"}]},
+        ASK | {"tools": [{"type": "function"}], "tool_choice": "required"},
         ASK | {"messages": []},
         ASK | {"messages": [{"role": "user", "content": "x"}] * 1001},
         ASK | {"messages": [{"role": "tool", "content": "x"}]},
