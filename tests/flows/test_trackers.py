@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deployments.cli.running import run_retrain
-from flows.phases import Phase
+from flows.params import Phase
 from flows.trackers import check_trackers, curve, figures, flat
 from tasks.base.errors import InputError
 from tests.flows.conftest import Finished
