@@ -137,6 +137,15 @@ def test_requests_of_strangers_are_refused_before_they_are_read(headers: dict[st
     assert len(engine.answers) == (status == 200)
 
 
+@pytest.mark.parametrize("choice", [{}, {"tool_choice": "auto"}, {"tool_choice": "none"}])
+def test_tools_that_an_agent_offers_are_not_used(choice: dict[str, str]) -> None:
+    offered = {"tools": [{"type": "function", "function": {"name": "read_file", "parameters": {}}}]}
+    with served(Slow()) as port:
+        status, answer = ask(port, ASK | {"max_tokens": 1} | offered | choice)
+    assert status == 200
+    assert "tool_calls" not in answer["choices"][0]["message"]
+
+
 @pytest.mark.parametrize(
     "document",
     [
