@@ -49,7 +49,7 @@ from tasks.evaluation.page import Facts, render_page
 from tasks.evaluation.params import Arm, ReportParams, Suite
 from tasks.evaluation.scoring import Score, metric_of, score_arm
 
-VERSION = "2026.11.30.6"
+VERSION = "2026.11.30.7"
 
 LIBRARIES: Final = ("rawtune", "torch", "transformers", "peft", "trl", "tokenizers", "bm25s", "rapidfuzz")
 """Packages that decide figures."""

@@ -20,7 +20,7 @@ from tasks.mixture.table.draw import rank
 from tasks.mixture.table.rows import ROWS
 from tasks.text.tokenizer import stored_tokenizer
 
-VERSION = "2026.11.30.2"
+VERSION = "2026.11.30.3"
 
 DIALOGUES: Final = "synthesis/dialogues"
 WRITTEN: Final = "written:"
