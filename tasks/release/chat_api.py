@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tasks.release.metrics import Metrics
 from tasks.release.requests import RETRIEVAL
 from tasks.retrieval.citations import listed, sources, without_sources
 from tasks.retrieval.passages import Passage
@@ -182,11 +183,16 @@ class Limits:
 def application(engine: Engine, limits: Limits) -> ASGIApp:
     """The server's ASGI application."""
     app = FastAPI(openapi_url=None)
+    metrics = Metrics()
     busy = 0
 
     @app.get("/health")
     async def health() -> dict[str, str]:
         return {"status": "ok"}
+
+    @app.get("/metrics")
+    async def counts() -> Response:
+        return metrics.page()
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
@@ -201,12 +207,14 @@ def application(engine: Engine, limits: Limits) -> ASGIApp:
         if busy >= limits.waiting:
             raise HTTPException(429, f"{busy} requests are waiting; ask again later")
         busy += 1
+        begun = metrics.begun()
         answer = engine.start(asked, prepared.prompt, new_tokens, limits.seconds)
         identifier = f"chatcmpl-{uuid.uuid4().hex}"
 
         def over() -> None:
             nonlocal busy
             busy -= 1
+            metrics.over(asked.model, len(prepared.prompt), answer.tokens(), begun)
             answer.cancel()  # of one that has ended this does nothing
 
         if asked.stream:
@@ -239,7 +247,7 @@ def application(engine: Engine, limits: Limits) -> ASGIApp:
     async def hide(_: Request, error: Exception) -> JSONResponse:
         return _error(500, f"the server could not answer ({type(error).__name__}); its own log says more")
 
-    return Guard(app, limits)
+    return metrics.counting(Guard(app, limits))
 
 
 class Guard:

@@ -137,6 +137,31 @@ def test_requests_of_strangers_are_refused_before_they_are_read(headers: dict[st
     assert len(engine.answers) == (status == 200)
 
 
+def test_metrics_count_what_was_answered_and_refused_and_want_the_key() -> None:
+    def metrics(port: int, key: str) -> tuple[int, set[str]]:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {key}"})
+        answer = connection.getresponse()
+        return answer.status, set(answer.read().decode().splitlines())
+
+    with served(Slow()) as port:
+        assert ask(port, ASK | {"max_tokens": 3})[0] == 200
+        assert ask(port, ASK | {"model": "nobody"})[0] == 404
+        assert metrics(port, "wrong")[0] == 401
+        status, lines = metrics(port, KEY)
+    assert status == 200
+    assert lines >= {
+        'rawtune_requests_total{status="200"} 1.0',
+        'rawtune_requests_total{status="404"} 1.0',
+        'rawtune_requests_total{status="401"} 1.0',
+        'rawtune_prompt_tokens_total{model="tuned"} 5.0',
+        'rawtune_answer_tokens_total{model="tuned"} 3.0',
+        'rawtune_answer_seconds_count{model="tuned"} 1.0',
+        "rawtune_requests_under_way 0.0",
+    }
+    assert "nobody" not in "".join(lines)
+
+
 @pytest.mark.parametrize("choice", [{}, {"tool_choice": "auto"}, {"tool_choice": "none"}])
 def test_tools_that_an_agent_offers_are_not_used(choice: dict[str, str]) -> None:
     offered = {"tools": [{"type": "function", "function": {"name": "read_file", "parameters": {}}}]}
