@@ -23,7 +23,7 @@ from tasks.corpus.params import (
     StaleParams,
 )
 from tasks.evaluation.params import EvaluationParams, expected_questions
-from tasks.harvest.params import GithubParams, SourceParams
+from tasks.harvest.params import GiteaParams, GithubParams, GitlabParams, Servers, SourceParams
 from tasks.mixture.params import LeakParams, MixtureParams, Replay
 from tasks.release.measures import shortfalls
 from tasks.release.params import GateParams, ReleaseParams
@@ -128,6 +128,10 @@ class RetrainParams(Params):
     """Repositories with their pull requests and wikis."""
     github: GithubParams = GithubParams()
     """How GitHub is reached; the token comes from GITHUB_TOKEN or a Prefect Secret block."""
+    gitlab: GitlabParams = GitlabParams()
+    """How GitLab is reached; the token comes from GITLAB_TOKEN or a Prefect Secret block."""
+    gitea: GiteaParams = GiteaParams()
+    """How Gitea or Forgejo is reached; the token comes from GITEA_TOKEN or a Prefect Secret block."""
     synthesis: SynthesisParams = SynthesisParams()
     """How dialogues are generated."""
     dataset: DatasetParams = DatasetParams()
@@ -146,6 +150,11 @@ class RetrainParams(Params):
     """Where training runs."""
     store: Annotated[str, EXECUTION] = "./.rawtune"
     """Artifact store: a folder, or `s3://bucket/prefix` when several machines work together."""
+
+    @property
+    def servers(self) -> Servers:
+        """How each forge is reached."""
+        return Servers(github=self.github, gitlab=self.gitlab, gitea=self.gitea)
 
     @property
     def settled_dataset(self) -> DatasetParams:

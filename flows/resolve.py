@@ -53,7 +53,7 @@ def resolve(store: Store, params: RetrainParams, scheduled: datetime) -> Resolve
         check_tools()
     votes = find_feedback(params.synthesis.feedback)
     hub = resolve_release(store, params.name, params.release)
-    sources = tuple(resolve_source(source, params.github, scheduled, store) for source in params.sources)
+    sources = tuple(resolve_source(source, params.servers, scheduled, store) for source in params.sources)
     return Resolved(
         scheduled=scheduled.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         sources=sources,

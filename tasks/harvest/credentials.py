@@ -1,4 +1,4 @@
-"""The GitHub token: from a Prefect Secret block or the environment, handed to PyGithub and git, written nowhere."""
+"""A forge's token: from a Prefect Secret block or the environment, handed to its client and git, written nowhere."""
 
 from __future__ import annotations
 
@@ -7,36 +7,50 @@ import os
 from urllib.parse import urlsplit
 
 from tasks.base.errors import InputError
-from tasks.harvest.params import GithubParams
+from tasks.harvest.params import AnyForge, GiteaParams, GitlabParams
 
 
-def github_token(github: GithubParams) -> str | None:
+def token_of(server: AnyForge) -> str | None:
     """The token, or None where there is none.
 
     Raises:
         InputError: the named Secret block cannot be loaded.
     """
-    if github.token_block is None:
-        return os.environ.get("GITHUB_TOKEN") or None
+    section = section_of(server)
+    variable = f"{section.upper()}_TOKEN"
+    if server.token_block is None:
+        return os.environ.get(variable) or None
     from prefect.blocks.system import Secret
 
     try:
-        block = Secret.load(github.token_block)
+        block = Secret.load(server.token_block)
     except ValueError as error:
         raise InputError(
-            f"github.token_block: there is no Prefect Secret block {github.token_block}; create it, or set GITHUB_TOKEN"
+            f"{section}.token_block: there is no Prefect Secret block {server.token_block}; create it,"
+            f" or set {variable}"
         ) from error
     return str(block.get())  # type: ignore[union-attr]
 
 
-def git_credentials(github: GithubParams, clone_url: str) -> dict[str, str]:
-    """Environment variables that give git the token for a clone URL of the same GitHub; empty without one.
+def section_of(server: AnyForge) -> str:
+    """The section of the parameters that says how a forge is reached; its token's variable begins with it."""
+    if isinstance(server, GitlabParams):
+        return "gitlab"
+    return "gitea" if isinstance(server, GiteaParams) else "github"
 
-    Through the environment, so that the token is neither in a process list nor in a configuration on disk.
+
+def git_credentials(server: AnyForge, clone_url: str) -> dict[str, str]:
+    """Environment variables that give git the token for a clone URL of the same forge; empty without one.
+
+    Through the environment, so that the token is neither in a process list nor in a configuration on disk. What is
+    reached by HTTPS gets none over plain HTTP.
     """
-    token = github_token(github)
-    api, clone = urlsplit(github.api_url), urlsplit(clone_url)
-    if token is None or clone.hostname not in {api.hostname, (api.hostname or "").removeprefix("api.")}:
+    token = token_of(server)
+    api, clone = urlsplit(server.address), urlsplit(clone_url)
+    hosts = (
+        {api.hostname, (api.hostname or "").removeprefix("api.")} if section_of(server) == "github" else {api.hostname}
+    )
+    if token is None or clone.hostname not in hosts or (api.scheme == "https" and clone.scheme != "https"):
         return {}
     basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
     return {

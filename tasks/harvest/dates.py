@@ -26,6 +26,16 @@ def seconds_of(moment: str) -> int:
     return int(datetime.datetime.strptime(f"{moment[:-1]}+0000", "%Y-%m-%dT%H:%M:%S%z").timestamp())
 
 
+def utc(written: str) -> str:
+    """A date of any zone, with or without parts of a second, as RFC 3339 with Z, in whole seconds.
+
+    Raises:
+        ValueError: it is none.
+    """
+    moment = datetime.datetime.fromisoformat(written)
+    return rfc3339(int((moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()))
+
+
 def day_end(day: datetime.date) -> int:
     """The last second of a day, UTC, in seconds since 1970."""
     return int(datetime.datetime.combine(day, datetime.time(23, 59, 59), datetime.UTC).timestamp())

@@ -17,9 +17,9 @@ from tasks.base.records import Document
 from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.harvest.decoding import whole
-from tasks.harvest.github.at_date import ended_at
-from tasks.harvest.github.threads import Threads
-from tasks.harvest.params import PullReference, ResolvedThreads
+from tasks.harvest.forge.at_date import ended_at
+from tasks.harvest.params import ForgeName, PullReference, ResolvedThreads
+from tasks.harvest.threads import Threads
 from tasks.text.people import Hidden, without_mail
 
 VERSION: Final = "2026.11.30"
@@ -41,7 +41,7 @@ def document(source: ResolvedThreads, reference: PullReference, thread: Item) ->
     """
     (said,), halves = whole([thread])
     if source.people == "hide":
-        said = without_people(said)
+        said = without_people(said, source.forge)
     made = Document(
         id=f"{source.repo}/{source.kind}/{reference.number:07d}",
         kind=source.kind,
@@ -58,12 +58,12 @@ def document(source: ResolvedThreads, reference: PullReference, thread: Item) ->
     return made, halves
 
 
-def without_people(thread: Item) -> Item:
+def without_people(thread: Item, forge: ForgeName) -> Item:
     """A thread in which people are `Person 1`, `Person 2`, in the order in which they spoke."""
     comments = thread["comments"]
     first = sorted(comments, key=lambda entry: (entry["created_at"], entry["id"]))
     spoke = [thread["author"], *(entry["author"] for entry in first)]
-    people = Hidden(name for name in spoke if name != DELETED)
+    people = Hidden((name for name in spoke if name != DELETED), any_name=forge != "github")
     told = [
         entry | {"author": people.name(entry["author"]), "body": people.markdown(without_mail(entry["body"]))}
         for entry in comments

@@ -106,6 +106,57 @@ class GithubParams(Params):
     timeout: Annotated[float, EXECUTION] = Field(30, gt=0)
     """Seconds without an answer after which a request is tried again."""
 
+    @property
+    def address(self) -> str:
+        """The API's URL without a slash at its end."""
+        return self.api_url.rstrip("/")
+
+
+class ForgeParams(Params):
+    """How a forge with one address and one kind of token is reached."""
+
+    url: Annotated[str, EXECUTION] = Field(pattern=r"^https?://")
+    """Address of the server; its token goes nowhere else."""
+    token_block: Annotated[str | None, EXECUTION] = None
+    """Name of a Prefect Secret block that holds the token; null = the environment's, or no token where it has none."""
+    max_wait: Annotated[float, EXECUTION] = Field(3_900, ge=0)
+    """Seconds that one wait for a rate limit may last."""
+    secondary_wait: Annotated[float, EXECUTION] = Field(60, gt=0)
+    """Seconds to wait after a limit that names no time, doubled each time."""
+    timeout: Annotated[float, EXECUTION] = Field(30, gt=0)
+    """Seconds without an answer after which a request is tried again."""
+
+    @property
+    def address(self) -> str:
+        """The URL without a slash at its end."""
+        return self.url.rstrip("/")
+
+
+class GitlabParams(ForgeParams):
+    """How GitLab is reached. The token comes from `GITLAB_TOKEN` or a Prefect Secret block, never from here."""
+
+    url: Annotated[str, EXECUTION] = Field("https://gitlab.com", pattern=r"^https?://")
+    """Address of the server; its token goes nowhere else."""
+
+
+class GiteaParams(ForgeParams):
+    """How Gitea or Forgejo is reached. The token: `GITEA_TOKEN` or a Prefect Secret block, never from here."""
+
+    url: Annotated[str, EXECUTION] = Field("https://codeberg.org", pattern=r"^https?://")
+    """Address of the server; its token goes nowhere else."""
+
+
+AnyForge = GithubParams | GitlabParams | GiteaParams
+ForgeName = Literal["github", "gitlab", "gitea"]
+
+
+class Servers(Params):
+    """How each forge is reached."""
+
+    github: GithubParams = GithubParams()
+    gitlab: GitlabParams = GitlabParams()
+    gitea: GiteaParams = GiteaParams()
+
 
 class DocumentsParams(Params):
     """A folder of documents and conversations beside the repository."""
@@ -127,6 +178,8 @@ class SourceParams(Params):
 
     repo: Address = Field(min_length=1)
     """OWNER/NAME on GitHub, or a path (relative to the working directory) or URL of any git repository, bare too."""
+    forge: ForgeName = "github"
+    """Where OWNER/NAME (on GitLab also GROUP/…/NAME) is; `gitea` is Forgejo too. Its address: section of its name."""
     name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)?$")
     """What its documents are filed under; null = OWNER/NAME, or its origin's base name. Tells two of one name apart."""
     as_of: datetime.date | None = None
@@ -134,11 +187,11 @@ class SourceParams(Params):
     pulls: PullsParams | None = PullsParams()
     """Which pull requests; null = none."""
     issues: ThreadsParams | None = None
-    """Which issues, with their comments; of GitHub only. Null = none."""
+    """Which issues, with their comments; of a forge only. Null = none."""
     discussions: ThreadsParams | None = None
     """Which discussions, with comments and replies; of GitHub with a token only. Null = none."""
     releases: ReleasesParams | None = None
-    """Which releases, with their notes; of GitHub only. Null = none."""
+    """Which releases, with their notes; of a forge only. Null = none."""
     wiki: Address | None = "auto"
     """`auto` = the repository's own if it has one; or a path or URL of a git repository or folder; null = none."""
     documents: DocumentsParams | None = None
@@ -152,9 +205,16 @@ class Remote(Params):
 
     url: Address
     repo: str = ""
-    """OWNER/NAME on GitHub; empty for plain git."""
+    """OWNER/NAME on its forge; empty for plain git."""
     github: GithubParams | None = None
-    """How the token is found; null for plain git, which gets none."""
+    """How GitHub is reached and its token found; null for every other, so are the next two. Plain git gets none."""
+    gitlab: GitlabParams | None = None
+    gitea: GiteaParams | None = None
+
+    @property
+    def server(self) -> AnyForge | None:
+        """Its forge; None for plain git."""
+        return self.github or self.gitlab or self.gitea
 
 
 class ResolvedSnapshot(Params):
@@ -168,6 +228,8 @@ class ResolvedSnapshot(Params):
     """Committer date of the revision, RFC 3339 with Z."""
     web_url: str | None
     """Where the repository is shown to people; null for plain git."""
+    forge: ForgeName = "github"
+    """By whose rules that address goes on."""
     location: Annotated[str, EXECUTION]
     """Git directory to read from: the source itself where it is local, else its mirror in the store's cache."""
     remote: Annotated[Remote | None, EXECUTION] = None
@@ -179,13 +241,13 @@ class PullReference(Params):
 
     number: int
     updated_at: str | None
-    """When GitHub last changed it; null from plain git."""
+    """When its forge last changed it; null from plain git."""
     head: str | None
     """Commit sha of the head; null where git has none."""
     merge: str | None = None
     """Commit that merged it, where known."""
     base: str | None = None
-    """Tip of the base branch as GitHub has it; null from plain git."""
+    """Tip of the base branch as GitHub has it; null elsewhere."""
     fork: str | None = None
     """Commit from which it is compared, where finding the date has found it already."""
     is_late: bool = False
@@ -204,7 +266,7 @@ class ResolvedPulls(Params):
     location: Annotated[str, EXECUTION]
     """Git directory to read diffs from."""
     remote: Annotated[Remote | None, EXECUTION] = None
-    """GitHub, where threads are read and the mirror gets blobs that it lacks; null for plain git."""
+    """Its forge, where threads are read and the mirror gets blobs that it lacks; null for plain git."""
     trunk: Annotated[str, EXECUTION]
     """Head of the default branch, from which an unmerged pull request's base is found."""
     until: Annotated[str, EXECUTION] = "9999"
@@ -218,12 +280,14 @@ class ResolvedThreads(Params):
 
     kind: Literal["issue", "discussion"]
     repo: str
+    forge: ForgeName = "github"
+    """What names its accounts may have."""
     digest: str
     """SHA-256 over number and update time of each, and the date where it is late."""
     count: int
     people: Literal["hide", "keep"]
     remote: Annotated[Remote, EXECUTION]
-    """GitHub, where threads are read."""
+    """Its forge, where threads are read."""
     until: Annotated[str, EXECUTION]
     """Last moment, RFC 3339; what happened later is not in the documents."""
     selection: Annotated[tuple[PullReference, ...], EXECUTION] = Field(default=(), exclude=True, repr=False)
@@ -245,6 +309,7 @@ class ResolvedReleases(Params):
     """The selected releases; their list has their texts, so it is all that is read."""
 
     repo: str
+    forge: ForgeName = "github"
     digest: str
     """SHA-256 over what is told of each."""
     count: int
@@ -260,6 +325,7 @@ class ResolvedWiki(Params):
     revision: str | None
     """Commit (or, for a plain folder, tree) sha; null = the repository has no wiki."""
     web_url: str | None
+    forge: ForgeName = "github"
     location: Annotated[str | None, EXECUTION] = None
     remote: Annotated[Remote | None, EXECUTION] = None
 

@@ -24,8 +24,8 @@ from tasks.harvest.git.history import Commit, Merge, fork_point, head_at, merges
 from tasks.harvest.git.mirror import fetch_blobs, open_source
 from tasks.harvest.git.objects import object_reader
 from tasks.harvest.git.repository import Repository
-from tasks.harvest.github.threads import Threads
 from tasks.harvest.params import PullReference, ResolvedPulls
+from tasks.harvest.threads import Threads
 
 VERSION: Final = "2026.11.30.5"
 
@@ -53,14 +53,15 @@ def comparisons(repository: Repository, source: ResolvedPulls) -> Iterator[Compa
     from pygit2 import GitError
 
     reader = object_reader(repository)
-    merged = merges(repository, source.trunk) if source.remote is None or source.remote.github is None else {}
+    merged = merges(repository, source.trunk) if source.remote is None or source.remote.server is None else {}
     empty = repository.run("hash-object", "-t", "tree", "--stdin", stdin=b"").decode().strip()
     for reference in sorted(source.selection, key=lambda reference: reference.number):
         try:
             if reference.head is None or reference.head not in reader:
                 yield reference
                 continue
-            base = reference.fork or fork_point(reader, reference, source.trunk, merge_parent(reader, reference))
+            said = reference.fork if reference.fork and reference.fork in reader else None
+            base = said or fork_point(reader, reference, source.trunk, merge_parent(reader, reference))
             head = reference.head
             if reference.is_late:
                 head = head_at(reader, base, head, seconds_of(source.until))
@@ -127,12 +128,12 @@ def _documents(
                 if commit.cut:
                     run.verdict(f"{identifier}#{commit.sha}", "message-too-large", f"{commit.cut} bytes")
             commits = [{"sha": commit.sha, "message": commit.message.rstrip("\n")} for commit in own]
-            thread = threads.of(item.reference) if threads.on_github else thread_of_git(item, own)
+            thread = threads.of(item.reference) if threads.on_forge else thread_of_git(item, own)
             made, halves = document(source, item.reference, thread, commits, [change.meta() for change in changes])
         elif isinstance(item, Unreadable):
             run.verdict(pull_id(source, item.reference), "unreadable-commit", item.why)
             continue
-        elif threads.on_github:
+        elif threads.on_forge:
             run.count("diffs_by_rest")
             made, halves = document(source, item, threads.of(item), threads.commits(item), threads.files(item))
         else:

@@ -22,6 +22,8 @@ VERSION: Final = "2026.11.30"
 def document(source: ResolvedReleases, note: ReleaseNote) -> Document:
     """The document of a release."""
     text = note.text.replace("\r\n", "\n").strip()
+    if source.people == "hide":
+        text = Hidden((), any_name=source.forge != "github").markdown(text)
     return Document(
         id=f"{source.repo}/release/{note.tag}",
         kind=Kind.RELEASE,
@@ -30,7 +32,7 @@ def document(source: ResolvedReleases, note: ReleaseNote) -> Document:
         path=note.tag,
         title=note.title,
         url=note.url,
-        text=f"# {note.title}\n\n{Hidden(()).markdown(text) if source.people == 'hide' else text}\n",
+        text=f"# {note.title}\n\n{text}\n",
         created_at=note.published_at,
         updated_at=note.published_at,
     )

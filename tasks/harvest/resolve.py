@@ -19,12 +19,13 @@ from tasks.base.errors import InputError
 from tasks.base.store import Store
 from tasks.harvest.dates import day_end, rfc3339
 from tasks.harvest.documents.folder import as_folder
+from tasks.harvest.forges import forge_name, server_of
 from tasks.harvest.git.history import select
-from tasks.harvest.git.opened import ON_GITHUB, Opened, local_folder, open_repository
+from tasks.harvest.git.opened import Opened, local_folder, open_repository
 from tasks.harvest.git.repository import origin, pull_heads
-from tasks.harvest.github.source import open_github
+from tasks.harvest.on_forge import open_forge
 from tasks.harvest.params import (
-    GithubParams,
+    ForgeName,
     PullReference,
     ReleaseNote,
     ReleasesParams,
@@ -35,6 +36,7 @@ from tasks.harvest.params import (
     ResolvedSource,
     ResolvedThreads,
     ResolvedWiki,
+    Servers,
     SourceParams,
     ThreadsParams,
 )
@@ -44,13 +46,13 @@ logger = logging.getLogger(__name__)
 
 
 def resolve_source(
-    source: SourceParams, github: GithubParams, scheduled: datetime.datetime, store: Store
+    source: SourceParams, servers: Servers, scheduled: datetime.datetime, store: Store
 ) -> ResolvedSource:
     """What one source comes to.
 
     Args:
         source: the repository and what is wanted of it.
-        github: how GitHub is reached, for a repository named OWNER/NAME.
+        servers: how each forge is reached.
         scheduled: the run's scheduled start, which stands for a null `as_of`.
         store: its cache holds mirrors and threads.
 
@@ -62,17 +64,18 @@ def resolve_source(
     name, web_url = source_name(source), None
     threads: dict[str, tuple[PullReference, ...]] = {}
     notes: tuple[ReleaseNote, ...] = ()
-    if _on_github(source):
-        opened, web_url, selection, threads, notes = open_github(source, github, until, store)
+    forge = forge_name(source)
+    if forge:
+        opened, web_url, selection, threads, notes = open_forge(source, server_of(forge, servers), until, store)
     else:
         opened = open_repository(source.repo, "sources.repo", store)
         selection = _plain_selection(source, opened, until)
     return ResolvedSource(
         snapshot=_snapshot(source, name, web_url, opened, until),
         pulls=None if source.pulls is None else _pulls(name, web_url, opened, selection, rfc3339(until)),
-        issues=_threads("issue", source.issues, name, opened, threads, rfc3339(until)),
-        discussions=_threads("discussion", source.discussions, name, opened, threads, rfc3339(until)),
-        releases=_releases(source.releases, name, notes),
+        issues=_threads("issue", source.issues, name, source.forge, opened, threads, rfc3339(until)),
+        discussions=_threads("discussion", source.discussions, name, source.forge, opened, threads, rfc3339(until)),
+        releases=_releases(source.releases, name, source.forge, notes),
         wiki=_wiki(source, name, web_url, opened, until, store),
         documents=_documents(source, name, until, store),
     )
@@ -92,6 +95,7 @@ def _snapshot(source: SourceParams, name: str, web_url: str | None, opened: Open
         revision=revision,
         committed_at=rfc3339(opened.view.committed(revision)),
         web_url=web_url,
+        forge=source.forge,
         location=str(opened.folder),
         remote=opened.remote,
     )
@@ -117,6 +121,7 @@ def _threads(
     kind: Literal["issue", "discussion"],
     wanted: ThreadsParams | None,
     name: str,
+    forge: ForgeName,
     opened: Opened,
     threads: dict[str, tuple[PullReference, ...]],
     until: str,
@@ -127,6 +132,7 @@ def _threads(
     return ResolvedThreads(
         kind=kind,
         repo=name,
+        forge=forge,
         digest=selection_digest(selection, until),
         count=len(selection),
         people=wanted.people,
@@ -136,26 +142,29 @@ def _threads(
     )
 
 
-def _releases(wanted: ReleasesParams | None, name: str, notes: tuple[ReleaseNote, ...]) -> ResolvedReleases | None:
+def _releases(
+    wanted: ReleasesParams | None, name: str, forge: ForgeName, notes: tuple[ReleaseNote, ...]
+) -> ResolvedReleases | None:
     if wanted is None:
         return None
     told = json.dumps([note.model_dump() for note in notes], separators=(",", ":"))
     digest = hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
-    return ResolvedReleases(repo=name, digest=digest, count=len(notes), people=wanted.people, notes=notes)
+    return ResolvedReleases(repo=name, forge=forge, digest=digest, count=len(notes), people=wanted.people, notes=notes)
 
 
 def _plain_selection(source: SourceParams, opened: Opened, until: int) -> tuple[PullReference, ...]:
     for kind in ("issues", "discussions", "releases"):
         if getattr(source, kind) is not None:
             raise InputError(
-                f"sources.{kind}: needs GitHub's API, and {source.repo} is a plain git repository;"
-                " give them as files or JSON lines in sources.documents (docs/documents.md)"
+                f"sources.{kind}: needs a forge's API, and {source.repo} is a plain git repository;"
+                " name it as its forge does, with `forge: gitlab` or `gitea` where that is not GitHub,"
+                " or give them as files or JSON lines in sources.documents (docs/documents.md)"
             )
     if source.pulls is None:
         return ()
     if source.pulls.state in ("open", "closed"):
         raise InputError(
-            f"sources.pulls.state: {source.pulls.state} needs GitHub's API;"
+            f"sources.pulls.state: {source.pulls.state} needs a forge's API;"
             f" a plain git repository like {source.repo} can tell only all or merged"
         )
     found = tuple(select(opened.view, pull_heads(opened.folder), opened.head, source.pulls, until))
@@ -175,9 +184,9 @@ def _wiki(
         return None
     if source.wiki != "auto":
         return named_wiki(source.wiki, name, until, store)
-    on_github = opened.remote is not None and opened.remote.github is not None
-    found = remote_wiki(opened.remote, store) if on_github and opened.remote else beside(source.repo, opened, store)
-    return wiki_of(name, web_url, found, until)
+    on_forge = opened.remote is not None and opened.remote.server is not None
+    found = remote_wiki(opened.remote, store) if on_forge and opened.remote else beside(source.repo, opened, store)
+    return wiki_of(name, web_url, found, until, source.forge)
 
 
 def _documents(source: SourceParams, name: str, until: int, store: Store) -> ResolvedDocuments | None:
@@ -233,14 +242,10 @@ def source_name(source: SourceParams) -> str:
     """What the documents of a source are filed under: OWNER/NAME, or the base name of its address; of a clone on this
     machine the base name of its origin, whatever its folder is called.
     """
-    if source.name or _on_github(source):
+    if source.name or forge_name(source):
         return source.name or source.repo
     folder = local_folder(source.repo)
     return repository_name((origin(folder) if folder else None) or source.repo)
-
-
-def _on_github(source: SourceParams) -> bool:
-    return ON_GITHUB.fullmatch(source.repo) is not None and local_folder(source.repo) is None
 
 
 def repository_name(address: str) -> str:

@@ -26,6 +26,9 @@ from tasks.harvest.params import ResolvedSnapshot, SnapshotParams
 
 VERSION: Final = "2026.11.30.2"
 
+FILES: Final = {"github": "blob", "gitlab": "-/blob", "gitea": "src/commit"}
+"""Where a forge shows files, below the repository's address, with the commit after it."""
+
 _UNREADABLE: Final = {"120000": "symlink", "160000": "submodule"}
 _ATTRIBUTES: Final = ("generated", "vendored")
 """Of linguist's attributes, those that are read."""
@@ -159,6 +162,7 @@ def _read(
         meta["byte_order_mark"] = True
     if decoded.stray:
         meta["stray_bytes"] = decoded.stray
+    shown = f"{source.web_url}/{FILES[source.forge]}/{source.revision}/{quote(entry.raw_path)}"
     return Document(
         id=f"{source.repo}/file/{entry.path}",
         kind=Kind.FILE,
@@ -166,7 +170,7 @@ def _read(
         revision=source.revision,
         path=entry.path,
         title=entry.path.rsplit("/", 1)[-1],
-        url=f"{source.web_url}/blob/{source.revision}/{quote(entry.raw_path)}" if source.web_url else None,
+        url=shown if source.web_url else None,
         text=text,
         created_at=None,
         updated_at=None,

@@ -24,7 +24,9 @@ _PHONE: Final = re.compile(
     r"(?<![\w.-])\+\d[\d ()/.-]{6,18}\d(?!\w)|(?<![\w.-])\(?0\d{2,5}\)?[ /-]\d[\d -]{4,12}\d(?!\w)"
 )
 _MENTION: Final = re.compile(r"(?<![\w/`@.+-])@[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}(?![\w/(-]|\.\w)")
-"""What GitHub and its like link to an account; `@scope/package`, `@module.decorator` and `@call(` are none."""
+"""What GitHub links to an account; `@scope/package`, `@module.decorator` and `@call(` are none."""
+_ANY_MENTION: Final = re.compile(r"(?<![\w/`@.+-])@\w(?:[\w.-]{0,253}\w)?(?![\w/(-])")
+"""What GitLab and Gitea do, where names may have dots and underscores."""
 _MAILED: Final = re.compile(
     r"^[ \t]{0,4}-{2,20}[ \t]?(?:Original Message|Ursprüngliche Nachricht|Message d'origine|Mensaje original)\b[\s\S]*"
     r"|^(?:On|Am|Le|El) (?=[^\n]{0,120}\d)[^\n]{5,160}(?:\n[^\n]{0,120})?"
@@ -59,7 +61,14 @@ def without_mail(text: str) -> str:
 class Hidden:
     """What the people of one conversation are called, in the order in which they spoke: `Person 1`, `Person 2`."""
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], any_name: bool = False) -> None:
+        """Of whom.
+
+        Args:
+            names: those who spoke, in order; programs among them stay.
+            any_name: whether accounts may have names that GitHub gives nobody, such as `ann.lee` and `ann_lee`.
+        """
+        self._mention = _ANY_MENTION if any_name else _MENTION
         people = dict.fromkeys(name for name in names if name and not is_bot(name))
         self._shown = {name: f"Person {number}" for number, name in enumerate(people, 1)}
         self._everywhere = _any_of(self._shown)
@@ -88,7 +97,7 @@ class Hidden:
         return without_addresses("".join([*parts, self._told(text[end:])]))
 
     def _told(self, text: str) -> str:
-        said = _MENTION.sub(lambda found: self._shown.get(found[0][1:], "[person]"), text)
+        said = self._mention.sub(lambda found: self._shown.get(found[0][1:], "[person]"), text)
         return self._without(self._no_words, said)
 
     def _without(self, names: re.Pattern[str] | None, text: str) -> str:

@@ -34,7 +34,7 @@ from tasks.corpus.chunk import Sided, chunk_documents
 from tasks.corpus.params import RenderParams
 from tasks.corpus.render import render_document
 from tasks.harvest.git.mirror import open_source
-from tasks.harvest.params import GithubParams, SourceParams
+from tasks.harvest.params import Servers, SourceParams
 from tasks.harvest.resolve import resolve_source
 from tasks.harvest.snapshot import read_files
 from tasks.model.base_model import stub_gguf
@@ -55,7 +55,7 @@ def corpus(repo: str, as_of: datetime.date | None, folder: Path) -> list[Documen
     """Text files of a repository."""
     store = Store(str(folder / "store"))
     source = SourceParams(repo=repo, as_of=as_of, pulls=None, wiki=None)
-    resolved = resolve_source(source, GithubParams(), datetime.datetime.now(datetime.UTC), store).snapshot
+    resolved = resolve_source(source, Servers(), datetime.datetime.now(datetime.UTC), store).snapshot
     found = read_files(open_source(resolved.location, store), resolved, source.files)
     return [document for document in found if isinstance(document, Document)]
 

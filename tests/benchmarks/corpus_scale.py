@@ -46,7 +46,7 @@ from tasks.corpus.redact import redact
 from tasks.corpus.split import split
 from tasks.evaluation.items import items
 from tasks.evaluation.params import ItemsParams
-from tasks.harvest.params import GithubParams, SourceParams
+from tasks.harvest.params import Servers, SourceParams
 from tasks.harvest.pulls import pulls
 from tasks.harvest.resolve import resolve_source
 from tasks.harvest.snapshot import snapshot
@@ -198,7 +198,7 @@ def main() -> None:
         run_child("tasks.model.convert:tokenizer_from_gguf", request, exclusive=False)  # it computes nothing
         model = tokenizer_folder.direct(store, path=str(folder))
         source = SourceParams(repo=asked.repo, as_of=asked.as_of, wiki=None)
-        resolved = resolve_source(source, GithubParams(), datetime.datetime.now(datetime.UTC), store)
+        resolved = resolve_source(source, Servers(), datetime.datetime.now(datetime.UTC), store)
         harvested = [snapshot.direct(store, source=resolved.snapshot, params=source.files)]
         if resolved.pulls:
             harvested.append(pulls.direct(store, source=resolved.pulls))

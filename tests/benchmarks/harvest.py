@@ -39,7 +39,7 @@ from tasks.harvest.git.diff_cache import DiffCache
 from tasks.harvest.git.history import own_commits, select
 from tasks.harvest.git.repository import head_commit, open_view, pull_heads
 from tasks.harvest.issues import issues
-from tasks.harvest.params import GithubParams, PullsParams, ResolvedPulls, SourceParams, ThreadsParams
+from tasks.harvest.params import GithubParams, PullsParams, ResolvedPulls, Servers, SourceParams, ThreadsParams
 from tasks.harvest.pulls import Comparison, comparisons, pulls
 from tasks.harvest.resolve import resolve_source
 from tests.emulators.github_api import Github, serve
@@ -56,7 +56,7 @@ PYTHON_TOOLS = ("gitingest==0.3.1", "files-to-prompt==0.6")
 OURS = """
 import datetime, resource, sys, time
 from tasks.base.store import Store
-from tasks.harvest.params import GithubParams, SourceParams
+from tasks.harvest.params import GithubParams, Servers, SourceParams
 from tasks.harvest.resolve import resolve_source
 from tasks.harvest.snapshot import snapshot
 def cpu():
@@ -65,7 +65,7 @@ def cpu():
 started, used = time.perf_counter(), cpu()
 source = SourceParams(repo=sys.argv[1], pulls=None, wiki=None)
 store = Store(sys.argv[2])
-found = resolve_source(source, GithubParams(), datetime.datetime.now(datetime.UTC), store)
+found = resolve_source(source, Servers(), datetime.datetime.now(datetime.UTC), store)
 made = snapshot.direct(store, source=found.snapshot, params=source.files)
 print(time.perf_counter() - started, cpu() - used, made.counts["records"])
 """
@@ -264,7 +264,7 @@ def request_table(scratch: Path) -> Table:
                 store = Store(str(scratch / f"requests-{threads}"))
                 reached = GithubParams.model_validate({"api_url": github.url, "threads": threads})
                 now = datetime.datetime(2024, 6, 1, tzinfo=datetime.UTC)
-                found = resolve_source(SourceParams(repo="town/hall", wiki=None), reached, now, store)
+                found = resolve_source(SourceParams(repo="town/hall", wiki=None), Servers(github=reached), now, store)
                 assert found.pulls is not None
                 pulls.direct(store, source=found.pulls)
             asked = github.requests[before:]
@@ -292,7 +292,9 @@ def issue_table(scratch: Path) -> Table:
                 for issue in tracker.issues[100:112] if name == "12 changed" else ():
                     issue.updated_at = moment(70 if threads == "graphql" else 71)
                 before, started = len(github.api_requests), time.perf_counter()
-                found = resolve_source(source, reached, datetime.datetime(2024, 6, 1, tzinfo=datetime.UTC), store)
+                found = resolve_source(
+                    source, Servers(github=reached), datetime.datetime(2024, 6, 1, tzinfo=datetime.UTC), store
+                )
                 assert found.issues is not None
                 issues.direct(store, source=found.issues)
                 asked = len(github.api_requests) - before

@@ -34,7 +34,7 @@ from tasks.corpus.filters import filter_documents  # noqa: E402
 from tasks.corpus.params import DeduplicateParams, FilterParams, RedactParams, SplitParams  # noqa: E402
 from tasks.corpus.redact import redact  # noqa: E402
 from tasks.corpus.split import split  # noqa: E402
-from tasks.harvest.params import GithubParams, PullsParams, SourceParams  # noqa: E402
+from tasks.harvest.params import PullsParams, Servers, SourceParams  # noqa: E402
 from tasks.harvest.pulls import pulls  # noqa: E402
 from tasks.harvest.resolve import resolve_source  # noqa: E402
 from tasks.harvest.snapshot import snapshot  # noqa: E402
@@ -53,7 +53,7 @@ console = Console(width=120)
 def documents_of(store: Store, repo: str, as_of: datetime.date | None, pull_limit: int) -> tuple[Artifact, Artifact]:
     """The split of a repository and its snapshot, by the rooms before."""
     source = SourceParams(repo=repo, as_of=as_of, pulls=PullsParams(limit=pull_limit) if pull_limit else None)
-    found = resolve_source(source, GithubParams(), datetime.datetime.now(datetime.UTC), store)
+    found = resolve_source(source, Servers(), datetime.datetime.now(datetime.UTC), store)
     harvested = [snapshot.direct(store, source=found.snapshot, params=source.files)]
     if found.pulls is not None:
         harvested.append(pulls.direct(store, source=found.pulls))

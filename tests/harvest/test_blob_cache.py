@@ -12,7 +12,7 @@ from tasks.base.ledger import ledger
 from tasks.base.store import Store
 from tasks.harvest.git.blob_cache import BlobCache
 from tasks.harvest.git.repository import git, open_view
-from tasks.harvest.params import GithubParams, SourceParams
+from tasks.harvest.params import Servers, SourceParams
 from tasks.harvest.resolve import resolve_source
 from tasks.harvest.snapshot import snapshot
 from tests.harvest.histories import Files, History, commit
@@ -39,7 +39,7 @@ def test_snapshot_later_run_reads_only_changed_blobs(tmp_path: Path, store: Stor
     def harvested(target: Store, name: str, day: str) -> str:
         asked = SourceParams.model_validate({"repo": str(folder), "as_of": day})
         with ledger(target, name):
-            found = resolve_source(asked, GithubParams(), NOW, target)
+            found = resolve_source(asked, Servers(), NOW, target)
             return snapshot.direct(target, source=found.snapshot, params=asked.files).sha256
 
     days = {"one": "2023-01-02", "two": "2023-01-12", "three": "2023-01-22"}

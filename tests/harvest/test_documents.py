@@ -19,7 +19,7 @@ from tasks.base.store import Store
 from tasks.harvest.documents.conversations import Bad, conversations, entries_of
 from tasks.harvest.documents.convert import Unreadable, markdown_of
 from tasks.harvest.documents.step import documents_beside
-from tasks.harvest.params import GithubParams, SourceParams
+from tasks.harvest.params import Servers, SourceParams
 from tasks.harvest.resolve import resolve_source
 from tasks.text.people import without_addresses
 from tests.harvest.test_wiki import NOW, source_repository
@@ -192,7 +192,7 @@ def test_folder_becomes_documents_and_verdicts_the_same_twice(store: Store, tmp_
     asked = SourceParams.model_validate(
         {"repo": str(source_repository(tmp_path / "town")), "wiki": None, "documents": wish}
     )
-    resolved = [resolve_source(asked, GithubParams(), NOW, store).documents for _ in range(2)]
+    resolved = [resolve_source(asked, Servers(), NOW, store).documents for _ in range(2)]
     assert resolved[0] is not None
     assert resolved[0] == resolved[1]
     assert resolved[0].until is None  # without a date the key does not change with the hour
@@ -210,7 +210,7 @@ def test_folder_becomes_documents_and_verdicts_the_same_twice(store: Store, tmp_
 def test_missing_folder_is_one_line_that_names_the_field(store: Store, tmp_path: Path) -> None:
     wish = {"repo": str(source_repository(tmp_path / "town")), "documents": {"path": str(tmp_path / "nowhere")}}
     with pytest.raises(InputError, match=r"sources\.documents\.path"):
-        resolve_source(SourceParams.model_validate(wish), GithubParams(), NOW, store)
+        resolve_source(SourceParams.model_validate(wish), Servers(), NOW, store)
 
 
 SLACK = {

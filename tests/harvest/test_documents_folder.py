@@ -115,12 +115,12 @@ READ: Final = """
 import datetime, json, resource, sys
 from tasks.base.store import Store
 from tasks.harvest.documents.step import documents_beside
-from tasks.harvest.params import GithubParams, SourceParams
+from tasks.harvest.params import Servers, SourceParams
 from tasks.harvest.resolve import resolve_source
 wish = {"repo": sys.argv[1], "pulls": None, "documents": {"path": sys.argv[2]}}
 store = Store(sys.argv[3])
 now = datetime.datetime(2024, 6, 1, tzinfo=datetime.UTC)
-found = resolve_source(SourceParams.model_validate(wish), GithubParams(), now, store)
+found = resolve_source(SourceParams.model_validate(wish), Servers(), now, store)
 made = documents_beside.direct(store, source=found.documents)
 peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 print(json.dumps([peak, made.counts]))

@@ -6,7 +6,7 @@ import pytest
 
 from tasks.base.errors import InputError
 from tasks.base.store import Store
-from tasks.harvest.params import GithubParams, SourceParams
+from tasks.harvest.params import GithubParams, Servers, SourceParams
 from tasks.harvest.pulls import pulls
 from tasks.harvest.resolve import resolve_source
 from tests.emulators.github_api import Fault, Github
@@ -72,7 +72,7 @@ def test_harvest_by_git_alone_without_access_to_it_is_bad_input(store: Store, gi
 @pytest.mark.parametrize(("threads", "path"), [("graphql", "/api/graphql"), ("rest", "/api/v3/repos/town/hall/pulls")])
 def test_harvest_enterprise_address_has_its_paths(store: Store, github: Github, threads: str, path: str) -> None:
     reached = GithubParams.model_validate({"api_url": f"{github.url}/api/v3", "threads": threads})
-    found = resolve_source(SourceParams(repo="town/hall", wiki=None), reached, NOW, store)
+    found = resolve_source(SourceParams(repo="town/hall", wiki=None), Servers(github=reached), NOW, store)
     assert found.pulls is not None
     assert pulls.direct(store, source=found.pulls).counts == {"records": 12}
     assert path in {item.path for item in github.requests}

@@ -24,7 +24,7 @@ from tasks.harvest.git.command import git, git_environment
 from tasks.harvest.git.mirror import open_source
 from tasks.harvest.git.opened import open_repository
 from tasks.harvest.git.repository import PULL_HEADS
-from tasks.harvest.params import GithubParams, Remote, ResolvedPulls, ResolvedSource, SourceParams
+from tasks.harvest.params import Remote, ResolvedPulls, ResolvedSource, Servers, SourceParams
 from tasks.harvest.pulls import pulls
 from tasks.harvest.resolve import resolve_source
 from tasks.harvest.snapshot import snapshot
@@ -52,7 +52,7 @@ COMMANDS = (
 
 
 def resolved(store: Store, repo: Path | str, **wish: Any) -> ResolvedSource:
-    return resolve_source(SourceParams.model_validate({"repo": str(repo), **wish}), GithubParams(), NOW, store)
+    return resolve_source(SourceParams.model_validate({"repo": str(repo), **wish}), Servers(), NOW, store)
 
 
 def harvest_all(store: Store, repo: Path | str, **wish: Any) -> None:
@@ -84,7 +84,7 @@ def test_address_that_is_a_command_runs_nothing(
     monkeypatch.chdir(tmp_path)
     given = {"repo": str(repository)} | {field: address}
     with pytest.raises((ValidationError, RawtuneError)):
-        resolve_source(SourceParams.model_validate(given), GithubParams(), NOW, store)
+        resolve_source(SourceParams.model_validate(given), Servers(), NOW, store)
     with pytest.raises((ValidationError, RawtuneError)):  # whoever calls below the parameters
         open_repository(address, "sources.repo", store)
     with pytest.raises((ValidationError, RawtuneError)):

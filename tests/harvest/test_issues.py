@@ -219,7 +219,7 @@ def test_repository_without_tracker_has_no_issues(store: Store, tracker: Tracker
 
 
 def test_plain_git_has_no_issues(store: Store, tracker: Tracker) -> None:
-    with pytest.raises(InputError, match=r"sources\.issues: needs GitHub's API, and .* is a plain git repository"):
+    with pytest.raises(InputError, match=r"sources\.issues: needs a forge's API, and .* is a plain git repository"):
         resolved(store, tracker.github, repo=str(tracker.repository.folder), issues={})
 
 

@@ -9,7 +9,7 @@ from tasks.base.errors import InputError
 from tasks.base.records import Document
 from tasks.base.runs import read_records, read_verdicts
 from tasks.base.store import Store
-from tasks.harvest.params import GithubParams, ResolvedSource, SourceParams
+from tasks.harvest.params import ResolvedSource, Servers, SourceParams
 from tasks.harvest.pulls import pulls
 from tasks.harvest.resolve import resolve_source
 from tests.harvest.histories import History, moment, run
@@ -18,7 +18,7 @@ NOW = datetime.datetime(2024, 6, 1, tzinfo=datetime.UTC)
 
 
 def resolved(store: Store, repo: Path | str, **wish: Any) -> ResolvedSource:
-    return resolve_source(SourceParams.model_validate({"repo": str(repo), **wish}), GithubParams(), NOW, store)
+    return resolve_source(SourceParams.model_validate({"repo": str(repo), **wish}), Servers(), NOW, store)
 
 
 def harvest(store: Store, repo: Path | str, **wish: Any) -> tuple[Artifact, dict[int, Document]]:
@@ -152,7 +152,7 @@ def test_pulls_are_shown_as_they_stood_at_the_date(store: Store, village: Path) 
     ]
     assert harvest(store, village, as_of="2023-01-05", pulls={"state": "merged"})[1].keys() == {1}
     late = resolve_source(
-        SourceParams(repo=str(village)), GithubParams(), datetime.datetime(2023, 1, 5, 12, tzinfo=datetime.UTC), store
+        SourceParams(repo=str(village)), Servers(), datetime.datetime(2023, 1, 5, 12, tzinfo=datetime.UTC), store
     )
     assert late.pulls is not None
     made = pulls.direct(store, source=late.pulls)

@@ -6,7 +6,7 @@ import pytest
 
 from tasks.base.errors import InputError
 from tasks.base.store import Store
-from tasks.harvest.params import GithubParams, ResolvedSource, SourceParams
+from tasks.harvest.params import ResolvedSource, Servers, SourceParams
 from tasks.harvest.pulls import pulls
 from tasks.harvest.resolve import check_names, repository_name, resolve_source
 from tasks.harvest.snapshot import snapshot
@@ -16,7 +16,7 @@ NOW = datetime.datetime(2024, 6, 1, tzinfo=datetime.UTC)
 
 
 def resolve(store: Store, repo: Path | str, now: datetime.datetime = NOW, **wish: Any) -> ResolvedSource:
-    return resolve_source(SourceParams.model_validate({"repo": str(repo), **wish}), GithubParams(), now, store)
+    return resolve_source(SourceParams.model_validate({"repo": str(repo), **wish}), Servers(), now, store)
 
 
 @pytest.fixture

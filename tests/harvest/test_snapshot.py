@@ -14,7 +14,7 @@ from tasks.base.runs import read_records, read_verdicts
 from tasks.base.store import Store
 from tasks.harvest.git.paths import display_path
 from tasks.harvest.git.repository import git, open_view
-from tasks.harvest.params import GithubParams, ResolvedSnapshot, SnapshotParams, SourceParams
+from tasks.harvest.params import ResolvedSnapshot, Servers, SnapshotParams, SourceParams
 from tasks.harvest.resolve import resolve_source
 from tasks.harvest.snapshot import Dropped, read_files, snapshot
 from tests.harvest.histories import Files, History, commit, moment
@@ -62,7 +62,7 @@ def test_snapshot_of_random_history_has_every_entry_once(
     repository = history.write(folder / "repo.git")
     store = Store(str(folder / "store"))
     asked = SourceParams.model_validate({"repo": str(repository)})
-    found = resolve_source(asked, GithubParams(), NOW, store)
+    found = resolve_source(asked, Servers(), NOW, store)
     made = snapshot.direct(store, source=found.snapshot, params=asked.files)
 
     listing = git("--git-dir", str(repository), "ls-tree", "-r", "-z", "main").split(b"\0")[:-1]
@@ -105,7 +105,7 @@ def test_snapshot_encodings_are_decoded_and_reported(tmp_path: Path, store: Stor
     assert len(documents["cut.txt"].text) == 5000  # a probe of the first 8,000 bytes would have cut a character
     assert {name: item.reason for name, item in dropped.items()} == {"nul.bin": "binary", "noise.bin": "binary"}
     asked = SourceParams(repo=str(tmp_path / "repo.git"))
-    found = resolve_source(asked, GithubParams(), NOW, store)
+    found = resolve_source(asked, Servers(), NOW, store)
     assert snapshot.direct(store, source=found.snapshot, params=asked.files).counts == {
         "byte_order_mark": 3,
         "crlf": 1,
@@ -193,7 +193,7 @@ def test_snapshot_absent_blobs_are_quarantined_not_fatal(tmp_path: Path, store: 
 
     def harvested() -> tuple[int, list[tuple[str, str]]]:
         asked = SourceParams(repo=str(folder))
-        found = resolve_source(asked, GithubParams(), NOW, store)
+        found = resolve_source(asked, Servers(), NOW, store)
         made = snapshot.direct(store, source=found.snapshot, params=asked.files)
         return made.counts["records"], [(verdict.id, verdict.reason) for verdict in read_verdicts(store, made)]
 
@@ -202,7 +202,7 @@ def test_snapshot_absent_blobs_are_quarantined_not_fatal(tmp_path: Path, store: 
     loose(folder, blobs[1]).unlink()
     other = Store(str(tmp_path / "other"))
     asked = SourceParams(repo=str(folder))
-    found = resolve_source(asked, GithubParams(), NOW, other)
+    found = resolve_source(asked, Servers(), NOW, other)
     with pytest.raises(RecordError, match="absent-blob 2"):
         snapshot.direct(other, source=found.snapshot, params=asked.files)
 
@@ -212,7 +212,7 @@ def test_snapshot_reads_without_changing_the_source(tmp_path: Path, store: Store
     commit(folder, {"a.py": b"a = 1\n"})
     (folder / "config").write_text((folder / "config").read_text() + "[diff]\n\texternal = false\n")
     before = {item: item.stat().st_mtime_ns for item in sorted(folder.rglob("*"))}
-    found = resolve_source(SourceParams(repo=str(folder)), GithubParams(), NOW, store)
+    found = resolve_source(SourceParams(repo=str(folder)), Servers(), NOW, store)
     snapshot.direct(store, source=found.snapshot, params=SnapshotParams())
     assert {item: item.stat().st_mtime_ns for item in sorted(folder.rglob("*"))} == before
 

@@ -9,7 +9,7 @@ from tasks.base.errors import InputError
 from tasks.base.records import Document
 from tasks.base.runs import read_records, read_verdicts
 from tasks.base.store import Store
-from tasks.harvest.params import GithubParams, SourceParams
+from tasks.harvest.params import Servers, SourceParams
 from tasks.harvest.resolve import resolve_source
 from tasks.harvest.wiki.pages import wiki
 from tests.harvest.histories import Files, History, moment
@@ -35,7 +35,7 @@ def write_wiki(folder: Path, *edits: Files) -> Path:
 
 def harvest(store: Store, repo: Path, **wish: Any) -> tuple[Artifact, dict[str, Document]]:
     asked = SourceParams.model_validate({"repo": str(repo), **wish})
-    found = resolve_source(asked, GithubParams(), NOW, store)
+    found = resolve_source(asked, Servers(), NOW, store)
     assert found.wiki is not None
     made = wiki.direct(store, source=found.wiki)
     return made, {item.path: item for item in read_records(store, made, Document)}
@@ -133,7 +133,7 @@ def test_wiki_named_but_missing_is_bad_input(tmp_path: Path, store: Store) -> No
 
 def test_wiki_switched_off_resolves_to_none(tmp_path: Path, store: Store) -> None:
     asked = SourceParams(repo=str(source_repository(tmp_path / "town.git")), wiki=None)
-    assert resolve_source(asked, GithubParams(), NOW, store).wiki is None
+    assert resolve_source(asked, Servers(), NOW, store).wiki is None
 
 
 @pytest.mark.slow  # pandoc is given its whole time

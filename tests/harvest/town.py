@@ -8,7 +8,7 @@ from tasks.base.artifacts import Artifact
 from tasks.base.records import Document
 from tasks.base.runs import read_records
 from tasks.base.store import Store
-from tasks.harvest.params import GithubParams, ResolvedSource, SourceParams
+from tasks.harvest.params import GithubParams, ResolvedSource, Servers, SourceParams
 from tasks.harvest.pulls import pulls
 from tasks.harvest.resolve import resolve_source
 from tasks.harvest.snapshot import snapshot
@@ -139,7 +139,7 @@ def resolved(
     asked = SourceParams.model_validate({"repo": "town/hall", **source})
     quick = {"secondary_wait": 0.05, "max_wait": 30, "timeout": seconds}
     reached = {"api_url": github.url, "threads": threads, **quick}
-    return resolve_source(asked, GithubParams.model_validate(reached), NOW, store)
+    return resolve_source(asked, Servers(github=GithubParams.model_validate(reached)), NOW, store)
 
 
 def harvest(store: Store, github: Github, threads: str = "auto", seconds: float = 20, **source: object) -> Made:

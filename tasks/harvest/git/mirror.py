@@ -21,7 +21,6 @@ from tasks.harvest.git.repository import PULL_HEADS, Repository, open_view
 from tasks.harvest.params import Remote
 
 HEADS: Final = "+refs/heads/*:refs/heads/*"
-PULLS: Final = "+refs/pull/*/head:refs/pull/*/head"
 OF_FORGES: Final = tuple(f"+{prefix}/*/{head}:{prefix}/*/{head}" for prefix, head in PULL_HEADS.items())
 """Heads of pull requests wherever a forge keeps them."""
 
@@ -31,7 +30,7 @@ STALLED: Final = 120
 every five.
 """
 STALLED_TIMEOUTS: Final = 4
-"""The same for GitHub, in times its parameter `timeout`."""
+"""The same for a forge, in times its parameter `timeout`."""
 OBJECTS_A_FETCH: Final = 20_000
 _REFUSED: Final = (
     "not found",
@@ -148,8 +147,9 @@ def _network(
     at: Path | None = None,
     stdin: bytes | None = None,
 ) -> bytes:
-    environment = git_credentials(remote.github, remote.url) if remote.github else {}
-    stalled = max(round(STALLED_TIMEOUTS * remote.github.timeout), 1) if remote.github else STALLED
+    server = remote.server
+    environment = git_credentials(server, remote.url) if server else {}
+    stalled = max(round(STALLED_TIMEOUTS * server.timeout), 1) if server else STALLED
     patience = ("http.lowSpeedLimit=1", f"http.lowSpeedTime={stalled}")
     for attempt in range(1, TRIES + 1):
         try:

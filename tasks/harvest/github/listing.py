@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import dropwhile
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
-from tasks.harvest.git.command import is_object_id
-from tasks.harvest.github.cache import DETAILS, GithubCache, Listed
-from tasks.harvest.github.client import PAGE, Answer, Client, QueryTooLargeError, UnavailableError
+from tasks.harvest.forge.cache import DETAILS, ForgeCache, Listed
+from tasks.harvest.forge.client import Answer
+from tasks.harvest.forge.listing import Order, Page, object_id
+from tasks.harvest.github.client import PAGE, Client, QueryTooLargeError, UnavailableError
 from tasks.harvest.github.rest import detail, issue_detail
 from tasks.harvest.github.topics import PULL_REQUESTS, Topic
-
-Order = Literal["created", "updated"]
 
 QUERY: Final = """
 query($owner: String!, $name: String!, $first: Int!, $after: String, $field: %(order)s!) {
@@ -30,21 +29,13 @@ query($owner: String!, $name: String!, $first: Int!, $after: String, $field: %(o
 """Filled in from a topic."""
 
 
-class Page(NamedTuple):
-    """One page of the list."""
-
-    pulls: list[Listed]
-    oldest: str
-    """Date by which it is ordered of its last item, also where that is of another topic; empty for an empty page."""
-    top: bool = False
-    """Whether it holds the newest of all."""
-
-
-class Lister:
+class GithubLister:
     """Lists what a topic has, and notes what the pages say beside it."""
 
+    page = PAGE
+
     def __init__(
-        self, client: Client, cache: GithubCache, interface: Literal["graphql", "rest"], topic: Topic = PULL_REQUESTS
+        self, client: Client, cache: ForgeCache, interface: Literal["graphql", "rest"], topic: Topic = PULL_REQUESTS
     ) -> None:
         self.client = client
         self.topic = topic
@@ -61,8 +52,8 @@ class Lister:
         self.newest = ""
         """Latest update that was seen when the first page came: whatever changes later has a later one."""
 
-    def updated(self, etag: str | None = None) -> Iterator[Page]:
-        """Pages by update; none if `etag` shows that nothing changed."""
+    def updated(self, etag: str | None, bound: str) -> Iterator[Page]:
+        """Pages by update, as far as they go; none if `etag` shows that nothing changed."""
         return self._graphql("updated") if self.interface == "graphql" else self._rest("updated", etag)
 
     def created(self, start: str, passed: int = 0) -> Iterator[Page]:
@@ -152,11 +143,6 @@ def _by(order: Order) -> dict[str, Any]:
     return {"state": "all", "sort": order, "direction": "desc"}
 
 
-def _object_id(said: str | None) -> str | None:
-    """An object's id, or None where a server says anything else."""
-    return said if said and is_object_id(said) else None
-
-
 def _from_graphql(node: dict[str, Any]) -> Listed:
     merge = node.get("mergeCommit")
     return Listed(
@@ -166,9 +152,9 @@ def _from_graphql(node: dict[str, Any]) -> Listed:
         closed_at=node["closedAt"],
         merged_at=node.get("mergedAt"),
         bot=(node.get("author") or {}).get("__typename") == "Bot",
-        head=_object_id(node.get("headRefOid")),
-        base=_object_id(node.get("baseRefOid")),
-        merge=_object_id(merge["oid"]) if merge and node.get("mergedAt") else None,
+        head=object_id(node.get("headRefOid")),
+        base=object_id(node.get("baseRefOid")),
+        merge=object_id(merge["oid"]) if merge and node.get("mergedAt") else None,
     )
 
 
@@ -180,7 +166,7 @@ def _from_rest(item: dict[str, Any]) -> Listed:
         closed_at=item.get("closed_at"),
         merged_at=item.get("merged_at"),
         bot=(item.get("user") or {}).get("type") == "Bot",
-        head=_object_id((item.get("head") or {}).get("sha")),
-        base=_object_id((item.get("base") or {}).get("sha")),
-        merge=_object_id(item.get("merge_commit_sha")) if item.get("merged_at") else None,
+        head=object_id((item.get("head") or {}).get("sha")),
+        base=object_id((item.get("base") or {}).get("sha")),
+        merge=object_id(item.get("merge_commit_sha")) if item.get("merged_at") else None,
     )

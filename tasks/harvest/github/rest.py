@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from tasks.harvest.github.at_date import EVENTS
-from tasks.harvest.github.cache import DETAILS, GithubCache
+from tasks.harvest.forge.at_date import EVENTS
+from tasks.harvest.forge.cache import DETAILS, ForgeCache
+from tasks.harvest.forge.remarks import ordered, rooted
 from tasks.harvest.github.client import Client, last_page
 from tasks.harvest.params import PullReference
 
@@ -41,7 +42,7 @@ def issue_detail(item: Item) -> Item:
     return {name: value for name, value in found.items() if name not in ("merged_at", "draft")}
 
 
-def rest_issues(client: Client, cache: GithubCache, references: Sequence[PullReference]) -> Iterator[Item]:
+def rest_issues(client: Client, cache: ForgeCache, references: Sequence[PullReference]) -> Iterator[Item]:
     """Threads of the issues, in the order given; events as in `rest_threads`."""
     details = {item.number: _issue(client, cache, item) for item in references}
     comments = _grouped(
@@ -54,7 +55,7 @@ def rest_issues(client: Client, cache: GithubCache, references: Sequence[PullRef
         }
 
 
-def rest_threads(client: Client, cache: GithubCache, references: Sequence[PullReference]) -> Iterator[Item]:
+def rest_threads(client: Client, cache: ForgeCache, references: Sequence[PullReference]) -> Iterator[Item]:
     """Threads of the pull requests, in the order given.
 
     Events cost a request each, so they are read only of those that changed after the date; of others they are null.
@@ -117,23 +118,6 @@ def author(user: Item | None) -> str:
     return str(user["login"]) if user else "ghost"
 
 
-def ordered(items: list[Item]) -> list[Item]:
-    """Items by date, then id; the same by both interfaces."""
-    return sorted(items, key=lambda item: (item["created_at"], item["id"]))
-
-
-def rooted(remarks: list[Item]) -> list[Item]:
-    """Review comments in order, each `in_reply_to` the first comment of its conversation."""
-    parents = {item["id"]: item["in_reply_to"] for item in remarks}
-
-    def root(identifier: int | None) -> int | None:
-        while identifier is not None and parents.get(identifier) is not None:
-            identifier = parents[identifier]
-        return identifier
-
-    return ordered([item | {"in_reply_to": root(item["in_reply_to"])} for item in remarks])
-
-
 def _span(details: Iterable[Item]) -> tuple[str, str]:
     """When the first was created and the last updated."""
     found = list(details)
@@ -143,12 +127,12 @@ def _span(details: Iterable[Item]) -> tuple[str, str]:
     )
 
 
-def _issue(client: Client, cache: GithubCache, reference: PullReference) -> Item:
+def _issue(client: Client, cache: ForgeCache, reference: PullReference) -> Item:
     kept = cache.thread(reference.number, reference.updated_at, DETAILS)
     return kept or issue_detail(client.get(f"/issues/{reference.number}").data)
 
 
-def _detail(client: Client, cache: GithubCache, reference: PullReference) -> Item:
+def _detail(client: Client, cache: ForgeCache, reference: PullReference) -> Item:
     kept = cache.thread(reference.number, reference.updated_at, DETAILS)
     return kept or detail(client.get(f"/pulls/{reference.number}").data)
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from tasks.harvest.github.at_date import EVENTS
-from tasks.harvest.github.rest import ordered, rooted
+from tasks.harvest.forge.at_date import EVENTS
+from tasks.harvest.forge.remarks import ordered, rooted
 
 Item = dict[str, Any]
 

@@ -42,6 +42,9 @@ NAVIGATION: Final = frozenset({"_sidebar", "_footer", "_header"})
 """Parts shown around every page of a wiki."""
 
 
+WIKI: Final = {"github": "wiki", "gitlab": "-/wikis", "gitea": "wiki"}
+"""Where a forge shows a wiki's pages, below the repository's address; GitHub shows them without their folders."""
+
 MAX_PAGES: Final = 100_000
 """Files; a wiki with more is not read, since anybody may write into some wikis."""
 MAX_PAGE_BYTES: Final = 1_000_000
@@ -141,6 +144,7 @@ def _markup(entry: Entry) -> str:
 def _document(entry: Entry, text: str, source: ResolvedWiki, dates: tuple[int, int] | None) -> Document:
     name = entry.path.rsplit("/", 1)[-1]
     stem = name.rpartition(".")[0]
+    shown, safe = (stem, "") if source.forge == "github" else (entry.path.rpartition(".")[0], "/")
     return Document(
         id=f"{source.repo}/wiki/{entry.path}",
         kind=Kind.WIKI,
@@ -148,7 +152,7 @@ def _document(entry: Entry, text: str, source: ResolvedWiki, dates: tuple[int, i
         revision=source.revision or "",
         path=entry.path,
         title=stem.replace("-", " "),
-        url=f"{source.web_url}/wiki/{quote(stem, safe='')}" if source.web_url else None,
+        url=f"{source.web_url}/{WIKI[source.forge]}/{quote(shown, safe=safe)}" if source.web_url else None,
         text=text,
         created_at=rfc3339(dates[0]) if dates else None,
         updated_at=rfc3339(dates[1]) if dates else None,

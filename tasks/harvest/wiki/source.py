@@ -11,16 +11,23 @@ from tasks.base.store import Store
 from tasks.harvest.git.command import git
 from tasks.harvest.git.mirror import RefusedError
 from tasks.harvest.git.opened import Opened, local_folder, mirrored, open_local, open_repository
-from tasks.harvest.params import Remote, ResolvedWiki
+from tasks.harvest.params import ForgeName, Remote, ResolvedWiki
 
 
-def wiki_of(name: str, web_url: str | None, opened: Opened | None, until: int) -> ResolvedWiki:
+def wiki_of(
+    name: str, web_url: str | None, opened: Opened | None, until: int, forge: ForgeName = "github"
+) -> ResolvedWiki:
     """The wiki's commit at the date; no revision where there is no wiki or it is younger."""
     revision = opened.view.first_parent_head(opened.head, until) if opened else None
     if opened is None or revision is None:
-        return ResolvedWiki(repo=name, revision=None, web_url=web_url)
+        return ResolvedWiki(repo=name, revision=None, web_url=web_url, forge=forge)
     return ResolvedWiki(
-        repo=name, revision=revision, web_url=web_url, location=str(opened.folder), remote=opened.remote
+        repo=name,
+        revision=revision,
+        web_url=web_url,
+        forge=forge,
+        location=str(opened.folder),
+        remote=opened.remote,
     )
 
 
@@ -56,7 +63,7 @@ def remote_wiki(repository: Remote, store: Store) -> Opened | None:
     """The wiki of a remote repository, or None: hosts answer 401, 403 or 404 for a wiki without pages."""
     url = repository.url.removesuffix("/").removesuffix(".git") + ".wiki.git"
     try:
-        return mirrored(Remote(url=url, github=repository.github), store)
+        return mirrored(repository.model_copy(update={"url": url}), store)
     except RefusedError:
         return None
 

@@ -59,9 +59,9 @@ class Github:
 
 
 @contextmanager
-def serve(*repositories: Repository, token: str | None = None) -> Iterator[Github]:
-    """Runs the emulator on a free port of loopback for the duration of the block."""
-    server = _Server(("127.0.0.1", 0), _Handler)
+def serve(*repositories: Repository, token: str | None = None, speaks: type[Handler] | None = None) -> Iterator[Github]:
+    """Runs the emulator on a free port of loopback for the duration of the block; GitHub's unless another speaks."""
+    server = _Server(("127.0.0.1", 0), speaks or Handler)
     github = server.github = Github(Hub(list(repositories), token), f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
@@ -82,7 +82,9 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """GitHub's; forges with another interface override `answered` and `page_of`."""
+
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
@@ -117,13 +119,13 @@ class _Handler(BaseHTTPRequestHandler):
         if path.startswith("/_codeload/") or "/tarball/" in path:
             self._tarball(path)
             return
-        self._answer(*self._api(path, address.query, body))
+        self._answer(*self.answered(path, address.query, body))
 
     def _tarball(self, path: str, cut: int = 0) -> None:
         """First the API's redirect, to what this client must take for another host; then the file."""
         _, first, owner, name, _, sha = path.split("/")
         if first == "repos":
-            refused = self._access(self.github.hub)
+            refused = self.access(self.github.hub)
             place = f"{self.github.url.replace('127.0.0.1', 'localhost')}/_codeload/{owner}/{name}/tar/{sha}"
             self._answer(*(refused or (302, {"Location": place}, None)))
             return
@@ -150,10 +152,10 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault.kind == "truncated" and path.startswith("/_codeload/"):
             self._tarball(path, cut=200)
         elif fault.kind == "truncated":
-            status, headers, data = self._api(path, urlsplit(self.path).query, body)
+            status, headers, data = self.answered(path, urlsplit(self.path).query, body)
             self._send(status, headers, json.dumps(data).encode()[:-20])
         else:  # graphql-partial: the last part of the answer is missing
-            status, headers, data = self._api(path, "", body)
+            status, headers, data = self.answered(path, "", body)
             parts = data["data"].get("repository") or data["data"]
             last = list(parts)[-1]
             parts[last] = None
@@ -161,9 +163,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(status, headers, data | {"errors": [error]})
         return True
 
-    def _api(self, path: str, query: str, body: bytes) -> Reply:
+    def answered(self, path: str, query: str, body: bytes) -> Reply:
+        """Status, headers and body of what the API says."""
         hub = self.github.hub
-        refused = self._access(hub)
+        refused = self.access(hub)
         if refused is not None:
             return refused
         if hub.used >= hub.hourly_limit and time.time() < hub.resets_at:
@@ -186,7 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
         except Missing as missing:
             return missing.status, limits, {"message": "Not Found"}
         if isinstance(data, list):
-            data, link = self._page(data, path, parameters)
+            data, link = self.page_of(data, path, parameters)
             limits |= link
         etag = f'W/"{hashlib.sha256(json.dumps(data).encode()).hexdigest()}"'
         if self.headers.get("If-None-Match") == etag:
@@ -194,7 +197,8 @@ class _Handler(BaseHTTPRequestHandler):
             return 304, limits | {"ETag": etag}, None
         return 200, limits | {"ETag": etag}, data
 
-    def _page(self, data: list[Any], path: str, query: dict[str, str]) -> tuple[list[Any], dict[str, str]]:
+    def page_of(self, data: list[Any], path: str, query: dict[str, str]) -> tuple[list[Any], dict[str, str]]:
+        """One page of a list, and the headers that lead on."""
         size, page = min(int(query.get("per_page", 30)), 100), int(query.get("page", 1))
         last = max(-(-len(data) // size), 1)
         parts = path.split("/")
@@ -208,7 +212,8 @@ class _Handler(BaseHTTPRequestHandler):
         )
         return data[(page - 1) * size : page * size], {"Link": text} if text else {}
 
-    def _access(self, hub: Hub) -> Reply | None:
+    def access(self, hub: Hub) -> Reply | None:
+        """The refusal, if the token does not do."""
         token = self._token()
         if hub.token is not None and token is not None and token != hub.token:
             return 401, {}, {"message": "Bad credentials"}
@@ -228,10 +233,10 @@ class _Handler(BaseHTTPRequestHandler):
         hub = self.github.hub
         repository = hub.repository(name.removesuffix(".wiki"))
         folder = repository and (repository.wiki if wiki else repository.folder)
-        if self._access(hub) is not None and self._token() is None:
+        if self.access(hub) is not None and self._token() is None:
             self._send(401, {"WWW-Authenticate": 'Basic realm="GitHub"'}, b"")
             return
-        if folder is None or not hub.git or self._access(hub) is not None:
+        if folder is None or not hub.git or self.access(hub) is not None:
             self._send(404 if hub.git else 403, {}, b"")
             return
         environment = os.environ | {

@@ -1,23 +1,25 @@
-"""A repository's releases by REST, 100 a request: a list that has the texts, so there is nothing to keep."""
+"""Which of a forge's releases are wanted: a list that has the texts, so there is nothing to keep."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from tasks.harvest.decoding import whole
-from tasks.harvest.github.client import Client
 from tasks.harvest.params import ReleaseNote, ReleasesParams
 
 
-def published(client: Client, params: ReleasesParams, until: str) -> tuple[ReleaseNote, ...]:
+def chosen(releases: Iterable[dict[str, Any]], params: ReleasesParams, until: str) -> tuple[ReleaseNote, ...]:
     """Releases that were published up to a moment, newest first, each tag once; notes are as found.
 
     Args:
-        client: asks GitHub.
+        releases: as GitHub and Gitea list them, with dates in RFC 3339 with Z.
         params: which of them.
         until: RFC 3339 with Z.
     """
     found = {
         item["tag_name"]: item
-        for item in client.items("/releases")
+        for item in releases
         if not item.get("draft")
         and (item.get("published_at") or "9999") <= until
         and (params.prereleases == "keep" or not item.get("prerelease"))
@@ -26,7 +28,7 @@ def published(client: Client, params: ReleasesParams, until: str) -> tuple[Relea
     return tuple(_note(item) for item in newest[: params.limit])
 
 
-def _note(item: dict[str, str | None]) -> ReleaseNote:
+def _note(item: dict[str, Any]) -> ReleaseNote:
     (said,), _ = whole([item])
     title = " ".join((said["name"] or said["tag_name"]).split())
     return ReleaseNote(

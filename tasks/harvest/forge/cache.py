@@ -1,9 +1,9 @@
-"""What is kept of GitHub between runs, in the store's cache: indexes of pull requests and the like, and their threads.
+"""What is kept of a forge between runs, in the store's cache: indexes of pull requests and the like, and their threads.
 
-    cache/github/<host>/<owner>/<name>/identity
-    cache/github/<host>/<owner>/<name>/index.json
-    cache/github/<host>/<owner>/<name>/threads-2/<thousand>/<number>.json
-    cache/github/<host>/<owner>/<name>/{issues,discussions}/…    the same of these
+    cache/<forge>/<host>/<owner>/<name>/identity
+    cache/<forge>/<host>/<owner>/<name>/index.json
+    cache/<forge>/<host>/<owner>/<name>/threads-2/<thousand>/<number>.json
+    cache/<forge>/<host>/<owner>/<name>/{issues,discussions}/…    the same of these
 
 Deleting it costs requests, never records: a cold and a warm run give the same bytes.
 """
@@ -20,14 +20,15 @@ from pydantic import BaseModel, ConfigDict
 
 from tasks.base.files import write_text
 from tasks.base.store import Store
-from tasks.harvest.params import GithubParams
+from tasks.harvest.credentials import section_of
+from tasks.harvest.params import AnyForge
 
 THREADS, DETAILS = "threads-2", "details-2"
 """Folders of threads and of what a list said of them; named anew when other fields are kept."""
 
 
 class Listed(BaseModel):
-    """A pull request, issue or discussion as GitHub lists it: enough to select it and to see whether it changed."""
+    """A pull request, issue or discussion as its forge lists it: enough to select it and to see whether it changed."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -42,13 +43,15 @@ class Listed(BaseModel):
     """Null where there is none, as of issues; so are the next two."""
     base: str | None
     merge: str | None
+    fork: str | None = None
+    """Commit from which its forge compares it, where its list says that."""
 
 
 class Index(BaseModel):
     """All that is known since a date of a repository's pull requests, of its issues, or of its discussions."""
 
     clone_url: str = ""
-    """Empty until GitHub has said it."""
+    """Empty until the forge has said it."""
     web_url: str = ""
     covered_since: str | None = None
     """Every pull request created at this moment or later is in `pulls`; empty = all; null = nothing is known."""
@@ -57,19 +60,20 @@ class Index(BaseModel):
     watermark: str = ""
     """Latest `updated_at` of any pull request when the list was last read: every change up to it is in `pulls`."""
     etag: str | None = None
-    """Of the REST list's first page by update, so that GitHub can answer that nothing changed."""
+    """Of the REST list's first page by update, so that it can answer that nothing changed."""
     pulls: dict[int, Listed] = {}
     """Those of the index's topic, by number."""
     lost_heads: tuple[str, ...] = ()
     """Heads that the git server does not have (pushed over between two requests): not asked for again."""
 
 
-class GithubCache:
-    """The cache folder of one repository on one GitHub; of issues and discussions a folder below it."""
+class ForgeCache:
+    """The cache folder of one repository on one forge; of issues and discussions a folder below it."""
 
-    def __init__(self, store: Store, github: GithubParams, repo: str, below: str = "") -> None:
-        host = urlsplit(github.api_url).netloc.replace(":", "_")
-        self.folder = store.local("cache", "github", host, *repo.lower().split("/"), *filter(None, [below]))
+    def __init__(self, store: Store, server: AnyForge, repo: str, below: str = "") -> None:
+        host = urlsplit(server.address).netloc.replace(":", "_")
+        place = (section_of(server), host, *repo.lower().split("/"))
+        self.folder = store.local("cache", *place, *filter(None, [below]))
 
     def index(self) -> Index | None:
         """The kept index, or None if there is none that can be read."""
@@ -83,7 +87,7 @@ class GithubCache:
         write_text(self.folder / "index.json", index.model_dump_json())
 
     def identity(self) -> int | None:
-        """GitHub's number of the repository whose cache it is, or None where that is not known."""
+        """The forge's number of the repository whose cache it is, or None where that is not known."""
         try:
             return int((self.folder / "identity").read_text("ascii"))
         except (OSError, ValueError):

@@ -11,9 +11,8 @@ import datetime
 from typing import Final
 
 from tasks.harvest.dates import day_start, rfc3339
-from tasks.harvest.github.cache import Index, Listed
-from tasks.harvest.github.client import PAGE
-from tasks.harvest.github.listing import Lister
+from tasks.harvest.forge.cache import Index, Listed
+from tasks.harvest.forge.listing import Lister
 from tasks.harvest.params import PullReference, PullsParams, ThreadsParams
 
 OVERLAP: Final = datetime.timedelta(hours=1)
@@ -49,12 +48,13 @@ def _changed(index: Index, lister: Lister) -> Index:
     pulls = dict(index.pulls)
     bound = _earlier(index.watermark)
     since, last = index.covered_since or "", index.covered_until or _END
-    for number, page in enumerate(lister.updated(index.etag)):
-        if number > len(index.pulls) // PAGE + SPARE_PAGES:
+    for number, page in enumerate(lister.updated(index.etag, bound)):
+        if number > len(index.pulls) // lister.page + SPARE_PAGES:
             return Index(clone_url=index.clone_url, web_url=index.web_url, lost_heads=index.lost_heads)
         if lister.renewed:
             return Index()
         pulls |= {item.number: item for item in page.pulls if since <= item.created_at <= last}
+        pulls = {number: item for number, item in pulls.items() if number not in page.hidden}
         if page.oldest < bound:
             break
     watermark = max(index.watermark, lister.newest)
@@ -115,6 +115,7 @@ def _reference(item: Listed, last: str) -> PullReference:
         head=item.head,
         merge=item.merge,
         base=item.base,
+        fork=item.fork,
         is_late=is_late,
     )
 

@@ -1,11 +1,13 @@
 """The thread of a pull request as it stood at a date: what came later is taken back, the newest first.
 
-GitHub dates comments, reviews, merges and the events of a thread. It does not date edits of a description or a comment;
+Forges date comments, reviews, merges and the events of a thread. They do not date edits of a description or a comment;
 those are as found.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import Any, Final
 
 Item = dict[str, Any]
@@ -21,6 +23,7 @@ EVENTS: Final = {
 }
 """GraphQL's types of the events that are kept, and REST's names for them."""
 
+_DRAFT: Final = re.compile(r"\s*(?:draft:|\[draft\]|\(draft\)|wip:|\[wip\])", re.IGNORECASE)
 _DATED: Final = ("comments", "reviews", "review_comments")
 _ENDS: Final = ("merged_at", "answered_at")
 
@@ -29,7 +32,7 @@ def thread_at(thread: Item, until: str) -> Item:
     """A thread without what happened after a moment, and without its events.
 
     Args:
-        thread: as it was found; `events` are ascending by date, or null where GitHub did not tell them.
+        thread: as it was found; `events` are ascending by date, or null where the forge did not tell them.
         until: RFC 3339 with Z.
     """
     found = {name: value for name, value in thread.items() if name not in ("events", "closed_at")}
@@ -68,6 +71,22 @@ def ended_at(thread: Item, until: str) -> str | None:
         return None
     closed = [event["created_at"] for event in thread["events"] or () if event["event"] == "closed"]
     return max((date for date in (*closed, thread["closed_at"] or "") if date <= until), default="") or None
+
+
+def renamed(before: str, after: str, moment: str) -> Iterator[Item]:
+    """The events that a new title stands for where a draft is one by its title."""
+    yield {"event": "renamed", "created_at": moment, "was": before}
+    if is_draft(before) != is_draft(after):
+        yield {
+            "event": "convert_to_draft" if is_draft(after) else "ready_for_review",
+            "created_at": moment,
+            "was": "",
+        }
+
+
+def is_draft(title: str) -> bool:
+    """Whether a title says that it is a draft's, as GitLab and Gitea have it."""
+    return _DRAFT.match(title) is not None
 
 
 def _take_back(event: Item, thread: Item) -> None:

@@ -1,0 +1,1 @@
+"""Gitea and Forgejo by their API: pull requests, issues and releases."""
