@@ -127,7 +127,7 @@ def test_pulls_limit_since_state_and_date_select(store: Store, village: Path) ->
     assert numbers(pulls={"state": "merged"}) == [1, 2, 4]
     assert numbers(pulls={"since": "2023-01-06"}) == [3, 4]
     assert numbers(as_of="2023-01-05") == [1, 2]  # the first own commit's date bounds it
-    with pytest.raises(InputError, match=r"^sources.pulls.state: open needs GitHub's API"):
+    with pytest.raises(InputError, match=r"^sources.pulls.state: open needs a forge's API"):
         resolved(store, village, pulls={"state": "open"})
 
 
