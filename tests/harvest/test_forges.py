@@ -23,6 +23,7 @@ from tests.emulators.gitea_api import GiteaHandler
 from tests.emulators.github_api import Comment, Event, Fault, Github, Issue, Release, Repository, User, serve
 from tests.emulators.gitlab_api import CONFIDENTIAL, FORWARD, GitlabHandler
 from tests.harvest.histories import History, commit, moment, run
+from tests.harvest.test_issues import build_tracker
 from tests.harvest.town import NOW, TOKEN, Town, build_town, documents
 
 HANDLERS = {"gitlab": GitlabHandler, "gitea": GiteaHandler}
@@ -66,7 +67,9 @@ def with_tracker(folder: Path, count: int) -> Town:
     heads = run("git", "--git-dir", str(folder), "for-each-ref", "--format=%(refname) %(objectname)", "refs/pull")
     for line in heads.splitlines():
         name, sha = line.split()
-        run("git", "--git-dir", str(folder), "update-ref", name.replace("pull", "merge-requests"), sha)
+        head = folder / name.replace("pull", "merge-requests")
+        head.parent.mkdir(parents=True)
+        head.write_text(f"{sha}\n")
     town.repository.issues = [
         Issue(
             number=100 + number,
@@ -191,6 +194,31 @@ def test_forge_later_run_reads_only_what_changed(store: Store, other: Store, pla
     assert changed == 4  # and one thread
     assert documents(store, made["issue"])[103].meta["comments"][-1]["body"] == "One more thing"
     assert place.harvested(other, **wish)["issue"].sha256 == made["issue"].sha256
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("forge", "requests"), [("gitlab", 490), ("gitea", 505)])
+def test_forge_five_hundred_issues_take_one_request_each_and_a_month_reads_what_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forge: str, requests: int
+) -> None:
+    monkeypatch.setenv(f"{forge.upper()}_TOKEN", TOKEN)
+    repository = build_tracker(tmp_path / "hall.git", 500, 300)
+    warm, cold = Store(str(tmp_path / "warm")), Store(str(tmp_path / "cold"))
+    with serve(repository, token=TOKEN, speaks=HANDLERS[forge]) as running:
+        place = Place(forge, Town(History(), repository, 1), running)
+
+        def asked(store: Store) -> tuple[int, str]:
+            before = len(running.api_requests)
+            made = place.harvested(store, pulls=None, releases=None)["issue"]
+            return len(running.api_requests) - before, made.sha256
+
+        assert (asked(warm)[0], asked(warm)[0]) == (requests, 2)
+        for number in range(100, 112):
+            repository.issues[number].comments.append(Comment(number, User("late"), moment(70), "Seen again."))
+            repository.issues[number].updated_at = moment(70)
+        month, sha256 = asked(warm)
+        assert month == 13  # one of the twelve is a bot's
+        assert asked(cold) == (requests, sha256)
 
 
 def test_forge_list_of_many_pages_is_complete(tmp_path: Path, store: Store, place: Place) -> None:
