@@ -78,7 +78,7 @@ def plan_run(
         asking = bool(params.synthesis.by("openai"))
         known = known_facts(store, params, harvested, documents)
         estimated = estimate(store, documents, known, params.synthesis) if asking else None
-        made: dict[str, Any] = {
+        material: dict[str, Any] = {
             "documents": documents, "facts": known, "params": params.synthesis, "corrections": resolved.corrections,
         }  # fmt: skip
         study = None
@@ -87,10 +87,10 @@ def plan_run(
             writer = model_at_hand(store, params.synthesis.study.writer or params.training)
             asked: dict[str, Any] = {"calls": shown, "model": writer, "params": params.synthesis.study}
             if writer is not None and is_made(store, written, **asked):
-                made |= {"calls": shown, "written": written(store, **asked)}
+                material |= {"calls": shown, "written": written(store, **asked)}
             else:
                 study = study_of(store, shown, params.synthesis.study)
-        pairs = dialogues(store, **made) if not asking or is_made(store, dialogues, **made) else None
+        pairs = dialogues(store, **material) if not asking or is_made(store, dialogues, **material) else None
         voted = feedback(store, dialogues=pairs, params=resolved.feedback) if pairs and resolved.feedback else pairs
         if model is None:
             raw = measure(store, documents, count_all, wanted.render, wanted.max_tokens)

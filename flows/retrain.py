@@ -126,26 +126,26 @@ def workflow(
 
 def harvest(store: Store, params: RetrainParams, resolved: Resolved) -> list[Artifact]:
     """Files, pull requests, issues, discussions, releases, wiki and documents of every source."""
-    found: list[Artifact] = []
+    documents: list[Artifact] = []
     for source, located in zip(params.sources, resolved.sources, strict=True):
-        found.append(snapshot(store, source=located.snapshot, params=source.files))
+        documents.append(snapshot(store, source=located.snapshot, params=source.files))
         if located.pulls:
-            found.append(pulls(store, source=located.pulls))
+            documents.append(pulls(store, source=located.pulls))
         else:
             pulls.skip()
         if located.issues:
-            found.append(issues(store, source=located.issues))
+            documents.append(issues(store, source=located.issues))
         if located.discussions:
-            found.append(issues.named("discussions")(store, source=located.discussions))
+            documents.append(issues.named("discussions")(store, source=located.discussions))
         if located.releases:
-            found.append(releases(store, source=located.releases))
+            documents.append(releases(store, source=located.releases))
         if located.wiki:
-            found.append(wiki(store, source=located.wiki))
+            documents.append(wiki(store, source=located.wiki))
         else:
             wiki.skip()
         if located.documents:
-            found.append(documents_beside(store, source=located.documents))
-    return found
+            documents.append(documents_beside(store, source=located.documents))
+    return documents
 
 
 def build_dataset(
@@ -272,12 +272,12 @@ def evaluate(
 ) -> Artifact:
     """Every arm's answers, then the report that compares them with each other and with the last release."""
     about = release_facts(params, resolved)
-    made = answers(store, data, params.evaluation, adapter, answer)
-    judged = judgements(store, params.evaluation, data, made)
+    answered = answers(store, data, params.evaluation, adapter, answer)
+    judged = judgements(store, params.evaluation, data, answered)
     made_report = report(
         store,
         items=data.items,
-        answers=made,
+        answers=answered,
         adapter=adapter,
         table=data.table,
         params=params.evaluation,

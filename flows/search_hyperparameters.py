@@ -42,7 +42,7 @@ def search(store: Store, params: RetrainParams, resolved: Resolved, page: RunRep
     asked = params.evaluation if params.search.objective is Objective.RECALL else None
     work = Trials(data=data, held_out=held_out, training=params.training, search=params.search, evaluation=asked)
     tried, best = trials_on(params.compute.pool, store, work)
-    made = search_report(
+    written = search_report(
         store,
         trials=[one.model_dump(mode="json") for one in tried],
         winner=best.number,
@@ -50,13 +50,13 @@ def search(store: Store, params: RetrainParams, resolved: Resolved, page: RunRep
         headline=headline(params, resolved),
         max_general_loss=params.training.max_general_loss,
     )
-    show_search(store, made)
+    show_search(store, written)
     chosen = recipe(params.training, best.settings)
     changed = {name: getattr(chosen, name) for name in ("rank", "alpha", "batch_size", "learning_rate", "epochs")}
     page.resolved["search"] = {
         "summary": f"trial {best.number} of {len(tried)} won{_forgets(best)}",
         "training": changed,
-        "page": f"{made.uri}/search.html",
+        "page": f"{written.uri}/search.html",
     }
     return trained_on(params.model_copy(update={"training": chosen}), HeldOut.ALL)
 

@@ -65,13 +65,13 @@ def run_trials(store: Store, work: Trials, by: Step[Any] = trial) -> tuple[list[
         scores = _scores(store, work, adapter)
         if scores is None:
             return Measured(looks[-1], looks, adapter, general)
-        found = read_json(store, scores, "summary.json")["arms"]["tuned"]
-        if Suite.RECALL not in found:
+        figures = read_json(store, scores, "summary.json")["arms"]["tuned"]
+        if Suite.RECALL not in figures:
             raise InputError(
                 "search.objective: recall: no question about trained facts is asked; raise evaluation.items or "
                 "dataset.train_tokens, or choose held-out-loss"
             )
-        return Measured(float(found[Suite.RECALL]["estimate"]), looks, adapter, general)
+        return Measured(float(figures[Suite.RECALL]["estimate"]), looks, adapter, general)
 
     with study(store, work.search, work.training, work.name) as (searched, after):
         searched.run(measured, on_this_machine(work.training).usd_per_hour, after)
@@ -83,11 +83,11 @@ def is_tried(store: Store, work: Trials) -> bool:
     tried = tried_in_full(store, work.search, work.training, work.name)
     if tried is None:
         return False
-    with explaining() as found:
+    with explaining() as explained:
         for one in tried:
             if one.state == "complete":
                 _scores(store, work, _adapter(store, work, recipe(work.training, one.settings), trial))
-    return all(step.hit for step in found)
+    return all(step.hit for step in explained)
 
 
 def _adapter(store: Store, work: Trials, settings: TrainingParams, by: Step[Any]) -> Artifact:
@@ -108,5 +108,5 @@ def _scores(store: Store, work: Trials, adapter: Artifact) -> Artifact | None:
         return None
     assert work.evaluation is not None
     data = work.data
-    made = answers(store, data, work.evaluation, adapter)
-    return report(store, items=data.items, answers=made, adapter=adapter, table=data.table, params=work.evaluation)
+    answered = answers(store, data, work.evaluation, adapter)
+    return report(store, items=data.items, answers=answered, adapter=adapter, table=data.table, params=work.evaluation)

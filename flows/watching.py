@@ -134,7 +134,7 @@ def show_decision(decision: Decision, reasons: Sequence[str], page: RunReport) -
     for check in sorted(decision.checks, key=lambda check: check.passed):
         lines.append(f"| {check.name} | {'yes' if check.passed else '**no**'} | {check.detail} |")
     places = {"report": page.report, "release": page.release}
-    lines += ["", *(f"- {name}: {_link(place)}" for name, place in places.items() if place)]
+    lines += ["", *(f"- {name}: {_link(address)}" for name, address in places.items() if address)]
     create_markdown_artifact("\n".join(lines) + "\n", key="release-gate", description="May it be published?")
 
 
@@ -169,9 +169,9 @@ class _Reporter:
         if event.step in self._artifacts:
             update_progress_artifact(self._artifacts[event.step], progress=percent, description=about)
             return
-        made = create_progress_artifact(progress=percent, key=event.step.replace("/", "-"), description=about)
-        assert isinstance(made, UUID)
-        self._artifacts[event.step] = made
+        bar = create_progress_artifact(progress=percent, key=event.step.replace("/", "-"), description=about)
+        assert isinstance(bar, UUID)
+        self._artifacts[event.step] = bar
 
 
 def _short(value: float | int | str) -> str:

@@ -109,7 +109,7 @@ class Kept:
 
     def get(self, digests: Iterable[bytes]) -> dict[bytes, bytes]:
         """The values that are there and whole."""
-        found: dict[bytes, bytes] = {}
+        values: dict[bytes, bytes] = {}
         damaged: list[tuple[bytes]] = []
         try:
             for marks, keys in portions(sorted(set(digests))):
@@ -117,7 +117,7 @@ class Kept:
                     f"SELECT digest, checksum, value FROM kept WHERE digest IN ({marks})", keys
                 ):
                     if isinstance(value, bytes) and checksum == _checksum(key, value):
-                        found[key] = value
+                        values[key] = value
                     else:
                         damaged.append((key,))
             if damaged:
@@ -125,7 +125,7 @@ class Kept:
                     self._database.executemany("DELETE FROM kept WHERE digest = ?", damaged)
         except sqlite3.DatabaseError as error:
             self._told(error)
-        return found
+        return values
 
     def put(self, values: Iterable[tuple[bytes, bytes]]) -> None:
         """Adds values; one that is there stays, one that cannot be written is made again next time."""

@@ -112,7 +112,7 @@ def read_entries(store: Store, run: str, topic: str | None = None) -> list[dict[
         topics = [topic]
     paths = [(folder / name / file).path for name in topics for file in _names(folder / name)]
     contents = store.root.fs.cat(paths) if paths else {}
-    found = []
+    entries = []
     for path in paths:
         try:
             entry = json.loads(contents[path])
@@ -120,8 +120,8 @@ def read_entries(store: Store, run: str, topic: str | None = None) -> list[dict[
             logger.warning("%s cannot be read; what it says is missing from every sum", path)
             continue
         if "at" not in entry:
-            found.append(entry)
-    return found
+            entries.append(entry)
+    return entries
 
 
 def _names(folder: UPath) -> list[str]:

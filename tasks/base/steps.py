@@ -109,9 +109,9 @@ class Step(Generic[P]):
         if state.name == "Pruned":
             raise Pruned(state.message)
         state.result()
-        made = call.store.manifest(self.name, call.key)
-        assert made is not None, f"{self.name} returned without a manifest"
-        return call.store.artifact(made), state.name == "Cached"
+        manifest = call.store.manifest(self.name, call.key)
+        assert manifest is not None, f"{self.name} returned without a manifest"
+        return call.store.artifact(manifest), state.name == "Cached"
 
     def direct(self, store: Store, *args: P.args, **kwargs: P.kwargs) -> Artifact:
         """The same without Prefect: for benchmarks of orchestration and for tests."""
@@ -213,9 +213,9 @@ class _Call:
         if self.step.elsewhere is not None:
             return self._elsewhere(self.step.elsewhere)
         with hold(self.store, f"{self.step.name}/{self.key}"):
-            found = self.find()
-            if found is not None:
-                return self.store.artifact(found), True
+            kept = self.find()
+            if kept is not None:
+                return self.store.artifact(kept), True
             with self.store.scratch(f"{self.step.name}/{self.key}") as folder:
                 run = StepRun(self.store, self.step.name, self.step.version, self.key, folder)
                 self.step.body(run, **self.arguments)
@@ -226,14 +226,14 @@ class _Call:
                 return self.store.commit(folder, manifest), False
 
     def _elsewhere(self, do: Elsewhere) -> tuple[Artifact, bool]:
-        found = self.find()
-        if found is not None:
-            return self.store.artifact(found), True
+        kept = self.find()
+        if kept is not None:
+            return self.store.artifact(kept), True
         do(self.key, self.arguments, lambda: self.find() is not None)
-        made = self.find()
-        if made is None:
+        finished = self.find()
+        if finished is None:
             raise StoreError(f"{self.step.name} was done elsewhere, but {self.store.uri} does not have it")
-        return self.store.artifact(made), False
+        return self.store.artifact(finished), False
 
 
 def _run_in_prefect(call: _Call) -> Any:

@@ -102,10 +102,10 @@ def answer(
     offered = [item for item in asked if choices(item)]
     open_ended = [item for item in asked if not choices(item)]
     sources = [*train, *run.read(documents, Document, "held_out.jsonl")]
-    found = looked_up(arm, open_ended, sources, params)
+    passages = looked_up(arm, open_ended, sources, params)
     prompts = [
         {
-            "ids": prompt_ids(tokenizer, prompt(item, found.get(item.id, ()))),
+            "ids": prompt_ids(tokenizer, prompt(item, passages.get(item.id, ()))),
             "limit": new_tokens(item, params.max_new_tokens),
         }
         for item in open_ended
@@ -118,7 +118,7 @@ def answer(
     answers |= _chosen(offered, rows, result["rows"])
     run.write(answers[item.id] for item in asked)
     if not arm.is_closed_book:
-        run.write((shown(item, answers[item.id], found.get(item.id, ())) for item in open_ended), SHOWN)
+        run.write((shown(item, answers[item.id], passages.get(item.id, ())) for item in open_ended), SHOWN)
     measured = {"arm": arm.value, "streams": stream_losses(rows, result["rows"]), "kl_to_base": result["kl"]}
     run.path("losses.json").write_text(json.dumps(measured, indent=1) + "\n", "utf-8")
     run.count("tokens", sum(one.tokens for one in answers.values()))
@@ -154,12 +154,12 @@ def _ask(
 
     if params.engine is Engine.TRANSFORMERS:
         return run_child(JOB, request, follow)
-    made = _ask_vllm(run, request, work / "merged", follow)
+    answered = _ask_vllm(run, request, work / "merged", follow)
     if not rows:
-        return made | {"rows": [], "kl": None}
+        return answered | {"rows": [], "kl": None}
     measured = run_child(JOB, request.model_copy(update={"prompts": _lines(work / "none.jsonl", ())}), follow)
-    seconds = made["seconds"] | {"losses": measured["seconds"]["load"] + measured["seconds"]["losses"]}
-    return made | {"rows": measured["rows"], "kl": measured["kl"], "seconds": seconds}
+    seconds = answered["seconds"] | {"losses": measured["seconds"]["load"] + measured["seconds"]["losses"]}
+    return answered | {"rows": measured["rows"], "kl": measured["kl"], "seconds": seconds}
 
 
 def _ask_vllm(
@@ -170,8 +170,8 @@ def _ask_vllm(
     shared = {"prompts", "finished", "stop_ids", "pad_id", "precision"}
     model, adapter = request.model, request.adapter
     if adapter and is_merged(adapter):
-        made = run_child(MERGE_JOB, MergeRequest(model=model, adapter=adapter, target=merged))
-        run.resolved["merge_rounding"] = made["rounding"]
+        merge = run_child(MERGE_JOB, MergeRequest(model=model, adapter=adapter, target=merged))
+        run.resolved["merge_rounding"] = merge["rounding"]
         model, adapter = merged, None
     asked = VllmRequest(model=model, adapter=adapter, **request.model_dump(include=shared))
     try:
@@ -212,9 +212,9 @@ def _answers(tokenizer: TextTokenizer, made: Iterable[tuple[Item, dict[str, Any]
 def _chosen(items: list[Item], rows: list[LossRow], measured: list[dict[str, float]]) -> dict[str, Answer]:
     """The likeliest choice of each item; of equals the first."""
     means: dict[str, list[float]] = defaultdict(list)
-    for row, found in zip(rows, measured, strict=True):
+    for row, loss in zip(rows, measured, strict=True):
         if not row.stream:
-            means[row.id].append(found["nats"] / max(found["tokens"], 1))
+            means[row.id].append(loss["nats"] / max(loss["tokens"], 1))
     return {
         item.id: Answer(
             item_id=item.id, text=choices(item)[means[item.id].index(min(means[item.id]))], tokens=0, finished=True

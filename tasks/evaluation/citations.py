@@ -78,5 +78,5 @@ def citation_figures(rows: Iterable[Shown], items: Mapping[str, Item], confidenc
 def _share(
     values: Sequence[float], rows: Sequence[Shown], items: Mapping[str, Item], confidence: float
 ) -> dict[str, Any]:
-    found = clustered_share(values, [items[row.item_id].document_id for row in rows], confidence)
-    return figure(found)
+    share = clustered_share(values, [items[row.item_id].document_id for row in rows], confidence)
+    return figure(share)

@@ -61,7 +61,7 @@ def compared(first: Runs, second: Runs, params: ReportParams, arm: str = Arm.TUN
     kinds = {}
     for suite, row in rows.items():
         row |= _means(paired(of_suite(means[FIRST], suite), of_suite(means[SECOND], suite)), guessed, params)
-    recall = {side: of_suite(found, Suite.RECALL) for side, found in means.items()}
+    recall = {side: of_suite(figures, Suite.RECALL) for side, figures in means.items()}
     for kind in sorted({one.kind for one in recall[FIRST]}):
         pairs = paired([one for one in recall[FIRST] if one.kind == kind], recall[SECOND])
         of_kind = {
@@ -168,12 +168,12 @@ def against(scores: Iterable[Score], earlier: Earlier, params: ReportParams) -> 
         `name` of the earlier report, numbers of questions `shared`, asked `only_now` and `only_then`, and `differences`
             by suite with the means `then`, `now` and `guess`, as in `comparison.compared`.
     """
-    found = compared([earlier.scores], [list(scores)], params)
-    rows = found["differences"]
+    comparison = compared([earlier.scores], [list(scores)], params)
+    rows = comparison["differences"]
     for row in rows.values():
         row["then"], row["now"] = row.pop("first"), row.pop("second")
-    numbers = {"only_now": found["only_second"], "only_then": found["only_first"]}
-    return {"name": earlier.name, "shared": found["shared"], **numbers, "differences": rows}
+    numbers = {"only_now": comparison["only_second"], "only_then": comparison["only_first"]}
+    return {"name": earlier.name, "shared": comparison["shared"], **numbers, "differences": rows}
 
 
 def in_words(previous: dict[str, Any]) -> str:

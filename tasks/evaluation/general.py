@@ -75,16 +75,16 @@ def general_items(params: ItemsParams) -> list[Item]:
     Raises:
         InputError: a suite's package or file is missing or unreadable.
     """
-    made: list[Item] = []
+    questions: list[Item] = []
     left, suites = params.general_items, list(params.general_suites)
     for index, suite in enumerate(sorted(suites, key=lambda one: GENERAL_SIZES.get(one, params.general_items))):
         wanted = -(-left // (len(suites) - index))  # the smallest first: what it lacks goes to the others
-        found = _first(SOURCES[suite](params, wanted), wanted, params.item_seed)
-        made += found
-        left -= len(found)
+        of_suite = _first(SOURCES[suite](params, wanted), wanted, params.item_seed)
+        questions += of_suite
+        left -= len(of_suite)
     if params.general_file:
-        made += _own(Path(params.general_file).expanduser())
-    return made
+        questions += _own(Path(params.general_file).expanduser())
+    return questions
 
 
 def choices(item: Item) -> tuple[str, ...]:
@@ -190,8 +190,8 @@ def _ifeval_items(params: ItemsParams, wanted: int) -> Iterator[Item]:
 def _reasoning_gym(params: ItemsParams, wanted: int) -> Iterator[Item]:
     """Tasks whose own answer their generator scores 1: gsm_symbolic 0.1.25 does not read negative numbers back."""
     seed = 20_000 + SEED_DISTANCE * params.item_seed
-    for place, name in enumerate(GENERATORS):
-        share = wanted // len(GENERATORS) + (place < wanted % len(GENERATORS))
+    for number, name in enumerate(GENERATORS):
+        share = wanted // len(GENERATORS) + (number < wanted % len(GENERATORS))
         dataset = _dataset(name, seed)
         good = (
             index for index in range(4 * share) if dataset.score_answer(dataset[index]["answer"], dataset[index]) == 1

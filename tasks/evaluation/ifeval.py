@@ -79,8 +79,8 @@ def _bullets(answer: str, given: Mapping[str, Any]) -> bool:
 
 
 def _highlights(answer: str, given: Mapping[str, Any]) -> bool:
-    single = [found for found in re.findall(r"\*[^\n\*]*\*", answer) if found.strip("*").strip()]
-    double = [found for found in re.findall(r"\*\*[^\n\*]*\*\*", answer) if found.strip("*").strip()]
+    single = [highlight for highlight in re.findall(r"\*[^\n\*]*\*", answer) if highlight.strip("*").strip()]
+    double = [highlight for highlight in re.findall(r"\*\*[^\n\*]*\*\*", answer) if highlight.strip("*").strip()]
     return bool(len(single) + len(double) >= given["num_highlights"])
 
 

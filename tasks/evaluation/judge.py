@@ -283,9 +283,9 @@ def judge(
             run.quarantine(item.id, "no-grade")
     run.write(Judgement(id=item.id, grade=grade) for (item, _), grade in own if grade)
     pairs = [(grade, label) for grade, label in zip(grades[len(asked) :], labelled, strict=True) if grade]
-    found = agreement([grade for grade, _ in pairs], [label.grade for _, label in pairs if label.grade is not None])
+    agreed = agreement([grade for grade, _ in pairs], [label.grade for _, label in pairs if label.grade is not None])
     arm = read_json(run.store, answers, "losses.json")["arm"]
-    calibration = {"arm": arm, "judge": params.model, "labels": len(labels), **found}
+    calibration = {"arm": arm, "judge": params.model, "labels": len(labels), **agreed}
     run.path("calibration.json").write_text(json.dumps(calibration, indent=1) + "\n", "utf-8")
 
 

@@ -73,17 +73,17 @@ def stream_losses(rows: Sequence[LossRow], measured: Sequence[dict[str, float]])
         measured: `nats` and `tokens` of each row, in the same order.
     """
     streams: dict[str, list[tuple[LossRow, dict[str, float]]]] = {}
-    for row, found in zip(rows, measured, strict=True):
+    for row, loss in zip(rows, measured, strict=True):
         if row.stream:
-            streams.setdefault(row.stream, []).append((row, found))
+            streams.setdefault(row.stream, []).append((row, loss))
     for stream, pairs in list(streams.items()):
         if stream.startswith(f"{GENERAL}:"):
             streams.setdefault(GENERAL, []).extend(pairs)
     result = {}
     for stream, pairs in sorted(streams.items()):
-        tokens = sum(found["tokens"] for _, found in pairs)
+        tokens = sum(loss["tokens"] for _, loss in pairs)
         if tokens:
-            nats = sum(found["nats"] for _, found in pairs)
+            nats = sum(loss["nats"] for _, loss in pairs)
             result[stream] = {"loss": nats / tokens, "tokens": int(tokens), "rows": [row.id for row, _ in pairs]}
     return result
 

@@ -89,7 +89,7 @@ def manner(items: Sequence[Item], answers: Mapping[str, Answer], trained: Hashes
     if trained is not None:
         asked = [window_hashes(words(item.question), RECITED_WORDS) for item in open_ended]
         own = [np.setdiff1d(window_hashes(one, RECITED_WORDS), known) for one, known in zip(said, asked, strict=True)]
-        recited = sum(bool(np.isin(found, trained).any()) for found in own) / len(own)
+        recited = sum(bool(np.isin(hashes, trained).any()) for hashes in own) / len(own)
     return {
         "answers": len(texts),
         "distinct_openings": len(openings) / len(texts),
@@ -101,5 +101,5 @@ def manner(items: Sequence[Item], answers: Mapping[str, Answer], trained: Hashes
 
 def trained_windows(texts: Iterable[str]) -> Hashes:
     """Hashes of all windows of `RECITED_WORDS` words of training texts, each once, sorted."""
-    found = [window_hashes(words(text), RECITED_WORDS) for text in texts]
-    return np.unique(np.concatenate(found)) if found else np.zeros(0, np.uint64)
+    windows = [window_hashes(words(text), RECITED_WORDS) for text in texts]
+    return np.unique(np.concatenate(windows)) if windows else np.zeros(0, np.uint64)

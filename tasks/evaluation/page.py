@@ -111,7 +111,7 @@ def examples(items: Sequence[Item], answers: Answers, scores: Mapping[str, Seque
     Returns:
         `suite`, `kind`, `note` (how the arms did) and `shown` (one example or two) of each, the sources' suites first.
     """
-    by_arm = {arm: {one.item_id: one for one in found} for arm, found in scores.items() if arm != GUESS}
+    by_arm = {arm: {one.item_id: one for one in scored} for arm, scored in scores.items() if arm != GUESS}
     before, after = by_arm.get(Arm.BASE, {}), by_arm.get(Arm.TUNED, {})
     groups: dict[tuple[str, str], list[Item]] = {}
     for item in items:
@@ -121,15 +121,15 @@ def examples(items: Sequence[Item], answers: Answers, scores: Mapping[str, Seque
     def merit(item: Item) -> tuple[float, float, str]:
         return after[item.id].score, after[item.id].score - before[item.id].score, item.id
 
-    made = []
-    for (suite, kind), found in sorted(groups.items(), key=lambda group: (group[0][0].startswith(PREFIX), group[0])):
-        best, worst = max(found, key=merit), min(found, key=merit)
+    chosen = []
+    for (suite, kind), scored in sorted(groups.items(), key=lambda group: (group[0][0].startswith(PREFIX), group[0])):
+        best, worst = max(scored, key=merit), min(scored, key=merit)
         ends = [("best", best), ("worst", worst)] if best != worst else [("the only one", best)]
-        means = [sum(by[item.id].score for item in found) / len(found) for by in (after, before)]
-        note = f"{len(found)} questions, mean: tuned {percent(means[0])}, base {percent(means[1])}"
+        means = [sum(by[item.id].score for item in scored) / len(scored) for by in (after, before)]
+        note = f"{len(scored)} questions, mean: tuned {percent(means[0])}, base {percent(means[1])}"
         shown_ends = [_example(title, item, answers, by_arm) for title, item in ends]
-        made.append({"suite": suite, "kind": kind, "note": note, "shown": shown_ends})
-    return made
+        chosen.append({"suite": suite, "kind": kind, "note": note, "shown": shown_ends})
+    return chosen
 
 
 def _kinds(kinds: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[dict[str, Any]]:
@@ -170,9 +170,9 @@ def _example(title: str, item: Item, answers: Answers, scores: Mapping[str, Mapp
         "question": shown(item.question, limit),
         "reference": shown(item.answers[0], limit),
         "answers": [
-            (arm, {"text": shown(answers[arm][item.id].text, limit) or "(nothing)", "score": found[item.id].score})
-            for arm, found in scores.items()
-            if item.id in found
+            (arm, {"text": shown(answers[arm][item.id].text, limit) or "(nothing)", "score": scored[item.id].score})
+            for arm, scored in scores.items()
+            if item.id in scored
         ],
     }
 

@@ -90,7 +90,9 @@ def summarise(
         "kinds": kinds,
         "suites": {suite: _suite(suite, items, scores) for suite in statistics.suite_names(scores)},
         "differences": gains,
-        "previous": against([one for found in scores.values() for one in found], earlier, params) if earlier else None,
+        "previous": against([one for scored in scores.values() for one in scored], earlier, params)
+        if earlier
+        else None,
         "contrasts": {
             arm: statistics.differences(scores, Arm.TUNED, arm, params)
             for arm in scores
@@ -216,18 +218,20 @@ def _cost(scores: statistics.Scores, gains: dict[str, dict[str, Any]], table_tok
     gain = 100 * gains.get(Suite.RECALL, {}).get("estimate", 0)
     return {
         "trained": table_tokens,
-        "answered": {arm: sum(one.tokens for one in found) for arm, found in scores.items() if arm != statistics.GUESS},
+        "answered": {
+            arm: sum(one.tokens for one in scored) for arm, scored in scores.items() if arm != statistics.GUESS
+        },
         "trained_per_recall_point": round(table_tokens / gain) if table_tokens and gain > 0 else None,
     }
 
 
 def _suite(suite: str, items: Sequence[Item], scores: statistics.Scores) -> dict[str, Any]:
-    found = {one.item_id: one for arm in scores.values() for one in statistics.of_suite(arm, suite)}
-    metrics = {metric_of(item) for item in items if item.id in found}
+    by_item = {one.item_id: one for arm in scores.values() for one in statistics.of_suite(arm, suite)}
+    metrics = {metric_of(item) for item in items if item.id in by_item}
     return {
         "metric": ", ".join(sorted(metrics)),
-        "items": len(found),
-        "documents": len({one.document_id for one in found.values()}),
+        "items": len(by_item),
+        "documents": len({one.document_id for one in by_item.values()}),
     }
 
 
@@ -245,23 +249,23 @@ def _named(
 
 def revisions(items: Sequence[Item]) -> list[tuple[str, str]]:
     """Repository and commit of the files and pages that were asked about."""
-    found = {
+    sources = {
         (item.document_id.partition("/file/")[0].partition("/wiki/")[0], item.provenance.revision)
         for item in items
         if "/file/" in item.document_id or "/wiki/" in item.document_id
     }
-    return [("source", f"{repo} @ {revision}") for repo, revision in sorted(found)]
+    return [("source", f"{repo} @ {revision}") for repo, revision in sorted(sources)]
 
 
 def versions() -> list[tuple[str, str]]:
     """Versions of the environment that wrote the report; training may have run in another."""
-    found = [f"Python {platform.python_version()}"]
+    installed = [f"Python {platform.python_version()}"]
     for name in LIBRARIES:
         try:
-            found.append(f"{name} {version(name)}")
+            installed.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             continue
-    return [("versions", " · ".join(found))]
+    return [("versions", " · ".join(installed))]
 
 
 def hashes(artifacts: Sequence[tuple[str, Artifact | None]]) -> list[tuple[str, str]]:

@@ -209,8 +209,8 @@ def _multiset_f1(given: list[str], wanted: list[str]) -> float:
 
 
 def _paths(answer: str) -> list[str]:
-    found = (_clean_path(match) for match in _PATH.findall(answer[:MAX_SCORED_CHARACTERS]))
-    return [path for path in found if "/" in path or re.search(r"\w\.\w", path)]
+    candidates = (_clean_path(match) for match in _PATH.findall(answer[:MAX_SCORED_CHARACTERS]))
+    return [path for path in candidates if "/" in path or re.search(r"\w\.\w", path)]
 
 
 def _clean_path(path: str) -> str:
@@ -218,8 +218,8 @@ def _clean_path(path: str) -> str:
 
 
 def _numbers(text: str) -> list[float]:
-    found = _NUMBER.findall(text[:MAX_SCORED_CHARACTERS])
-    return [float(match.rstrip("%").replace(",", "").replace("_", "")) for match in found]
+    figures = _NUMBER.findall(text[:MAX_SCORED_CHARACTERS])
+    return [float(match.rstrip("%").replace(",", "").replace("_", "")) for match in figures]
 
 
 def _trimmed(code: str) -> str:

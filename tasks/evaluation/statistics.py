@@ -40,9 +40,9 @@ Scores = Mapping[str, Sequence[Score]]
 
 def suite_names(scores: Scores) -> list[str]:
     """Suites that were scored, in reading order: sources first, general ones last, their sum at the end."""
-    found = {one.suite for arm in scores.values() for one in arm}
-    known = [suite.value for suite in Suite if suite in found]
-    general = sorted(found - set(known))
+    names = {one.suite for arm in scores.values() for one in arm}
+    known = [suite.value for suite in Suite if suite in names]
+    general = sorted(names - set(known))
     return [*known, *general, *([FORGETTING] if general else [])]
 
 
@@ -84,13 +84,14 @@ def _kinds(chosen: Sequence[Score]) -> int:
 
 def kind_figures(scores: Scores, params: ReportParams) -> dict[str, dict[str, Any]]:
     """Kind of recall question → arm → figure as in `arm_figures`, kinds in alphabetical order."""
-    recall = {arm: [one for one in found if one.suite == Suite.RECALL] for arm, found in scores.items()}
-    kinds = sorted({one.kind for found in recall.values() for one in found})
+    recall = {arm: [one for one in scored if one.suite == Suite.RECALL] for arm, scored in scores.items()}
+    kinds = sorted({one.kind for scored in recall.values() for one in scored})
     chosen = {
-        kind: {arm: [one for one in found if one.kind == kind] for arm, found in recall.items()} for kind in kinds
+        kind: {arm: [one for one in scored if one.kind == kind] for arm, scored in recall.items()} for kind in kinds
     }
     return {
-        kind: {arm: share(found, params) for arm, found in by_arm.items() if found} for kind, by_arm in chosen.items()
+        kind: {arm: share(scored, params) for arm, scored in by_arm.items() if scored}
+        for kind, by_arm in chosen.items()
     }
 
 

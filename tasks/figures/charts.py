@@ -197,21 +197,21 @@ def histogram(series: Mapping[str, Sequence[int]], longest: int, caption: str) -
         caption: for people who do not see it.
     """
     bars = max((len(values) for values in series.values()), default=0)
-    totals = [sum(values[place] for values in series.values()) for place in range(bars)]
+    totals = [sum(values[column] for values in series.values()) for column in range(bars)]
     top = max(totals, default=0) or 1
     left, bottom, gap = 44, HISTOGRAM_HEIGHT - 24, 1.5
     step = (WIDTH - left) / max(bars, 1)
     drawn = [f'<text class="tick" x="{left - 6}" y="14" text-anchor="end">{top:,}</text>']
     drawn.append(f'<line class="grid" x1="{left}" x2="{WIDTH}" y1="{bottom + 0.5}" y2="{bottom + 0.5}"/>')
-    for place in range(bars):
-        low, high = longest * place // bars, longest * (place + 1) // bars
+    for column in range(bars):
+        low, high = longest * column // bars, longest * (column + 1) // bars
         y = float(bottom)
         for number, (name, values) in enumerate(series.items()):
-            height = (bottom - 8) * values[place] / top
+            height = (bottom - 8) * values[column] / top
             y -= height
-            title = f"<title>{low + 1:,} to {high:,} tokens: {values[place]:,} {escape(name)}</title>"
+            title = f"<title>{low + 1:,} to {high:,} tokens: {values[column]:,} {escape(name)}</title>"
             drawn.append(
-                f'<rect class="s{number}" x="{left + place * step + gap / 2:.1f}" y="{y:.1f}" '
+                f'<rect class="s{number}" x="{left + column * step + gap / 2:.1f}" y="{y:.1f}" '
                 f'width="{step - gap:.1f}" height="{height:.1f}">{title}</rect>'
             )
     for quarter, anchor in enumerate(("start", "middle", "middle", "middle", "end")):

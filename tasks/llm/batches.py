@@ -132,19 +132,19 @@ class Batches:
         names: dict[str, str] = {}
         size = 0
         short: BudgetError | None = None
-        for place, (call, future) in enumerate(queue):
+        for number, (call, future) in enumerate(queue):
             if call.digest in self._early:
                 future.set_result(self._early.pop(call.digest))
                 continue
             length = len(json.dumps(request_body(call, Dialect())))
             if len(group) >= self.most or (group and size + length > MAX_BATCH_BYTES):
-                self._queue += queue[place:]
+                self._queue += queue[number:]
                 break
             try:
                 names[call.digest] = self.budget.try_reserve(self.prices[call.model].worst(call))
             except BudgetError as error:
                 short = error
-                self._queue += queue[place:]
+                self._queue += queue[number:]
                 break
             size += length
             group.append((call, future))
@@ -200,10 +200,10 @@ class Batches:
                 ) from error
             raise SourceError(f"{self.section}.batch: a batch was refused ({error.message})") from error
         except openai.APIConnectionError as error:
-            found = await self._find(mark)
-            if found is None:
+            known = await self._find(mark)
+            if known is None:
                 raise SourceError(f"{self.section}.batch: {self.client.base_url} does not answer ({error})") from error
-            return found
+            return known
 
     async def _find(self, mark: str) -> Batch | None:
         async for batch in self.client.batches.list(limit=100):

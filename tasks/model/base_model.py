@@ -99,15 +99,15 @@ def taken(names: list[str], shards: list[str] | None) -> list[str]:
         names: all there are.
         shards: what the index names; null where there is none.
     """
-    found = {name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in WANTED)}
-    weights = {name for name in found if name.endswith(".safetensors")}
+    wanted = {name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in WANTED)}
+    weights = {name for name in wanted if name.endswith(".safetensors")}
     if shards is not None:
         kept = set(shards)
     elif "model.safetensors" in weights:
         kept = {"model.safetensors"}
     else:
         kept = weights
-    return sorted((found - weights) | kept)
+    return sorted((wanted - weights) | kept)
 
 
 def _shards(index: Path, name: str) -> list[str]:
@@ -168,8 +168,8 @@ def fetch(name: str, revision: str | None) -> tuple[Path, str]:
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
     try:
-        found = HfApi().model_info(name, revision=revision, files_metadata=True)
-        commit, sizes = str(found.sha), {one.rfilename: one.size or 0 for one in found.siblings or ()}
+        info = HfApi().model_info(name, revision=revision, files_metadata=True)
+        commit, sizes = str(info.sha), {one.rfilename: one.size or 0 for one in info.siblings or ()}
         shards = _shards(Path(hf_hub_download(name, INDEX, revision=commit)), name) if INDEX in sizes else None
         names = taken(list(sizes), shards)
         size = sum(sizes.get(file, 0) for file in names)

@@ -111,8 +111,8 @@ def attend(
     is repeated. Longer ones as transformers does it.
     """
     if query.shape[2] != 1:
-        made: tuple[torch.Tensor, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **more)
-        return made
+        attended: tuple[torch.Tensor, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **more)
+        return attended
     rows, heads, _, size = query.shape
     grouped = query.view(rows, key.shape[1], heads // key.shape[1], size)
     out = scaled_dot_product_attention(grouped, key, value, attn_mask=attention_mask, scale=more.get("scaling"))
@@ -136,8 +136,8 @@ def choose(logits: torch.Tensor, chance: torch.Tensor | None) -> torch.Tensor:
     if chance is None:
         return logits.argmax(-1)
     summed = logits.float().softmax(-1).cumsum(-1)
-    found = torch.searchsorted(summed, chance * summed[:, -1:], right=True)[:, 0]
-    return found.clamp_(max=logits.shape[-1] - 1)
+    chosen = torch.searchsorted(summed, chance * summed[:, -1:], right=True)[:, 0]
+    return chosen.clamp_(max=logits.shape[-1] - 1)
 
 
 class Batch:
@@ -195,7 +195,7 @@ class Batch:
         span = torch.arange(self.longest, device=ids.device)
         causal = span[None, :] <= span[:, None]
         size = max(1, PREFILL_TOKENS // self.longest)
-        found = []
+        logits = []
         for start in range(0, len(ids), size):
             piece = slice(start, start + size)
             seen = (span[None, :] >= gaps[piece, None])[:, None, None, :] & causal | torch.eye(
@@ -203,7 +203,7 @@ class Batch:
             )
             positions = (span - gaps[piece, None]).clamp(min=0)
             with self.places.filling(piece):
-                found.append(
+                logits.append(
                     self.model(
                         input_ids=ids[piece],
                         attention_mask=seen,
@@ -213,7 +213,7 @@ class Batch:
                         logits_to_keep=1,
                     ).logits[:, -1]
                 )
-        return torch.cat(found)
+        return torch.cat(logits)
 
     def _advance(self) -> None:
         """One token of every row; nothing here waits for the device or asks it anything."""
@@ -250,9 +250,9 @@ class Batch:
         count = int(self.step)
         for number, is_over, ids in zip(rows, ended, self.made[:, :count].tolist(), strict=True):
             if is_over:
-                end = next((place for place, token in enumerate(ids) if token in stops), None)
+                end = next((index for index, token in enumerate(ids) if token in stops), None)
                 finished[number] = ids if end is None else ids[: end + 1]
-        left = torch.tensor([place for place, over in enumerate(ended) if not over], dtype=torch.int64)
+        left = torch.tensor([index for index, over in enumerate(ended) if not over], dtype=torch.int64)
         left = left.to(self.ended.device)
         self.places.keep(left)
         for name in ("mask", "positions", "made", "ended", "tokens", "rows", "chances"):

@@ -130,12 +130,12 @@ class Generator:
             from tasks.model.decoding import continued
 
             chances = manner.chances(names, limit)
-            made = continued(self.model, ids, limit, list(manner.stop_ids), manner.pad_id, chances)
+            continuations = continued(self.model, ids, limit, list(manner.stop_ids), manner.pad_id, chances)
         elif self.engine == "plain":
-            made = plain(self.model, ids, limit, manner, names[0])
+            continuations = plain(self.model, ids, limit, manner, names[0])
         else:
-            made = continuous(self.model, ids, limit, manner, names[0])
-        return [continuation(one, manner.stop_ids) for one in made]
+            continuations = continuous(self.model, ids, limit, manner, names[0])
+        return [continuation(one, manner.stop_ids) for one in continuations]
 
     def _bounds(self, batch_tokens: int) -> tuple[int, int]:
         """Tokens and rows of a batch."""
@@ -236,8 +236,8 @@ def continuous(model: Any, prompts: list[list[int]], limit: int, manner: Manner,
         seed=manner.seed_of(name), use_cuda_graph=torch.cuda.is_available(), max_memory_percent=GPU_PART
     )
     output = model.generate_batch(inputs=prompts, generation_config=config, continuous_batching_config=batching)
-    made = sorted(output.values(), key=lambda one: int(one.request_id.rsplit("_", 1)[-1]))
-    return [_until(one.generated_tokens, manner.stop_ids) for one in made]
+    outputs = sorted(output.values(), key=lambda one: int(one.request_id.rsplit("_", 1)[-1]))
+    return [_until(one.generated_tokens, manner.stop_ids) for one in outputs]
 
 
 def continuation(ids: Sequence[int], stop_ids: Sequence[int]) -> Continuation:
@@ -252,7 +252,7 @@ def _sampling(manner: Manner) -> dict[str, Any]:
 
 
 def _until(ids: list[int], stop_ids: Sequence[int]) -> list[int]:
-    end = next((place for place, token in enumerate(ids) if token in stop_ids), None)
+    end = next((index for index, token in enumerate(ids) if token in stop_ids), None)
     return ids if end is None else ids[: end + 1]
 
 
@@ -299,7 +299,7 @@ def write(request: WritingRequest, report: Report) -> dict[str, Any]:
     loaded = time.monotonic()
     manner = Manner(request.stop_ids, request.pad_id, request.sampled, request.seed)
     generator = Generator(model, manner, request.engine, request.batch_tokens)
-    made = generator.write(prompts, report, request.finished)
+    texts = generator.write(prompts, report, request.finished)
     written = time.monotonic()
     tokenizer = AutoTokenizer.from_pretrained(str(request.model))
     columns = [
@@ -309,10 +309,10 @@ def write(request: WritingRequest, report: Report) -> dict[str, Any]:
         ("stop", pa.int32()),
         ("text", pa.string()),
     ]
-    pq.write_table(pa.table(_columns(made, tokenizer), schema=pa.schema(columns)), request.target, compression="zstd")
+    pq.write_table(pa.table(_columns(texts, tokenizer), schema=pa.schema(columns)), request.target, compression="zstd")
     return {
-        "texts": len(made),
-        "tokens": sum(one.tokens for one in made),
+        "texts": len(texts),
+        "tokens": sum(one.tokens for one in texts),
         "engine": generator.engine,
         "device": device_name(),
         "dtype": name_of(model.dtype),

@@ -23,13 +23,13 @@ def held(name: str | None, make: Callable[[], T]) -> T:
     back as it was made, or fails: a failed job ends its process.
     """
     if name is not None and name in _held:
-        found: T = _held[name]
-        return found
+        kept: T = _held[name]
+        return kept
     _held.clear()
-    made = make()
+    fresh = make()
     if name is not None and _stays:
-        _held[name] = made
-    return made
+        _held[name] = fresh
+    return fresh
 
 
 def stay() -> None:

@@ -57,7 +57,7 @@ def top_logprobs(
         that token t was drawn from, given those before it; entry 0 has none: `NO_TOKEN` and minus infinity.
         Probabilities are of the whole vocabulary, so what is missing to 1 is the rest.
     """
-    found: list[Any] = [None] * len(rows)
+    likeliest: list[Any] = [None] * len(rows)
     for batch in by_padded_length([len(row) for row in rows], 0, batch_tokens or _batch_tokens(model)):
         logits = _logits(model, [list(rows[index]) for index in batch], pad_id)
         for position, index in enumerate(batch):
@@ -66,8 +66,8 @@ def top_logprobs(
             ids = np.full((length, top), NO_TOKEN, dtype=np.int32)
             logprobs = np.full((length, top), -np.inf, dtype=np.float32)
             ids[1:], logprobs[1:] = best.indices.cpu().numpy(), best.values.cpu().numpy()
-            found[index] = (ids, logprobs)
-    return found
+            likeliest[index] = (ids, logprobs)
+    return likeliest
 
 
 def divergence(model: Any, rows: Sequence[dict[str, Any]]) -> float:

@@ -68,8 +68,8 @@ def write(request: VllmRequest, report: Report) -> dict[str, Any]:
             for name, prompt in zip(names, asked, strict=True)
         ]
         inputs = [{"prompt_token_ids": list(prompt.ids)} for prompt in asked]
-        made = engine.generate(inputs, sampling, lora_request=tuned, use_tqdm=False)
-        return [continuation(list(one.outputs[0].token_ids), stops) for one in made]
+        outputs = engine.generate(inputs, sampling, lora_request=tuned, use_tqdm=False)
+        return [continuation(list(one.outputs[0].token_ids), stops) for one in outputs]
 
     answers = write_all(batch, prompts, report, request.finished, BATCH_TOKENS, MOST_ROWS, asdict(manner))
     seconds = {"load": round(loaded - began, 3), "generate": round(time.monotonic() - loaded, 3)}

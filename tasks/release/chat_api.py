@@ -369,8 +369,8 @@ class _Told(NamedTuple):
 def _told(prepared: Prepared, answer: str) -> _Told:
     if prepared.shown is None:
         return _Told("", {})
-    found = sources(prepared.question, answer, prepared.shown)
-    return _Told(listed(found), {"sources": [one.model_dump(mode="json") for one in found]})
+    places = sources(prepared.question, answer, prepared.shown)
+    return _Told(listed(places), {"sources": [one.model_dump(mode="json") for one in places]})
 
 
 async def _whole(answer: Answering) -> str:

@@ -54,15 +54,15 @@ def compare(request: CompareRequest, report: Report) -> dict[str, Any]:
     ]
     wanted = [distributions(original, *row) for row in rows]
     del original
-    found: dict[str, Any] = {}
+    differences: dict[str, Any] = {}
     tokens = sum(map(len, wanted))
     for number, (name, path) in enumerate(request.exports.items(), 1):
         compared = _in_llama_cpp if path.suffix == ".gguf" else _in_transformers
         divergence, agreed, same_ids = compared(path, rows, wanted, request.texts, precision)
-        found[name] = {"divergence": divergence / tokens, "agreement": agreed / tokens, "tokens": tokens}
-        found[name]["same_ids"] = same_ids
+        differences[name] = {"divergence": divergence / tokens, "agreement": agreed / tokens, "tokens": tokens}
+        differences[name]["same_ids"] = same_ids
         report({"done": number, "total": len(request.exports), "unit": "exports"})
-    return {"exports": found}
+    return {"exports": differences}
 
 
 def _in_transformers(
@@ -87,8 +87,8 @@ def _in_llama_cpp(
     export = GgufModel(path, max(len(ids) for ids, _ in rows))
     divergence, agreed = 0.0, 0
     for (ids, start), target in zip(rows, wanted, strict=True):
-        for place, expected in enumerate(target, start):
-            given = export.next(ids[:place])
+        for position, expected in enumerate(target, start):
+            given = export.next(ids[:position])
             divergence += told_divergence(expected, given)
             agreed += int(expected.argmax()) == next(iter(given))
     return divergence, agreed, all(export.tokens(one.text) == list(one.ids) for one in texts)
@@ -140,8 +140,8 @@ class GgufModel:
             f"{self._server.listening_address}/tokenize", body, {"Content-Type": "application/json"}
         )
         with urllib.request.urlopen(request) as answer:
-            found: list[int] = json.load(answer)["tokens"]
-            return found
+            ids: list[int] = json.load(answer)["tokens"]
+            return ids
 
     def next(self, ids: list[int]) -> dict[int, float]:
         """Log-probabilities of the likeliest tokens after these, the likeliest first."""

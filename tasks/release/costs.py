@@ -75,8 +75,8 @@ class Ledgers:
         )
 
     def _of(self, store: Store, topic: str) -> list[dict[str, Any]]:
-        found = (entry for run in runs(store) for entry in read_entries(store, run, topic))
-        return [entry for entry in found if (entry["step"], entry["key"]) in self._keys]
+        entries = (entry for run in runs(store) for entry in read_entries(store, run, topic))
+        return [entry for entry in entries if (entry["step"], entry["key"]) in self._keys]
 
     def _most_usd(self, entries: list[dict[str, Any]]) -> float:
         """A budget is one key's; the same bytes may have been made under several."""

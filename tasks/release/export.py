@@ -110,14 +110,14 @@ def verify_export(
         ),
         lambda facts: run.progress(facts["done"], facts["total"], facts["unit"]),
     )
-    for name, found in answer["exports"].items():
-        if not found["same_ids"]:
+    for name, difference in answer["exports"].items():
+        if not difference["same_ids"]:
             raise ReleaseError(f"release/verify-export: {name} splits text into other tokens than the trained model")
         bound = params.max_divergence if name == MERGED or "Q8" in name else params.max_divergence_q4
-        if not found["divergence"] <= bound:
+        if not difference["divergence"] <= bound:
             raise ReleaseError(
-                f"release/verify-export: {name} diverges from the trained adapter by {found['divergence']:.4f} nats "
-                f"per token, at most {bound} is allowed"
+                f"release/verify-export: {name} diverges from the trained adapter by {difference['divergence']:.4f} "
+                f"nats per token, at most {bound} is allowed"
             )
     write_json(run.path("agreement.json"), answer["exports"])
     run.count("questions", len(prompts))

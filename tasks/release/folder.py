@@ -79,12 +79,14 @@ def generation_config(model: Path) -> dict[str, Any]:
     The end-of-turn token must survive: without it servers never stop
     (https://github.com/unslothai/unsloth/issues/5386).
     """
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for name in ("config.json", "generation_config.json"):
         if (model / name).is_file():
             document = json.loads((model / name).read_text("utf-8"))
-            found |= {key: document[key] for key in ("bos_token_id", "pad_token_id") if document.get(key) is not None}
-    return {"do_sample": False, **found, "eos_token_id": list(stop_ids(TextTokenizer.load(model)))}
+            settings |= {
+                key: document[key] for key in ("bos_token_id", "pad_token_id") if document.get(key) is not None
+            }
+    return {"do_sample": False, **settings, "eos_token_id": list(stop_ids(TextTokenizer.load(model)))}
 
 
 def check_publishable(folder: Path) -> list[Path]:

@@ -145,7 +145,7 @@ def _held_out_loss(measures: Measures, params: GateParams) -> list[Check]:
     if params.max_held_out_loss_increase is None:
         return []
     change, bound = measures.loss_change(HELD_OUT), params.max_held_out_loss_increase
-    found = "not measured" if change is None else f"{change:+.4f} nats per token"
+    figure = "not measured" if change is None else f"{change:+.4f} nats per token"
     return [
         Check(
             name="held-out-loss",
@@ -153,7 +153,7 @@ def _held_out_loss(measures: Measures, params: GateParams) -> list[Check]:
             measured=change,
             bound=bound,
             parameter="gate.max_held_out_loss_increase",
-            detail=f"held-out answer loss against the base model: {found}, at most {bound:+.4f} allowed "
+            detail=f"held-out answer loss against the base model: {figure}, at most {bound:+.4f} allowed "
             "(gate.max_held_out_loss_increase)",
         )
     ]
@@ -184,7 +184,7 @@ def _regression(measures: Measures, params: GateParams) -> list[Check]:
 def _leaks(measures: Measures, params: GateParams) -> list[Check]:
     if params.max_leaks is None:
         return []
-    found = "not counted" if measures.leaks is None else str(measures.leaks)
+    figure = "not counted" if measures.leaks is None else str(measures.leaks)
     return [
         Check(
             name="leaks",
@@ -192,7 +192,7 @@ def _leaks(measures: Measures, params: GateParams) -> list[Check]:
             measured=measures.leaks,
             bound=params.max_leaks,
             parameter="gate.max_leaks",
-            detail=f"evaluation questions found in the training set: {found}, at most {params.max_leaks} allowed "
+            detail=f"evaluation questions found in the training set: {figure}, at most {params.max_leaks} allowed "
             "(gate.max_leaks)",
         )
     ]
@@ -201,26 +201,26 @@ def _leaks(measures: Measures, params: GateParams) -> list[Check]:
 def _at_least(name: str, parameter: str, label: str, figure: Figure | None, bound: float, params: GateParams) -> Check:
     measured = None
     if figure is None:
-        found = "not measured"
+        said = "not measured"
     elif params.judge == "point":
-        measured, found = figure.estimate, figure.text
+        measured, said = figure.estimate, figure.text
     elif not figure.decides:
         asked = "an unknown number of" if figure.items is None else str(figure.items)
         of = "" if figure.documents is None else f" of {figure.documents} documents"
-        found = (
+        said = (
             f"{figure.text} by {asked} questions{of}, which decide nothing "
             f"({MIN_ITEMS} of {MIN_CLUSTERS} documents are needed)"
         )
     else:
-        measured, found = figure.low, f"{figure.text} by {figure.items} questions"
-        found += " (the questions give no interval)" if measured is None else ""
+        measured, said = figure.low, f"{figure.text} by {figure.items} questions"
+        said += " (the questions give no interval)" if measured is None else ""
     return Check(
         name=name,
         passed=measured is not None and measured >= bound,
         measured=measured,
         bound=bound,
         parameter=parameter,
-        detail=f"{label}: {found}, {bound:+.2f} needed ({parameter})",
+        detail=f"{label}: {said}, {bound:+.2f} needed ({parameter})",
     )
 
 

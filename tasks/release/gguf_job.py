@@ -57,9 +57,9 @@ def write(request: GgufRequest, report: Report) -> dict[str, Any]:
     """
     request = GgufRequest.model_validate(request)
     check_tools()
-    made: dict[str, int] = {}
-    with tempfile.TemporaryDirectory(prefix="rawtune-gguf-", dir=request.folder) as place:
-        wide, model = Path(place) / "wide.gguf", Path(place) / "model"
+    sizes: dict[str, int] = {}
+    with tempfile.TemporaryDirectory(prefix="rawtune-gguf-", dir=request.folder) as folder:
+        wide, model = Path(folder) / "wide.gguf", Path(folder) / "model"
         _lay_out(request.model, model)
         _run(
             "llama.cpp's converter does not take this model",
@@ -70,9 +70,9 @@ def write(request: GgufRequest, report: Report) -> dict[str, Any]:
             target = request.folder / f"{request.name}-{quantization}.gguf"
             program = _folder(QUANTISER) / "bin" / "llama-quantize"
             _run("llama-quantize fails", [str(program), str(wide), str(target), quantization])
-            made[quantization] = target.stat().st_size
+            sizes[quantization] = target.stat().st_size
             report({"done": number, "total": len(request.quantizations), "unit": "files"})
-    return {"bytes": made}
+    return {"bytes": sizes}
 
 
 def _lay_out(source: Path, target: Path) -> None:

@@ -100,10 +100,10 @@ def _check(field: str, repo_id: str, kind: Literal["model", "dataset"], private:
         if problem is not None:
             raise InputError(f"{field}: {problem}")
         try:
-            found = api.repo_info(repo_id, repo_type=kind)
+            repository = api.repo_info(repo_id, repo_type=kind)
         except RepositoryNotFoundError:
             return HubAccess(repo_id=repo_id, endpoint=endpoint(), user=who["name"], exists=False)
-    if private and not found.private:
+    if private and not repository.private:
         remedy = " or set release.private to false" if kind == "model" else ""
         raise InputError(f"{field}: {repo_id} exists and is public; make it private there{remedy}")
     return HubAccess(repo_id=repo_id, endpoint=endpoint(), user=who["name"], exists=True)
@@ -273,8 +273,8 @@ def promotions(repo_id: str, kind: Kind = "model") -> list[str]:
             commits = api.list_repo_commits(repo_id, repo_type=kind, revision=MAIN)
         except RepositoryNotFoundError:
             return []
-    found = [TITLE.fullmatch(commit.title) for commit in reversed(commits)]
-    return [match[2] for match in found if match is not None]
+    titles = [TITLE.fullmatch(commit.title) for commit in reversed(commits)]
+    return [match[2] for match in titles if match is not None]
 
 
 def forget(repo_id: str, revision: str) -> None:
@@ -383,8 +383,8 @@ def _patiently(read: Callable[[], T]) -> T:
 
 
 def _tree(api: Any, repo_id: str, commit: str, kind: Kind = "model") -> dict[str, Entry]:
-    found: dict[str, Entry] = {}
+    entries: dict[str, Entry] = {}
     for entry in api.list_repo_tree(repo_id, repo_type=kind, revision=commit, recursive=True):
         if hasattr(entry, "blob_id") and entry.path not in KEPT:  # else a folder
-            found[entry.path] = Entry(entry.lfs.sha256 if entry.lfs else entry.blob_id, lfs=entry.lfs is not None)
-    return found
+            entries[entry.path] = Entry(entry.lfs.sha256 if entry.lfs else entry.blob_id, lfs=entry.lfs is not None)
+    return entries

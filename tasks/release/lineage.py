@@ -33,10 +33,10 @@ def chosen_release(store: Store, asked: str | None) -> tuple[str, Revision]:
             raise InputError(f"release: say which of {', '.join(known)} you mean")
         name = known[0]
     registry = read_registry(store, name)
-    found = registry.find(revision) if revision else registry.latest
-    if found is None:
+    release = registry.find(revision) if revision else registry.latest
+    if release is None:
         raise InputError(f"release: there is no release {asked!r} in {store.uri}; `rawtune release list` shows them")
-    return name, found
+    return name, release
 
 
 def base_of(store: Store, release: Artifact) -> Artifact:

@@ -115,24 +115,24 @@ def shortfalls(params: GateParams, questions: Mapping[str, int]) -> list[str]:
     """
     if params.judge == "point":
         return []
-    found = []
+    lines = []
     recall, general = questions.get(RECALL, 0), questions.get(FORGETTING, 0)
     if params.asks_for_recall and chance_to_pass(1.0, params.min_recall_gain or 0.0, recall, 1.0) < POWER:
-        found.append(
+        lines.append(
             f"gate.min_recall_gain: {recall} recall questions decide nothing, {MIN_ITEMS} of {MIN_CLUSTERS} documents "
             f"are needed; raise evaluation.items, or set it to null"
         )
     if params.asks_for_memory:
         bound = params.max_forgetting or 0.0
         if bound == 0:
-            found.append("gate.max_forgetting: no number of questions shows a loss of exactly 0; raise it above")
+            lines.append("gate.max_forgetting: no number of questions shows a loss of exactly 0; raise it above")
         elif (chance := chance_to_pass(0.0, -bound, general, FLIPS)) < POWER:
-            found.append(
+            lines.append(
                 f"gate.max_forgetting: {bound:g} needs {questions_needed(bound, FLIPS)} general questions and "
                 f"{general} are asked: a model that forgot nothing is refused in {1 - chance:.0%} of the cases if "
                 f"{FLIPS:.0%} of its answers turn; raise evaluation.general_items{_fitting(general)}"
             )
-    return found
+    return lines
 
 
 def _fitting(general: int) -> str:

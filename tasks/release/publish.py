@@ -67,21 +67,21 @@ def ensure_published(store: Store, release: Artifact, params: ReleaseParams, fac
         ReleaseError: the Hub failed; its latest release is then what it was.
     """
     document = read_json(store, release, "manifest.json")
-    place = None if params.repo_id is None else endpoint()
+    address = None if params.repo_id is None else endpoint()
     wanted = Revision(
         revision=document["revision"],
         artifact=release,
         adapter=document["adapter"],
         base_model=document["base_model"],
         repo_id=params.repo_id,
-        endpoint=place,
+        endpoint=address,
     )
     registry = read_registry(store, facts.name)
     known = registry.with_adapter(wanted.adapter)
-    if known is not None and (known.is_at(params.repo_id, place) or known != registry.latest):
+    if known is not None and (known.is_at(params.repo_id, address) or known != registry.latest):
         return _publication(store, known, new=False)
     if known is not None:
-        wanted = known.model_copy(update={"repo_id": params.repo_id, "endpoint": place})
+        wanted = known.model_copy(update={"repo_id": params.repo_id, "endpoint": address})
     if params.repo_id is not None and not _is_on_hub(wanted, params.repo_id):
         push(store.checkout(wanted.artifact), params.repo_id, wanted.revision, params.private)
     known, new = record(store, facts.name, wanted)

@@ -124,11 +124,11 @@ def record(store: Store, name: str, release: Revision) -> tuple[Revision, bool]:
     Returns:
         The release as the registry knows it, and whether anything changed.
     """
-    made: list[bool] = []
+    is_new: list[bool] = []
 
     def add(registry: Registry) -> Registry:
         known = registry.with_adapter(release.adapter)
-        made.append(known is None)
+        is_new.append(known is None)
         if known is not None:
             gained = known.model_copy(update=release.model_dump(include={"repo_id", "endpoint"}))
             kept = known if release.repo_id is None else gained
@@ -142,7 +142,7 @@ def record(store: Store, name: str, release: Revision) -> tuple[Revision, bool]:
     registry = _change(store, name, add)
     known = registry.with_adapter(release.adapter)
     assert known is not None, f"{release.revision} was not recorded"
-    return known, made[0]
+    return known, is_new[0]
 
 
 def promote(store: Store, name: str, revision: str, why: Why = "promoted") -> Revision:

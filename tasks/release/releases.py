@@ -62,8 +62,8 @@ def previous_release(store: Store, adapter: Artifact, facts: ReleaseFacts) -> Ar
     if adapter.sha256 != PENDING:
         folder = store.checkout(adapter)
         identity = adapter_identity(released_config(folder, facts.model_id), weights_sha256(folder))
-    found = read_registry(store, facts.name).previous(identity)
-    return found.artifact if found is not None and store.blob(found.artifact.sha256).exists() else None
+    previous = read_registry(store, facts.name).previous(identity)
+    return previous.artifact if previous is not None and store.blob(previous.artifact.sha256).exists() else None
 
 
 def is_released(store: Store, release: Artifact, facts: ReleaseFacts) -> bool:
@@ -149,8 +149,8 @@ def _take_over_latest(store: Store, name: str, repo_id: str) -> None:
     if not promoted:
         return
     known = read_registry(store, name)
-    found = next((one for one in known.revisions if one.revision == promoted[-1]), None)
-    if found is None:
+    latest = next((one for one in known.revisions if one.revision == promoted[-1]), None)
+    if latest is None:
         commit = hub.branches(connect(), repo_id)[hub.MAIN]
         release = import_release.direct(store, repo_id, commit)
         document = read_json(store, release, "manifest.json")
@@ -163,13 +163,13 @@ def _take_over_latest(store: Store, name: str, repo_id: str) -> None:
             endpoint=endpoint(),
         )
         registry.record(store, name, revision)
-    elif found.is_at(repo_id, endpoint()) and found != known.latest:
-        registry.promote(store, name, found.revision)
+    elif latest.is_at(repo_id, endpoint()) and latest != known.latest:
+        registry.promote(store, name, latest.revision)
 
 
 def _recall(store: Store, one: Revision) -> float | None:
     if not store.blob(one.artifact.sha256).exists():
         return None
     tuned = read_json(store, one.artifact, "summary.json").get("arms", {}).get("tuned", {})
-    found = tuned.get("recall", {}).get("estimate")
-    return None if found is None else float(found)
+    share = tuned.get("recall", {}).get("estimate")
+    return None if share is None else float(share)

@@ -102,11 +102,11 @@ def serving(store: Store, release: Artifact, sources: bool = False) -> Iterator[
         ChildError: the server did not start.
     """
     started = threading.Event()
-    found: list[Endpoint] = []
+    endpoints: list[Endpoint] = []
     failed: list[RawtuneError] = []
 
     def ready(endpoint: Endpoint) -> None:
-        found.append(endpoint)
+        endpoints.append(endpoint)
         started.set()
 
     def run() -> None:
@@ -119,13 +119,13 @@ def serving(store: Store, release: Artifact, sources: bool = False) -> Iterator[
 
     thread = threading.Thread(target=run, name="serving", daemon=True)
     thread.start()
-    if not started.wait(START_SECONDS) or not found:
+    if not started.wait(START_SECONDS) or not endpoints:
         raise failed[0] if failed else ChildError("the model server did not start in time")
     try:
-        yield found[0]
+        yield endpoints[0]
     finally:
         with suppress(ProcessLookupError):
-            os.killpg(found[0].pid, signal.SIGKILL)
+            os.killpg(endpoints[0].pid, signal.SIGKILL)
         thread.join(timeout=10)
 
 
@@ -177,5 +177,5 @@ def whole_answer(
     from openai import OpenAI
 
     client: Any = OpenAI(base_url=endpoint.url, api_key=endpoint.key or "none", max_retries=0)
-    made: Any = client.chat.completions.create(model=model, messages=messages, max_tokens=max_tokens)
-    return made.choices[0].message.content, dict(made.model_extra or {})
+    completion: Any = client.chat.completions.create(model=model, messages=messages, max_tokens=max_tokens)
+    return completion.choices[0].message.content, dict(completion.model_extra or {})

@@ -51,11 +51,11 @@ def index(run: StepRun, documents: Artifact, params: RetrievalParams) -> None:
     known = [  # in the order of the evaluation's arms, since of equal passages the earlier is found
         document for name in ("train.jsonl", "held_out.jsonl") for document in run.read(documents, Document, name)
     ]
-    made = Index.of(passages(known, params.passage_tokens))
-    made.save(run.folder)
+    passage_index = Index.of(passages(known, params.passage_tokens))
+    passage_index.save(run.folder)
     run.path(SETTINGS).write_text(json.dumps(params.identity(), indent=2) + "\n", "utf-8")
     run.count("documents", len(known))
-    run.count("passages", len(made))
+    run.count("passages", len(passage_index))
     run.count("bytes", sum(path.stat().st_size for path in run.folder.iterdir()))
 
 
@@ -157,8 +157,8 @@ def what_changed(store: Store, name: str, release: Revision, since: datetime.dat
 
 def _before(store: Store, name: str, release: Revision, since: datetime.date) -> Revision | None:
     dated = [
-        (match[1], place, one)
-        for place, one in enumerate(read_registry(store, name).revisions)
+        (match[1], number, one)
+        for number, one in enumerate(read_registry(store, name).revisions)
         if one != release and (match := _DATE.match(one.revision)) and match[1] <= since.isoformat()
     ]
     kept = [one for one in dated if store.blob(one[2].artifact.sha256).exists() and has_index(store, one[2].artifact)]

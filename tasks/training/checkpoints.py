@@ -110,8 +110,8 @@ class Checkpoints:
         """
         for partial in self.root.glob("partial-*") if self._writes else ():
             shutil.rmtree(partial, ignore_errors=True)
-        found = next(filter(_is_unaltered, reversed(whole(self.root))), None)
-        return (found, json.loads((found / COMPLETE).read_text("utf-8"))) if found else None
+        newest = next(filter(_is_unaltered, reversed(whole(self.root))), None)
+        return (newest, json.loads((newest / COMPLETE).read_text("utf-8"))) if newest else None
 
     def at(self, step: int) -> Path:
         """The whole checkpoint of a step.
@@ -126,8 +126,8 @@ class Checkpoints:
 
     def until(self, step: int) -> Path | None:
         """The newest checkpoint of this step or an earlier one that holds what was saved."""
-        found = [folder for folder in whole(self.root) if int(folder.name.removeprefix("step-")) <= step]
-        return next(filter(_is_unaltered, reversed(found)), None)
+        earlier = [folder for folder in whole(self.root) if int(folder.name.removeprefix("step-")) <= step]
+        return next(filter(_is_unaltered, reversed(earlier)), None)
 
 
 def _name(step: int) -> str:
@@ -141,8 +141,8 @@ def whole(root: Path) -> list[Path]:
 
 def made_by(root: Path) -> str | None:
     """The backend of the newest whole checkpoint, or None."""
-    found = whole(root)
-    return json.loads((found[-1] / COMPLETE).read_text("utf-8")).get("backend") or None if found else None
+    folders = whole(root)
+    return json.loads((folders[-1] / COMPLETE).read_text("utf-8")).get("backend") or None if folders else None
 
 
 def upload(folder: Path, remote: UPath) -> None:

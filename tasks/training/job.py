@@ -75,8 +75,8 @@ def _train(request: TrainingRequest, params: TrainingParams, choice: Chosen, rep
         raise TrainingError(f"{error}; {kept}") from error
     tidy(out, request.base_name, params.revision)
     write_lines(out / "loss.jsonl", journal.lines)
-    made = row_order(len(table), params.epochs, params.seed)[: len(journal.lines) * params.batch_size]
-    trained, planned = sum(line["targets"] for line in journal.lines), table.targets(made)
+    seen = row_order(len(table), params.epochs, params.seed)[: len(journal.lines) * params.batch_size]
+    trained, planned = sum(line["targets"] for line in journal.lines), table.targets(seen)
     if trained != planned:
         raise TrainingError(f"{choice.backend.value} trained on {trained} target tokens where {planned} were planned")
     return {

@@ -330,9 +330,9 @@ class EventFolder:
         self.path: Path | None = None
         """None outside a run, which has no ledger."""
         if book is not None:
-            place = ("ledger", "tensorboard", book.report.run, run.key[:8])
-            self.path = run.store.local(*place)
-            self._remote = None if run.store.is_local else run.store.root.joinpath(*place)
+            folders = ("ledger", "tensorboard", book.report.run, run.key[:8])
+            self.path = run.store.local(*folders)
+            self._remote = None if run.store.is_local else run.store.root.joinpath(*folders)
 
     def keep(self) -> None:
         """Copies what there is to the ledger of an object store; does nothing for a local one."""

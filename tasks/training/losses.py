@@ -103,19 +103,19 @@ def soft_losses(hidden: torch.Tensor, weight: torch.Tensor, ids: torch.Tensor, l
         ids: the base's likeliest tokens, int64 `[N, k]`.
         logprobs: theirs under the base, float32 `[N, k]`.
     """
-    made: torch.Tensor
+    losses: torch.Tensor
     if weight.requires_grad:
         both = torch.cat([ids.to(torch.float64), logprobs.to(torch.float64)], dim=1)
         top = ids.shape[1]
-        made = _by_chunks(
+        losses = _by_chunks(
             lambda logits, part: soft_divergences(logits, part[:, :top].long(), part[:, top:].float()),
             weight,
             hidden,
             both,
         )
     else:
-        made = FrozenHeadSoft.apply(hidden.to(weight.dtype), weight, (ids, logprobs))
-    return made
+        losses = FrozenHeadSoft.apply(hidden.to(weight.dtype), weight, (ids, logprobs))
+    return losses
 
 
 def soft_divergences(logits: torch.Tensor, ids: torch.Tensor, logprobs: torch.Tensor) -> torch.Tensor:
@@ -179,15 +179,15 @@ def divergences(
         base: last hidden states of the base.
         base_weight: of its output layer: `weight` itself unless that is trained.
     """
-    made: torch.Tensor
+    losses: torch.Tensor
     if weight.requires_grad:
         base = base.to(base_weight.dtype)
-        made = _by_chunks(
+        losses = _by_chunks(
             lambda logits, other: logit_divergences(logits, (other @ base_weight.T).float()), weight, hidden, base
         )
     else:
-        made = FrozenHeadDivergence.apply(hidden.to(weight.dtype), base.to(weight.dtype), weight)
-    return made
+        losses = FrozenHeadDivergence.apply(hidden.to(weight.dtype), base.to(weight.dtype), weight)
+    return losses
 
 
 def logit_divergences(logits: torch.Tensor, base: torch.Tensor) -> torch.Tensor:
@@ -214,8 +214,8 @@ def _by_chunks(
         return measure((part @ trained.to(part.dtype).T).float(), other)
 
     rows = max(1, CHUNK_LOGITS // len(weight) // 4)
-    made = [
+    chunks = [
         torch.utils.checkpoint.checkpoint(measured, part, other, weight, use_reentrant=False)
         for part, other in zip(hidden.split(rows), others.split(rows), strict=True)
     ]
-    return torch.cat(made)
+    return torch.cat(chunks)

@@ -88,10 +88,10 @@ class GeneralLoss:
             `streams` (by stream).
         """
         rises = {stream: now[stream] - base[stream] for stream in sorted(now)}
-        found: dict[str, Any] = {"above_base": self._mean(rises, GENERAL)}
+        facts: dict[str, Any] = {"above_base": self._mean(rises, GENERAL)}
         if any(stream.startswith(SAMPLES) for stream in rises):
-            found["kl_to_base"] = self._mean(rises, SAMPLES)
-        return found | {"streams": rises}
+            facts["kl_to_base"] = self._mean(rises, SAMPLES)
+        return facts | {"streams": rises}
 
     def _mean(self, rises: dict[str, float], family: str) -> float:
         chosen = [stream for stream in rises if stream.startswith(family)]
@@ -101,20 +101,20 @@ class GeneralLoss:
 
 def read_rows(path: Path) -> dict[str, list[Rows]]:
     """Rows by stream; those without a token under the loss are left out."""
-    found: dict[str, list[Rows]] = {}
+    by_stream: dict[str, list[Rows]] = {}
     for line in path.read_text("utf-8").splitlines():
         record = json.loads(line)
         row = _row(record["input_ids"], record["labels"])
         if row.targets:
-            found.setdefault(record["stream"], []).append(row)
-    return found
+            by_stream.setdefault(record["stream"], []).append(row)
+    return by_stream
 
 
 def stream_means(rows: dict[str, list[Rows]], losses: Losses) -> dict[str, float]:
     """Nats per token by stream, streams in order of their names."""
     return {
-        stream: sum(losses(row) for row in found) / sum(row.targets for row in found)
-        for stream, found in sorted(rows.items())
+        stream: sum(losses(row) for row in of_stream) / sum(row.targets for row in of_stream)
+        for stream, of_stream in sorted(rows.items())
     }
 
 

@@ -165,15 +165,15 @@ def look_through_dialogues(against: Against, shard: Shard) -> Looked:
 
 
 def _looked(against: Against, shard: Shard, texts: list[TrainingText], noted: list[tuple[str, Split, bool]]) -> Looked:
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     hits = []
     indexes = _indexes(shard.store.checkout(against.items), against.params)
     with WordCache(shard.store.local("cache", "words")) as cache:
         for hit in find_hits(indexes, texts, cache):
-            found[hit.item_id] += 1
-            if found[hit.item_id] <= HITS_PER_ITEM:
+            counts[hit.item_id] += 1
+            if counts[hit.item_id] <= HITS_PER_ITEM:
                 hits.append(hit)
-    return Looked(len(noted), hits, found, list(dict.fromkeys(noted)))
+    return Looked(len(noted), hits, counts, list(dict.fromkeys(noted)))
 
 
 Indexes = dict[bool, tuple[list[Item], QuestionIndex]]
@@ -189,9 +189,9 @@ def _indexes(items: Path, params: LeakParams) -> Indexes:
             item = Item.model_validate_json(line)
             by_rule[item.suite in params.prompt_suites].append(item)
     return {
-        prompts_only: (found, QuestionIndex(found, params.overlap, params.jaccard))
-        for prompts_only, found in by_rule.items()
-        if found
+        prompts_only: (asked, QuestionIndex(asked, params.overlap, params.jaccard))
+        for prompts_only, asked in by_rule.items()
+        if asked
     }
 
 
@@ -225,7 +225,7 @@ def find_hits(indexes: Indexes, texts: list[TrainingText], cache: WordCache) -> 
 def _hit(item: Item, part_id: str, text: str, match: Match) -> Hit:
     folded = fold(text)
     shown = text if len(folded) == len(text) else folded
-    spans = [found.span() for found in WORD.finditer(folded)]
+    spans = [word.span() for word in WORD.finditer(folded)]
     start, end = spans[match.start][0], spans[match.end - 1][1]
     return Hit(
         item_id=item.id,
@@ -261,12 +261,12 @@ class WordCache(Kept):
         fresh: dict[bytes, Numbered] = {}
         for digest, group in zip(digests, groups, strict=True):
             if digest not in known:
-                found = [numbers.of(text) for text in group]
-                lengths = np.asarray([len(words) for words in found], np.int64)
-                fresh[digest] = known[digest] = Numbered(np.concatenate(found), lengths)
+                numbered = [numbers.of(text) for text in group]
+                lengths = np.asarray([len(words) for words in numbered], np.int64)
+                fresh[digest] = known[digest] = Numbered(np.concatenate(numbered), lengths)
         self.put(
-            (digest, np.concatenate([[len(made.lengths)], made.lengths, made.words]).astype(np.uint32).tobytes())
-            for digest, made in fresh.items()
+            (digest, np.concatenate([[len(texts.lengths)], texts.lengths, texts.words]).astype(np.uint32).tobytes())
+            for digest, texts in fresh.items()
         )
         return [known[digest] for digest in digests]
 
@@ -306,7 +306,7 @@ def leak_guard(
     asked = list(run.read(items, Item))
     sides = Sides()
     listed: dict[str, list[Hit]] = {}
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     against = Against(items, table, params)
     total = sum(records.counts.get("records", 0) for records in (chunks, dialogues, replay) if records)
     done = 0
@@ -321,7 +321,7 @@ def leak_guard(
                 sides.note(document_id, split, is_trained, is_allowed)
             for hit in looked.hits:
                 listed.setdefault(hit.item_id, []).append(hit)
-            found.update(looked.found)
+            counts.update(looked.found)
             done += looked.records
             run.progress(done, total, "texts")
     if listed and params.policy is LeakPolicy.FAIL:
@@ -335,7 +335,7 @@ def leak_guard(
     for item in asked:
         if item.id in listed:
             first = listed[item.id][0]
-            run.verdict(item.id, f"leak-{first.rule}", f"{first.part_id}; {found[item.id]} training texts in all")
+            run.verdict(item.id, f"leak-{first.rule}", f"{first.part_id}; {counts[item.id]} training texts in all")
         elif item.pair_id in broken:
             run.verdict(item.id, "pair-leaked", str(item.pair_id))
         elif sides.is_left_out(item.document_id):

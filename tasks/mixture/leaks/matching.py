@@ -124,7 +124,7 @@ class QuestionIndex:
         self._questions = [words(item.question) for item in items]
         # nobody can answer an unanswerable question, so the question alone is what could have leaked
         answers = [item.answers if item.answerable else () for item in items]
-        self._answers = [[found for answer in known if (found := words(answer))] for known in answers]
+        self._answers = [[answer_words for answer in known if (answer_words := words(answer))] for known in answers]
         self._vocabulary: dict[str, int] = {}
         self._asked: NDArray[np.uint32] = np.zeros(NUMBERS, np.uint32)
         numbers = WordNumbers()
@@ -141,7 +141,7 @@ class QuestionIndex:
         pairs = sorted(
             (self._hash(gram), number) for number, shingles in enumerate(self._shingles) for gram in shingles
         )
-        self._hashes: NDArray[np.uint64] = np.asarray([found for found, _ in pairs], dtype=np.uint64)
+        self._hashes: NDArray[np.uint64] = np.asarray([shingle for shingle, _ in pairs], dtype=np.uint64)
         self._owners: NDArray[np.int64] = np.asarray([number for _, number in pairs], dtype=np.int64)
         self._needed = np.asarray([len(shingles) for shingles in self._shingles], dtype=np.int64)
         self._sizes = sorted({len(gram) for shingles in self._shingles for gram in shingles})
@@ -220,8 +220,8 @@ class QuestionIndex:
             likeness = len(wanted & passage) / len(wanted | passage)
             if likeness > best and len(telling & passage) >= self.jaccard * len(telling):
                 best, where = likeness, start
-        found = best >= self.jaccard
-        return Match(item, "near-copy", best, where, min(len(text), where + size)) if found else None
+        is_near = best >= self.jaccard
+        return Match(item, "near-copy", best, where, min(len(text), where + size)) if is_near else None
 
     def _has_answer(self, item: int, joined: str) -> bool:
         answers = self._answers[item]
@@ -253,14 +253,14 @@ def _unquoted_share(question: Sequence[str], joined: str) -> float:
     """Part of the question's words, its longest stretch found in the text left out, that are found there too (in a
     3-gram); 1 if no other words are left.
     """
-    found = np.zeros(len(question), dtype=np.bool_)
+    quoted = np.zeros(len(question), dtype=np.bool_)
     for start, gram in enumerate(_grams(question, SHINGLE_WORDS)):
         if f" {' '.join(gram)} " in joined:
-            found[start : start + SHINGLE_WORDS] = True
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], found, [False]]).astype(np.int8)))
+            quoted[start : start + SHINGLE_WORDS] = True
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], quoted, [False]]).astype(np.int8)))
     longest = int((edges[1::2] - edges[::2]).max(initial=0))
     rest = len(question) - longest
-    return (int(found.sum()) - longest) / rest if rest else 1.0
+    return (int(quoted.sum()) - longest) / rest if rest else 1.0
 
 
 def _densest(places: NDArray[np.int64], width: int) -> int:

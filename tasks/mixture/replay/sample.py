@@ -207,7 +207,7 @@ def draw_texts(
         update={name: min(getattr(params, name), few) for name in ("sample_tokens", "answer_tokens")}
     )
     longest = params.question_tokens + params.answer_tokens if stream is Stream.CHAT else params.sample_tokens
-    mean, number, tokens, drawn, made = EXPECTED_FILL * longest, 0, 0, 0, 0
+    mean, number, tokens, drawn, yielded = EXPECTED_FILL * longest, 0, 0, 0, 0
     for _ in range(MOST_WAVES):
         lacking = TELLING - number if mean < LEAST_TOKENS else int(1.05 * (wanted - tokens) / mean) + 1
         count = max(LEAST_WAVE, lacking)
@@ -216,12 +216,12 @@ def draw_texts(
             if tokens < wanted:
                 yield sample
                 tokens += size if isinstance(sample, Sample) and sample.split is Split.TRAIN else 0
-            drawn, made = drawn + size, made + 1
+            drawn, yielded = drawn + size, yielded + 1
         number += count
-        mean = drawn / made
-        if mean < LEAST_TOKENS and made >= TELLING:
+        mean = drawn / yielded
+        if mean < LEAST_TOKENS and yielded >= TELLING:
             raise InputError(
-                f"dataset.replay: what the base model writes in the stream {stream} is empty ({made} samples, "
+                f"dataset.replay: what the base model writes in the stream {stream} is empty ({yielded} samples, "
                 f"{mean:.1f} tokens each that can be used); leave the stream out, choose another base_model, or name a "
                 "dataset.replay.source"
             )
@@ -279,8 +279,8 @@ def _question(tokenizer: TextTokenizer, turn: UserTurn, drawn: dict[str, Any]) -
     if turn.end_id is not None:
         return ids if drawn["stop"] == turn.end_id and tokenizer.decode(ids, skip_control=True).strip() else []
     for length in range(1, len(ids) + 1):
-        said, found, _ = tokenizer.decode(ids[:length]).partition(turn.end)
-        if found:
+        said, ended, _ = tokenizer.decode(ids[:length]).partition(turn.end)
+        if ended:
             kept = sum(len(tokenizer.decode(ids[:size])) <= len(said) for size in range(1, length))
             return ids[:kept] if said.strip() else []
     return []
@@ -346,9 +346,9 @@ def replay(run: StepRun, model: Artifact, params: SamplingParams, tokens: int) -
             sampled=True,
             seed=params.seed,
         )
-        made = run_child(WRITING_JOB, request, lambda facts: run.progress(facts["done"], facts["total"], "samples"))
-        run.resolved.update(device=made["device"], dtype=made["dtype"], engine=made["engine"])
-        run.ledger("replay", samples=len(prompts), seconds=made["seconds"], device=made["device"])
+        wrote = run_child(WRITING_JOB, request, lambda facts: run.progress(facts["done"], facts["total"], "samples"))
+        run.resolved.update(device=wrote["device"], dtype=wrote["dtype"], engine=wrote["engine"])
+        run.ledger("replay", samples=len(prompts), seconds=wrote["seconds"], device=wrote["device"])
         drawn: list[dict[str, Any]] = pq.read_table(request.target, columns=["ids", "stop"]).to_pylist()
         return drawn
 

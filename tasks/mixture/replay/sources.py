@@ -146,11 +146,11 @@ def replay_source(run: StepRun, params: SourceParams) -> None:
     unusable: list[str] = []
 
     def usable() -> Iterator[Dialogue]:
-        for made in sample(records, params, revision):
-            if isinstance(made, Dialogue):
-                yield made
+        for record in sample(records, params, revision):
+            if isinstance(record, Dialogue):
+                yield record
             else:
-                unusable.append(made)
+                unusable.append(record)
 
     if not run.write(usable()):
         raise InputError(

@@ -129,10 +129,10 @@ def summed(histograms: Iterable[dict[str, list[int]]]) -> dict[str, list[int]]:
 
 def reasons(artifact: Artifact) -> dict[str, int]:
     """Verdicts of a step by reason, most frequent first."""
-    found = {
+    counts = {
         name.removeprefix("verdict:"): count for name, count in artifact.counts.items() if name.startswith("verdict:")
     }
-    return dict(sorted(found.items(), key=lambda entry: (-entry[1], entry[0])))
+    return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))
 
 
 def step_facts(artifacts: Sequence[Artifact]) -> list[dict[str, Any]]:

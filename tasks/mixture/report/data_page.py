@@ -60,7 +60,7 @@ def read_samples(folder: Path, samples: Sequence[Sample], tokenizer: TextTokeniz
     import pyarrow.parquet as pq
 
     file = pq.ParquetFile(folder / "table.parquet")
-    found: dict[int, tuple[Any, Any]] = {}
+    rows: dict[int, tuple[Any, Any]] = {}
     first = 0
     for group in range(file.num_row_groups):
         count = file.metadata.row_group(group).num_rows
@@ -68,11 +68,11 @@ def read_samples(folder: Path, samples: Sequence[Sample], tokenizer: TextTokeniz
         if wanted:
             columns = file.read_row_group(group, columns=["input_ids", "labels"])
             for row in wanted:
-                found[row] = tuple(
+                rows[row] = tuple(
                     columns.column(name)[row - first].values.to_numpy() for name in ("input_ids", "labels")
                 )
         first += count
-    return [_shown(sample, *found[sample.row], tokenizer) for sample in samples]
+    return [_shown(sample, *rows[sample.row], tokenizer) for sample in samples]
 
 
 def pieces(ids: Sequence[int], trained: Sequence[bool], tokenizer: TextTokenizer) -> list[Piece]:

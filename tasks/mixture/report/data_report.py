@@ -46,13 +46,13 @@ def leak_facts(run: StepRun, items: Artifact, guarded: Artifact) -> dict[str, An
 
 def study_facts(run: StepRun, corpus: Sequence[Artifact]) -> dict[str, Any]:
     """What became of the study material that a model wrote, with some rejected texts; empty without any."""
-    made = next((one for one in corpus if one.step == DIALOGUES), None)
-    kinds = [name.removeprefix(WRITTEN) for name in made.counts if name.startswith(WRITTEN)] if made else []
-    if made is None or not kinds:
+    written = next((one for one in corpus if one.step == DIALOGUES), None)
+    kinds = [name.removeprefix(WRITTEN) for name in written.counts if name.startswith(WRITTEN)] if written else []
+    if written is None or not kinds:
         return {}
-    rejected = [one for one in read_verdicts(run.store, made) if REJECTED.search(one.id)]
+    rejected = [one for one in read_verdicts(run.store, written) if REJECTED.search(one.id)]
     few = sorted(rejected, key=lambda one: (rank(0, one.id), one.reason))[:SHOWN]
-    counts = made.counts
+    counts = written.counts
     return {
         "kinds": {kind: {"written": counts[WRITTEN + kind], "kept": counts[f"true:{kind}"]} for kind in kinds},
         "rejected": [one.model_dump() for one in few],

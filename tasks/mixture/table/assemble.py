@@ -253,9 +253,9 @@ def _placed(run: StepRun, rows: Iterator[tuple[Row, list[int]]], table: TableWri
             trained[part.source] += part.trained_tokens
         yield row
     table.close()
-    for name, found in (("tokens", tokens), ("trained_tokens", trained)):
-        run.count(name, found.total())
-        for source, number in found.items():
+    for name, counted in (("tokens", tokens), ("trained_tokens", trained)):
+        run.count(name, counted.total())
+        for source, number in counted.items():
             run.count(f"{name}:{source}", number)
 
 
@@ -313,10 +313,10 @@ class TokenSpill:
         lengths = self.lengths[numbers]
         stored = np.empty(int(lengths.sum()), np.int32)
         room = stored.data.cast("B")
-        place = 0
+        filled = 0
         for start, size in zip((4 * self._starts[numbers]).tolist(), (4 * lengths).tolist(), strict=True):
-            os.preadv(self._tokens.fileno(), [room[place : place + size]], start)
-            place += size
+            os.preadv(self._tokens.fileno(), [room[filled : filled + size]], start)
+            filled += size
         masked = stored < 0
         ids = np.where(masked, ~stored, stored)
         return ids, np.where(masked, np.int32(IGNORED), ids)

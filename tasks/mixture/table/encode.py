@@ -83,16 +83,16 @@ def encode_shard(encoding: Encoding, shard: Shard) -> Encoded:
     kept = [record for record in records if record["split"] in trained]
     if encoding.family == "raw":
         with TokenCache(cache, tokenizer) as tokens:
-            made = encode_chunks(kept, tokens)
+            encoded = encode_chunks(kept, tokens)
         sources = [f"raw-{record['kind']}" for record in kept]
         documents = [record["document_id"] for record in kept]
     elif kept and "ids" in kept[0]:
-        made = encode_samples(kept)
+        encoded = encode_samples(kept)
         sources = [f"replay-{record['method']}" for record in kept]
         documents = [record["id"] for record in kept]
     else:
         with DialogueCache(cache, tokenizer) as rendered:
-            made = encode_dialogues(kept, rendered, encoding.system_prompt)
+            encoded = encode_dialogues(kept, rendered, encoding.system_prompt)
         sources = [f"{encoding.family}-{record['method']}" for record in kept]
         documents = [record["provenance"]["document_id"] for record in kept]
     is_folded_in = Split.HELD_OUT in trained  # never of a replay
@@ -100,9 +100,9 @@ def encode_shard(encoding: Encoding, shard: Shard) -> Encoded:
         [record["id"] for record in kept],
         sources,
         documents,
-        made.lengths,
-        made.ids,
-        made.mask,
+        encoded.lengths,
+        encoded.ids,
+        encoded.mask,
         0 if is_folded_in else held_out,
         held_out if is_folded_in else 0,
     )
@@ -131,8 +131,8 @@ def encode_chunks(chunks: Iterable[Raw], tokens: TokenCache) -> Rendered:
     ids = np.concatenate(pieces) if pieces else np.zeros(0, np.int32)
     sizes = np.asarray(lengths, np.int64)
     mask = np.ones(len(ids), np.bool_)
-    for place in range(len(prefix)):
-        mask[np.cumsum(sizes) - sizes + place] = False
+    for offset in range(len(prefix)):
+        mask[np.cumsum(sizes) - sizes + offset] = False
     return Rendered(ids, mask, sizes)
 
 
@@ -204,8 +204,8 @@ class DialogueCache(Kept):
                 for group in missing.values()
                 for turns in group
             ]
-            made = iter(render_dialogues(self.tokenizer, flat))
-            fresh = {digest: _joined([next(made) for _ in group]) for digest, group in missing.items()}
+            dialogues = iter(render_dialogues(self.tokenizer, flat))
+            fresh = {digest: _joined([next(dialogues) for _ in group]) for digest, group in missing.items()}
             self.put((digest, self._packed(rendered)) for digest, rendered in fresh.items())
             known |= fresh
         return [known[digest] for digest in digests]

@@ -74,13 +74,13 @@ class SoftTargets:
             return None
         ids = np.full((row.tokens, self._ids.shape[1]), -1, np.int32)
         logprobs = np.zeros(ids.shape, np.float32)
-        place = 0
+        at = 0
         for part in row.parts:
             if part.id in self._starts:
-                found = slice(self._starts[part.id], self._starts[part.id] + part.tokens)
-                ids[place : place + part.tokens] = self._ids[found]
-                logprobs[place : place + part.tokens] = self._logprobs[found]
-            place += part.tokens
+                tokens = slice(self._starts[part.id], self._starts[part.id] + part.tokens)
+                ids[at : at + part.tokens] = self._ids[tokens]
+                logprobs[at : at + part.tokens] = self._logprobs[tokens]
+            at += part.tokens
         return ids.ravel(), logprobs.ravel()
 
 
@@ -156,10 +156,10 @@ class TableWriter:
 
         if self._soft is None:
             return []
-        found = [self._soft.of(row) for row in rows]
+        targets = [self._soft.of(row) for row in rows]
         return [
-            pa.array([row and row[place] for row in found], self._schema.field(name).type)
-            for place, name in enumerate(("soft_ids", "soft_logprobs"))
+            pa.array([row and row[column] for row in targets], self._schema.field(name).type)
+            for column, name in enumerate(("soft_ids", "soft_logprobs"))
         ]
 
 

@@ -86,11 +86,11 @@ def train(
     config, dtype = AutoConfig.from_pretrained(model_folder), dtype_of(params.precision)
     quantises = uses_fp8(config, params)
     adapters = Adapters(shapes(config), config.num_hidden_layers, params, dtype, device)
-    found = checkpoints.latest()
-    if found:
-        adapters.load(_load(found[0]))
-        journal.resume(read_lines(found[0] / "loss.jsonl"), found[1]["seconds"])
-        checkpoints.resumed(found[1]["step"])
+    checkpoint = checkpoints.latest()
+    if checkpoint:
+        adapters.load(_load(checkpoint[0]))
+        journal.resume(read_lines(checkpoint[0] / "loss.jsonl"), checkpoint[1]["seconds"])
+        checkpoints.resumed(checkpoint[1]["step"])
 
     def build() -> Decoder:
         return Decoder(config, weight_reader(model_folder, dtype, device), adapters, params.scale)
@@ -101,8 +101,8 @@ def train(
     loop = Loop(table, params, journal, adapters, decoder)
     seen: dict[str, Any] | None = None
     if quantises and params.precision is Precision.AUTO:
-        seen = json.loads((found[0] / LOOK).read_text("utf-8")) if found else loop.look()
-        if not found:
+        seen = json.loads((checkpoint[0] / LOOK).read_text("utf-8")) if checkpoint else loop.look()
+        if not checkpoint:
             journal.report({"kind": "note", "text": told(seen)})
             del decoder, loop.decoder
             loop.decoder = decoder = build()
@@ -129,7 +129,7 @@ def train(
         "measured_peak_bytes": torch.cuda.max_memory_allocated() if device.type == "cuda" else None,
         "recompute": f"{decoder.recompute} of {len(decoder.layers)} layers",
         "sites_added_in_bf16": relaxed,
-        "resumed_at": found[1]["step"] if found else 0,
+        "resumed_at": checkpoint[1]["step"] if checkpoint else 0,
     }
 
 

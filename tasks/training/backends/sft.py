@@ -76,12 +76,12 @@ def fit(
         peft_config=start.peft_config,
     )
     trainer.prepare(params, journal, checkpoints, start.states)
-    found = checkpoints.latest()
-    if found:
-        journal.resume(read_lines(found[0] / "loss.jsonl"), found[1]["seconds"])
-        checkpoints.resumed(found[1]["step"])
+    checkpoint = checkpoints.latest()
+    if checkpoint:
+        journal.resume(read_lines(checkpoint[0] / "loss.jsonl"), checkpoint[1]["seconds"])
+        checkpoints.resumed(checkpoint[1]["step"])
     if not journal.is_given_up:  # by an attempt that ended before it could say so
-        trainer.train(resume_from_checkpoint=str(found[0]) if found else None)
+        trainer.train(resume_from_checkpoint=str(checkpoint[0]) if checkpoint else None)
     if kept := journal.kept(checkpoints):
         for name in (CONFIG, WEIGHTS):
             shutil.copyfile(kept / name, out / name)
@@ -95,7 +95,7 @@ def fit(
         "micro_batch_rows": 1,
         "recompute": "full" if start.recompute else "none",
         "measured_peak_bytes": None if on_cpu else torch.cuda.max_memory_allocated(),
-        "resumed_at": found[1]["step"] if found else 0,
+        "resumed_at": checkpoint[1]["step"] if checkpoint else 0,
     }
 
 
@@ -164,11 +164,11 @@ def tensors(rows: Rows) -> dict[str, Any]:
     import torch
 
     names = ("input_ids", "labels", "position_ids", "sources")
-    made = {name: torch.from_numpy(getattr(rows, name))[None] for name in names}
+    batch = {name: torch.from_numpy(getattr(rows, name))[None] for name in names}
     if rows.soft is not None:
-        made |= {"soft_ids": torch.from_numpy(rows.soft.ids)[None].long()}
-        made |= {"soft_logprobs": torch.from_numpy(rows.soft.logprobs)[None]}
-    return made
+        batch |= {"soft_ids": torch.from_numpy(rows.soft.ids)[None].long()}
+        batch |= {"soft_logprobs": torch.from_numpy(rows.soft.logprobs)[None]}
+    return batch
 
 
 def has_plain_head(config: Any) -> bool:

@@ -43,12 +43,12 @@ def train(
     start = Start(model, lora_config(params, model), recompute, hidden_states)
     if params.shard_base:
         start = Start(_split(model, params), None, recompute, hidden_states)
-    made = fit(start, table, model_folder, params, journal, checkpoints, out)
+    resolved = fit(start, table, model_folder, params, journal, checkpoints, out)
     if params.shard_base:
         from tasks.training.backends.sharding import share_held
 
-        made["share_of_base"] = share_held(start.model)
-    return {"backend": "trl", "attention": "sdpa"} | made
+        resolved["share_of_base"] = share_held(start.model)
+    return {"backend": "trl", "attention": "sdpa"} | resolved
 
 
 def _split(model: Any, params: TrainingParams) -> Any:
@@ -63,9 +63,9 @@ def _split(model: Any, params: TrainingParams) -> Any:
             "training.shard_base: one process has nothing to split with; it takes as many GPUs as divide batch_size"
         )
     set_seed(params.seed)
-    made = get_peft_model(model, lora_config(params))
-    split(made)
-    return made
+    adapted = get_peft_model(model, lora_config(params))
+    split(adapted)
+    return adapted
 
 
 def quantisation(dtype: Any) -> Any:

@@ -76,8 +76,8 @@ def train(
             f"unsloth {unsloth.__version__}: documents packed in one row see each other with this model; "
             "choose training.backend auto, fast or trl"
         )
-    made = fit(Start(model, None, recompute, hidden_states), table, model_folder, params, journal, checkpoints, out)
-    return {"backend": "unsloth", "unsloth": unsloth.__version__} | made
+    resolved = fit(Start(model, None, recompute, hidden_states), table, model_folder, params, journal, checkpoints, out)
+    return {"backend": "unsloth", "unsloth": unsloth.__version__} | resolved
 
 
 def hidden_states(model: Any, wrapped: Any, inputs: dict[str, Any]) -> Any:
@@ -94,10 +94,10 @@ def hidden_states(model: Any, wrapped: Any, inputs: dict[str, Any]) -> Any:
     starts = (positions[0] == 0).nonzero()[:, 0]
     lengths = torch.diff(starts, append=starts.new_tensor([positions.shape[1]])).to(torch.int32)
     os.environ[RETURN_STATES] = "1"  # Unsloth's own for_inference, which the trainer calls, switches it off
-    made = wrapped(**inputs, packed_seq_lengths=lengths, use_cache=False).logits
-    if made.shape[-1] != model.config.get_text_config().hidden_size:
+    states = wrapped(**inputs, packed_seq_lengths=lengths, use_cache=False).logits
+    if states.shape[-1] != model.config.get_text_config().hidden_size:
         raise TrainingError("unsloth returned no hidden states with this model; choose training.backend trl")
-    return made
+    return states
 
 
 def documents_apart(model: Any) -> bool:

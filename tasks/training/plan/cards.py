@@ -52,10 +52,10 @@ def this_machines() -> str:
     if command is None:
         return CPU
     query = [command, "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
-    found = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False).stdout.strip()
-    if not found:
+    listed = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False).stdout.strip()
+    if not listed:
         return CPU
-    title, _, mebibytes = found.splitlines()[0].rpartition(",")
+    title, _, mebibytes = listed.splitlines()[0].rpartition(",")
     words = title.lower().replace("-", " ").split()
     if "a100" in words:
         return "a100-80" if float(mebibytes) > 60_000 else "a100-40"
@@ -115,5 +115,5 @@ def card(device: str, free_bytes: int, total_bytes: int, capability: list[int]) 
     alike = [known for known in CARDS.values() if known.name.split()[0] in words]
     near = min(alike, key=lambda known: abs(known.free_bytes - total_bytes), default=UNKNOWN)
     fp8 = near.fp8_flops or (2 * near.bf16_flops if capability >= [8, 9] else None)
-    found = (capability[0], capability[1])
-    return dataclasses.replace(near, name=device, free_bytes=free_bytes, capability=found, fp8_flops=fp8)
+    version = (capability[0], capability[1])
+    return dataclasses.replace(near, name=device, free_bytes=free_bytes, capability=version, fp8_flops=fp8)

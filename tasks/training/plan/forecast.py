@@ -92,8 +92,8 @@ def forecast(
     Raises:
         InputError: the recipe does not fit the card.
     """
-    made = plan(shape, params, longest_row, card) if card else None
-    rate = made.tokens_per_second if made else CPU_RATE / (shape.frozen + shape.vocabulary_parameters)
+    planned = plan(shape, params, longest_row, card) if card else None
+    rate = planned.tokens_per_second if planned else CPU_RATE / (shape.frozen + shape.vocabulary_parameters)
     if not card and params.kl_weight and params.kl_rows is KlRows.ALL:
         rate *= KL_SHARE
     trained = tokens * params.epochs
@@ -106,14 +106,14 @@ def forecast(
         exceeds.append(f"training.max_usd {params.max_usd:g}")
     return Forecast(
         machine=card.name if card else "CPU",
-        backend=made.backend if made else None,
-        precision=made.precision if made else None,
-        recompute_layers=made.recompute_layers if made else None,
-        micro_batch_tokens=made.micro_batch_tokens if made else None,
-        accumulation=made.accumulation if made else None,
-        peak_bytes=made.peak_bytes if made else None,
+        backend=planned.backend if planned else None,
+        precision=planned.precision if planned else None,
+        recompute_layers=planned.recompute_layers if planned else None,
+        micro_batch_tokens=planned.micro_batch_tokens if planned else None,
+        accumulation=planned.accumulation if planned else None,
+        peak_bytes=planned.peak_bytes if planned else None,
         free_bytes=card.free_bytes if card else None,
-        because=made.because if made else "measured on two cores that multiply bfloat16; other CPUs differ",
+        because=planned.because if planned else "measured on two cores that multiply bfloat16; other CPUs differ",
         tokens=trained,
         steps=optimizer_steps(rows, params.epochs, params.batch_size),
         tokens_per_second=rate,

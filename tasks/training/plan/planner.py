@@ -148,9 +148,9 @@ def plan(
     if params.backend in (Backend.TRL, Backend.UNSLOTH):
         refused, peft = f"{params.backend.value} was asked for", params.backend.value
     if refused is None and params.precision is not Precision.NF4:
-        made = _own_loop(shape, params, tokens, card, limit)
-        if made is not None:
-            return made
+        planned = _own_loop(shape, params, tokens, card, limit)
+        if planned is not None:
+            return planned
     if params.backend is not Backend.FAST:
         asked = params.precision
         auto = ("bfloat16" if has_bfloat16 else "float16", "nf4")
@@ -249,10 +249,10 @@ def choose(
     refused = f"fast does not do {refused}" if refused else None
     peft = Backend.UNSLOTH if has_unsloth and card is not None and not params.only_trl else Backend.TRL
     if card is not None and shape is not None:
-        made = plan(shape, params, tokens, card, refused, peft.value)
-        if made.precision == Precision.NF4:
+        planned = plan(shape, params, tokens, card, refused, peft.value)
+        if planned.precision == Precision.NF4:
             precision = Precision.NF4
-        return Chosen(backend=Backend(made.backend), precision=precision, because=made.line())
+        return Chosen(backend=Backend(planned.backend), precision=precision, because=planned.line())
     if asked is not Backend.AUTO:
         return Chosen(backend=asked, precision=precision, because="asked for")
     if refused is None:

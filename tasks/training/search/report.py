@@ -138,9 +138,9 @@ def parallel_coordinates(trials: Sequence[Tried], winner: int, objective: str) -
                 Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="end">{}</text>').format(x - 6, y, f"{value:.4g}")
             )
     for trial in sorted(trials, key=lambda one: (one.number == winner, one.number)):
-        found = trial.settings | ({} if trial.value is None else {OBJECTIVE: trial.value})
+        settled = trial.settings | ({} if trial.value is None else {OBJECTIVE: trial.value})
         points = " ".join(
-            f"{places[axis.name]:.1f},{axis.place(found[axis.name]):.1f}" for axis in axes if axis.name in found
+            f"{places[axis.name]:.1f},{axis.place(settled[axis.name]):.1f}" for axis in axes if axis.name in settled
         )
         style = f"trial {trial.state}" + (" winner" if trial.number == winner else "")
         parts.append(
@@ -201,13 +201,13 @@ def front(tried: Sequence[Tried], objective: Objective) -> list[Tried]:
         for one in tried
         if one.value is not None and one.general_loss is not None
     ]
-    found: list[Tried] = []
+    unsurpassed: list[Tried] = []
     best = float("inf")
     for _, cost, _, one in sorted(points):
         if cost < best:
-            found.append(one)
+            unsurpassed.append(one)
             best = cost
-    return found
+    return unsurpassed
 
 
 def front_picture(

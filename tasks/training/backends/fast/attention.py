@@ -115,10 +115,10 @@ class Attention:
             for start, end in pairwise(documents.bounds):
                 query, key, value = (self._batched(leaf[start:end]) for leaf in leaves)
                 seen = None if window is None else _window(end - start, window, q.device)
-                made = functional.scaled_dot_product_attention(
+                attended = functional.scaled_dot_product_attention(
                     query, key, value, seen, is_causal=seen is None, scale=self.scale, enable_gqa=True
                 )
-                pieces.append(made[0].transpose(0, 1).reshape(end - start, -1))
+                pieces.append(attended[0].transpose(0, 1).reshape(end - start, -1))
             result = torch.cat(pieces)
         return result.detach(), ("plain", leaves, result)
 

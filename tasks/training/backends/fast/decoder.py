@@ -376,13 +376,13 @@ class Decoder:
     def _angles(self, position_ids: torch.Tensor) -> Angles:
         """Transformers' class knows every scaling of long contexts."""
         empty = torch.empty(0, dtype=torch.float32, device=position_ids.device)
-        found: Angles = {}
+        angles: Angles = {}
         for kind in {layer.rotation for layer in self.layers}:
             cos, sin = self.rotary(empty, position_ids[None], *([kind] if kind else []))
             half = self.head // 2
             cos, sin = cos[0, :, :half].contiguous(), sin[0, :, :half].contiguous()
-            found[kind] = (cos, sin) if kind is not None else (torch.ones_like(cos), torch.zeros_like(sin))
-        return found
+            angles[kind] = (cos, sin) if kind is not None else (torch.ones_like(cos), torch.zeros_like(sin))
+        return angles
 
 
 def _into(

@@ -115,9 +115,9 @@ def _measured(decoder: Decoder, measure: Measure) -> tuple[float, torch.Tensor]:
     gradient = decoder.adapters.gradient
     gradient.zero_()
     loss = measure(decoder)
-    made = gradient.clone()
+    measured = gradient.clone()
     gradient.zero_()
-    return loss, made
+    return loss, measured
 
 
 def _finding(loss: float, reference: torch.Tensor, found: float, gradient: torch.Tensor, layers: int) -> Finding:

@@ -44,12 +44,12 @@ def activation(config: Any) -> str:
 def biased(config: Any) -> set[str]:
     """Projections of a layer that have a bias."""
     attention = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}
-    found = attention if config.model_type == "qwen2" else set()
+    names = attention if config.model_type == "qwen2" else set()
     if getattr(config, "attention_bias", False):
-        found = attention | {"self_attn.o_proj"}
+        names = attention | {"self_attn.o_proj"}
     if getattr(config, "mlp_bias", False):
-        found = found | {name for name in shapes(config) if name.startswith("mlp.")}
-    return found
+        names = names | {name for name in shapes(config) if name.startswith("mlp.")}
+    return names
 
 
 def rotation(config: Any, layer: int) -> str | None:
@@ -67,8 +67,8 @@ def window(config: Any, layer: int) -> int | None:
     kinds = getattr(config, "layer_types", None)
     if kinds is not None and kinds[layer] != "sliding_attention":
         return None
-    found = getattr(config, "sliding_window", None)
-    return None if found is None else int(found)
+    width = getattr(config, "sliding_window", None)
+    return None if width is None else int(width)
 
 
 def norms(config: Any) -> dict[str, str | None]:
