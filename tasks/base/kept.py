@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Self
 
 MAX_BYTES: Final = 8 << 30
-"""Beyond this a file is emptied when it is opened. 100 M tokens take about 0.4 GB."""
+"""Of a file; 100 M tokens take about 0.4 GB."""
 MAX_QUERY_KEYS: Final = 500
 """Parameters of one statement; SQLite's own limit is higher."""
 CHECK_BYTES: Final = 8
@@ -79,9 +79,10 @@ class Kept:
     Args:
         folder: where the file lies.
         name: of the file, without its ending; bears the version of what makes the values.
+        max_bytes: beyond which the file is emptied when it is opened.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, max_bytes: int = MAX_BYTES) -> None:
         self._path = folder / f"{name}.sqlite"
         self._is_damaged = False
         self._database = open_cache(
@@ -93,7 +94,7 @@ class Kept:
             pages, size = (
                 self._database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")
             )
-            if pages * size > MAX_BYTES:
+            if pages * size > max_bytes:
                 with self._database:
                     self._database.execute("DELETE FROM kept")
         except sqlite3.DatabaseError as error:

@@ -3,17 +3,15 @@ from contextlib import closing
 
 import pytest
 
-from tasks.base import kept
 from tasks.base.kept import Kept
 
 
-def test_cache_that_outgrows_its_bound_begins_anew(tmp_path, monkeypatch):
+def test_cache_that_outgrows_its_bound_starts_empty_again(tmp_path):
     with Kept(tmp_path, "some") as cache:
         cache.put([(b"a", b"1"), (b"b", b"2")])
         cache.put([(b"a", b"another")])
         assert cache.get([b"a", b"b", b"c"]) == {b"a": b"1", b"b": b"2"}
-    monkeypatch.setattr(kept, "MAX_BYTES", 100)
-    with Kept(tmp_path, "some") as cache:
+    with Kept(tmp_path, "some", max_bytes=100) as cache:
         assert cache.get([b"a", b"b"]) == {}
 
 
