@@ -35,7 +35,7 @@ would stop healthy runs.
 """
 
 GIVEN_UP: Final = 10
-"""Training stops once the general loss is so many times further above the base's than it may be; up to there it goes
+"""Training stops once the general loss is this many times further above the base's than it may be. Up to there it goes
 on, since a falling rate takes some of it back.
 """
 

@@ -143,8 +143,9 @@ def _general(table: Path, tokens: int, model: Path, params: TrainingParams, targ
 
 @contextmanager
 def _store_stays(store: Store) -> Iterator[None]:
-    """Whatever goes wrong once a local store is gone goes wrong because of that; folders that the child made anew in
-    its place are no store either.
+    """Says of every failure after a local store has vanished that this is its cause.
+
+    Folders that the child has since made in its place are no store either.
 
     Raises:
         StoreError: the store's folder has vanished.
