@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import dropwhile
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from tasks.harvest.dates import utc
 from tasks.harvest.forge.cache import DETAILS, ForgeCache, Listed
@@ -13,6 +13,10 @@ from tasks.harvest.git.command import is_object_id
 
 Order = Literal["created", "updated"]
 Item = dict[str, Any]
+
+
+SAID: Final = "said"
+"""Field of what a list said of a thread: how many comments it has, which is no field of a thread."""
 
 
 class Page(NamedTuple):

@@ -11,7 +11,7 @@ from tasks.harvest.forge.cache import DETAILS, ForgeCache, Index, Listed
 from tasks.harvest.forge.client import OnWait
 from tasks.harvest.forge.forge import NOUNS, Facts
 from tasks.harvest.forge.index import Wanted, refresh
-from tasks.harvest.forge.listing import Queries, RestLister, object_id
+from tasks.harvest.forge.listing import SAID, Queries, RestLister, object_id
 from tasks.harvest.forge.releases import chosen
 from tasks.harvest.forge.remarks import ordered
 from tasks.harvest.gitea.client import GiteaClient
@@ -95,12 +95,13 @@ class GiteaForge:
         return Remote(url=clone_url, repo=self.repo, gitea=self.server)
 
     def threads(self, kind: str, cache: ForgeCache, references: Sequence[PullReference]) -> Iterator[Item]:
-        """Threads, one request each for the timeline, one for reviews and one for each review with comments."""
+        """Threads: a request for the timeline if somebody spoke, one for reviews, one for each review with remarks."""
         client = self._clients[kind]
         for reference in references:
             path = f"{QUERIES[kind].path}/{reference.number}"
             head = cache.thread(reference.number, reference.updated_at, DETAILS) or detail(client.get(path).data)
-            happened = client.items(f"/issues/{reference.number}/timeline")
+            is_silent = head.pop(SAID, 1) == 0 and not reference.is_late
+            happened = [] if is_silent else client.items(f"/issues/{reference.number}/timeline")
             said = [_comment(item) for item in happened if item["type"] == "comment"]
             thread = head | {"comments": ordered(said)}
             if kind == "pull":
@@ -164,6 +165,7 @@ def detail(item: Item) -> Item:
         "author": author(item.get("user")),
         "draft": bool(item.get("draft", is_draft(item["title"]))),
         "labels": sorted(label["name"] for label in item.get("labels") or ()),
+        SAID: item.get("comments", 1),
     }
     if "head" in item:  # only pull requests have one
         return found

@@ -10,7 +10,7 @@ from tasks.harvest.forge.cache import DETAILS, ForgeCache, Index
 from tasks.harvest.forge.client import OnWait
 from tasks.harvest.forge.forge import NOUNS, Facts
 from tasks.harvest.forge.index import Wanted, choose, refresh
-from tasks.harvest.forge.listing import Queries, RestLister, object_id
+from tasks.harvest.forge.listing import SAID, Queries, RestLister, object_id
 from tasks.harvest.forge.releases import chosen
 from tasks.harvest.gitlab.client import GitlabClient
 from tasks.harvest.gitlab.shape import changed_file, detail, events, issue, listed, merge_request
@@ -87,12 +87,13 @@ class GitlabForge:
         return Remote(url=clone_url, repo=self.repo, gitlab=self.server)
 
     def threads(self, kind: str, cache: ForgeCache, references: Sequence[PullReference]) -> Iterator[Item]:
-        """Threads, one request each. Events cost two more, of those that are late."""
+        """Threads, one request each; of an issue without a word none. Events cost two more, of those that are late."""
         client = self._clients[kind]
         for reference in references:
             path = f"{PATHS[kind]}/{reference.number}"
             head = cache.thread(reference.number, reference.updated_at, DETAILS) or detail(client.get(path).data)
-            discussions = client.items(f"{path}/discussions")
+            is_silent = head.pop(SAID, 1) == 0 and kind == "issue" and not reference.is_late
+            discussions = [] if is_silent else client.items(f"{path}/discussions")
             happened = None
             if reference.is_late:
                 states, labels = (self._maybe(client, f"{path}/resource_{of}_events") for of in ("state", "label"))

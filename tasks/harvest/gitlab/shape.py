@@ -9,7 +9,7 @@ from typing import Any, Final
 from tasks.harvest.dates import utc
 from tasks.harvest.forge.at_date import is_draft, renamed
 from tasks.harvest.forge.cache import Listed
-from tasks.harvest.forge.listing import object_id
+from tasks.harvest.forge.listing import SAID, object_id
 from tasks.harvest.forge.remarks import ordered, rooted
 from tasks.text.people import is_bot
 
@@ -62,6 +62,7 @@ def detail(item: Item) -> Item:
         "author": author(item.get("author")),
         "draft": bool(item.get("draft", item.get("work_in_progress", is_draft(item["title"])))),
         "labels": sorted(item.get("labels") or ()),
+        SAID: item.get("user_notes_count", 1),
     }
     if "sha" in item:  # only merge requests have a head
         return found

@@ -148,6 +148,7 @@ def _head(web: str, one: Pull | Issue, kind: str) -> Json:
         "closed_at": fine(one.closed_at),
         "author": _user(one.user),
         "labels": list(one.labels),
+        "user_notes_count": len(one.comments),
     }
 
 
