@@ -1,4 +1,7 @@
-"""A forge's token: from a Prefect Secret block or the environment, handed to its client and git, written nowhere."""
+"""A forge's token, from a Prefect Secret block or the environment.
+
+It is handed to the forge's client and to git, and written nowhere.
+"""
 
 from __future__ import annotations
 

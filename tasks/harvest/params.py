@@ -91,7 +91,7 @@ class ReleasesParams(Params):
 
 
 class GithubParams(Params):
-    """How GitHub is reached. The token comes from `GITHUB_TOKEN` or a Prefect Secret block, never from here."""
+    """How GitHub is reached. Its token: `GITHUB_TOKEN` or a Prefect Secret block, never from here."""
 
     api_url: Annotated[str, EXECUTION] = Field("https://api.github.com", pattern=r"^https?://")
     """Base URL of the REST API; GitHub Enterprise has `https://HOST/api/v3`."""
@@ -133,14 +133,14 @@ class ForgeParams(Params):
 
 
 class GitlabParams(ForgeParams):
-    """How GitLab is reached. The token comes from `GITLAB_TOKEN` or a Prefect Secret block, never from here."""
+    """How GitLab is reached. Its token: `GITLAB_TOKEN` or a Prefect Secret block, never from here."""
 
     url: Annotated[str, EXECUTION] = Field("https://gitlab.com", pattern=r"^https?://")
     """Address of the server; its token goes nowhere else."""
 
 
 class GiteaParams(ForgeParams):
-    """How Gitea or Forgejo is reached. The token: `GITEA_TOKEN` or a Prefect Secret block, never from here."""
+    """How Gitea or Forgejo is reached. Its token: `GITEA_TOKEN` or a Secret block, never from here."""
 
     url: Annotated[str, EXECUTION] = Field("https://codeberg.org", pattern=r"^https?://")
     """Address of the server; its token goes nowhere else."""

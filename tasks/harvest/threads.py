@@ -1,4 +1,4 @@
-"""Threads of the selection: from the cache where they did not change, else from the forge, and then kept."""
+"""Threads of the selection: from the cache where they did not change, else from the forge."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ class Threads:
         return self._forge.requests if self._forge else 0
 
     def read(self) -> None:
-        """Fetches every thread that is new or changed; each is kept as it comes, so a broken run goes on from there.
+        """Fetches every thread that is new or changed.
+
+        Each is kept as it comes, so a broken run goes on from there.
 
         Raises:
             GoneError: one is gone; the next run selects without it.

@@ -1,1 +1,1 @@
-"""What every forge has in common: requests, lists, what is kept between runs, and threads as they stood at a date."""
+"""What every forge has in common: requests, lists, a cache, and threads as they stood at a date."""

@@ -110,9 +110,9 @@ class ForgeClient(ABC):
     def pages(
         self, path: str, parameters: Mapping[str, Any] | None = None, etag: str | None = None, absent: bool = False
     ) -> Iterator[Answer]:
-        """The pages of a REST list, `page` items each; only a 304 if `etag` shows that the first is as it was, only a
-        404 or 410 if the list may be `absent` and is.
+        """The pages of a REST list, `page` items each.
 
+        Only a 304 if `etag` shows that the first is as it was; only a 404 or 410 if the list may be `absent` and is.
         The next page's query is taken from the `Link` header, but never its host: the token goes to one host only.
         """
         query: dict[str, Any] | None = {self.page_field: self.page, **(parameters or {})}

@@ -61,7 +61,7 @@ class Forge(Protocol):
     def refresh(
         self, kind: str, cache: ForgeCache, index: Index, params: Wanted, until: int
     ) -> tuple[Index, str | None]:
-        """The index of a kind brought up to date, and the commit of the default branch where the answer says it."""
+        """The index of a kind brought up to date, and the default branch's commit where the answer says it."""
 
     def releases(self, params: ReleasesParams, until: str) -> tuple[ReleaseNote, ...]:
         """What is told of the wanted releases that were published up to a moment, newest first."""

@@ -1,4 +1,7 @@
-"""Pages of what a repository has of one kind, newest first: what every list must tell, and lists by REST alone."""
+"""Pages of what a repository has of one kind, newest first.
+
+What every forge's list must tell, and lists that are read by REST alone.
+"""
 
 from __future__ import annotations
 

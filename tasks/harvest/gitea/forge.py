@@ -1,4 +1,4 @@
-"""Gitea and Forgejo as a forge: lists, of each thread that is new its timeline, and of a pull request its reviews."""
+"""Gitea and Forgejo as a forge: lists, timelines of threads, reviews of pull requests."""
 
 from __future__ import annotations
 
@@ -95,7 +95,10 @@ class GiteaForge:
         return Remote(url=clone_url, repo=self.repo, gitea=self.server)
 
     def threads(self, kind: str, cache: ForgeCache, references: Sequence[PullReference]) -> Iterator[Item]:
-        """Threads: a request for the timeline if somebody spoke, one for reviews, one for each review with remarks."""
+        """Threads: a request for the timeline if somebody spoke, and requests for reviews.
+
+        The reviews of a pull request cost one, and each that has remarks one more.
+        """
         client = self._clients[kind]
         for reference in references:
             path = f"{QUERIES[kind].path}/{reference.number}"

@@ -87,7 +87,10 @@ class GitlabForge:
         return Remote(url=clone_url, repo=self.repo, gitlab=self.server)
 
     def threads(self, kind: str, cache: ForgeCache, references: Sequence[PullReference]) -> Iterator[Item]:
-        """Threads, one request each; of an issue without a word none. Events cost two more, of those that are late."""
+        """Threads, one request each; of an issue without a word none.
+
+        Events cost two more, of those that are late.
+        """
         client = self._clients[kind]
         for reference in references:
             path = f"{PATHS[kind]}/{reference.number}"

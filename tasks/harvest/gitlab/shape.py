@@ -28,7 +28,7 @@ _TOKEN_BOT: Final = re.compile(r"(?:project|group)_[0-9]{1,12}_bot")
 
 
 def listed(item: Item) -> Listed | None:
-    """What the list says of a merge request or an issue; None of what not everybody may read who reads the project."""
+    """What the list says of a merge request or an issue; None of a confidential issue."""
     if item.get("confidential"):
         return None
     merged_at = _date(item.get("merged_at"))
