@@ -59,17 +59,22 @@ class Stream(StrEnum):
     """A question and its answer, after the chat template."""
     CODE = "code"
     """Files, begun with a path, an import or a fence."""
+    PROSE = "prose"
+    """Texts of many sorts, begun as letters, reports, manuals, release notes or questions begin."""
 
 
 class SamplingParams(Params):
     """How the base model writes the text that is replayed."""
 
-    streams: dict[Stream, float] = Field(default_factory=lambda: {Stream.RAW: 0.4, Stream.CHAT: 0.4, Stream.CODE: 0.2})
+    streams: dict[Stream, float] = Field(
+        default_factory=lambda: {Stream.RAW: 0.25, Stream.CHAT: 0.3, Stream.CODE: 0.2, Stream.PROSE: 0.25}
+    )
     """Parts of the sampled tokens: `raw` (from the start of a document), `chat` (question and answer after the model's
-    own template) and `code` (begun with what files begin with). They need not add up to 1.
+    own template), `code` (begun with what files begin with) and `prose` (begun as letters, manuals or release notes
+    begin). They need not add up to 1.
     """
     sample_tokens: int = Field(512, ge=16, le=8192)
-    """Longest sample of `raw` and `code`."""
+    """Longest sample of every other stream than `chat`."""
     question_tokens: int = Field(96, ge=8, le=4096)
     """Longest question of `chat`; one that has not ended by then is left out."""
     answer_tokens: int = Field(320, ge=8, le=8192)

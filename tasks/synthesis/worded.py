@@ -24,7 +24,7 @@ METHOD: Final = "facts"
 LOOKUP_WORDINGS: Final = 2
 """With quotas, lookups and what is asked about tests have half of the wordings, but at least so many."""
 
-PROMPT_VERSION: Final = "facts/2026.11.30.4"
+PROMPT_VERSION: Final = "facts/2026.11.30.5"
 
 
 def applies(subject: Subject) -> bool:

@@ -2,7 +2,8 @@
 
 Needs torch, transformers, peft, accelerate, pydantic, universal-pathlib, pyarrow, jinja2, tokenizers and gguf.
 What is done stays done: a second call goes on where the first one ended, and after every job all results are in one
-file in the folder `--out`.
+file in the folder `--out`. With `--workers`, arms are shared out over processes, and these over the machine's GPUs: a
+small model leaves most of a large GPU idle.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import os
+import subprocess
 import sys
 import tarfile
 import time
@@ -34,7 +37,7 @@ class Variant(NamedTuple):
     """Passes over raw text in one epoch."""
     dialogue: int = 3
     """Passes over dialogues."""
-    replay: float = 0.12
+    replay: float = 0.2
     """Share of the table's tokens that the base wrote."""
     soft: bool = False
     """Whether the base's likeliest tokens stand beside them."""
@@ -53,7 +56,9 @@ VARIANTS: Final[dict[str, Variant]] = {
     "researched": Variant(),
     "no-replay": Variant(replay=0.0),
     "article": Variant(table="article", raw=1, dialogue=1, replay=0.0, recipe=ARTICLE),
-    "mlp": Variant(recipe={"layers": "mlp"}),
+    "mlp": Variant(recipe={"layers": "mlp", "learning_rate": 7.0e-4}),
+    "less-replay": Variant(replay=0.12),
+    "raw-once": Variant(raw=1),
     "soft": Variant(soft=True),
     "fast": Variant(recipe={"learning_rate": 7.0e-4}),
     "slow": Variant(recipe={"learning_rate": 4.0e-4}),
@@ -88,14 +93,55 @@ def gpu(arguments: argparse.Namespace) -> None:
         make_model(arguments)
         wanted = sample_tokens(arguments)
         samples = load_samples(arguments, wanted + arguments.held_out_tokens)
-        for repo, arm, seed in plan(arguments.repositories, arguments.arms, arguments.seeds):
+        shared = arguments.workers > 1 and arguments.worker is None
+        if shared:
+            share_out(arguments)
+        for repo, arm, seed in [] if shared else mine(arguments):
             target = arguments.results / f"{repo}.{arm}.{seed}.json.gz"
             if not target.exists():
                 started = time.monotonic()
                 made = one_job(arguments, repo, arm, seed, samples)
-                target.write_bytes(gzip.compress(json.dumps(made).encode(), mtime=0))
+                whole = target.with_suffix(".part")
+                whole.write_bytes(gzip.compress(json.dumps(made).encode(), mtime=0))
+                whole.rename(target)
                 print(f"{repo} {arm} {seed}: {time.monotonic() - started:.1f} s", flush=True)
-                bundle(arguments)
+                if arguments.worker is None:
+                    bundle(arguments)
+
+
+def mine(arguments: argparse.Namespace) -> list[tuple[str, str, int]]:
+    """The jobs of this process; all seeds of a table are one worker's, since it writes that table."""
+    jobs = plan(arguments.repositories, arguments.arms, arguments.seeds)
+    if arguments.worker is None:
+        return jobs
+    tables = list(dict.fromkeys((repo, arm) for repo, arm, _ in jobs))
+    return [job for job in jobs if tables.index(job[:2]) % arguments.workers == arguments.worker]
+
+
+def share_out(arguments: argparse.Namespace) -> None:
+    """Runs the workers, each on one GPU, and bundles what they have finished every few seconds.
+
+    Raises:
+        SystemExit: A worker failed; what the others finished is bundled.
+    """
+    import torch
+
+    gpus = max(1, torch.cuda.device_count())
+    threads = str(max(1, (os.cpu_count() or 1) // arguments.workers))
+    workers = [
+        subprocess.Popen(
+            [sys.executable, *sys.argv, "--worker", str(number)],
+            env=os.environ | {"CUDA_VISIBLE_DEVICES": str(number % gpus), "OMP_NUM_THREADS": threads},
+        )
+        for number in range(arguments.workers)
+    ]
+    while any(worker.poll() is None for worker in workers):
+        time.sleep(5)
+        bundle(arguments)
+    bundle(arguments)
+    failed = [number for number, worker in enumerate(workers) if worker.returncode]
+    if failed:
+        raise SystemExit(f"workers {failed} failed")
 
 
 def one_job(arguments: argparse.Namespace, repo: str, arm: str, seed: int, samples: list[Any]) -> dict[str, Any]:
@@ -315,9 +361,8 @@ def load_samples(arguments: argparse.Namespace, wanted: int) -> list[dict[str, A
         samples = list(draw_samples(arguments, wanted))
         np.random.Generator(np.random.PCG64(11)).shuffle(samples)  # type: ignore[arg-type]
         kept.write_bytes(gzip.compress(json.dumps(samples).encode(), 1, mtime=0))
-        tokens = {
-            stream: sum(len(s["ids"]) for s in samples if s["stream"] == stream) for stream in ("raw", "chat", "code")
-        }
+        streams = {s["stream"] for s in samples}
+        tokens = {stream: sum(len(s["ids"]) for s in samples if s["stream"] == stream) for stream in sorted(streams)}
         seconds = time.monotonic() - started
         facts = {"samples": len(samples), "tokens": tokens, "seconds": round(seconds, 1)}
         tokenizer = tokenizer_of(arguments)
@@ -410,7 +455,7 @@ def bundle(arguments: argparse.Namespace) -> None:
     """All results in one file, where what comes back is few files."""
     arguments.out.mkdir(parents=True, exist_ok=True)
     with tarfile.open(arguments.out / "results.tar", "w") as archive:
-        for path in sorted(arguments.results.iterdir()):
+        for path in sorted(arguments.results.glob("*.json*")):
             archive.add(path, path.name)
 
 
@@ -430,6 +475,8 @@ def main() -> None:
     parser.add_argument("--most-new-tokens", type=int, default=320, help="questions with longer answers are left out")
     parser.add_argument("--held-out-tokens", type=int, default=HELD_OUT_TOKENS)
     parser.add_argument("--backend", default="auto")
+    parser.add_argument("--workers", type=int, default=1, help="processes that share the arms")
+    parser.add_argument("--worker", type=int, help="number of this process, set by the first one")
     gpu(parser.parse_args())
 
 

@@ -13,7 +13,8 @@ from tasks.base.errors import InputError
 from tasks.base.records import IGNORED, Split
 from tasks.base.runs import read_records, read_verdicts
 from tasks.mixture.params import MixtureParams, Packing, SamplingParams, Stream
-from tasks.mixture.replay.sample import CODE, Sample, draw_texts, opening, replay
+from tasks.mixture.replay.openings import CODE, PROSE, opening
+from tasks.mixture.replay.sample import Sample, draw_texts, replay
 from tasks.mixture.table.assemble import assemble
 from tasks.mixture.table.expected import rounded_up
 from tasks.mixture.table.rows import SOFT_IDS, SOFT_LOGPROBS
@@ -92,11 +93,13 @@ def test_model_that_writes_nothing_is_refused(tokenizer, stream, text, end, says
 
 
 def test_code_begins_with_what_files_begin_with(tokenizer):
-    assert len(set(CODE)) == len(CODE) > 60
+    for openings in (CODE, PROSE):
+        assert len(set(openings)) == len(openings) > 60
     start = [tokenizer.end_of_document]
     assert opening(tokenizer, Stream.RAW, 5) == start
     assert opening(tokenizer, Stream.CODE, 1) == start + tokenizer.encode(CODE[1])
     assert opening(tokenizer, Stream.CODE, len(CODE) + 1) == opening(tokenizer, Stream.CODE, 1)
+    assert opening(tokenizer, Stream.PROSE, len(PROSE)) == start + tokenizer.encode(PROSE[0])
 
 
 def test_as_many_tokens_as_are_wanted_in_the_order_of_their_numbers(tokenizer):

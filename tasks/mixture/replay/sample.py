@@ -5,8 +5,7 @@ answers nor foreign prose are: measured with 0.9 M raw and 4 M dialogue tokens, 
 the loss on general text from +0.87 to +0.02 nats at nearly the same recall, while real prose made it worse (+1.72);
 arXiv 2605.26097 and 2505.13811 found the same. Shown three times a sample begins to be learnt by heart.
 
-Samples begin with nothing but a document's start, a user's turn, or what files begin with. The openings of `code` are
-written for this project. They name no repository; what follows is the model's own.
+How samples begin is in `openings.py`.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from tasks.base.runs import StepRun
 from tasks.base.steps import step
 from tasks.mixture.params import SamplingParams, Stream
 from tasks.mixture.replay.job import SoftenRequest
+from tasks.mixture.replay.openings import opening
 from tasks.mixture.table.rows import SOFT_IDS, SOFT_LOGPROBS
 from tasks.model.child import run_child, staying
 from tasks.model.request import WritingRequest
@@ -46,99 +46,6 @@ EXPECTED_FILL: Final = 0.6
 MOST_WAVES: Final = 8
 HELD_EVERY: Final = 32
 """One sample in this many is not trained on; on these the divergence from the base is measured during training."""
-CODE: Final = (
-    "#!/bin/bash\n",
-    "#!/usr/bin/env python3\n",
-    "import os\n",
-    "import numpy as np\n",
-    "import React from 'react';\n",
-    "import { useState } from 'react';\n",
-    "import java.util.List;\n",
-    "from dataclasses import dataclass\n",
-    "from typing import",
-    "using System;\n",
-    "use std::collections::HashMap;\n",
-    "package main\n",
-    "package com.example",
-    "#include <stdio.h>\n",
-    "#include <vector>\n",
-    "#ifndef ",
-    "const express = require('express');\n",
-    "module.exports = {\n",
-    "export default function ",
-    "export interface ",
-    "export const ",
-    "public class ",
-    "public static void main(",
-    "class ",
-    "def ",
-    "async def ",
-    "func ",
-    "fn main() {\n",
-    "impl ",
-    "struct ",
-    "interface ",
-    "function ",
-    "@Override\n",
-    "@app.route(",
-    "require 'rails_helper'\n",
-    "module ",
-    "<?php\n",
-    "<!DOCTYPE html>\n",
-    "<template>\n",
-    '<?xml version="1.0"',
-    "SELECT ",
-    "CREATE TABLE ",
-    "BEGIN;\n",
-    "FROM python:3",
-    "version: '3'\nservices:\n",
-    "name: CI\non:\n",
-    "[package]\nname = ",
-    '{\n  "name": ',
-    '{\n  "version": ',
-    ".container {\n",
-    "body {\n  font-family: ",
-    "# Makefile\n",
-    "all: build\n",
-    "library(ggplot2)\n",
-    "val ",
-    "object Main extends App {\n",
-    "// main.go\n",
-    "// src/index.js\n",
-    "// src/components/App.tsx\n",
-    "# src/main.py\n",
-    "# app/models/user.rb\n",
-    "/* style.css */\n",
-    "-- schema.sql\n",
-    "# config.yaml\n",
-    "# setup.py\n",
-    "# tests/test_",
-    "File: src/utils.py\n",
-    "File: lib/index.ts\n",
-    "diff --git a/",
-    "--- a/src/",
-    "@@ -1,",
-    "```python\n",
-    "```javascript\n",
-    "```typescript\n",
-    "```java\n",
-    "```bash\n",
-    "```sql\n",
-    "```html\n",
-    "```json\n",
-    "```c\n",
-    "```go\n",
-    "```rust\n",
-    "```\n",
-    '"""',
-    "/**\n * ",
-    "/*\n * ",
-    "// Copyright ",
-    "# Copyright ",
-    "# -*- coding: utf-8 -*-\n",
-    "'use strict';\n",
-)
-"""In the order in which samples are begun with them, one after the other, over and over."""
 Drawer = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 """Continues prompts of `name`, `ids`, `limit` and `stops`: per prompt, in order, `ids` without the token that ended the
 text, and `stop`, that token or null.
@@ -150,18 +57,6 @@ def _lines(path: Path, values: Iterable[Any]) -> str:
     with path.open("w", encoding="utf-8") as writer:
         writer.writelines(json.dumps(value) + "\n" for value in values)
     return str(path)
-
-
-def opening(tokenizer: TextTokenizer, stream: Stream, number: int) -> list[int]:
-    """The ids that sample `number` of a stream begins with, after a start token if the model has one.
-
-    Raises:
-        InputError: the stream is `chat` and the template cannot be sampled from.
-    """
-    if stream is Stream.CHAT:
-        return list(user_turn(tokenizer).before)
-    start = list(tokenizer.prefix_ids) or [tokenizer.end_of_document]
-    return start + (tokenizer.encode(CODE[number % len(CODE)]) if stream is Stream.CODE else [])
 
 
 class Sample(Record):

@@ -73,6 +73,9 @@ WORDINGS: Final = {
             "Parameters of {named} in {repo}?",
             "{named!c} of {repo} takes what, parameter by parameter?",
             "My editor shows no hints for {named} of {repo}. Which parameters are there?",
+            "What does the signature of {named} in {repo} look like, parameter names only?",
+            "How is {named} of {repo} declared: which arguments, in which order?",
+            "List the parameter names of {named} in {repo}.",
         ),
         answers=(
             "{values}.",

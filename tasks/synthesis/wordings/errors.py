@@ -143,6 +143,10 @@ WORDINGS: Final = {
             "Message of {raised} in {named} of {repo}?",
             "When {named} raises {raised}, the user of {repo} reads what?",
             "I'm asserting on the message of {raised} from {named} in {repo}. What is its text?",
+            "Quote what {named} of {repo} says when it raises {raised}.",
+            "What are the words of the {raised} that {named} raises?",
+            "Give me the text of the error {raised} from {named} in {repo}.",
+            "State the error text that {named} passes to {raised}.",
         ),
         answers=(
             "“{value}”",

@@ -119,8 +119,12 @@ WORDINGS: Final = {
             "Contents of `{subject}` in {repo}?",
             "In `{subject}` of {repo} lies what?",
             "I have to put a new file into `{subject}` of {repo}. What is there already?",
+            "Which files of code lie directly in `{subject}` of {repo}, tests aside?",
+            "List the code files in `{subject}` of {repo}, leaving out tests, stories and fixtures.",
+            "Name the files in the folder `{subject}` of {repo}.",
         ),
         answers=(
+            "{whole!h}{values}.",
             "{whole!h}{lines}\n\n{around}",
             "{whole!h}{count:#file|files} of code:\n\n{lines}\n\n{around}",
             "{some!h}Among others:\n\n{lines}\n\n{around}",

@@ -38,6 +38,8 @@ SHORT_EVERY: Final = 4
 """One question in so many asks for the bare value."""
 
 _SLOT: Final = re.compile(r"\{[^{}]*\}")
+_CONDITION: Final = re.compile(r"\{\w+!h\}")
+"""A slot that says nothing."""
 _LONG: Final = re.compile(r"\n|[.!?]\s|.{160}")
 """What is no bare value: several lines or sentences, or a long one."""
 
@@ -45,7 +47,8 @@ _LONG: Final = re.compile(r"\n|[.!?]\s|.{160}")
 def bare(answers: Sequence[str], words: Mapping[str, str]) -> str:
     """The answer of a bank that says nothing but the value without its full stop, if there is one and it is short."""
     for wording in usable(answers, words):
-        if len(_SLOT.findall(wording)) == 1 and not re.search(r"\w", _SLOT.sub("", wording)):
+        shown = _CONDITION.sub("", wording)
+        if len(_SLOT.findall(shown)) == 1 and not re.search(r"\w", _SLOT.sub("", shown)):
             value = said(wording.removesuffix("."), words)
             return "" if _LONG.search(value) else value
     return ""

@@ -23,6 +23,9 @@ WORDINGS: Final = {
             "Imports of `{path}` from `{target}` in {repo}?",
             "From `{target}`, what is imported by `{path}` in {repo}?",
             "I'm splitting `{target}` of {repo}. What does `{path}` import from it?",
+            "List what `{path}` of {repo} takes from `{target}`.",
+            "Which names out of `{target}` does {repo}'s `{path}` need?",
+            "Name what `{path}` imports from the repository's own `{target}`.",
         ),
         answers=(
             "It imports {values}.",
@@ -48,8 +51,12 @@ WORDINGS: Final = {
             "Internal imports of `{path}` in {repo}?",
             "By `{path}`, what of the rest of {repo} is imported?",
             "I want to test `{path}` of {repo} alone. Which other files does it bring with it?",
+            "List the files of {repo} from which `{path}` imports something.",
+            "From which of the repository's own files does `{path}` import?",
+            "Name the repository's files that `{path}` of {repo} needs.",
         ),
         answers=(
+            "{values}.",
             "It imports:\n\n{placed}",
             "It builds on {count:#file|files} of the repository:\n\n{placed}",
             "{placed}",

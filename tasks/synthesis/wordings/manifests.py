@@ -23,6 +23,9 @@ WORDINGS: Final = {
             "Version of `{subject}` in `{path}` of {repo}?",
             "`{subject}` is required by {repo} in which version?",
             "A security notice names `{subject}`. What does `{path}` of {repo} ask for?",
+            "Which range of versions of `{subject}` does {repo} accept?",
+            "State the version constraint on `{subject}` in `{path}`.",
+            "What version range stands beside `{subject}` in `{path}` of {repo}?",
         ),
         answers=(
             "`{value}`.",

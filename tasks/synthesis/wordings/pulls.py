@@ -120,6 +120,10 @@ WORDINGS: Final = {
             "Definitions added by {subject} in {repo}?",
             "By pull request {subject}, what was added to {repo}?",
             "I write release notes for {repo}. Which new definitions does {subject} bring?",
+            "Which names did proposal {subject} bring into {repo}?",
+            "What did the proposal {subject} newly define in {repo}?",
+            "List the names that came into {repo} with PR {subject}.",
+            "Name what is new in {repo} through {subject}.",
         ),
         answers=(
             "{values}.",
@@ -144,6 +148,10 @@ WORDINGS: Final = {
             "Definitions removed by {subject} in {repo}?",
             "By pull request {subject}, what was removed from {repo}?",
             "My code broke after {subject} of {repo}. Which definitions did it take away?",
+            "Which names did proposal {subject} take out of {repo}?",
+            "What did the proposal {subject} remove from {repo}?",
+            "List the names that left {repo} with PR {subject}.",
+            "Name what is gone from {repo} through {subject}.",
         ),
         answers=(
             "{values}.",
@@ -168,6 +176,10 @@ WORDINGS: Final = {
             "Pull request that added `{subject}` to {repo}?",
             "`{subject}` was added to {repo} by which pull request?",
             "I want to ask the author of `{subject}` in {repo}. In which pull request was it added?",
+            "In which proposal did `{subject}` first come into {repo}?",
+            "What is the number of the PR that brought `{subject}` into {repo}?",
+            "State the number of the pull request in which {repo} got `{subject}`.",
+            "By which proposal was `{subject}` brought into {repo}?",
         ),
         answers=(
             "{value}, “{title}”.",

@@ -71,6 +71,10 @@ WORDINGS: Final = {
             "Components rendered by {named} in {repo}?",
             "By {named}, which components of {repo} are rendered?",
             "I draw a tree of {repo}'s interface and am at {named}. What comes below it?",
+            "Which of {repo}'s own components stand in the markup of {named}?",
+            "What does the markup of {named} contain of {repo}'s own components?",
+            "Name the components that {named} of {repo} puts on the page.",
+            "List the repository's components inside {named}.",
         ),
         answers=(
             "{values}.",
@@ -95,6 +99,9 @@ WORDINGS: Final = {
             "Components that render {named} in {repo}?",
             "{named!c} is rendered by what in {repo}?",
             "I give {named} of {repo} a new prop. Which components render it, tests aside?",
+            "In the markup of which components of {repo} does {named} stand?",
+            "Whose markup contains {named}, tests aside?",
+            "Leaving out tests and stories: which components of {repo} put {named} on the page?",
         ),
         answers=(
             "{values}.",
@@ -119,6 +126,7 @@ WORDINGS: Final = {
             "{named!c} in {repo}: some places that render it?",
             "{named!c} is rendered by what in {repo}, for example?",
             "I need a model for using {named} in {repo}. What are some components that render it?",
+            "Name a component of {repo} whose markup contains {named}, tests and stories aside.",
         ),
         answers=(
             "Among others by {values}.",

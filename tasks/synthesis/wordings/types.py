@@ -23,6 +23,10 @@ WORDINGS: Final = {
             "Fields of {named} in {repo}?",
             "{named!c} of {repo} is made up of which fields?",
             "I write a fixture for {named} of {repo}. Which fields are there to fill?",
+            "Which members does {named} of {repo} have?",
+            "List the properties of {named} in {repo}.",
+            "Name the members of {named}.",
+            "What are the properties of {named} called in {repo}?",
         ),
         answers=(
             "{values}.",
@@ -71,6 +75,9 @@ WORDINGS: Final = {
             "Optional fields of {named} in {repo}?",
             "In {named} of {repo}, which fields are marked as optional?",
             "I check {named} of {repo} for missing data. Which fields are allowed to be absent?",
+            "Which members of {named} need not be there?",
+            "List the optional members of {named} in {repo}.",
+            "What may be missing from an object of the {thing} {named}?",
         ),
         answers=(
             "{values}.",
@@ -95,6 +102,9 @@ WORDINGS: Final = {
             "Type of `{field}` in {named} of {repo}?",
             "`{field}` of {named} is of what type in {repo}?",
             "I set `{field}` of {named} in {repo} and the checker complains. Which type does it want?",
+            "What is the declared type of the member `{field}` in {named}?",
+            "State the type of the property `{field}` of {named}.",
+            "As what is the member `{field}` of {repo}'s {named} declared?",
         ),
         answers=(
             "`{type}`.",
@@ -120,6 +130,8 @@ WORDINGS: Final = {
             "Members of the enum {named} in {repo}?",
             "{named!c} of {repo} is made up of which members?",
             "I write a switch over {named} of {repo}. Which members does it have to cover?",
+            "What are the members of {repo}'s enumeration {named}?",
+            "List the members of the enumeration {named}.",
         ),
         answers=(
             "{values}.",
@@ -144,6 +156,8 @@ WORDINGS: Final = {
             "Value of `{member}` in {named} of {repo}?",
             "To `{member}` of {named}, which value is assigned in {repo}?",
             "I compare raw data with `{member}` of {named} in {repo}. Which value do I look for?",
+            "Which value hides behind `{member}` in {repo}'s enumeration {named}?",
+            "State what `{member}` of the enumeration {named} stands for.",
         ),
         answers=(
             "`{value}`.",
@@ -168,6 +182,8 @@ WORDINGS: Final = {
             "Allowed values of {named} in {repo}?",
             "By the type {named} of {repo}, which values are allowed?",
             "I fill a menu from {named} of {repo}. Which values have to be in it?",
+            "Which alternatives does the type {named} allow?",
+            "List the alternatives of {named} in {repo}.",
         ),
         answers=(
             "{values}.",
@@ -216,6 +232,7 @@ WORDINGS: Final = {
             "Direct subtypes of {named} in {repo}?",
             "{named!c} is extended by what in {repo}?",
             "I add an abstract method to {named} of {repo}. What derives directly from it, tests aside?",
+            "Leaving out tests: what descends from {named} in {repo}?",
         ),
         answers=(
             "{values}.",
@@ -240,6 +257,8 @@ WORDINGS: Final = {
             "Ancestors of {named} in {repo}?",
             "{named!c} is derived from what in {repo}, directly and indirectly, nearest first?",
             "I look for the origin of a method of {named} in {repo}. Through which parents do I go?",
+            "From what does {named} of {repo} descend, nearest first?",
+            "Name the ancestors of {named} within {repo}, from the nearest on.",
         ),
         answers=(
             "{values}.",

@@ -24,6 +24,9 @@ WORDINGS: Final = {
             "Callers of {named} in {repo}?",
             "{named!c} is called by what in {repo}?",
             "I add a required parameter to {named} of {repo}. Which callers, tests aside, have to pass it?",
+            "From where in {repo} is {named} invoked, tests and fixtures aside?",
+            "Not counting tests: which functions of {repo} invoke {named}?",
+            "Name the callers of {named} in {repo}, leaving out tests.",
         ),
         answers=(
             "{values}.",
@@ -48,6 +51,7 @@ WORDINGS: Final = {
             "Some callers of {named} in {repo}?",
             "{named!c} is called by what in {repo}, for example?",
             "I need a model for calling {named} of {repo}. What are some callers?",
+            "Name one function of {repo} that invokes {named}, tests and fixtures aside.",
         ),
         answers=(
             "{values}, among others.",
@@ -72,6 +76,9 @@ WORDINGS: Final = {
             "Uses of {named} in {repo}?",
             "{named!c} is used by what in {repo}?",
             "I want to deprecate {named} of {repo}. What uses it, tests aside?",
+            "If {named} changed, what else in {repo} would have to be looked at, tests aside?",
+            "Leaving out tests, stories and fixtures: what relies on {named} in {repo}?",
+            "Name everything in {repo} that a change of {named} would concern, tests aside.",
         ),
         answers=(
             "{values}.",
@@ -96,6 +103,7 @@ WORDINGS: Final = {
             "Some uses of {named} in {repo}?",
             "{named!c} is used by what in {repo}, for example?",
             "I need a model for using {named} of {repo}. What are some users of it?",
+            "Name one thing in {repo} that a change of {named} would concern, tests and fixtures aside.",
         ),
         answers=(
             "{values}, among others.",
@@ -120,6 +128,9 @@ WORDINGS: Final = {
             "Files that use {named} in {repo}?",
             "{named!c} is used in what other files of {repo}?",
             "I move {named} of {repo} elsewhere. Which files, tests aside, need another import?",
+            "Not counting tests and stories: which files of {repo} would a changed {named} concern?",
+            "List the files of {repo} that rely on {named}, leaving out tests and fixtures.",
+            "Tests aside, in which files of {repo} would one look after changing {named}?",
         ),
         answers=(
             "{values}.",
@@ -168,6 +179,9 @@ WORDINGS: Final = {
             "Calls made by {named} in {repo}?",
             "By {named}, what of {repo}'s own code is called?",
             "I extract {named} from {repo} into a package. Which of the repository's functions does it call?",
+            "Which of the repository's own functions does {named} invoke?",
+            "Name the functions of {repo} that {named} runs.",
+            "List what {named} invokes of {repo}'s own code.",
         ),
         answers=(
             "{values}.",

@@ -48,6 +48,8 @@ WORDINGS: Final = {
             "Entries of {named} in {repo}?",
             "In {named} of {repo}, which entries are listed?",
             "I check whether {named} of {repo} is complete. What is in it at present?",
+            "What does {repo} put into {named}, in order?",
+            "List the entries of {named} in their order.",
         ),
         answers=(
             "{values}.",
@@ -120,6 +122,9 @@ WORDINGS: Final = {
             "Default of `{parameter}` in {named} of {repo}?",
             "By {named} of {repo}, what is taken for `{parameter}` if nothing is passed?",
             "I pass `{parameter}` to {named} of {repo} everywhere. With which value could I leave it out?",
+            "If a call of {named} says nothing about `{parameter}`, what counts?",
+            "Leaving `{parameter}` out of {named} in {repo} is the same as passing what?",
+            "State the default that {named} declares for `{parameter}`.",
         ),
         answers=(
             "`{value}`.",
@@ -168,6 +173,8 @@ WORDINGS: Final = {
             "Readers of the environment variable `{subject}` in {repo}?",
             "The environment variable `{subject}` is read by what in {repo}?",
             "I want to rename the environment variable `{subject}`. Where in {repo} is it read, tests aside?",
+            "Which files of {repo} look at the environment variable `{subject}`, tests and fixtures aside?",
+            "List the files of {repo} in which `{subject}` is read from the environment.",
         ),
         answers=(
             "{readers}.",
