@@ -14,10 +14,10 @@ from tasks.harvest.github.forge import GithubForge
 from tasks.harvest.gitlab.forge import GitlabForge
 from tasks.harvest.params import AnyForge, ForgeName, GiteaParams, GitlabParams, Servers, SourceParams
 
-_PART: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_-])?"
+_PART: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]*+(?<!\.)"
 PATHS: Final = {
-    "gitlab": re.compile(rf"{_PART}(?:/{_PART}){{1,21}}"),
-    "gitea": re.compile(rf"{_PART}/[A-Za-z0-9._-]+"),
+    "gitlab": re.compile(rf"\A{_PART}(?:/{_PART}){{1,21}}"),
+    "gitea": re.compile(rf"\A{_PART}/[A-Za-z0-9._-]+"),
 }
 """What a repository is called; GitLab has groups within groups, 20 deep."""
 

@@ -56,6 +56,7 @@ def parameters(recipe: str, repo: str, arguments: argparse.Namespace) -> Any:
 
     name, _, place = repo.partition("=")
     path, _, date = place.partition("@")
+    own = dict(one.split("=", 1) for one in arguments.own)
     chosen, size = RECIPES[recipe], ROW_TOKENS["article" if recipe == "article" else "researched"]
     return RetrainParams.model_validate(
         {
@@ -64,7 +65,8 @@ def parameters(recipe: str, repo: str, arguments: argparse.Namespace) -> Any:
             "synthesis": chosen["synthesis"],
             "dataset": {"max_tokens": size, "replay": None} | chosen["dataset"] | once(chosen["dataset"]),
             "training": {"base_model": "stub", "epochs": 1},
-            "evaluation": EVALUATION | {"items": arguments.items, "general_items": arguments.general_items},
+            "evaluation": EVALUATION
+            | {"items": arguments.items, "general_items": arguments.general_items, "own": own.get(name)},
             "store": str(arguments.store),
         }
     )
@@ -316,6 +318,7 @@ def main() -> None:
     parser.add_argument("--pulls", type=int, default=100)
     parser.add_argument("--items", type=int, default=1_400)
     parser.add_argument("--general-items", type=int, default=250)
+    parser.add_argument("--own", action="append", default=[], help="NAME=FILE of a person's own questions")
     arguments = parser.parse_args()
     {"prepare": prepare, "report": report}[arguments.phase](arguments)
 

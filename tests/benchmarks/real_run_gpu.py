@@ -9,9 +9,11 @@ small model leaves most of a large GPU idle.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -62,6 +64,7 @@ VARIANTS: Final[dict[str, Variant]] = {
     "soft": Variant(soft=True),
     "fast": Variant(recipe={"learning_rate": 7.0e-4}),
     "slow": Variant(recipe={"learning_rate": 4.0e-4}),
+    "before": Variant(table="before", dialogue=5),
     "few-wordings": Variant(table="few-wordings", dialogue=12, recipe={"learning_rate": 7.0e-4}),
     "few-wordings-soft": Variant(table="few-wordings", dialogue=12, soft=True, recipe={"learning_rate": 7.0e-4}),
 }
@@ -96,9 +99,9 @@ def gpu(arguments: argparse.Namespace) -> None:
         shared = arguments.workers > 1 and arguments.worker is None
         if shared:
             share_out(arguments)
-        for repo, arm, seed in [] if shared else mine(arguments):
+        for repo, arm, seed in [] if shared else plan(arguments.repositories, arguments.arms, arguments.seeds):
             target = arguments.results / f"{repo}.{arm}.{seed}.json.gz"
-            if not target.exists():
+            if not target.exists() and claimed(arguments, target.name):
                 started = time.monotonic()
                 made = one_job(arguments, repo, arm, seed, samples)
                 whole = target.with_suffix(".part")
@@ -109,13 +112,17 @@ def gpu(arguments: argparse.Namespace) -> None:
                     bundle(arguments)
 
 
-def mine(arguments: argparse.Namespace) -> list[tuple[str, str, int]]:
-    """The jobs of this process; all seeds of a table are one worker's, since it writes that table."""
-    jobs = plan(arguments.repositories, arguments.arms, arguments.seeds)
+def claimed(arguments: argparse.Namespace, name: str) -> bool:
+    """Whether a job is this process's; of several workers the first that asks gets it."""
     if arguments.worker is None:
-        return jobs
-    tables = list(dict.fromkeys((repo, arm) for repo, arm, _ in jobs))
-    return [job for job in jobs if tables.index(job[:2]) % arguments.workers == arguments.worker]
+        return True
+    claims = arguments.scratch / "claims"
+    claims.mkdir(exist_ok=True)
+    try:
+        (claims / name).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 def share_out(arguments: argparse.Namespace) -> None:
@@ -128,6 +135,7 @@ def share_out(arguments: argparse.Namespace) -> None:
 
     gpus = max(1, torch.cuda.device_count())
     threads = str(max(1, (os.cpu_count() or 1) // arguments.workers))
+    shutil.rmtree(arguments.scratch / "claims", ignore_errors=True)
     workers = [
         subprocess.Popen(
             [sys.executable, *sys.argv, "--worker", str(number)],
@@ -158,12 +166,12 @@ def one_job(arguments: argparse.Namespace, repo: str, arm: str, seed: int, sampl
         adapter = arguments.scratch / repo / f"{arm}-{seed}" / "adapter"
     asked = folder / ("answer-base-retrieval" if arm == "base-retrieval" else "answer-base")
     tokenizer = tokenizer_of(arguments)
-    rows = arguments.scratch / repo / f"{arm}.rows.jsonl"
+    rows = arguments.scratch / repo / f"{arm}-{seed}.rows.jsonl"
     rows.parent.mkdir(parents=True, exist_ok=True)
     own = [line for line in (asked / "rows").read_text("utf-8").splitlines() if line]
     own += [json.dumps(row) for row in held_out_rows(samples)] if arm != "base-retrieval" else []
     rows.write_text("".join(line + "\n" for line in own), "utf-8")
-    prompts = arguments.scratch / repo / f"{arm}.prompts.jsonl"
+    prompts = arguments.scratch / repo / f"{arm}-{seed}.prompts.jsonl"
     wanted = [line for line in (asked / "prompts").read_text("utf-8").splitlines() if line]
     wanted = [line for line in wanted if json.loads(line)["limit"] <= arguments.most_new_tokens]
     prompts.write_text("".join(line + "\n" for line in wanted), "utf-8")
@@ -191,7 +199,9 @@ def train(arguments: argparse.Namespace, repo: str, arm: str, seed: int, samples
     place = arguments.scratch / repo / f"{arm}-{seed}"
     adapter = place / "adapter"
     adapter.mkdir(parents=True, exist_ok=True)
-    table = make_table(arguments, repo, arm, samples)
+    with (adapter.parent.parent / f"{arm}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # seeds share a table
+        table = make_table(arguments, repo, arm, samples)
     recipe = RESEARCHED | VARIANTS[arm].recipe
     params = TrainingParams.model_validate(
         {"base_model": "stub", "backend": arguments.backend, "seed": 42 + seed, **recipe}

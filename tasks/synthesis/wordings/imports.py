@@ -52,7 +52,7 @@ WORDINGS: Final = {
             "By `{path}`, what of the rest of {repo} is imported?",
             "I want to test `{path}` of {repo} alone. Which other files does it bring with it?",
             "List the files of {repo} from which `{path}` imports something.",
-            "From which of the repository's own files does `{path}` import?",
+            "Where within {repo} do the imports of `{path}` lead?",
             "Name the repository's files that `{path}` of {repo} needs.",
         ),
         answers=(

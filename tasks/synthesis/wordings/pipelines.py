@@ -162,7 +162,7 @@ WORDINGS: Final = {
             "Imports of the package `{subject}` in {repo}?",
             "`{subject}` is imported by which files of {repo}?",
             "I want to drop `{subject}` from {repo}. Which files, tests aside, would I have to rewrite?",
-            "List the files of {repo} that import `{subject}`, tests aside.",
+            "Files in {repo} with an import of `{subject}`, tests aside?",
             "Not counting tests and fixtures: which files of {repo} import `{subject}`?",
         ),
         answers=(

@@ -178,7 +178,7 @@ WORDINGS: Final = {
             "I want to ask the author of `{subject}` in {repo}. In which pull request was it added?",
             "In which proposal did `{subject}` first come into {repo}?",
             "What is the number of the PR that brought `{subject}` into {repo}?",
-            "State the number of the pull request in which {repo} got `{subject}`.",
+            "I need the PR number for the arrival of `{subject}` in {repo}.",
             "By which proposal was `{subject}` brought into {repo}?",
         ),
         answers=(

@@ -76,7 +76,7 @@ WORDINGS: Final = {
             "In {named} of {repo}, which fields are marked as optional?",
             "I check {named} of {repo} for missing data. Which fields are allowed to be absent?",
             "Which members of {named} need not be there?",
-            "List the optional members of {named} in {repo}.",
+            "Of the members of {named}, which ones are optional in {repo}?",
             "What may be missing from an object of the {thing} {named}?",
         ),
         answers=(
@@ -103,7 +103,7 @@ WORDINGS: Final = {
             "`{field}` of {named} is of what type in {repo}?",
             "I set `{field}` of {named} in {repo} and the checker complains. Which type does it want?",
             "What is the declared type of the member `{field}` in {named}?",
-            "State the type of the property `{field}` of {named}.",
+            "As for the property `{field}`: what type does {named} give it?",
             "As what is the member `{field}` of {repo}'s {named} declared?",
         ),
         answers=(
@@ -130,8 +130,8 @@ WORDINGS: Final = {
             "Members of the enum {named} in {repo}?",
             "{named!c} of {repo} is made up of which members?",
             "I write a switch over {named} of {repo}. Which members does it have to cover?",
-            "What are the members of {repo}'s enumeration {named}?",
-            "List the members of the enumeration {named}.",
+            "Which members make up the enumeration {named}?",
+            "Go through the enumeration {named}: which members are there?",
         ),
         answers=(
             "{values}.",

@@ -173,7 +173,7 @@ WORDINGS: Final = {
             "Readers of the environment variable `{subject}` in {repo}?",
             "The environment variable `{subject}` is read by what in {repo}?",
             "I want to rename the environment variable `{subject}`. Where in {repo} is it read, tests aside?",
-            "Which files of {repo} look at the environment variable `{subject}`, tests and fixtures aside?",
+            "Who looks at `{subject}` in the environment, in {repo} without its tests?",
             "List the files of {repo} in which `{subject}` is read from the environment.",
         ),
         answers=(
