@@ -389,7 +389,7 @@ def draw_samples(arguments: argparse.Namespace, wanted: int) -> Iterator[dict[st
     import pyarrow.parquet as pq
 
     from tasks.mixture.params import SamplingParams
-    from tasks.mixture.replay.sample import Sample, draw_texts
+    from tasks.mixture.replay.texts import Sample, draw_texts
     from tasks.model.child import run_child
     from tasks.model.request import WritingRequest
     from tasks.text.chat import stop_ids

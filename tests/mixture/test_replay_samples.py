@@ -14,7 +14,8 @@ from tasks.base.records import IGNORED, Split
 from tasks.base.runs import read_records, read_verdicts
 from tasks.mixture.params import MixtureParams, Packing, SamplingParams, Stream
 from tasks.mixture.replay.openings import CODE, PROSE, opening
-from tasks.mixture.replay.sample import Sample, draw_texts, replay
+from tasks.mixture.replay.sample import replay
+from tasks.mixture.replay.texts import Sample, draw_texts
 from tasks.mixture.table.assemble import assemble
 from tasks.mixture.table.expected import rounded_up
 from tasks.mixture.table.rows import SOFT_IDS, SOFT_LOGPROBS
