@@ -40,7 +40,7 @@ from tasks.synthesis.study.kept import Kept
 from tasks.synthesis.study.written import Written
 from tasks.synthesis.templates import by_template
 
-VERSION = "2026.11.30.7"
+VERSION = "2026.11.30.8"
 
 BASE: Final = "base"
 """What stands in the provenance of a dialogue that the model wrote which is trained."""
