@@ -30,7 +30,7 @@ from tasks.corpus.references import Reference, ReferenceKind, all_tails, find_re
 from tasks.text.languages import is_markdown, language_of
 from tasks.text.patches import patches, removed_names
 
-VERSION: Final = "2026.11.30.9"
+VERSION: Final = "2026.12.01"
 PAGES: Final = "pages.jsonl"
 WEIGHTS: Final = "weights.jsonl"
 SCRIPTS: Final = frozenset({"javascript", "tsx", "typescript"})
@@ -81,7 +81,7 @@ class Surroundings:
         self.paths: set[str] = set()
         self.pages: set[str] = set()
         self.removed: set[str] = set()
-        """Files that there were, and every ending of their paths of two names or more."""
+        """Files that there were, by their whole paths: a guide's `app/models/article.rb` is a file of its reader's."""
         self.has_wiki = False
         """Without a wiki a link to one of its pages says nothing."""
         self.words: set[str] = set()
@@ -103,7 +103,7 @@ class Surroundings:
     def add_removed(self, path: str) -> None:
         """Notes that a file existed in earlier commits."""
         parts = path.split("/")
-        self.removed.update("/".join(parts[start:]) for start in range(max(1, len(parts) - 1)))
+        self.removed.add(path)
         stem = parts[-1].partition(".")[0]
         if _MIXED_CASE.search(stem):  # `OldRouter.scala` is what defined `OldRouter`; `run_test.go` is no `run_test`
             self.removed_words.update({stem} & self._symbols)
@@ -138,7 +138,8 @@ class Surroundings:
         folder = page.path.rpartition("/")[0] if page.kind is Kind.FILE else ""
         beside = f"{folder}/{reference.name}" if folder else reference.name
         if reference.is_link or "/" in reference.name:
-            known = {reference.name, beside} & self.removed
+            parts = folder.split("/") if folder else []
+            known = {"/".join([*parts[:depth], reference.name]) for depth in range(len(parts) + 1)} & self.removed
             first = reference.name.partition("/")[0]
             is_likely = not self.removed and "/" in reference.name and first in self.paths
             return reference.is_link or bool(known) or is_likely

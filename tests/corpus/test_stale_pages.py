@@ -168,3 +168,29 @@ Set `own_key` in a `ConfigMap`, then call `addTodo`."""
     changelog, guide = read_records(store, made, PageReport, PAGES)
     assert (changelog.references, changelog.gone) == (0, ())
     assert (guide.references, guide.gone) == (2, ("path conf/routes.conf", "symbol oldTotal"))
+
+
+def test_end_of_a_removed_path_is_a_file_of_the_readers(store: Store, stored: Stored, snapshot: Artifact) -> None:
+    """`routes.conf` below another folder than the page's is not what was removed; beside or above the page it is."""
+    texts = {
+        "docs/guide.md": "`play/conf/routes.conf` and `OldRouter.scala`",
+        "conf/notes/README.md": "`conf/routes.conf`",
+    }
+    documents = stored([*(file(path, text) for path, text in texts.items()), CART])
+    made = stale_pages.direct(store, documents=documents, snapshots=[snapshot], params=StaleParams())
+    found = {report.id.partition("/file/")[2]: report.gone for report in read_records(store, made, PageReport, PAGES)}
+    assert found == {"docs/guide.md": (), "conf/notes/README.md": ("path conf/routes.conf",)}
+
+
+def test_reader_of_a_guide_has_files_of_the_same_ending(store: Store, stored: Stored) -> None:
+    @step("tests/guides", "1")
+    def guides(run: StepRun) -> None:
+        run.verdict("octocat/cart/file/yarn.lock", "lfs-pointer")
+        run.write([])
+        run.path(REMOVED).write_text(f"{RemovedPath(id='guides/code/shop/app/models/article.rb').line()}\n")
+
+    text = "Write `app/models/article.rb` and `shop/app/models/article.rb`. Look at `code/shop/app/models/article.rb`."
+    documents = stored([file("guides/start.md", text), CART])
+    made = stale_pages.direct(store, documents=documents, snapshots=[guides.direct(store)], params=StaleParams())
+    (guide,) = read_records(store, made, PageReport, PAGES)
+    assert guide.gone == ("path code/shop/app/models/article.rb",)
