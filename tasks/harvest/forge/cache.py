@@ -93,10 +93,14 @@ class ForgeCache:
         except (OSError, ValueError):
             return None
 
-    def keep_identity(self, identity: int) -> None:
-        """Keeps the repository's number, if it is not kept yet."""
-        if self.identity() != identity:
+    def claim(self, identity: int) -> bool:
+        """Keeps the repository's number; false where the cache was another repository's, and is empty now."""
+        known = self.identity()
+        if known not in (None, identity):
+            self.clear()
+        if known != identity:
             write_text(self.folder / "identity", str(identity))
+        return known in (None, identity)
 
     def clear(self) -> None:
         """Forgets everything: another repository has the name now."""

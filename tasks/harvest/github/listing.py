@@ -118,10 +118,8 @@ class GithubLister:
 
     def _identify(self, identity: int) -> None:
         """Empties the cache if it is that of another repository of the same name."""
-        if self.cache.identity() not in (None, identity):
-            self.cache.clear()
+        if not self.cache.claim(identity):
             self.renewed = True
-        self.cache.keep_identity(identity)
 
     def _listed(self, answer: Answer) -> list[Listed]:
         for item in answer.data:

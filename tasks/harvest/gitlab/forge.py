@@ -44,10 +44,7 @@ class GitlabForge:
 
     def identify(self, cache: ForgeCache) -> None:
         """Empties the cache if it is that of another project of the same name."""
-        identity = self._facts()["id"]
-        if cache.identity() not in (None, identity):
-            cache.clear()
-        cache.keep_identity(identity)
+        cache.claim(self._facts()["id"])
 
     def facts(self) -> Facts:
         """Where the project is."""
